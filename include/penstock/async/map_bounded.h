@@ -1,0 +1,169 @@
+#pragma once
+
+// Runs an asynchronous function over a range, so many at a time.
+//
+//   std::vector<page> pages = co_await map_bounded(urls, 10, [&](const std::string& url) { return fetch(url); });
+
+#include "penstock/async/detail/join.h"
+#include "penstock/async/detail/result.h"
+#include "penstock/core/outcome.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <exception>
+#include <optional>
+#include <ranges>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace penstock {
+
+namespace detail {
+
+template <class Fn, class Item>
+using mapped = typename std::invoke_result_t<Fn&, Item>::value_type;
+
+// One pass over a range, shared by the workers. The range is advanced only when the next item is asked for.
+template <class View>
+class item_source {
+ public:
+  using reference = std::ranges::range_reference_t<View>;
+  // An item must survive the pass going on: a reference does only where the range can be passed twice.
+  using item = std::conditional_t<std::ranges::forward_range<View> && std::is_reference_v<reference>, reference,
+                                  std::remove_cvref_t<reference>>;
+
+  explicit item_source(View view) : view_(std::move(view)) {}
+  bool advance() {
+    if (!position_)
+      position_.emplace(std::ranges::begin(view_));
+    else if (*position_ != std::ranges::end(view_))
+      ++*position_;
+    return *position_ != std::ranges::end(view_);
+  }
+  decltype(auto) current() { return **position_; }
+
+ private:
+  View view_;
+  std::optional<std::ranges::iterator_t<View>> position_;
+};
+
+template <class View, class Fn, class Slot>
+struct bounded_map {
+  bounded_map(View view, Fn& f, std::size_t l, join& j) : source(std::move(view)), fn(f), limit(l), all(j) {}
+
+  void add_worker() {
+    workers.push_back(work());
+    all.start(workers.back());
+  }
+  task<void> work() {
+    for (bool first = true; !ended; first = false) {
+      if (!source.advance()) {
+        ended = true;
+        break;
+      }
+      typename item_source<View>::item item = source.current();
+      std::size_t index = slots.size();
+      slots.emplace_back();
+      // Another worker for the next item, as long as there are fewer than the limit.
+      if (first && workers.size() < limit) add_worker();
+      auto call = fn(static_cast<typename item_source<View>::item&&>(item));
+      auto settled = Slot::from(std::move(call));
+      Slot result = co_await std::move(settled);
+      slots[index].emplace(std::move(result));
+    }
+  }
+
+  item_source<View> source;
+  Fn& fn;
+  std::size_t limit;
+  join& all;
+  bool ended = false;
+  std::vector<task<void>> workers;
+  std::vector<std::optional<Slot>> slots;
+};
+
+template <class T>
+struct plain_slot {
+  stored<T> value;
+  static task<plain_slot> from(task<T> call) {
+    if constexpr (std::is_void_v<T>) {
+      co_await std::move(call);
+      co_return plain_slot{{}};
+    } else {
+      co_return plain_slot{co_await std::move(call)};
+    }
+  }
+};
+
+template <class T>
+struct settled_slot {
+  outcome<T> value;
+  static task<settled_slot> from(task<T> call) {
+    std::exception_ptr failure;
+    try {
+      if constexpr (std::is_void_v<T>) {
+        co_await std::move(call);
+        co_return settled_slot{outcome<T>()};
+      } else {
+        co_return settled_slot{outcome<T>(co_await std::move(call))};
+      }
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    throw_if_scope_cancelled();
+    co_return settled_slot{outcome<T>(failure)};
+  }
+};
+
+template <class Slot, class View, class Fn>
+task<std::vector<std::optional<Slot>>> run_bounded(View view, std::size_t limit, Fn& fn) {
+  join all(join::policy::fail_fast, "map_bounded");
+  bounded_map<View, Fn, Slot> state(std::move(view), fn, std::max<std::size_t>(limit, 1), all);
+  state.add_worker();
+  co_await all.all();
+  co_return std::move(state.slots);
+}
+
+template <class T, class View, class Fn>
+task<std::vector<stored<T>>> map_bounded_view(View view, std::size_t limit, Fn fn) {
+  auto running = run_bounded<plain_slot<T>>(std::move(view), limit, fn);
+  auto slots = co_await std::move(running);
+  std::vector<stored<T>> results;
+  results.reserve(slots.size());
+  for (auto& slot : slots) results.push_back(std::move(slot->value));
+  co_return results;
+}
+
+template <class T, class View, class Fn>
+task<std::vector<outcome<T>>> map_settled_view(View view, std::size_t limit, Fn fn) {
+  auto running = run_bounded<settled_slot<T>>(std::move(view), limit, fn);
+  auto slots = co_await std::move(running);
+  std::vector<outcome<T>> results;
+  results.reserve(slots.size());
+  for (auto& slot : slots) results.push_back(std::move(slot->value));
+  co_return results;
+}
+
+}  // namespace detail
+
+/// Calls `fn(item)`, which gives a task, for each item of a range, with at most `limit` (at least 1) in flight, and
+/// gives the results in order; tasks without a result give `std::monostate`. The first failure cancels the rest and
+/// is thrown. A lazy range is pulled only as fast as its items are worked. A range passed as an lvalue must outlive
+/// the call; `fn` is kept alive until all have ended.
+template <std::ranges::input_range Range, class Fn>
+auto map_bounded(Range&& range, std::size_t limit, Fn fn) -> task<
+    std::vector<detail::stored<detail::mapped<Fn, typename detail::item_source<std::views::all_t<Range>>::item>>>> {
+  using result = detail::mapped<Fn, typename detail::item_source<std::views::all_t<Range>>::item>;
+  return detail::map_bounded_view<result>(std::views::all(std::forward<Range>(range)), limit, std::move(fn));
+}
+
+/// As `map_bounded`, but every item runs to its end and gives an outcome.
+template <std::ranges::input_range Range, class Fn>
+auto map_bounded_settled(Range&& range, std::size_t limit, Fn fn)
+    -> task<std::vector<outcome<detail::mapped<Fn, typename detail::item_source<std::views::all_t<Range>>::item>>>> {
+  using result = detail::mapped<Fn, typename detail::item_source<std::views::all_t<Range>>::item>;
+  return detail::map_settled_view<result>(std::views::all(std::forward<Range>(range)), limit, std::move(fn));
+}
+
+}  // namespace penstock

@@ -1,0 +1,64 @@
+#pragma once
+
+// Takes work that blocks or computes for long off the loop.
+//
+//   std::string text = co_await on_worker([&] { return read_file(path); });
+
+#include "penstock/async/detail/result.h"
+#include "penstock/async/detail/worker_call.h"
+#include "penstock/async/suspension.h"
+
+#include <functional>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace penstock {
+
+/// Awaitable of `on_worker`.
+template <class Fn>
+class [[nodiscard]] worker_awaiter : public suspension {
+ public:
+  using result = std::invoke_result_t<Fn&>;
+
+  explicit worker_awaiter(Fn fn) : fn_(std::move(fn)), call_(&invoke, this, &finished) {}
+  ~worker_awaiter() { call_.wait_if_running(); }
+
+  bool await_ready() noexcept { return check_cancelled(); }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> task) {
+    suspend_uncancellable(task.promise());
+    call_.start(waiting_scheduler());
+  }
+  result await_resume() {
+    throw_if_cancelled();
+    call_.rethrow();
+    if constexpr (!std::is_void_v<result>) return std::move(*value_);
+  }
+  std::string_view waiting_for() const noexcept override { return "a worker thread"; }
+
+ private:
+  static void invoke(void* self) {
+    auto& me = *static_cast<worker_awaiter*>(self);
+    if constexpr (std::is_void_v<result>)
+      me.fn_();
+    else
+      me.value_.emplace(me.fn_());
+  }
+  static void finished(void* self) noexcept { static_cast<worker_awaiter*>(self)->wake(); }
+  void cancel() noexcept override {}
+
+  Fn fn_;
+  std::optional<detail::stored<result>> value_;
+  detail::worker_call call_;
+};
+
+/// Runs `fn` on a worker thread and gives its result or exception. Once it has started, a cancel does not cut it
+/// short: the caller waits for it, and is cancelled at its next wait. Destroying the waiting task blocks until `fn`
+/// has returned. `fn` must not touch the scheduler or anything that belongs to the loop.
+template <class Fn>
+worker_awaiter<std::decay_t<Fn>> on_worker(Fn&& fn) {
+  return worker_awaiter<std::decay_t<Fn>>(std::forward<Fn>(fn));
+}
+
+}  // namespace penstock

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "penstock/async/detail/result.h"
+#include "penstock/async/detail/root_task.h"
+#include "penstock/async/scheduler.h"
+#include "penstock/async/task.h"
+
+namespace penstock {
+
+/// Runs a task, and with it everything it starts, on a scheduler, and gives its result or throws its exception. The
+/// calling thread is the scheduler's until then. `net::run` does this on an event loop of its own.
+template <class T>
+T run_on(scheduler& s, task<T> main) {
+  detail::root_task root(s);
+  root.run(detail::task_access::promise_of(main));
+  return detail::task_access::promise_of(main).take();
+}
+
+}  // namespace penstock

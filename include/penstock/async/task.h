@@ -1,0 +1,220 @@
+#pragma once
+
+// A task: an asynchronous operation, written as a coroutine that co_awaits others. It is lazy: nothing runs until it
+// is awaited (or handed to `gather`, a `task_group`, `run` …), and it is owned: whoever has it awaits it or destroys
+// it.
+//
+//   task<int> answer() {
+//     co_await sleep_for(1s);
+//     co_return 42;
+//   }
+//   int n = co_await answer();
+
+#include "penstock/async/detail/promise.h"
+
+#include <coroutine>
+#include <exception>
+#include <optional>
+#include <source_location>
+#include <type_traits>
+#include <utility>
+
+namespace penstock {
+
+template <class T = void>
+class task;
+
+namespace detail {
+template <class T>
+class promise;
+template <class T>
+class task_awaiter;
+class task_access;
+
+// GCC makes a tail call of a symmetric transfer only when it optimises and no sanitizer looks at the stack. Elsewhere
+// a child is resumed by an ordinary call, so that a loop over tasks which finish at once can't exhaust the stack.
+#if defined(__clang__) || (defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__))
+inline constexpr bool symmetric_transfer = true;
+#else
+inline constexpr bool symmetric_transfer = false;
+#endif
+}  // namespace detail
+
+/// An asynchronous operation that gives a T, throws, or is cancelled. Move-only.
+///
+/// Await it once, as an rvalue. The awaiting task is the parent: the child inherits its cancellation, deadline and
+/// task-locals, and the parent goes on when the child is done. Awaiting is a direct transfer of control, not a trip
+/// through the ready queue. Destroying a task that has started and waits unwinds it without running it on; its
+/// destructors run.
+template <class T>
+class [[nodiscard]] task {
+ public:
+  using promise_type = detail::promise<T>;
+  using value_type = T;
+
+  task() noexcept = default;
+  task(task&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  task& operator=(task&& other) noexcept {
+    if (this != &other) {
+      reset();
+      handle_ = std::exchange(other.handle_, nullptr);
+    }
+    return *this;
+  }
+  ~task() { reset(); }
+
+  /// False for a default-made or moved-from task.
+  explicit operator bool() const noexcept { return handle_ != nullptr; }
+
+ private:
+  friend class detail::promise<T>;
+  template <class U>
+  friend class detail::promise;
+  friend class detail::task_access;
+
+  explicit task(std::coroutine_handle<promise_type> handle) noexcept : handle_(handle) {}
+  void reset() noexcept {
+    if (handle_) std::exchange(handle_, nullptr).destroy();
+  }
+
+  std::coroutine_handle<promise_type> handle_;
+};
+
+namespace detail {
+
+// What combinators may do with a task that its owner may not.
+class task_access {
+ public:
+  template <class T>
+  static promise<T>& promise_of(task<T>& t) noexcept {
+    return t.handle_.promise();
+  }
+  template <class T>
+  static std::coroutine_handle<promise<T>> release(task<T>& t) noexcept {
+    return std::exchange(t.handle_, nullptr);
+  }
+};
+
+template <class T>
+class task_awaiter {
+ public:
+  task_awaiter(promise<T>& child, promise_base& parent, scope_state& scope) noexcept : child_(child) {
+    child_.parent_ = &parent;
+    child_.scope_ = &scope;
+  }
+
+  bool await_ready() const noexcept { return false; }
+  auto await_suspend(std::coroutine_handle<> parent) noexcept {
+    child_.continuation_ = parent;
+    current_scope = child_.scope_;
+    if constexpr (symmetric_transfer) {
+      return child_.self_;
+    } else {
+      child_.started_inline_ = true;
+      child_.self_.resume();
+      child_.started_inline_ = false;
+      return !child_.finished_;
+    }
+  }
+  T await_resume() {
+    promise_base& parent = *child_.parent_;
+    current_scope = parent.scope_;
+    if (child_.failure_) [[unlikely]] {
+      parent.note_crossing(child_.failure_);
+      std::rethrow_exception(child_.failure_);
+    }
+    return child_.take();
+  }
+
+ private:
+  promise<T>& child_;
+};
+
+// A task with the scope it is to run in; what `scope_of(…)` combinators await.
+template <class T>
+struct scoped_task {
+  task<T>& inner;
+  scope_state& scope;
+};
+
+template <class T>
+class promise_common : public promise_base {
+ public:
+  std::suspend_always initial_suspend() const noexcept { return {}; }
+  final_awaiter final_suspend() const noexcept { return {}; }
+  void unhandled_exception() noexcept { fail(); }
+
+  template <class U>
+  task_awaiter<U> await_transform(task<U>&& child,
+                                  std::source_location where = std::source_location::current()) noexcept {
+    set_site(where);
+    return {task_access::promise_of(child), *this, scope()};
+  }
+  template <class U>
+  task_awaiter<U> await_transform(task<U>& child,
+                                  std::source_location where = std::source_location::current()) = delete;
+  template <class U>
+  task_awaiter<U> await_transform(scoped_task<U> child,
+                                  std::source_location where = std::source_location::current()) noexcept {
+    set_site(where);
+    return {task_access::promise_of(child.inner), *this, child.scope};
+  }
+  template <class Awaitable>
+  auto await_transform(Awaitable&& awaitable, std::source_location where = std::source_location::current()) {
+    using awaiter = decltype(awaiter_of(std::forward<Awaitable>(awaitable)));
+    set_site(where);
+    return recording_awaiter<Awaitable, awaiter>(awaiter_of(std::forward<Awaitable>(awaitable)), *this);
+  }
+};
+
+template <class T>
+class promise final : public promise_common<T> {
+ public:
+  task<T> get_return_object(std::source_location definition = std::source_location::current()) noexcept {
+    auto self = std::coroutine_handle<promise>::from_promise(*this);
+    this->set_handle(self);
+    this->set_definition(definition);
+    return task<T>(self);
+  }
+  template <class U>
+  requires std::is_convertible_v<U&&, T>
+  void return_value(U&& value) { value_.emplace(std::forward<U>(value)); }
+  T take() { return std::move(*value_); }
+
+ private:
+  std::optional<T> value_;
+};
+
+template <class T>
+class promise<T&> final : public promise_common<T&> {
+ public:
+  task<T&> get_return_object(std::source_location definition = std::source_location::current()) noexcept {
+    auto self = std::coroutine_handle<promise>::from_promise(*this);
+    this->set_handle(self);
+    this->set_definition(definition);
+    return task<T&>(self);
+  }
+  void return_value(T& value) noexcept { value_ = &value; }
+  T& take() const noexcept { return *value_; }
+
+ private:
+  T* value_ = nullptr;
+};
+
+template <>
+class promise<void> final : public promise_common<void> {
+ public:
+  task<void> get_return_object(std::source_location definition = std::source_location::current()) noexcept;
+  void return_void() const noexcept {}
+  void take() const noexcept {}
+};
+
+inline task<void> promise<void>::get_return_object(std::source_location definition) noexcept {
+  auto self = std::coroutine_handle<promise>::from_promise(*this);
+  set_handle(self);
+  set_definition(definition);
+  return task<void>(self);
+}
+
+}  // namespace detail
+}  // namespace penstock

@@ -1,0 +1,104 @@
+#pragma once
+
+// A scope for tasks that are started one by one: the place for background work, which never runs detached.
+//
+//   co_await with_task_group([&](task_group& group) -> task<> {
+//     group.start(serve(listener));
+//     group.start_background(report_metrics());
+//     co_return;
+//   });                                   // here all of them have ended
+
+#include "penstock/async/detail/list.h"
+#include "penstock/async/detail/scope.h"
+#include "penstock/async/suspension.h"
+#include "penstock/async/task.h"
+
+#include <cstddef>
+#include <exception>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace penstock {
+
+/// Tasks that end together. When one fails, the others are cancelled; `join` waits for all and throws the first
+/// failure with the others attached. Made inside a task, below whose scope its members run; on one thread.
+///
+/// Call `join` on every path, or use `with_task_group`, which does. A group that is destroyed with members alive
+/// destroys their frames where they wait, and hands failures that nobody saw to the unhandled-error handler.
+class task_group {
+ public:
+  task_group();
+  task_group(const task_group&) = delete;
+  task_group& operator=(const task_group&) = delete;
+  ~task_group();
+
+  /// Starts a member from the ready queue. `name` is for reports. In a cancelled group it ends at its first wait.
+  void start(task<void> member, std::string name = {});
+  /// Starts a member that does not keep the group alive: when only such members are left, `join` cancels them.
+  void start_background(task<void> member, std::string name = {});
+
+  /// Waits until every member has ended, then throws the first failure. When the caller is cancelled, so are the
+  /// members. A group may be used again after a join.
+  task<void> join();
+  /// Cancels all members, present and future. Cancellations that follow are no failures.
+  void cancel(std::string reason = {}) noexcept;
+  bool cancelled() const noexcept { return scope_.cancelled(); }
+  /// How many members have not ended, background ones included.
+  std::size_t size() const noexcept { return foreground_ + background_; }
+
+ private:
+  struct member;
+  class join_awaiter;
+  struct reaper : work_item {
+    explicit reaper(task_group& g) noexcept : work_item(&reap), group(g) {}
+    static void reap(work_item& item) noexcept;
+    task_group& group;
+  };
+
+  void launch(task<void> t, std::string name, bool background);
+  static void on_ended(detail::promise_base& promise, void* context) noexcept;
+  void ended(member& m) noexcept;
+  void drop_ended() noexcept;
+
+  detail::scope_state scope_;
+  detail::list<member> live_;
+  detail::list<member> ended_;
+  reaper reaper_{*this};
+  std::size_t foreground_ = 0;
+  std::size_t background_ = 0;
+  join_awaiter* joining_ = nullptr;
+  std::vector<std::exception_ptr> failures_;
+};
+
+namespace detail {
+void attach_unless_cancellation(const std::exception_ptr& error, std::exception_ptr beside);
+}  // namespace detail
+
+/// Runs `body(group)`, then joins the group, whatever happened: when the body throws, the members are cancelled and
+/// waited for. The callable is kept alive until all have ended.
+template <class Body>
+task<void> with_task_group(Body body) {
+  task_group group;
+  std::exception_ptr failure;
+  try {
+    task<void> running = body(group);
+    co_await std::move(running);
+  } catch (...) {
+    failure = std::current_exception();
+    group.cancel("the group's body failed");
+  }
+  task<void> joined = group.join();
+  if (!failure) {
+    co_await std::move(joined);
+    co_return;
+  }
+  try {
+    co_await std::move(joined);
+  } catch (...) {
+    detail::attach_unless_cancellation(failure, std::current_exception());
+  }
+  std::rethrow_exception(failure);
+}
+
+}  // namespace penstock

@@ -1,0 +1,120 @@
+#include "penstock/async/task_group.h"
+
+#include "penstock/async/detail/join.h"
+#include "penstock/async/detail/result.h"
+#include "penstock/async/error.h"
+#include "penstock/core/traceback.h"
+
+// A member is in live_ from start to end, then in ended_ until the reaper destroys its frame: a task can't be
+// destroyed by its own last step. The joining task is woken when the last foreground member has ended, and again when
+// the last background one has.
+
+namespace penstock {
+
+struct task_group::member : detail::list_hook {
+  member(task_group& g, task<void> t, std::string n, bool b)
+      : group(g), work(std::move(t)), name(std::move(n)), background(b) {}
+  task_group& group;
+  task<void> work;
+  std::string name;
+  bool background;
+};
+
+class task_group::join_awaiter : public suspension {
+ public:
+  explicit join_awaiter(task_group& group, bool background) noexcept : group_(group), background_(background) {}
+  ~join_awaiter() { group_.joining_ = nullptr; }
+  join_awaiter(const join_awaiter&) = delete;
+  join_awaiter& operator=(const join_awaiter&) = delete;
+
+  bool done() const noexcept { return group_.foreground_ == 0 && (!background_ || group_.background_ == 0); }
+  bool await_ready() const noexcept { return done(); }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> task) noexcept {
+    group_.joining_ = this;
+    suspend_uncancellable(task.promise());
+  }
+  void await_resume() const noexcept {}
+  void member_ended() noexcept {
+    if (!done()) return;
+    group_.joining_ = nullptr;
+    wake();
+  }
+  std::string_view waiting_for() const noexcept override { return "the members of a task_group"; }
+
+ private:
+  void cancel() noexcept override {}
+  task_group& group_;
+  bool background_;
+};
+
+task_group::task_group() : scope_(detail::require_scope()) {}
+
+task_group::~task_group() {
+  while (!live_.empty()) delete &live_.pop_front();
+  drop_ended();
+  for (std::exception_ptr& failure : failures_) report_unhandled_error(failure, "a task_group that was not joined");
+}
+
+void task_group::start(task<void> t, std::string name) { launch(std::move(t), std::move(name), false); }
+
+void task_group::start_background(task<void> t, std::string name) { launch(std::move(t), std::move(name), true); }
+
+void task_group::launch(task<void> t, std::string name, bool background) {
+  auto* m = new member(*this, std::move(t), std::move(name), background);
+  live_.push_back(*m);
+  ++(background ? background_ : foreground_);
+  detail::task_access::promise_of(m->work).start_queued(scope_, nullptr, &on_ended, m);
+}
+
+void task_group::on_ended(detail::promise_base&, void* context) noexcept {
+  auto& m = *static_cast<member*>(context);
+  m.group.ended(m);
+}
+
+void task_group::ended(member& m) noexcept {
+  --(m.background ? background_ : foreground_);
+  std::exception_ptr failure = detail::task_access::promise_of(m.work).failure();
+  m.unlink();
+  ended_.push_back(m);
+  if (!reaper_.linked()) scope_.owner().post(reaper_);
+  if (failure && !(scope_.cancelled() && detail::is_cancellation(failure))) {
+    if (!m.name.empty()) detail::note_next_frame(failure, "task_group, task '" + m.name + "'");
+    failures_.push_back(failure);
+    if (!scope_.cancelled())
+      scope_.cancel(m.name.empty() ? "a task of the group failed" : "task '" + m.name + "' failed");
+  }
+  if (joining_ != nullptr) joining_->member_ended();
+}
+
+void task_group::drop_ended() noexcept {
+  while (!ended_.empty()) delete &ended_.pop_front();
+}
+
+void task_group::reaper::reap(work_item& item) noexcept { static_cast<reaper&>(item).group.drop_ended(); }
+
+task<void> task_group::join() {
+  join_awaiter foreground(*this, false);
+  co_await foreground;
+  if (background_ > 0) {
+    scope_.cancel("the group has nothing else to do");
+    join_awaiter all(*this, true);
+    co_await all;
+  }
+  drop_ended();
+  std::vector<std::exception_ptr> failures = std::exchange(failures_, {});
+  if (failures.empty()) {
+    detail::throw_if_scope_cancelled();
+    co_return;
+  }
+  for (std::size_t i = 1; i < failures.size(); ++i) attach_failure(failures[0], failures[i]);
+  std::rethrow_exception(failures[0]);
+}
+
+void task_group::cancel(std::string reason) noexcept { scope_.cancel(std::move(reason)); }
+
+void detail::attach_unless_cancellation(const std::exception_ptr& error, std::exception_ptr beside) {
+  if (error != beside && !is_cancellation(beside)) attach_failure(error, std::move(beside));
+}
+
+}  // namespace penstock
