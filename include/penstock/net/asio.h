@@ -1,0 +1,202 @@
+#pragma once
+
+// For users who bring their own Asio objects: awaits any Asio operation from a task. The one public header that
+// includes Asio.
+//
+//   boost::asio::ip::tcp::socket socket(net::io_context_of(net::event_loop::current()));
+//   std::size_t n = co_await socket.async_read_some(buffer, net::use_task);
+
+#include "penstock/async/suspension.h"
+#include "penstock/net/event_loop.h"
+
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_allocator.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/system/error_code.hpp>
+
+namespace penstock::net {
+
+/// Completion token: the operation's result, without its error code; a failure is thrown as `error` with a
+/// `net_errc`. Cancelling the task cancels the operation (terminal cancellation).
+struct use_task_t {};
+inline constexpr use_task_t use_task{};
+
+/// Completion token: all that the operation completes with, as a tuple that begins with the error code. Throws only
+/// `operation_cancelled`.
+struct use_task_tuple_t {};
+inline constexpr use_task_tuple_t use_task_tuple{};
+
+/// The loop's io_context. Don't run or stop it.
+boost::asio::io_context& io_context_of(event_loop& loop);
+
+/// Throws what an error code says, when it says anything. `doing` names the operation.
+void throw_if_failed(const boost::system::error_code& code, const char* doing);
+
+namespace asio_detail {
+
+// Memory for Asio's operations, recycled as task frames are.
+template <class T>
+struct recycling_allocator {
+  using value_type = T;
+  recycling_allocator() = default;
+  template <class U>
+  recycling_allocator(const recycling_allocator<U>&) noexcept {}  // NOLINT(google-explicit-constructor)
+  T* allocate(std::size_t n) { return static_cast<T*>(penstock::detail::allocate_frame(n * sizeof(T))); }
+  void deallocate(T* p, std::size_t n) noexcept { penstock::detail::free_frame(p, n * sizeof(T)); }
+  template <class U>
+  bool operator==(const recycling_allocator<U>&) const noexcept {
+    return true;
+  }
+};
+
+class asio_wait : public suspension {
+ protected:
+  ~asio_wait() = default;
+
+ public:
+  virtual void completed() noexcept = 0;
+};
+
+// Shared by the waiting task and Asio's handler: either may go first.
+template <class Result>
+struct asio_state {
+  std::optional<Result> result;
+  asio_wait* waiter = nullptr;
+  boost::asio::cancellation_signal cancellation;
+  int owners = 1;
+
+  static asio_state* make() { return new (recycling_allocator<asio_state>().allocate(1)) asio_state; }
+  void release() noexcept {
+    if (--owners > 0) return;
+    this->~asio_state();
+    recycling_allocator<asio_state>().deallocate(this, 1);
+  }
+};
+
+template <class Result>
+class asio_handler {
+ public:
+  using allocator_type = recycling_allocator<void*>;
+  using cancellation_slot_type = boost::asio::cancellation_slot;
+
+  explicit asio_handler(asio_state<Result>& state) noexcept : state_(&state) { ++state.owners; }
+  asio_handler(asio_handler&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+  asio_handler& operator=(asio_handler&&) = delete;
+  ~asio_handler() {
+    if (state_ != nullptr) state_->release();
+  }
+
+  allocator_type get_allocator() const noexcept { return {}; }
+  cancellation_slot_type get_cancellation_slot() const noexcept { return state_->cancellation.slot(); }
+
+  template <class... Args>
+  void operator()(Args&&... args) {
+    state_->result.emplace(std::forward<Args>(args)...);
+    if (state_->waiter != nullptr) std::exchange(state_->waiter, nullptr)->completed();
+  }
+
+ private:
+  asio_state<Result>* state_;
+};
+
+// What an operation's completion arguments become.
+template <bool Tuple, class... Args>
+struct asio_result {
+  using type = std::tuple<Args...>;
+  static type take(type&& all) { return std::move(all); }
+};
+template <>
+struct asio_result<false, boost::system::error_code> {
+  using type = void;
+  static void take(std::tuple<boost::system::error_code>&& all) { throw_if_failed(std::get<0>(all), "operation"); }
+};
+template <class T>
+struct asio_result<false, boost::system::error_code, T> {
+  using type = T;
+  static T take(std::tuple<boost::system::error_code, T>&& all) {
+    throw_if_failed(std::get<0>(all), "operation");
+    return std::get<1>(std::move(all));
+  }
+};
+
+template <bool Tuple, class Initiation, class Bound, class... Args>
+class [[nodiscard]] asio_operation final : public asio_wait {
+ public:
+  using raw = std::tuple<Args...>;
+  using result = asio_result<Tuple, Args...>;
+
+  asio_operation(Initiation&& initiation, Bound&& bound)
+      : initiation_(std::move(initiation)), bound_(std::move(bound)) {}
+  ~asio_operation() {
+    if (state_ == nullptr) return;
+    if (std::exchange(state_->waiter, nullptr) != nullptr)
+      state_->cancellation.emit(boost::asio::cancellation_type::terminal);
+    state_->release();
+  }
+
+  bool await_ready() noexcept { return check_cancelled(); }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> task) {
+    state_ = asio_state<raw>::make();
+    state_->waiter = this;
+    suspend(task.promise());
+    std::apply(
+        [this](auto&&... args) {
+          std::move(initiation_)(asio_handler<raw>(*state_), std::forward<decltype(args)>(args)...);
+        },
+        std::move(bound_));
+  }
+  typename result::type await_resume() {
+    throw_if_cancelled();
+    return result::take(std::move(*state_->result));
+  }
+  std::string_view waiting_for() const noexcept override { return "an I/O operation"; }
+
+ private:
+  void completed() noexcept override {
+    // A result that came in time is kept though the task was cancelled since.
+    if (cancelling_ && std::get<0>(*state_->result) == boost::asio::error::operation_aborted)
+      wake_cancelled();
+    else
+      wake();
+  }
+  void cancel() noexcept override {
+    cancelling_ = true;
+    state_->cancellation.emit(boost::asio::cancellation_type::terminal);
+  }
+
+  Initiation initiation_;
+  Bound bound_;
+  asio_state<raw>* state_ = nullptr;
+  bool cancelling_ = false;
+};
+
+template <bool Tuple, class... Args>
+struct asio_async_result {
+  template <class Initiation, class... Bound>
+  static auto initiate(Initiation&& initiation, auto, Bound&&... bound) {
+    using bound_tuple = std::tuple<std::decay_t<Bound>...>;
+    return asio_operation<Tuple, std::decay_t<Initiation>, bound_tuple, Args...>(
+        std::decay_t<Initiation>(std::forward<Initiation>(initiation)), bound_tuple(std::forward<Bound>(bound)...));
+  }
+};
+
+}  // namespace asio_detail
+}  // namespace penstock::net
+
+template <class... Args>
+class boost::asio::async_result<penstock::net::use_task_t, void(Args...)>
+    : public penstock::net::asio_detail::asio_async_result<false, std::decay_t<Args>...> {};
+
+template <class... Args>
+class boost::asio::async_result<penstock::net::use_task_tuple_t, void(Args...)>
+    : public penstock::net::asio_detail::asio_async_result<true, std::decay_t<Args>...> {};

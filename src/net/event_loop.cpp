@@ -1,0 +1,94 @@
+#include "penstock/net/event_loop.h"
+
+#include "event_loop_implementation.h"
+#include "penstock/async/error.h"
+#include "penstock/net/asio.h"
+
+#include <random>
+
+#include <boost/asio/post.hpp>
+
+// One turn: fire due timers, run what is ready, then let Asio run one handler, waiting for it only when nothing is
+// ready. Asio's handlers only queue tasks, so a task never runs inside one.
+
+namespace penstock::net {
+namespace {
+
+// Enough to amortise a look at the sockets, few enough that they are looked at every some ten microseconds.
+constexpr std::size_t items_per_turn = 64;
+
+time_point read_clock() noexcept { return std::chrono::steady_clock::now(); }
+
+std::uint64_t random_seed() {
+  std::random_device device;
+  return (std::uint64_t{device()} << 32) | device();
+}
+
+}  // namespace
+
+event_loop::implementation::implementation(event_loop& owner, std::size_t worker_threads)
+    : loop(owner), workers(worker_threads) {}
+
+event_loop::event_loop(const event_loop_options& options)
+    : implementation_(std::make_unique<implementation>(*this, options.worker_threads)), now_(read_clock()) {
+  seed(random_seed());
+}
+
+event_loop::~event_loop() {
+  // What workers posted last belongs to tasks that were destroyed: it only has to be let go.
+  implementation_->workers.close();
+  implementation_->take_remote();
+  while (has_ready()) run_ready(items_per_turn);
+}
+
+event_loop& event_loop::current() {
+  if (auto* loop = dynamic_cast<event_loop*>(&scheduler::current())) return *loop;
+  throw error(async_errc::no_scheduler, "this needs an event loop: the running task is on another scheduler");
+}
+
+time_point event_loop::now() const noexcept { return now_; }
+
+system_time event_loop::wall_now() const noexcept { return std::chrono::system_clock::now(); }
+
+void event_loop::post_from_any_thread(work_item& item) {
+  implementation& self = *implementation_;
+  std::lock_guard lock(self.remote_mutex);
+  self.remote.push_back(&item);
+  if (self.wake_up_queued) return;
+  self.wake_up_queued = true;
+  boost::asio::post(self.context, [&self] { self.take_remote(); });
+}
+
+void event_loop::implementation::take_remote() noexcept {
+  {
+    std::lock_guard lock(remote_mutex);
+    taken.swap(remote);
+    wake_up_queued = false;
+  }
+  for (work_item* item : taken) loop.post(*item);
+  taken.clear();
+}
+
+void event_loop::run_blocking(work_item& item) { implementation_->workers.queue(item); }
+
+void event_loop::run_until(const bool& done, detail::scope_state&) {
+  running_scope running(*this);
+  boost::asio::io_context& context = implementation_->context;
+  for (;;) {
+    now_ = read_clock();
+    fire_timers(now_);
+    run_ready(items_per_turn);
+    if (done) return;
+    if (has_ready()) {
+      context.poll_one();
+    } else if (std::optional<time_point> next = next_deadline()) {
+      context.run_one_until(std::chrono::time_point_cast<std::chrono::steady_clock::duration>(*next));
+    } else {
+      context.run_one();
+    }
+  }
+}
+
+boost::asio::io_context& io_context_of(event_loop& loop) { return loop.native().context; }
+
+}  // namespace penstock::net

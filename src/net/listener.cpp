@@ -1,0 +1,149 @@
+#include "penstock/net/listener.h"
+
+#include "address.h"
+#include "penstock/async/on_worker.h"
+#include "penstock/async/timeout.h"
+#include "penstock/net/asio.h"
+#include "penstock/net/error.h"
+#include "socket_stream.h"
+
+#include <cerrno>
+
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/io_context.hpp>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace penstock::net {
+namespace {
+
+using acceptor =
+    boost::asio::basic_socket_acceptor<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
+
+constexpr auto pause_without_descriptors = std::chrono::milliseconds(50);
+
+bool out_of_descriptors(const boost::system::error_code& failure) {
+  return failure.value() == EMFILE || failure.value() == ENFILE || failure.value() == ENOBUFS ||
+         failure.value() == ENOMEM;
+}
+
+// What accept(2) says of a connection that ended, or failed, before it was accepted.
+bool concerns_one_connection(const boost::system::error_code& failure) {
+  switch (failure.value()) {
+    case ECONNABORTED:
+    case EPROTO:
+    case ENETDOWN:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case EINTR:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Removes the file of a Unix socket that nobody listens on any more.
+void remove_stale_socket(const endpoint& where, const socket_address& address) {
+  struct stat status {};
+  if (::lstat(where.path().c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return;
+  int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (probe < 0) return;
+  bool refused = ::connect(probe, address.data(), static_cast<socklen_t>(address.size())) != 0 && errno == ECONNREFUSED;
+  ::close(probe);
+  if (refused) ::unlink(where.path().c_str());
+}
+
+class socket_listener final : public listener {
+ public:
+  socket_listener(acceptor a, endpoint local) : acceptor_(std::move(a)), local_(std::move(local)) {}
+  ~socket_listener() override { close(); }
+
+  task<std::unique_ptr<stream>> accept() override {
+    for (;;) {
+      stream_socket socket(acceptor_.get_executor());
+      socket_address peer;
+      auto [failure] = co_await acceptor_.async_accept(socket, peer, use_task_tuple);
+      if (!failure) {
+        std::string name =
+            local_.type() == endpoint::kind::tcp ? describe_address(peer).to_string() : local_.to_string();
+        co_return std::make_unique<socket_stream>(std::move(socket), std::move(name));
+      }
+      if (out_of_descriptors(failure)) {
+        co_await sleep_for(pause_without_descriptors);
+      } else if (!concerns_one_connection(failure)) {
+        throw_if_failed(failure, "accept");
+      }
+    }
+  }
+
+  void close() noexcept override {
+    if (!acceptor_.is_open()) return;
+    if (local_.type() == endpoint::kind::unix_socket) ::unlink(local_.path().c_str());
+    boost::system::error_code ignored;  // close(2) frees the descriptor whatever it reports
+    acceptor_.close(ignored);
+  }
+
+  const endpoint& local_endpoint() const noexcept override { return local_; }
+
+ private:
+  acceptor acceptor_;
+  endpoint local_;
+};
+
+boost::system::error_code open_acceptor(acceptor& a, const socket_address& address, const listen_options& options) {
+  boost::system::error_code failure;
+  bool is_unix = address.data()->sa_family == AF_UNIX;
+  if (a.open(address.protocol(), failure)) return failure;
+  int on = 1;
+  if (!is_unix) ::setsockopt(a.native_handle(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  if (!is_unix && options.reuse_port && ::setsockopt(a.native_handle(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
+    return {errno, boost::system::system_category()};
+  mode_t mask = ::umask(0177);  // a Unix socket's file is the owner's only
+  a.bind(address, failure);
+  ::umask(mask);
+  if (failure) return failure;
+  if (a.listen(options.backlog, failure)) return failure;
+  a.non_blocking(true, failure);
+  return failure;
+}
+
+task<std::unique_ptr<stream>> connect_to(endpoint where) {
+  boost::asio::io_context& context = io_context_of(event_loop::current());
+  auto resolving = on_worker([&where] { return resolve_blocking(where, false); });
+  std::vector<socket_address> addresses = co_await resolving;
+  boost::system::error_code last;
+  for (const socket_address& address : addresses) {
+    stream_socket socket(context.get_executor());
+    auto [failure] = co_await socket.async_connect(address, use_task_tuple);
+    if (!failure) co_return std::make_unique<socket_stream>(std::move(socket), describe_address(address).to_string());
+    last = failure;
+  }
+  throw error(net_errc::connect_failed, "cannot connect to " + where.to_string() + ": " + last.message());
+}
+
+}  // namespace
+
+std::unique_ptr<listener> listen(const endpoint& where, const listen_options& options) {
+  boost::asio::io_context& context = io_context_of(event_loop::current());
+  boost::system::error_code failure;
+  for (const socket_address& address : resolve_blocking(where, true)) {
+    acceptor a(context.get_executor());
+    if (where.type() == endpoint::kind::unix_socket) remove_stale_socket(where, address);
+    failure = open_acceptor(a, address, options);
+    if (failure) continue;
+    bool tcp = where.type() == endpoint::kind::tcp;
+    endpoint local = tcp ? describe_address(a.local_endpoint()) : where;
+    return std::make_unique<socket_listener>(std::move(a), std::move(local));
+  }
+  throw error(net_errc::listen_failed, "cannot listen on " + where.to_string() + ": " + failure.message());
+}
+
+task<std::unique_ptr<stream>> connect(endpoint where, const connect_options& options) {
+  duration limit = options.timeout;
+  task<std::unique_ptr<stream>> connecting = connect_to(std::move(where));
+  co_return co_await with_timeout(limit, std::move(connecting));
+}
+
+}  // namespace penstock::net

@@ -1,0 +1,31 @@
+#include "penstock/net/signals.h"
+
+#include "penstock/net/asio.h"
+
+#include <boost/asio/signal_set.hpp>
+
+namespace penstock::net {
+
+struct signal_set::implementation {
+  explicit implementation(boost::asio::io_context& context) : signals(context) {}
+  boost::asio::signal_set signals;
+};
+
+signal_set::signal_set(std::initializer_list<int> numbers)
+    : implementation_(std::make_unique<implementation>(io_context_of(event_loop::current()))) {
+  for (int number : numbers) {
+    boost::system::error_code failure;
+    implementation_->signals.add(number, failure);
+    throw_if_failed(failure, "signal_set");
+  }
+}
+
+signal_set::~signal_set() = default;
+
+task<int> signal_set::wait() {
+  auto [failure, number] = co_await implementation_->signals.async_wait(use_task_tuple);
+  throw_if_failed(failure, "signal_set");
+  co_return number;
+}
+
+}  // namespace penstock::net

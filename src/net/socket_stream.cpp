@@ -1,0 +1,115 @@
+#include "socket_stream.h"
+
+#include "penstock/net/asio.h"
+#include "penstock/net/error.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+namespace penstock::net {
+namespace {
+
+constexpr std::size_t most_buffers_a_call = 64;
+
+// What is left to write of a list of buffers.
+class remaining_buffers {
+ public:
+  explicit remaining_buffers(std::span<const std::span<const std::byte>> buffers) noexcept : buffers_(buffers) {
+    skip_empty();
+  }
+
+  bool empty() const noexcept { return buffers_.empty(); }
+  std::size_t fill(std::span<iovec> out) const noexcept {
+    std::size_t count = std::min(out.size(), buffers_.size());
+    for (std::size_t i = 0; i < count; ++i) {
+      std::span<const std::byte> b = i == 0 ? buffers_[0].subspan(offset_) : buffers_[i];
+      out[i] = {const_cast<std::byte*>(b.data()), b.size()};
+    }
+    return count;
+  }
+  void consume(std::size_t n) noexcept {
+    offset_ += n;
+    skip_empty();
+  }
+
+ private:
+  void skip_empty() noexcept {
+    while (!buffers_.empty() && offset_ >= buffers_.front().size()) {
+      offset_ -= buffers_.front().size();
+      buffers_ = buffers_.subspan(1);
+    }
+  }
+
+  std::span<const std::span<const std::byte>> buffers_;
+  std::size_t offset_ = 0;
+};
+
+// Writes what the socket takes; 0 when it takes nothing now.
+std::size_t send_some(int socket, const remaining_buffers& rest) {
+  std::array<iovec, most_buffers_a_call> parts;
+  msghdr message{};
+  message.msg_iov = parts.data();
+  message.msg_iovlen = rest.fill(parts);
+  for (;;) {
+    ssize_t n = ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n >= 0) return static_cast<std::size_t>(n);
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return 0;
+    if (errno != EINTR) throw_if_failed({errno, boost::system::system_category()}, "write");
+  }
+}
+
+}  // namespace
+
+socket_stream::socket_stream(stream_socket socket, std::string remote_address)
+    : socket_(std::move(socket)), remote_address_(std::move(remote_address)) {
+  boost::system::error_code ignored;  // a socket that can't be set up fails at its first use
+  socket_.non_blocking(true, ignored);
+  if (socket_.local_endpoint(ignored).protocol().family() == AF_UNIX) return;
+  int on = 1;
+  ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+task<std::size_t> socket_stream::read_some(std::span<std::byte> buffer) {
+  auto [failure, count] =
+      co_await socket_.async_read_some(boost::asio::buffer(buffer.data(), buffer.size()), use_task_tuple);
+  if (failure == boost::asio::error::eof) co_return 0;
+  throw_if_failed(failure, "read");
+  co_return count;
+}
+
+task<void> socket_stream::write(std::span<const std::span<const std::byte>> buffers) {
+  remaining_buffers rest(buffers);
+  while (!rest.empty()) {
+    if (!socket_.is_open()) throw error(net_errc::connection_closed, "write: the stream was closed");
+    std::size_t sent = send_some(socket_.native_handle(), rest);
+    rest.consume(sent);
+    if (sent > 0) continue;
+    auto [failure] = co_await socket_.async_wait(boost::asio::socket_base::wait_write, use_task_tuple);
+    throw_if_failed(failure, "write");
+  }
+}
+
+void socket_stream::shutdown_send() noexcept {
+  boost::system::error_code ignored;  // the peer may have gone first
+  socket_.shutdown(boost::asio::socket_base::shutdown_send, ignored);
+}
+
+void socket_stream::close() noexcept {
+  boost::system::error_code ignored;  // close(2) frees the descriptor whatever it reports
+  socket_.close(ignored);
+}
+
+task<void> stream::write(std::span<const std::byte> buffer) {
+  std::span<const std::byte> one[] = {buffer};
+  co_await write(one);
+}
+
+}  // namespace penstock::net
