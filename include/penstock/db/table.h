@@ -1,0 +1,43 @@
+#pragma once
+
+// Tables as Penstock makes and checks them.
+
+#include "penstock/db/value.h"
+
+#include <string>
+#include <vector>
+
+namespace penstock::db {
+
+/// A column of a table.
+struct table_column {
+  std::string name;
+  column_type type = column_type::text;
+  bool required = false;  ///< NOT NULL.
+};
+
+/// A table to be made, or to be written to. Columns are listed in the order in which batches give their cells.
+struct table_definition {
+  std::string name;
+  std::string id_column = "id";         ///< Generated, ascending primary key; empty for none.
+  std::vector<table_column> columns;    ///< Without the id.
+  std::vector<std::string> unique_key;  ///< Columns that are unique together; empty for none.
+};
+
+/// A column that the database has.
+struct existing_column {
+  std::string name;
+  std::string declared_type;  ///< As the database writes it.
+  bool required = false;      ///< NOT NULL and without a default.
+};
+
+/// What stands between a definition and the table that exists: a sentence for each difference that would make
+/// inserting fail or store something else; empty when it fits. `unique_keys` are the column lists of the table's
+/// unique indexes.
+std::vector<std::string> table_differences(const table_definition& wanted, const std::vector<existing_column>& existing,
+                                           const std::vector<std::vector<std::string>>& unique_keys);
+
+/// An identifier in double quotes, with quotes in it doubled (SQL:2016, 5.2 <delimited identifier>).
+std::string quote_identifier(std::string_view name);
+
+}  // namespace penstock::db

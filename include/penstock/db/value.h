@@ -1,0 +1,52 @@
+#pragma once
+
+// Values as they go into and come out of a database, alike for all drivers.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace penstock::db {
+
+/// What a column holds.
+enum class column_type { integer, real, text, boolean, timestamp, json, blob };
+
+/// The type's name, as a config file writes it ("integer", "timestamp" …).
+std::string_view name_of(column_type type) noexcept;
+
+/// A point in time, UTC, to the microsecond.
+using timestamp = std::chrono::sys_time<std::chrono::microseconds>;
+
+/// RFC 3339 in UTC with six decimals: "2026-01-31T09:30:00.000000Z". SQLite stores timestamps so.
+std::string format_timestamp(timestamp t);
+
+/// Bytes that are no text.
+struct blob {
+  std::vector<std::byte> bytes;
+  bool operator==(const blob&) const = default;
+};
+
+/// Null, integer, real, text, boolean, timestamp or blob; owns its content. JSON travels as text.
+using value = std::variant<std::monostate, std::int64_t, double, std::string, bool, timestamp, blob>;
+
+/// One value of a batch's row; refers to bytes that the batch owns.
+struct cell {
+  enum class kind : std::uint8_t { null, integer, real, text, boolean, timestamp, blob };
+
+  union {
+    std::int64_t integer;  ///< of integer, boolean (0, 1) and timestamp (microseconds since 1970)
+    double real;
+    const char* data;
+  };
+  std::uint32_t size = 0;  ///< Bytes at `data`.
+  kind type = kind::null;
+
+  cell() noexcept : integer(0) {}
+  std::string_view text() const noexcept { return {data, size}; }
+};
+
+}  // namespace penstock::db

@@ -1,0 +1,79 @@
+#include "penstock/db/row_batch.h"
+
+#include "penstock/db/error.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <limits>
+
+namespace penstock::db {
+namespace {
+constexpr std::size_t block_size = std::size_t{64} << 10;
+constexpr std::size_t most_kept_blocks = 16;
+}  // namespace
+
+cell& row_batch::add(cell::kind type) {
+  cell& c = cells_.emplace_back();
+  c.type = type;
+  bytes_ += sizeof(cell);
+  return c;
+}
+
+void row_batch::add_null() { add(cell::kind::null); }
+void row_batch::add_integer(std::int64_t v) { add(cell::kind::integer).integer = v; }
+void row_batch::add_real(double v) { add(cell::kind::real).real = v; }
+void row_batch::add_boolean(bool v) { add(cell::kind::boolean).integer = v ? 1 : 0; }
+void row_batch::add_timestamp(timestamp v) { add(cell::kind::timestamp).integer = v.time_since_epoch().count(); }
+
+void row_batch::add_text(std::string_view v) {
+  const char* data = keep(v.data(), v.size());
+  cell& c = add(cell::kind::text);
+  c.data = data;
+  c.size = static_cast<std::uint32_t>(v.size());
+}
+
+void row_batch::add_blob(std::span<const std::byte> v) {
+  const char* data = keep(reinterpret_cast<const char*>(v.data()), v.size());
+  cell& c = add(cell::kind::blob);
+  c.data = data;
+  c.size = static_cast<std::uint32_t>(v.size());
+}
+
+const char* row_batch::keep(const char* data, std::size_t size) {
+  if (size > std::numeric_limits<std::uint32_t>::max())
+    throw database_error(db_errc::data, "a value of " + std::to_string(size) + " bytes: at most 4 GiB - 1 are taken");
+  while (current_block_ < blocks_.size() && blocks_[current_block_].size - used_ < size) {
+    ++current_block_;
+    used_ = 0;
+  }
+  if (current_block_ == blocks_.size()) {
+    std::size_t wanted = std::max(block_size, size);
+    blocks_.push_back({std::make_unique_for_overwrite<char[]>(wanted), wanted});
+  }
+  char* place = blocks_[current_block_].memory.get() + used_;
+  if (size > 0) std::memcpy(place, data, size);
+  used_ += size;
+  bytes_ += size;
+  return place;
+}
+
+void row_batch::commit_row() noexcept {
+  ++rows_;
+  assert(cells_.size() == rows_ * columns_);
+  committed_bytes_ = bytes_;
+}
+
+void row_batch::abandon_row() noexcept {
+  cells_.resize(rows_ * columns_);
+  bytes_ = committed_bytes_;  // the arena's bytes stay used until clear
+}
+
+void row_batch::clear() noexcept {
+  cells_.clear();
+  if (blocks_.size() > most_kept_blocks) blocks_.resize(most_kept_blocks);
+  std::erase_if(blocks_, [](const block& b) { return b.size != block_size; });
+  rows_ = bytes_ = committed_bytes_ = current_block_ = used_ = 0;
+}
+
+}  // namespace penstock::db

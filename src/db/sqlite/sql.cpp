@@ -1,0 +1,55 @@
+#include "sql.h"
+
+namespace penstock::db::sqlite {
+namespace {
+
+std::string_view storage_type(column_type type) {
+  switch (type) {
+    case column_type::integer:
+    case column_type::boolean:
+      return "INTEGER";
+    case column_type::real:
+      return "REAL";
+    case column_type::blob:
+      return "BLOB";
+    case column_type::text:
+    case column_type::timestamp:
+    case column_type::json:
+      return "TEXT";
+  }
+  return "ANY";
+}
+
+std::string name_list(const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + quote_identifier(name);
+  return "(" + list + ")";
+}
+
+}  // namespace
+
+std::string create_table_sql(const table_definition& definition) {
+  std::string sql;
+  if (!definition.id_column.empty()) sql = quote_identifier(definition.id_column) + " INTEGER PRIMARY KEY";
+  for (const table_column& column : definition.columns) {
+    if (!sql.empty()) sql += ", ";
+    sql += quote_identifier(column.name) + " " + std::string(storage_type(column.type));
+    if (column.required) sql += " NOT NULL";
+  }
+  if (!definition.unique_key.empty()) sql += ", UNIQUE " + name_list(definition.unique_key);
+  return "CREATE TABLE IF NOT EXISTS " + quote_identifier(definition.name) + " (" + sql + ") STRICT";
+}
+
+std::string insert_sql(const table_definition& into) {
+  std::vector<std::string> names;
+  std::string places;
+  for (const table_column& column : into.columns) {
+    names.push_back(column.name);
+    places += places.empty() ? "?" : ", ?";
+  }
+  std::string sql = "INSERT INTO " + quote_identifier(into.name) + " " + name_list(names) + " VALUES (" + places + ")";
+  if (!into.unique_key.empty()) sql += " ON CONFLICT " + name_list(into.unique_key) + " DO NOTHING";
+  return sql;
+}
+
+}  // namespace penstock::db::sqlite

@@ -1,0 +1,55 @@
+#include "penstock/db/table.h"
+
+#include <algorithm>
+
+namespace penstock::db {
+namespace {
+
+bool same_set(std::vector<std::string> a, std::vector<std::string> b) {
+  std::sort(a.begin(), a.end());
+  std::sort(b.begin(), b.end());
+  return a == b;
+}
+
+}  // namespace
+
+std::vector<std::string> table_differences(const table_definition& wanted, const std::vector<existing_column>& existing,
+                                           const std::vector<std::vector<std::string>>& unique_keys) {
+  std::vector<std::string> differences;
+  auto find = [&](const std::string& name) {
+    return std::find_if(existing.begin(), existing.end(), [&](const existing_column& c) { return c.name == name; });
+  };
+  if (!wanted.id_column.empty() && find(wanted.id_column) == existing.end())
+    differences.push_back("column '" + wanted.id_column + "' (the generated id) is missing");
+  for (const table_column& column : wanted.columns)
+    if (find(column.name) == existing.end())
+      differences.push_back("column '" + column.name + "' (" + std::string(name_of(column.type)) + ") is missing");
+  for (const existing_column& column : existing) {
+    bool filled =
+        column.name == wanted.id_column || std::any_of(wanted.columns.begin(), wanted.columns.end(),
+                                                       [&](const table_column& c) { return c.name == column.name; });
+    if (column.required && !filled)
+      differences.push_back("column '" + column.name +
+                            "' is NOT NULL without a default, and the stream does not fill it");
+  }
+  bool has_key = wanted.unique_key.empty() ||
+                 std::any_of(unique_keys.begin(), unique_keys.end(),
+                             [&](const std::vector<std::string>& key) { return same_set(key, wanted.unique_key); });
+  if (!has_key) {
+    std::string names;
+    for (const std::string& name : wanted.unique_key) names += (names.empty() ? "" : ", ") + name;
+    differences.push_back("there is no unique index on (" + names + ")");
+  }
+  return differences;
+}
+
+std::string quote_identifier(std::string_view name) {
+  std::string quoted = "\"";
+  for (char c : name) {
+    if (c == '"') quoted += '"';
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
+}  // namespace penstock::db

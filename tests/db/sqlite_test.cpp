@@ -1,0 +1,107 @@
+#include <penstock/db/connection.h>
+#include <penstock/db/error.h>
+#include <penstock/testing/simulation.h>
+
+#include <filesystem>
+#include <limits>
+
+#include <gtest/gtest.h>
+
+namespace penstock::db {
+namespace {
+
+table_definition things() {
+  return {"things", "id", {{"name", column_type::text, true}, {"size", column_type::integer, false}}, {"name"}};
+}
+
+template <class Body>
+void with_memory_database(Body body) {
+  penstock::testing::simulation sim;
+  auto main = [&]() -> task<> {
+    std::unique_ptr<connection> c = co_await database("sqlite::memory:").connect();
+    co_await body(*c);
+  };
+  sim.run(main());
+}
+
+void add(row_batch& rows, std::string_view name, std::int64_t size) {
+  rows.add_text(name);
+  rows.add_integer(size);
+  rows.commit_row();
+}
+
+TEST(sqlite, stores_a_batch_and_gives_each_row_its_id) {
+  with_memory_database([](connection& c) -> task<> {
+    table_definition table = things();
+    co_await c.prepare_table(table);
+    row_batch rows(2);
+    add(rows, "one", 1);
+    add(rows, std::string_view("nul\0byte", 8), std::numeric_limits<std::int64_t>::min());
+    batch_report report;
+    co_await c.insert_batch(table, rows, report);
+    EXPECT_EQ(report.rows.size(), 2u);
+    EXPECT_EQ(report.rows[1].id, 2);
+    result found = co_await c.query("SELECT name, size FROM things ORDER BY id");
+    EXPECT_EQ(std::get<std::string>(found.rows[1][0]), std::string("nul\0byte", 8));
+    EXPECT_EQ(std::get<std::int64_t>(found.rows[1][1]), std::numeric_limits<std::int64_t>::min());
+  });
+}
+
+TEST(sqlite, a_refused_row_harms_no_neighbour) {
+  with_memory_database([](connection& c) -> task<> {
+    table_definition table = things();
+    co_await c.prepare_table(table);
+    row_batch rows(2);
+    for (int i = 0; i < 1000; ++i) {
+      if (i == 500) {
+        rows.add_null();
+        rows.add_integer(1);
+        rows.commit_row();
+      } else {
+        add(rows, i == 900 ? "row7" : "row" + std::to_string(i), i);
+      }
+    }
+    batch_report report;
+    co_await c.insert_batch(table, rows, report);
+    EXPECT_EQ(report.rows[500].what, row_outcome::status::refused);
+    EXPECT_EQ(report.refusals.at(0).code, "db.constraint");
+    EXPECT_EQ(report.rows[900].what, row_outcome::status::duplicate);
+    result found = co_await c.query("SELECT count(*) FROM things");
+    EXPECT_EQ(std::get<std::int64_t>(found.rows[0][0]), 998);
+  });
+}
+
+TEST(sqlite, a_table_that_does_not_fit_is_named_with_each_difference) {
+  with_memory_database([](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT, colour TEXT NOT NULL)");
+    table_definition table = things();
+    try {
+      co_await c.prepare_table(table);
+      ADD_FAILURE() << "drift went unseen";
+    } catch (const database_error& e) {
+      EXPECT_EQ(e.errc(), db_errc::table_drift);
+      for (const char* part : {"'size'", "'colour'", "unique index on (name)"})
+        EXPECT_NE(e.message().find(part), std::string::npos) << e.message();
+    }
+  });
+}
+
+TEST(row_batch, an_abandoned_row_leaves_no_trace) {
+  row_batch rows(2);
+  add(rows, "kept", 1);
+  std::size_t bytes = rows.bytes();
+  rows.add_text("dropped");
+  rows.abandon_row();
+  EXPECT_EQ(rows.rows(), 1u);
+  EXPECT_EQ(rows.bytes(), bytes);
+  add(rows, "next", 2);
+  EXPECT_EQ(rows.row(1)[0].text(), "next");
+}
+
+TEST(database, a_url_of_no_driver_is_refused_by_name) {
+  EXPECT_THROW(database("oracle://x"), database_error);
+  EXPECT_THROW(database("sqlite:"), database_error);
+}
+
+}  // namespace
+}  // namespace penstock::db
