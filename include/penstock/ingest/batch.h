@@ -1,0 +1,57 @@
+#pragma once
+
+// One batch on its way: the rows that several submissions put in, and what became of them.
+
+#include "penstock/async/event.h"
+#include "penstock/async/scheduler.h"
+#include "penstock/db/connection.h"
+#include "penstock/db/row_batch.h"
+
+#include <cstddef>
+#include <exception>
+#include <utility>
+
+namespace penstock::ingest {
+
+class coalescer;
+
+/// Rows that are committed together. Shared by the coalescer and the submissions with rows in it; when the last of
+/// them lets go, the coalescer uses it again.
+struct batch {
+  batch(coalescer& owner, std::size_t columns) : home(owner), rows(columns) {}
+
+  coalescer& home;
+  db::row_batch rows;
+  db::batch_report report;      ///< An outcome a row, once `done` is set and there is no failure.
+  std::exception_ptr failure;   ///< Why nothing of the batch was committed.
+  event done;                   ///< Set when the commit has ended.
+  time_point opened{};          ///< When the first row came.
+  std::size_t submissions = 0;  ///< How many wait for it.
+  std::size_t owners = 0;
+};
+
+/// Shares a batch.
+class batch_ref {
+ public:
+  batch_ref() noexcept = default;
+  explicit batch_ref(batch& b) noexcept : batch_(&b) { ++b.owners; }
+  batch_ref(const batch_ref& other) noexcept : batch_(other.batch_) {
+    if (batch_ != nullptr) ++batch_->owners;
+  }
+  batch_ref(batch_ref&& other) noexcept : batch_(std::exchange(other.batch_, nullptr)) {}
+  batch_ref& operator=(batch_ref other) noexcept {
+    std::swap(batch_, other.batch_);
+    return *this;
+  }
+  ~batch_ref();
+
+  explicit operator bool() const noexcept { return batch_ != nullptr; }
+  batch& operator*() const noexcept { return *batch_; }
+  batch* operator->() const noexcept { return batch_; }
+  bool operator==(const batch_ref&) const noexcept = default;
+
+ private:
+  batch* batch_ = nullptr;
+};
+
+}  // namespace penstock::ingest

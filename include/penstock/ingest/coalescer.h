@@ -1,0 +1,172 @@
+#pragma once
+
+// Shares the cost of a commit among all who wait for it. Rows of many submissions gather in one batch while the
+// previous one commits; each submission learns what became of its rows after the commit.
+//
+//   coalescer c(columns, commit);            // commit: how a batch reaches the database
+//   group.start(c.run());
+//   submission s(c);
+//   s.rows().add_text("…"); s.rows().commit_row(); s.row_added();
+//   co_await s.committed();
+//   s.collect([](const db::row_outcome& o, …) { … });
+
+#include "penstock/async/event.h"
+#include "penstock/async/semaphore.h"
+#include "penstock/async/task.h"
+#include "penstock/async/task_group.h"
+#include "penstock/db/connection.h"
+#include "penstock/ingest/batch.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace penstock::ingest {
+
+/// Bounds of a coalescer.
+struct coalescer_options {
+  std::size_t max_rows = 1'000;                      ///< Of a batch. Larger ones cost latency, not much throughput.
+  std::size_t max_bytes = std::size_t{4} << 20;      ///< Of a batch, as `db::row_batch::bytes` counts.
+  duration linger = std::chrono::milliseconds(1);    ///< How long an idle coalescer waits for company for a row.
+  std::size_t queue_rows = 100'000;                  ///< Rows waiting or being committed; beyond: overloaded.
+  std::size_t queue_bytes = std::size_t{256} << 20;  ///< Bytes waiting or being committed; beyond: overloaded.
+  std::size_t commits_in_flight = 1;                 ///< Batches committed at a time; 1 for SQLite.
+};
+
+/// What a coalescer did so far.
+struct coalescer_stats {
+  std::uint64_t batches = 0;         ///< Committed, or failed.
+  std::uint64_t failed_batches = 0;  ///< Of which nothing was stored.
+  std::uint64_t rows = 0;            ///< Of the committed batches.
+  std::size_t queued_rows = 0;       ///< Waiting or being committed now.
+  std::size_t queued_bytes = 0;
+};
+
+/// Gathers rows into batches and commits them. On one thread; outlives its submissions.
+///
+/// Invariants: at most one batch is open, and only it grows; sealed batches are committed in the order they were
+/// sealed; every row of a submission gets exactly one outcome, after the commit that decided it; the rows and bytes
+/// that wait or are being committed never exceed the queue's bounds by more than one row.
+class coalescer {
+ public:
+  /// Commits a batch and reports an outcome a row, or throws when nothing was stored. Called on the coalescer's
+  /// thread; both arguments outlive the task.
+  using commit_function = std::function<task<void>(const db::row_batch& rows, db::batch_report& report)>;
+
+  coalescer(std::size_t columns, commit_function commit, const coalescer_options& options = {});
+  coalescer(const coalescer&) = delete;
+  coalescer& operator=(const coalescer&) = delete;
+  ~coalescer();
+
+  /// Commits batches until `stop`, then what is left, then ends. Start it once, in a group. When it is cancelled,
+  /// the rows that wait fail with `ingest_errc::closed`.
+  task<void> run();
+  /// Takes no new submissions; rows that were added are committed at once, without lingering.
+  void stop() noexcept;
+
+  bool stopped() const noexcept { return stopping_; }
+  /// True when a new submission would be refused.
+  bool full() const noexcept { return queued_rows_ >= options_.queue_rows || queued_bytes_ >= options_.queue_bytes; }
+  const coalescer_options& options() const noexcept { return options_; }
+  coalescer_stats stats() const noexcept;
+
+ private:
+  friend class submission;
+  friend class batch_ref;
+  class gathering;
+
+  batch& open_batch();
+  void row_added(batch& b, std::size_t bytes) noexcept;
+  void seal() noexcept;
+  bool worth_committing(const batch& b) const noexcept;
+  batch_ref take_next() noexcept;
+  task<void> commit_one(batch_ref b, semaphore::permit slot);
+  void finish(batch& b, std::exception_ptr failure) noexcept;
+  void fail_waiting() noexcept;
+  void recycle(batch& b) noexcept;
+
+  std::size_t columns_;
+  commit_function commit_;
+  coalescer_options options_;
+  bool stopping_ = false;
+  bool ended_ = false;
+  std::size_t queued_rows_ = 0;
+  std::size_t queued_bytes_ = 0;
+  std::size_t committing_ = 0;
+  std::size_t last_submissions_ = 1;
+  coalescer_stats stats_;
+  batch_ref open_;
+  std::deque<batch_ref> sealed_;
+  gathering* gathering_ = nullptr;
+  event has_rows_;
+  event room_;
+  semaphore slots_;
+  std::vector<std::unique_ptr<batch>> batches_;
+  std::vector<batch*> free_;
+};
+
+/// The rows of one request. Belongs to one task at a time; destroying it before the commit only means that nobody
+/// learns the outcome: rows that were added are committed.
+class submission {
+ public:
+  /// Throws `ingest_errc::overloaded` when the queue is full, `closed` after `stop`.
+  explicit submission(coalescer& home);
+  submission(const submission&) = delete;
+  submission& operator=(const submission&) = delete;
+
+  /// The batch to write the next row into; ask again for each row, and after every wait. Throws
+  /// `ingest_errc::closed` when the coalescer has ended meanwhile: end the submissions first, then stop it.
+  db::row_batch& rows();
+  /// Says that a row was added, with `commit_row`, to what `rows` gave last.
+  void row_added();
+  /// True when the queue is full, or this submission fills two batches already: then `wait_for_room`.
+  bool should_wait() const noexcept;
+  /// Waits until some of its rows are committed, or the queue has room.
+  task<void> wait_for_room();
+  /// Waits until all its rows are committed or refused. Cancellable; the rows are committed all the same.
+  task<void> committed();
+  /// Gives, in order, the rows whose commit has ended since the last call: `visit(outcome, refusal, failure)` with
+  /// the outcome, why it was refused or null, and why its batch failed or null (the outcome says nothing then).
+  template <class Visit>
+  void collect(Visit visit) {
+    std::size_t taken = 0;
+    for (; taken < segments_.size() && segments_[taken].in->done.is_set(); ++taken) {
+      const segment& s = segments_[taken];
+      for (std::size_t r = s.first; r < s.first + s.count; ++r) visit_row(*s.in, r, visit);
+      outstanding_ -= s.count;
+    }
+    segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(taken));
+  }
+  /// Rows whose outcome was not collected yet.
+  std::size_t outstanding() const noexcept { return outstanding_; }
+
+ private:
+  struct segment {
+    batch_ref in;
+    std::size_t first;
+    std::size_t count;
+  };
+
+  template <class Visit>
+  static void visit_row(const batch& b, std::size_t row, Visit& visit) {
+    static const db::row_outcome none{};
+    if (b.failure) {
+      visit(none, nullptr, &b.failure);
+      return;
+    }
+    const db::row_outcome& outcome = b.report.rows[row];
+    bool refused = outcome.refusal >= 0;
+    visit(outcome, refused ? &b.report.refusals[static_cast<std::size_t>(outcome.refusal)] : nullptr, nullptr);
+  }
+
+  coalescer& home_;
+  std::vector<segment> segments_;
+  std::size_t outstanding_ = 0;
+  std::size_t bytes_before_ = 0;
+};
+
+}  // namespace penstock::ingest

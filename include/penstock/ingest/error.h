@@ -1,0 +1,49 @@
+#pragma once
+
+// Errors of the ingest room.
+
+#include "penstock/core/error.h"
+
+#include <string_view>
+
+namespace penstock::ingest {
+
+/// Errors of the ingest room. Errors of single items have codes of their own, see `item_error`.
+enum class ingest_errc {
+  overloaded,         ///< The queue is full: try again later.
+  busy,               ///< A processor under `admission::reject` is at work already.
+  closed,             ///< The coalescer, processor or service takes no more.
+  commit_failed,      ///< The batch with these items was not committed; its cause says why.
+  bad_stream,         ///< A stream's definition is wrong.
+  unknown_stream,     ///< There is no stream of that name.
+  unsupported_media,  ///< The Content-Type or Content-Encoding is none that Penstock reads.
+  bad_encoding,       ///< A compressed body is damaged, ends too early, or grows too large.
+  bad_query,          ///< A query parameter is unknown or malformed.
+};
+
+/// The stable code of an ingest error.
+constexpr std::string_view code_name(ingest_errc code) noexcept {
+  switch (code) {
+    case ingest_errc::overloaded:
+      return "ingest.overloaded";
+    case ingest_errc::busy:
+      return "ingest.busy";
+    case ingest_errc::closed:
+      return "ingest.closed";
+    case ingest_errc::commit_failed:
+      return "ingest.commit_failed";
+    case ingest_errc::bad_stream:
+      return "ingest.bad_stream";
+    case ingest_errc::unknown_stream:
+      return "ingest.unknown_stream";
+    case ingest_errc::unsupported_media:
+      return "ingest.unsupported_media";
+    case ingest_errc::bad_encoding:
+      return "ingest.bad_encoding";
+    case ingest_errc::bad_query:
+      return "ingest.bad_query";
+  }
+  return "ingest.unknown";
+}
+
+}  // namespace penstock::ingest

@@ -1,0 +1,238 @@
+#include "penstock/ingest/coalescer.h"
+
+#include "penstock/async/cancel.h"
+#include "penstock/async/error.h"
+#include "penstock/async/suspension.h"
+#include "penstock/ingest/error.h"
+
+#include <utility>
+
+// The form is LevelDB's group commit: who comes while a commit is under way joins the next one. A row joins the open
+// batch; the loop takes a free commit slot first and the batch after that, so that the batch grows until the very
+// moment it can go. When nothing is being committed, a row waits for company: until as many submissions wait as the
+// last commit answered (those clients are back), a bound is reached, or the linger is over.
+
+namespace penstock::ingest {
+
+// The loop's wait for company.
+class coalescer::gathering final : public suspension {
+ public:
+  explicit gathering(coalescer& home) noexcept : home_(home), timer_(*this) {}
+  gathering(const gathering&) = delete;
+  gathering& operator=(const gathering&) = delete;
+  ~gathering() { home_.gathering_ = nullptr; }
+
+  bool await_ready() noexcept {
+    return check_cancelled() || home_.worth_committing(*home_.open_) || home_.options_.linger <= duration::zero();
+  }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> task) {
+    suspend(task.promise());
+    home_.gathering_ = this;
+    waiting_scheduler().add_timer(timer_, home_.open_->opened + home_.options_.linger);
+  }
+  void await_resume() const { throw_if_cancelled(); }
+  void enough() noexcept {
+    home_.gathering_ = nullptr;
+    timer_.cancel();
+    wake();
+  }
+  std::string_view waiting_for() const noexcept override { return "more rows for a batch"; }
+
+ private:
+  struct linger_timer : timer {
+    explicit linger_timer(gathering& g) noexcept : timer(&fire), owner(g) {}
+    static void fire(timer& t) noexcept { static_cast<linger_timer&>(t).owner.enough(); }
+    gathering& owner;
+  };
+  void cancel() noexcept override {
+    home_.gathering_ = nullptr;
+    timer_.cancel();
+    wake_cancelled();
+  }
+
+  coalescer& home_;
+  linger_timer timer_;
+};
+
+coalescer::coalescer(std::size_t columns, commit_function commit, const coalescer_options& options)
+    : columns_(columns), commit_(std::move(commit)), options_(options), slots_(options.commits_in_flight) {}
+
+coalescer::~coalescer() = default;
+
+task<void> coalescer::run() {
+  task_group commits;
+  std::exception_ptr failure;
+  try {
+    for (;;) {
+      co_await has_rows_.wait();
+      if (!open_ && sealed_.empty()) break;
+      semaphore::permit slot = co_await slots_.acquire();
+      if (sealed_.empty() && committing_ == 0) {
+        gathering company(*this);
+        co_await company;
+      }
+      batch_ref next = take_next();
+      ++committing_;
+      task<void> commit = commit_one(std::move(next), std::move(slot));
+      commits.start(std::move(commit), "commit");
+    }
+  } catch (...) {
+    failure = std::current_exception();
+    stopping_ = true;
+  }
+  task<void> rest = shield(commits.join());
+  co_await std::move(rest);
+  ended_ = true;
+  if (!failure) co_return;
+  fail_waiting();
+  std::rethrow_exception(failure);
+}
+
+void coalescer::stop() noexcept {
+  stopping_ = true;
+  has_rows_.set();
+  if (gathering_ != nullptr) gathering_->enough();
+}
+
+coalescer_stats coalescer::stats() const noexcept {
+  coalescer_stats now = stats_;
+  now.queued_rows = queued_rows_;
+  now.queued_bytes = queued_bytes_;
+  return now;
+}
+
+batch& coalescer::open_batch() {
+  if (open_) return *open_;
+  if (free_.empty()) {
+    batches_.push_back(std::make_unique<batch>(*this, columns_));
+    open_ = batch_ref(*batches_.back());
+  } else {
+    open_ = batch_ref(*free_.back());
+    free_.pop_back();
+  }
+  open_->opened = scheduler::current().now();
+  return *open_;
+}
+
+void coalescer::row_added(batch& b, std::size_t bytes) noexcept {
+  ++queued_rows_;
+  queued_bytes_ += bytes;
+  has_rows_.set();
+  if (gathering_ != nullptr && worth_committing(b)) gathering_->enough();
+  if (b.rows.rows() >= options_.max_rows || b.rows.bytes() >= options_.max_bytes) seal();
+}
+
+bool coalescer::worth_committing(const batch& b) const noexcept {
+  return stopping_ || b.submissions >= last_submissions_ || b.rows.rows() >= options_.max_rows ||
+         b.rows.bytes() >= options_.max_bytes;
+}
+
+void coalescer::seal() noexcept { sealed_.push_back(std::exchange(open_, {})); }
+
+batch_ref coalescer::take_next() noexcept {
+  if (sealed_.empty()) seal();
+  batch_ref next = std::move(sealed_.front());
+  sealed_.pop_front();
+  if (sealed_.empty() && !open_ && !stopping_) has_rows_.clear();
+  return next;
+}
+
+// The slot is free again when this has ended.
+task<void> coalescer::commit_one(batch_ref b, [[maybe_unused]] semaphore::permit slot) {
+  std::exception_ptr failure;
+  try {
+    task<void> commit = commit_(b->rows, b->report);
+    co_await std::move(commit);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  finish(*b, failure);
+}
+
+void coalescer::finish(batch& b, std::exception_ptr failure) noexcept {
+  --committing_;
+  queued_rows_ -= b.rows.rows();
+  queued_bytes_ -= b.rows.bytes();
+  last_submissions_ = b.submissions;
+  ++stats_.batches;
+  if (failure)
+    ++stats_.failed_batches;
+  else
+    stats_.rows += b.rows.rows();
+  b.failure = std::move(failure);
+  b.done.set();
+  room_.set();
+  room_.clear();
+}
+
+void coalescer::fail_waiting() noexcept {
+  if (open_) seal();
+  for (; !sealed_.empty(); sealed_.pop_front()) {
+    ++committing_;
+    finish(*sealed_.front(),
+           std::make_exception_ptr(error(ingest_errc::closed, "closed before these items were committed")));
+  }
+}
+
+void coalescer::recycle(batch& b) noexcept {
+  b.rows.clear();
+  b.report.clear();
+  b.failure = nullptr;
+  b.done.clear();
+  b.submissions = 0;
+  free_.push_back(&b);
+}
+
+batch_ref::~batch_ref() {
+  if (batch_ != nullptr && --batch_->owners == 0) batch_->home.recycle(*batch_);
+}
+
+submission::submission(coalescer& home) : home_(home) {
+  if (home.stopping_) throw error(ingest_errc::closed, "stopping: no more items are taken");
+  if (home.full())
+    throw error(ingest_errc::overloaded, "the queue is full: " + std::to_string(home.queued_rows_) + " items and " +
+                                             std::to_string(home.queued_bytes_) + " bytes wait for the database");
+}
+
+db::row_batch& submission::rows() {
+  if (home_.ended_) throw error(ingest_errc::closed, "stopped: no more items are taken");
+  batch& b = home_.open_batch();
+  bytes_before_ = b.rows.bytes();
+  return b.rows;
+}
+
+void submission::row_added() {
+  batch& b = *home_.open_;
+  std::size_t row = b.rows.rows() - 1;
+  bool joins = segments_.empty() || &*segments_.back().in != &b;
+  if (joins || segments_.back().first + segments_.back().count != row) {
+    segments_.push_back({batch_ref(b), row, 0});
+    if (joins) ++b.submissions;
+  }
+  ++segments_.back().count;
+  ++outstanding_;
+  home_.row_added(b, b.rows.bytes() - bytes_before_);
+}
+
+bool submission::should_wait() const noexcept {
+  return home_.full() || outstanding_ >= 2 * home_.options_.max_rows || segments_.size() > 2;
+}
+
+task<void> submission::wait_for_room() {
+  if (segments_.empty()) {
+    co_await home_.room_.wait();
+    co_return;
+  }
+  batch_ref first = segments_.front().in;
+  co_await first->done.wait();
+}
+
+task<void> submission::committed() {
+  for (std::size_t i = 0; i < segments_.size(); ++i) {
+    batch_ref b = segments_[i].in;
+    co_await b->done.wait();
+  }
+}
+
+}  // namespace penstock::ingest

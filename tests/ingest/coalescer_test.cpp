@@ -1,0 +1,213 @@
+#include <penstock/async/cancel.h>
+#include <penstock/async/gather.h>
+#include <penstock/async/task_group.h>
+#include <penstock/async/timeout.h>
+#include <penstock/ingest/coalescer.h>
+#include <penstock/ingest/error.h>
+#include <penstock/testing/simulation.h>
+
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace penstock::ingest {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A database that takes some time for each batch and remembers what it got.
+struct fake_store {
+  duration latency = 10ms;
+  std::vector<std::vector<std::string>> batches;
+  bool fails = false;
+
+  coalescer::commit_function commit() {
+    return [this](const db::row_batch& rows, db::batch_report& report) { return store(rows, report); };
+  }
+  task<void> store(const db::row_batch& rows, db::batch_report& report) {
+    co_await sleep_for(latency);
+    if (fails) throw std::runtime_error("disk on fire");
+    auto& stored = batches.emplace_back();
+    report.rows.resize(rows.rows());
+    for (std::size_t i = 0; i < rows.rows(); ++i) stored.emplace_back(rows.row(i)[0].text());
+  }
+};
+
+// GCC 12 can't put a braced list into a coroutine's frame.
+template <class... Text>
+std::vector<std::string> items(Text... text) {
+  std::vector<std::string> list;
+  (list.emplace_back(text), ...);
+  return list;
+}
+
+struct tally {
+  int stored = 0;
+  int failed = 0;
+};
+
+task<tally> submit(coalescer& to, std::vector<std::string> list) {
+  submission s(to);
+  tally t;
+  auto count = [&](const db::row_outcome&, const db::row_refusal*, const std::exception_ptr* failure) {
+    ++(failure == nullptr ? t.stored : t.failed);
+  };
+  for (const std::string& item : list) {
+    db::row_batch& rows = s.rows();
+    rows.add_text(item);
+    rows.commit_row();
+    s.row_added();
+    while (s.should_wait()) {
+      co_await s.wait_for_room();
+      s.collect(count);
+    }
+  }
+  co_await s.committed();
+  s.collect(count);
+  EXPECT_EQ(s.outstanding(), 0u);
+  co_return t;
+}
+
+template <class Body>
+void with_coalescer(fake_store& store, const coalescer_options& options, Body body) {
+  penstock::testing::simulation sim;
+  auto main = [&]() -> task<> {
+    coalescer c(1, store.commit(), options);
+    co_await with_task_group([&](task_group& group) -> task<> {
+      group.start(c.run(), "coalescer");
+      co_await body(c);
+      c.stop();
+    });
+    EXPECT_EQ(c.stats().queued_rows, 0u);
+    EXPECT_EQ(c.stats().queued_bytes, 0u);
+  };
+  sim.run(main());
+}
+
+TEST(coalescer, a_lone_item_is_committed_without_lingering) {
+  fake_store store;
+  with_coalescer(store, {.linger = 1s}, [](coalescer& c) -> task<> {
+    time_point start = scheduler::current().now();
+    co_await submit(c, items("one"));
+    EXPECT_EQ(scheduler::current().now() - start, 10ms);
+  });
+}
+
+TEST(coalescer, what_comes_during_a_commit_shares_the_next_one) {
+  fake_store store;
+  with_coalescer(store, {}, [&](coalescer& c) -> task<> {
+    std::vector<task<tally>> requests;
+    for (int i = 0; i < 64; ++i) requests.push_back(submit(c, items(std::to_string(i))));
+    std::vector<tally> done = co_await gather(std::move(requests));
+    EXPECT_LE(store.batches.size(), 2u);
+    for (const tally& t : done) EXPECT_EQ(t.stored, 1);
+  });
+}
+
+TEST(coalescer, clients_that_come_back_are_waited_for_within_the_linger) {
+  fake_store store;
+  with_coalescer(store, {}, [&](coalescer& c) -> task<> {
+    auto client = [&](duration think) -> task<> {
+      for (int i = 0; i < 10; ++i) {
+        co_await submit(c, items("x"));
+        co_await sleep_for(think);
+      }
+    };
+    std::vector<task<>> clients;
+    for (int i = 0; i < 8; ++i) clients.push_back(client(std::chrono::microseconds(100 * i)));
+    co_await gather(std::move(clients));
+    EXPECT_LE(store.batches.size(), 13u);
+  });
+}
+
+TEST(coalescer, a_batch_never_exceeds_its_bounds_and_order_is_kept) {
+  fake_store store;
+  with_coalescer(store, {.max_rows = 100}, [&](coalescer& c) -> task<> {
+    std::vector<std::string> sent;
+    for (int i = 0; i < 1050; ++i) sent.push_back(std::to_string(i));
+    tally t = co_await submit(c, sent);
+    EXPECT_EQ(t.stored, 1050);
+    std::vector<std::string> seen;
+    for (auto& b : store.batches) {
+      EXPECT_LE(b.size(), 100u);
+      seen.insert(seen.end(), b.begin(), b.end());
+    }
+    EXPECT_EQ(seen, sent);
+  });
+}
+
+TEST(coalescer, a_failed_commit_fails_its_rows_and_no_others) {
+  fake_store store;
+  with_coalescer(store, {}, [&](coalescer& c) -> task<> {
+    store.fails = true;
+    tally bad = co_await submit(c, items("a", "b"));
+    store.fails = false;
+    tally good = co_await submit(c, items("c"));
+    EXPECT_EQ(bad.failed, 2);
+    EXPECT_EQ(good.stored, 1);
+  });
+}
+
+TEST(coalescer, a_full_queue_refuses_at_once) {
+  fake_store store;
+  with_coalescer(store, {.max_rows = 10, .queue_rows = 5}, [&](coalescer& c) -> task<> {
+    auto first = submit(c, items("1", "2", "3", "4", "5"));
+    auto second = [&]() -> task<> {
+      EXPECT_TRUE(c.full());
+      EXPECT_THROW(submission s(c), error);
+      co_return;
+    };
+    co_await gather(std::move(first), second());
+  });
+}
+
+TEST(coalescer, stop_commits_what_was_added_and_refuses_the_rest) {
+  fake_store store;
+  with_coalescer(store, {.linger = 1h}, [&](coalescer& c) -> task<> {
+    auto client = submit(c, items("last"));
+    auto stopper = [&]() -> task<> {
+      c.stop();
+      EXPECT_THROW(submission s(c), error);
+      co_return;
+    };
+    auto [t, nothing] = co_await gather(std::move(client), stopper());
+    EXPECT_EQ(t.stored, 1);
+  });
+}
+
+TEST(coalescer, a_cancelled_client_leaves_its_rows_to_be_committed) {
+  fake_store store;
+  with_coalescer(store, {}, [&](coalescer& c) -> task<> {
+    auto client = submit(c, items("kept"));
+    EXPECT_THROW(co_await with_timeout(1ms, std::move(client)), timed_out);
+    co_await sleep_for(1s);
+    EXPECT_EQ(store.batches.size(), 1u);
+  });
+}
+
+TEST(coalescer, a_cancelled_run_fails_what_waits) {
+  penstock::testing::simulation sim;
+  fake_store store;
+  auto main = [&]() -> task<> {
+    coalescer c(1, store.commit(), {.max_rows = 1});
+    cancel_scope scope;
+    task_group group;
+    auto running = [&]() -> task<> { EXPECT_THROW(co_await scope.run(c.run()), operation_cancelled); };
+    group.start(running());
+    auto client = [&]() -> task<> {
+      tally t = co_await submit(c, items("1", "2"));
+      EXPECT_EQ(t.stored + t.failed, 2);
+      EXPECT_GE(t.failed, 1);
+    };
+    group.start(client());
+    co_await sleep_for(1ms);
+    scope.cancel("test");
+    co_await group.join();
+    EXPECT_EQ(c.stats().queued_rows, 0u);
+  };
+  sim.run(main());
+}
+
+}  // namespace
+}  // namespace penstock::ingest
