@@ -55,7 +55,13 @@ void worker_call::start(scheduler& home) {
   shared_->context = context_;
   shared_->done = done_;
   shared_->self = shared_;
-  home.run_blocking(shared_->there);
+  try {
+    home.run_blocking(shared_->there);
+  } catch (...) {
+    shared_->self.reset();
+    shared_.reset();
+    throw;
+  }
 }
 
 void worker_call::wait_if_running() noexcept {

@@ -73,20 +73,29 @@ void event_loop::run_blocking(work_item& item) { implementation_->workers.queue(
 
 void event_loop::run_until(const bool& done, detail::scope_state&) {
   running_scope running(*this);
-  boost::asio::io_context& context = implementation_->context;
   for (;;) {
     now_ = read_clock();
     fire_timers(now_);
     run_ready(items_per_turn);
     if (done) return;
-    if (has_ready()) {
-      context.poll_one();
-    } else if (std::optional<time_point> next = next_deadline()) {
-      context.run_one_until(std::chrono::time_point_cast<std::chrono::steady_clock::duration>(*next));
-    } else {
-      context.run_one();
-    }
+    // However busy tasks and timers are, each turn looks at the sockets.
+    if (has_ready())
+      implementation_->context.poll_one();
+    else
+      implementation_->wait_for_sockets(next_deadline());
   }
+}
+
+void event_loop::implementation::wait_for_sockets(std::optional<time_point> limit) {
+  if (!limit) {
+    context.run_one();
+    return;
+  }
+  duration left = *limit - read_clock();
+  if (left <= duration::zero())
+    context.poll_one();
+  else
+    context.run_one_for(left);
 }
 
 boost::asio::io_context& io_context_of(event_loop& loop) { return loop.native().context; }

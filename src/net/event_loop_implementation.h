@@ -4,6 +4,7 @@
 #include "worker_pool.h"
 
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -16,6 +17,8 @@ struct event_loop::implementation {
 
   // Moves what other threads posted to the ready queue; runs on the loop.
   void take_remote() noexcept;
+  // Runs one of Asio's handlers, waiting for it until `limit`.
+  void wait_for_sockets(std::optional<time_point> limit);
 
   event_loop& loop;
   boost::asio::io_context context{1};

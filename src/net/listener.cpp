@@ -1,7 +1,6 @@
 #include "penstock/net/listener.h"
 
 #include "address.h"
-#include "penstock/async/on_worker.h"
 #include "penstock/async/timeout.h"
 #include "penstock/net/asio.h"
 #include "penstock/net/error.h"
@@ -100,27 +99,12 @@ boost::system::error_code open_acceptor(acceptor& a, const socket_address& addre
   if (!is_unix) ::setsockopt(a.native_handle(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   if (!is_unix && options.reuse_port && ::setsockopt(a.native_handle(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
     return {errno, boost::system::system_category()};
-  mode_t mask = ::umask(0177);  // a Unix socket's file is the owner's only
-  a.bind(address, failure);
-  ::umask(mask);
-  if (failure) return failure;
+  // The file of a Unix socket takes over the mode of the unbound socket (unix(7) on Linux): the owner's only.
+  if (is_unix && ::fchmod(a.native_handle(), S_IRUSR | S_IWUSR) != 0) return {errno, boost::system::system_category()};
+  if (a.bind(address, failure)) return failure;
   if (a.listen(options.backlog, failure)) return failure;
   a.non_blocking(true, failure);
   return failure;
-}
-
-task<std::unique_ptr<stream>> connect_to(endpoint where) {
-  boost::asio::io_context& context = io_context_of(event_loop::current());
-  auto resolving = on_worker([&where] { return resolve_blocking(where, false); });
-  std::vector<socket_address> addresses = co_await resolving;
-  boost::system::error_code last;
-  for (const socket_address& address : addresses) {
-    stream_socket socket(context.get_executor());
-    auto [failure] = co_await socket.async_connect(address, use_task_tuple);
-    if (!failure) co_return std::make_unique<socket_stream>(std::move(socket), describe_address(address).to_string());
-    last = failure;
-  }
-  throw error(net_errc::connect_failed, "cannot connect to " + where.to_string() + ": " + last.message());
 }
 
 }  // namespace
@@ -138,12 +122,6 @@ std::unique_ptr<listener> listen(const endpoint& where, const listen_options& op
     return std::make_unique<socket_listener>(std::move(a), std::move(local));
   }
   throw error(net_errc::listen_failed, "cannot listen on " + where.to_string() + ": " + failure.message());
-}
-
-task<std::unique_ptr<stream>> connect(endpoint where, const connect_options& options) {
-  duration limit = options.timeout;
-  task<std::unique_ptr<stream>> connecting = connect_to(std::move(where));
-  co_return co_await with_timeout(limit, std::move(connecting));
 }
 
 }  // namespace penstock::net

@@ -52,6 +52,14 @@ class remaining_buffers {
   std::size_t offset_ = 0;
 };
 
+// On a connection that was made, "no route to host" and "timed out" mean that it broke.
+void throw_if_broken(const boost::system::error_code& code, const char* doing) {
+  if (code == boost::asio::error::timed_out || code == boost::asio::error::host_unreachable ||
+      code == boost::asio::error::network_unreachable || code == boost::asio::error::network_down)
+    throw error(net_errc::connection_closed, std::string(doing) + ": " + code.message());
+  throw_if_failed(code, doing);
+}
+
 // Writes what the socket takes; 0 when it takes nothing now.
 std::size_t send_some(int socket, const remaining_buffers& rest) {
   std::array<iovec, most_buffers_a_call> parts;
@@ -62,7 +70,7 @@ std::size_t send_some(int socket, const remaining_buffers& rest) {
     ssize_t n = ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n >= 0) return static_cast<std::size_t>(n);
     if (errno == EAGAIN || errno == EWOULDBLOCK) return 0;
-    if (errno != EINTR) throw_if_failed({errno, boost::system::system_category()}, "write");
+    if (errno != EINTR) throw_if_broken({errno, boost::system::system_category()}, "write");
   }
 }
 
@@ -81,7 +89,7 @@ task<std::size_t> socket_stream::read_some(std::span<std::byte> buffer) {
   auto [failure, count] =
       co_await socket_.async_read_some(boost::asio::buffer(buffer.data(), buffer.size()), use_task_tuple);
   if (failure == boost::asio::error::eof) co_return 0;
-  throw_if_failed(failure, "read");
+  throw_if_broken(failure, "read");
   co_return count;
 }
 
@@ -93,7 +101,7 @@ task<void> socket_stream::write(std::span<const std::span<const std::byte>> buff
     rest.consume(sent);
     if (sent > 0) continue;
     auto [failure] = co_await socket_.async_wait(boost::asio::socket_base::wait_write, use_task_tuple);
-    throw_if_failed(failure, "write");
+    throw_if_broken(failure, "write");
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <system_error>
 
 #include <pthread.h>
 
@@ -22,11 +23,20 @@ void worker_pool::close() noexcept {
 void worker_pool::queue(work_item& item) {
   {
     std::lock_guard lock(mutex_);
-    if (queued_ >= idle_ && threads_.size() < most_threads_) threads_.emplace_back([this] { work(); });
+    if (queued_ >= idle_ && threads_.size() < most_threads_) add_thread();
     items_.push_back(item);
     ++queued_;
   }
   changed_.notify_one();
+}
+
+void worker_pool::add_thread() {
+  try {
+    threads_.emplace_back([this] { work(); });
+  } catch (const std::system_error&) {
+    // The system has no more threads: those that run will do, later.
+    if (threads_.empty()) throw;
+  }
 }
 
 void worker_pool::work() noexcept {

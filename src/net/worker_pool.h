@@ -19,11 +19,13 @@ class worker_pool {
   worker_pool& operator=(const worker_pool&) = delete;
   ~worker_pool() { close(); }
 
+  // Throws std::system_error when not one thread can be started.
   void queue(work_item& item);
   // Runs what is queued and joins the threads. Idempotent; nothing may be queued afterwards.
   void close() noexcept;
 
  private:
+  void add_thread();
   void work() noexcept;
 
   std::size_t most_threads_;

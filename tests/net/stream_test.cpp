@@ -1,9 +1,13 @@
+#include "turns.h"
 #include <penstock/async/gather.h>
 #include <penstock/async/task_group.h>
 #include <penstock/async/timeout.h>
 #include <penstock/net/error.h>
 #include <penstock/net/event_loop.h>
 #include <penstock/net/listener.h>
+#include <penstock/net/stream.h>
+
+#include <numeric>
 
 #include <gtest/gtest.h>
 
@@ -12,66 +16,245 @@ namespace {
 
 using namespace std::chrono_literals;
 
-task<> echo_once(listener& at) {
-  std::unique_ptr<stream> peer = co_await at.accept();
+struct stream_pair {
+  std::unique_ptr<stream> client, server;
+};
+
+task<stream_pair> connected_pair(endpoint where) {
+  auto at = listen(where);
+  auto client = co_await connect(at->local_endpoint());
+  auto server = co_await at->accept();
+  co_return stream_pair{std::move(client), std::move(server)};
+}
+
+task<> echo(stream& peer) {
   std::byte buffer[1024];
-  while (std::size_t n = co_await peer->read_some(buffer)) co_await peer->write(std::span(buffer, n));
+  while (std::size_t n = co_await peer.read_some(buffer)) co_await peer.write(std::span(buffer, n));
+  peer.shutdown_send();
 }
 
-task<std::string> ask(endpoint where, std::string text) {
-  std::unique_ptr<stream> s = co_await connect(where);
-  co_await s->write(bytes_of(text));
-  s->shutdown_send();
-  std::string answer;
-  std::byte buffer[64];
-  while (std::size_t n = co_await s->read_some(buffer)) answer.append(reinterpret_cast<char*>(buffer), n);
-  co_return answer;
+task<std::string> read_to_end(stream& s) {
+  std::string all;
+  std::byte buffer[4096];
+  while (std::size_t n = co_await s.read_some(buffer)) all.append(reinterpret_cast<char*>(buffer), n);
+  co_return all;
 }
 
-task<std::string> echo_over(endpoint where) {
-  std::unique_ptr<listener> at = listen(where);
-  task<> server = echo_once(*at);
-  task<std::string> client = ask(at->local_endpoint(), std::string(200'000, 'x') + "end");
-  auto [nothing, answer] = co_await gather(std::move(server), std::move(client));
-  co_return answer;
+task<> send_all(stream& s, const std::string& text) {
+  co_await s.write(bytes_of(text));
+  s.shutdown_send();
 }
 
-TEST(stream, echoes_over_tcp) {
-  std::string answer = run(echo_over(endpoint::parse("127.0.0.1:0")));
-  EXPECT_EQ(answer, std::string(200'000, 'x') + "end");
+std::string numbers(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += std::to_string(i) + ' ';
+  return text;
 }
 
-TEST(stream, echoes_over_a_unix_socket) {
-  std::string path = ::testing::TempDir() + "penstock_echo_test.sock";
-  std::string answer = run(echo_over(endpoint::unix_socket(path)));
-  EXPECT_EQ(answer.size(), 200'003u);
-}
+// Both kinds of socket.
+class stream_over : public ::testing::TestWithParam<const char*> {
+ protected:
+  endpoint where() const {
+    if (GetParam() == std::string_view("tcp")) return endpoint::parse("127.0.0.1:0");
+    return endpoint::unix_socket(::testing::TempDir() + "penstock_stream_test.sock");
+  }
+};
+INSTANTIATE_TEST_SUITE_P(sockets, stream_over, ::testing::Values("tcp", "unix"),
+                         [](const auto& info) { return std::string(info.param); });
 
-task<> read_for_ever(endpoint where) {
-  std::unique_ptr<stream> s = co_await connect(where);
-  std::byte buffer[8];
-  co_await s->read_some(buffer);
-}
-
-TEST(stream, a_read_that_nothing_answers_ends_with_its_deadline) {
-  auto body = []() -> task<> {
-    std::unique_ptr<listener> at = listen(endpoint::parse("127.0.0.1:0"));
-    task<> reading = read_for_ever(at->local_endpoint());
-    co_await with_timeout(20ms, std::move(reading));
+TEST_P(stream_over, echoes_what_is_sent_and_ends_after_a_half_close) {
+  auto body = [this]() -> task<> {
+    auto [client, server] = co_await connected_pair(where());
+    std::string text = numbers(40'000);
+    auto all = gather(echo(*server), send_all(*client, text), read_to_end(*client));
+    auto [echoed, sent, answer] = co_await std::move(all);
+    EXPECT_EQ(answer, text);
   };
-  EXPECT_THROW(run(body()), timed_out);
+  run(body());
 }
 
-TEST(stream, a_refused_connection_names_the_endpoint) {
-  auto body = []() -> task<> {
-    endpoint gone = listen(endpoint::parse("127.0.0.1:0"))->local_endpoint();
-    try {
-      co_await connect(gone);
-      ADD_FAILURE() << "connected to a closed port";
-    } catch (const error& e) {
-      EXPECT_TRUE(e.is(net_errc::connect_failed));
-      EXPECT_NE(std::string(e.what()).find(gone.to_string()), std::string::npos);
+TEST_P(stream_over, writes_many_buffers_in_order_to_a_slow_reader) {
+  auto body = [this]() -> task<> {
+    auto [client, server] = co_await connected_pair(where());
+    std::vector<std::string> parts;
+    std::string expected;
+    for (int i = 0; i < 1000; ++i) {
+      parts.push_back(i % 7 == 0 ? std::string() : std::string(static_cast<std::size_t>(i) * 11, 'a' + i % 26));
+      expected += parts.back();
     }
+    std::vector<std::span<const std::byte>> buffers;
+    for (const std::string& part : parts) buffers.push_back(bytes_of(part));
+    auto write = [&]() -> task<> {
+      co_await client->write(buffers);
+      client->shutdown_send();
+    };
+    auto read_slowly = [&]() -> task<std::string> {
+      std::string all;
+      std::byte buffer[9973];
+      for (;;) {
+        std::size_t n = co_await server->read_some(buffer);
+        if (n == 0) co_return all;
+        all.append(reinterpret_cast<char*>(buffer), n);
+        co_await yield();
+      }
+    };
+    auto [written, read] = co_await gather(write(), read_slowly());
+    EXPECT_TRUE(read == expected);
+  };
+  run(body());
+}
+
+TEST_P(stream_over, a_cancelled_read_takes_no_byte) {
+  auto body = [this]() -> task<> {
+    auto [client, server] = co_await connected_pair(where());
+    std::byte buffer[16];
+    for (int turns = 0; turns < 6; ++turns) {
+      auto reading = server->read_some(buffer);
+      EXPECT_TRUE(co_await cancelled_after_turns(turns, std::move(reading)));
+      co_await client->write(bytes_of("abc"));
+      EXPECT_EQ(co_await server->read_some(buffer), 3u);
+    }
+  };
+  run(body());
+}
+
+TEST_P(stream_over, a_read_that_races_with_its_cancellation_loses_no_byte) {
+  auto body = [this]() -> task<> {
+    auto [client, server] = co_await connected_pair(where());
+    std::string sent = numbers(3000), read;
+    auto read_some = [&]() -> task<> {
+      std::byte buffer[16];
+      std::size_t n = co_await server->read_some(buffer);
+      read.append(reinterpret_cast<char*>(buffer), n);
+    };
+    for (std::size_t at = 0, turns = 0; read.size() < sent.size(); ++turns) {
+      if (at < sent.size()) {
+        std::string_view piece = std::string_view(sent).substr(at, 7);
+        at += piece.size();
+        co_await client->write(bytes_of(piece));
+      }
+      static_cast<void>(co_await cancelled_after_turns(static_cast<int>(turns % 4), read_some()));
+    }
+    EXPECT_EQ(read, sent);
+  };
+  run(body());
+}
+
+TEST_P(stream_over, a_write_to_a_peer_that_does_not_read_can_be_cancelled) {
+  auto body = [this]() -> task<> {
+    auto [client, server] = co_await connected_pair(where());
+    std::string much(16 << 20, 'x');
+    auto writing = client->write(bytes_of(much));
+    EXPECT_TRUE(co_await cancelled_after_turns(10, std::move(writing)));
+    client->close();
+    std::string read = co_await read_to_end(*server);
+    EXPECT_GT(read.size(), 0u);
+    EXPECT_LT(read.size(), much.size());
+  };
+  run(body());
+}
+
+TEST_P(stream_over, a_write_to_a_closed_peer_says_connection_closed) {
+  auto body = [this]() -> task<> {
+    auto [client, server] = co_await connected_pair(where());
+    server.reset();
+    try {
+      std::string much(4 << 20, 'x');
+      for (;;) co_await client->write(bytes_of(much));
+    } catch (const error& e) {
+      EXPECT_TRUE(e.is(net_errc::connection_closed)) << e.what();
+    }
+  };
+  run(body());
+}
+
+TEST_P(stream_over, closing_ends_a_read_and_a_write_under_way) {
+  auto body = [this]() -> task<> {
+    auto [client, server] = co_await connected_pair(where());
+    std::string much(16 << 20, 'x');
+    std::byte buffer[16];
+    auto close_it = [&client = client]() -> task<> {
+      for (int i = 0; i < 3; ++i) co_await yield();
+      client->close();
+      client->close();
+    };
+    auto all = gather_settled(client->read_some(buffer), client->write(bytes_of(much)), close_it());
+    auto [read, written, closed] = co_await std::move(all);
+    const error* read_error = read.error_as<error>();
+    const error* write_error = written.error_as<error>();
+    EXPECT_TRUE(read_error != nullptr && read_error->is(net_errc::connection_closed));
+    EXPECT_TRUE(write_error != nullptr && write_error->is(net_errc::connection_closed));
+    auto again = client->write(bytes_of("x"));
+    EXPECT_THROW(co_await std::move(again), error);
+  };
+  run(body());
+}
+
+TEST_P(stream_over, a_read_that_nothing_answers_ends_with_its_deadline) {
+  auto body = [this]() -> task<> {
+    auto [client, server] = co_await connected_pair(where());
+    std::byte buffer[16];
+    auto reading = with_timeout(5ms, client->read_some(buffer));
+    EXPECT_THROW(co_await std::move(reading), timed_out);
+    co_await server->write(bytes_of("late"));
+    EXPECT_EQ(co_await client->read_some(buffer), 4u);
+  };
+  run(body());
+}
+
+TEST_P(stream_over, a_task_destroyed_while_it_reads_and_writes_leaves_nothing_behind) {
+  auto body = [this]() -> task<> {
+    auto [client, server] = co_await connected_pair(where());
+    std::string much(16 << 20, 'x');
+    task_group group;
+    group.start([](stream& s) -> task<> {
+      std::byte buffer[16];
+      co_await s.read_some(buffer);
+    }(*client));
+    group.start(send_all(*client, much));
+    for (int i = 0; i < 5; ++i) co_await yield();
+  };
+  run(body());
+}
+
+TEST_P(stream_over, many_connections_echo_at_once) {
+  auto body = [this]() -> task<> {
+    auto at = listen(where());
+    auto serve_one = [](std::unique_ptr<stream> s) -> task<> { co_await echo(*s); };
+    auto serve = [&](task_group& group) -> task<> {
+      for (;;) {
+        auto s = co_await at->accept();
+        group.start(serve_one(std::move(s)));
+      }
+    };
+    auto ask = [&](int n) -> task<> {
+      auto s = co_await connect(at->local_endpoint());
+      std::string text = numbers(200 + n);
+      auto both = gather(send_all(*s, text), read_to_end(*s));
+      auto [sent, answer] = co_await std::move(both);
+      EXPECT_EQ(answer, text);
+    };
+    auto all = [&](task_group& group) -> task<> {
+      group.start_background(serve(group));
+      std::vector<task<>> clients;
+      for (int i = 0; i < 100; ++i) clients.push_back(ask(i));
+      auto asking = gather(std::move(clients));
+      co_await std::move(asking);
+    };
+    co_await with_task_group(all);
+  };
+  run(body());
+}
+
+TEST(stream, an_empty_write_does_nothing) {
+  auto body = []() -> task<> {
+    auto [client, server] = co_await connected_pair(endpoint::parse("127.0.0.1:0"));
+    std::span<const std::byte> empties[] = {{}, {}};
+    co_await client->write(empties);
+    co_await client->write(std::span<const std::span<const std::byte>>());
+    client->shutdown_send();
+    std::byte buffer[1];
+    EXPECT_EQ(co_await server->read_some(buffer), 0u);
   };
   run(body());
 }

@@ -9,6 +9,7 @@
 #include "penstock/async/suspension.h"
 #include "penstock/net/event_loop.h"
 
+#include <exception>
 #include <optional>
 #include <tuple>
 #include <type_traits>
@@ -25,8 +26,10 @@
 
 namespace penstock::net {
 
-/// Completion token: the operation's result, without its error code; a failure is thrown as `error` with a
-/// `net_errc`. Cancelling the task cancels the operation (terminal cancellation).
+/// Completion token: the operation's result, without its error code; several values come as a tuple. A failure is
+/// thrown as `error` with a `net_errc`. Cancelling the task cancels the operation (terminal cancellation) and waits for
+/// it; an operation that had completed keeps its result, and one that can't be cancelled is waited for. Destroying the
+/// waiting task cancels the operation too: buffers must outlive the task, Asio objects need not.
 struct use_task_t {};
 inline constexpr use_task_t use_task{};
 
@@ -108,25 +111,56 @@ class asio_handler {
   asio_state<Result>* state_;
 };
 
-// What an operation's completion arguments become.
+inline void throw_if_failed(const boost::system::error_code& code) { net::throw_if_failed(code, "operation"); }
+inline void throw_if_failed(const std::exception_ptr& failure) {
+  if (failure) std::rethrow_exception(failure);
+}
+
+template <class T>
+concept failure_argument = std::is_same_v<T, boost::system::error_code> || std::is_same_v<T, std::exception_ptr>;
+
+// What an operation's completion arguments become: all of them in a tuple,
 template <bool Tuple, class... Args>
 struct asio_result {
   using type = std::tuple<Args...>;
   static type take(type&& all) { return std::move(all); }
 };
-template <>
-struct asio_result<false, boost::system::error_code> {
+// or what follows the failure: nothing, a value, or a tuple.
+template <failure_argument Failure>
+struct asio_result<false, Failure> {
   using type = void;
-  static void take(std::tuple<boost::system::error_code>&& all) { throw_if_failed(std::get<0>(all), "operation"); }
+  static void take(std::tuple<Failure>&& all) { throw_if_failed(std::get<0>(all)); }
 };
-template <class T>
-struct asio_result<false, boost::system::error_code, T> {
+template <failure_argument Failure, class T>
+struct asio_result<false, Failure, T> {
   using type = T;
-  static T take(std::tuple<boost::system::error_code, T>&& all) {
-    throw_if_failed(std::get<0>(all), "operation");
+  static T take(std::tuple<Failure, T>&& all) {
+    throw_if_failed(std::get<0>(all));
     return std::get<1>(std::move(all));
   }
 };
+template <failure_argument Failure, class T, class U, class... More>
+struct asio_result<false, Failure, T, U, More...> {
+  using type = std::tuple<T, U, More...>;
+  static type take(std::tuple<Failure, T, U, More...>&& all) {
+    throw_if_failed(std::get<0>(all));
+    return std::apply([](Failure&, auto&... values) { return type(std::move(values)...); }, all);
+  }
+};
+template <>
+struct asio_result<false> {
+  using type = void;
+  static void take(std::tuple<>&&) {}
+};
+
+// True when Asio says that the operation was cancelled.
+template <class... Args>
+bool was_aborted(const std::tuple<Args...>& all) {
+  if constexpr (sizeof...(Args) > 0)
+    if constexpr (std::is_same_v<std::decay_t<decltype(std::get<0>(all))>, boost::system::error_code>)
+      return std::get<0>(all) == boost::asio::error::operation_aborted;
+  return false;
+}
 
 template <bool Tuple, class Initiation, class Bound, class... Args>
 class [[nodiscard]] asio_operation final : public asio_wait {
@@ -164,7 +198,7 @@ class [[nodiscard]] asio_operation final : public asio_wait {
  private:
   void completed() noexcept override {
     // A result that came in time is kept though the task was cancelled since.
-    if (cancelling_ && std::get<0>(*state_->result) == boost::asio::error::operation_aborted)
+    if (cancelling_ && was_aborted(*state_->result))
       wake_cancelled();
     else
       wake();

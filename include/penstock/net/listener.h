@@ -41,7 +41,7 @@ std::unique_ptr<listener> listen(const endpoint& where, const listen_options& op
 
 /// How to connect.
 struct connect_options {
-  duration timeout = std::chrono::seconds(10);  ///< For resolving and connecting together.
+  duration timeout = std::chrono::seconds(10);  ///< For resolving and connecting, all addresses together.
 };
 
 /// Connects to an endpoint; a host's addresses are tried in the order the resolver gives them. Throws

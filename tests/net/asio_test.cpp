@@ -1,0 +1,121 @@
+#include "turns.h"
+#include <penstock/async/task_group.h>
+#include <penstock/async/timeout.h>
+#include <penstock/net/asio.h>
+#include <penstock/net/error.h>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/connect_pair.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
+#include <gtest/gtest.h>
+
+namespace penstock::net {
+namespace {
+
+using namespace std::chrono_literals;
+using local = boost::asio::local::stream_protocol;
+
+struct socket_pair {
+  socket_pair() : a(io_context_of(event_loop::current())), b(io_context_of(event_loop::current())) {
+    boost::asio::local::connect_pair(a, b);
+  }
+  local::socket a, b;
+};
+
+TEST(use_task, gives_the_result_of_any_operation) {
+  auto body = []() -> task<> {
+    socket_pair pair;
+    std::size_t written = co_await boost::asio::async_write(pair.a, boost::asio::buffer("hello", 5), use_task);
+    EXPECT_EQ(written, 5u);
+    char text[5];
+    std::size_t count = co_await boost::asio::async_read(pair.b, boost::asio::buffer(text), use_task);
+    EXPECT_EQ(std::string_view(text, count), "hello");
+    boost::asio::steady_timer timer(io_context_of(event_loop::current()), 1ms);
+    co_await timer.async_wait(use_task);
+    co_await boost::asio::post(io_context_of(event_loop::current()), use_task);
+  };
+  run(body());
+}
+
+TEST(use_task, throws_a_failure_as_an_error_with_the_systems_text) {
+  auto body = []() -> task<> {
+    socket_pair pair;
+    pair.a.close();
+    char text[5];
+    try {
+      co_await boost::asio::async_read(pair.b, boost::asio::buffer(text), use_task);
+      ADD_FAILURE() << "read from a closed pair";
+    } catch (const error& e) {
+      EXPECT_TRUE(e.is(net_errc::connection_closed));
+      EXPECT_NE(e.message().find("End of file"), std::string::npos);
+    }
+  };
+  run(body());
+}
+
+TEST(use_task_tuple, gives_the_error_code_beside_the_result) {
+  auto body = []() -> task<> {
+    socket_pair pair;
+    co_await boost::asio::async_write(pair.a, boost::asio::buffer("abc", 3), use_task);
+    pair.a.close();
+    char text[5];
+    auto [failure, count] = co_await boost::asio::async_read(pair.b, boost::asio::buffer(text), use_task_tuple);
+    EXPECT_EQ(failure, boost::asio::error::eof);
+    EXPECT_EQ(count, 3u);
+  };
+  run(body());
+}
+
+TEST(use_task, a_cancelled_operation_can_be_started_again) {
+  auto body = []() -> task<> {
+    socket_pair pair;
+    char text[8];
+    auto read = [&]() -> task<std::size_t> {
+      co_return co_await pair.b.async_read_some(boost::asio::buffer(text), use_task);
+    };
+    for (int turns = 0; turns < 5; ++turns) {
+      bool cancelled = co_await cancelled_after_turns(turns, read());
+      EXPECT_TRUE(cancelled);
+    }
+    co_await boost::asio::async_write(pair.a, boost::asio::buffer("abc", 3), use_task);
+    EXPECT_EQ(co_await read(), 3u);
+  };
+  run(body());
+}
+
+TEST(use_task, a_task_destroyed_in_mid_operation_leaves_nothing_behind) {
+  auto body = []() -> task<> {
+    socket_pair pair;
+    auto read = [&]() -> task<> {
+      char text[8];
+      co_await pair.b.async_read_some(boost::asio::buffer(text), use_task);
+    };
+    {
+      task_group group;
+      group.start(read());
+      co_await yield();
+      co_await yield();
+    }
+    co_await boost::asio::async_write(pair.a, boost::asio::buffer("abc", 3), use_task);
+    char text[8];
+    EXPECT_EQ(co_await pair.b.async_read_some(boost::asio::buffer(text), use_task), 3u);
+  };
+  run(body());
+}
+
+TEST(use_task, a_timeout_cuts_an_operation_short) {
+  auto body = []() -> task<> {
+    boost::asio::steady_timer timer(io_context_of(event_loop::current()), 1h);
+    auto wait = [&]() -> task<> { co_await timer.async_wait(use_task); };
+    auto limited = with_timeout(2ms, wait());
+    co_await std::move(limited);
+  };
+  EXPECT_THROW(run(body()), timed_out);
+}
+
+}  // namespace
+}  // namespace penstock::net

@@ -1,0 +1,189 @@
+#include "turns.h"
+#include <penstock/async/task_group.h>
+#include <penstock/async/timeout.h>
+#include <penstock/net/error.h>
+#include <penstock/net/event_loop.h>
+#include <penstock/net/listener.h>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace penstock::net {
+namespace {
+
+using namespace std::chrono_literals;
+
+const endpoint any_port = endpoint::parse("127.0.0.1:0");
+
+std::string socket_path(const char* name) { return ::testing::TempDir() + "penstock_" + name + ".sock"; }
+
+TEST(listener, tells_the_port_that_the_system_chose) {
+  auto body = []() -> task<> {
+    auto at = listen(any_port);
+    EXPECT_NE(at->local_endpoint().port(), 0);
+    co_return;
+  };
+  run(body());
+}
+
+TEST(listener, a_port_in_use_is_an_error_that_names_the_endpoint) {
+  auto body = []() -> task<> {
+    auto at = listen(any_port);
+    try {
+      auto again = listen(at->local_endpoint());
+      ADD_FAILURE() << "listened twice";
+    } catch (const error& e) {
+      EXPECT_TRUE(e.is(net_errc::listen_failed));
+      EXPECT_NE(e.message().find(at->local_endpoint().to_string()), std::string::npos);
+    }
+    co_return;
+  };
+  run(body());
+}
+
+TEST(listener, several_share_a_port_with_reuse_port) {
+  auto body = []() -> task<> {
+    auto one = listen(any_port, {.reuse_port = true});
+    auto two = listen(one->local_endpoint(), {.reuse_port = true});
+    int accepted = 0;
+    auto serve = [&](listener& at) -> task<> {
+      for (;;) {
+        auto s = co_await at.accept();
+        ++accepted;
+      }
+    };
+    auto body = [&](task_group& group) -> task<> {
+      group.start_background(serve(*one));
+      group.start_background(serve(*two));
+      for (int i = 0; i < 20; ++i) {
+        auto s = co_await connect(one->local_endpoint());
+        std::byte end[1];
+        EXPECT_EQ(co_await s->read_some(end), 0u);
+      }
+    };
+    co_await with_task_group(body);
+    EXPECT_EQ(accepted, 20);
+  };
+  run(body());
+}
+
+TEST(listener, a_unix_sockets_file_is_private_and_gone_after_close) {
+  auto body = []() -> task<> {
+    std::string path = socket_path("private");
+    auto at = listen(endpoint::unix_socket(path));
+    struct stat status {};
+    EXPECT_EQ(::stat(path.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777, 0600u);
+    at->close();
+    EXPECT_NE(::stat(path.c_str(), &status), 0);
+    at->close();
+    co_return;
+  };
+  run(body());
+}
+
+TEST(listener, replaces_a_stale_socket_file_but_not_a_live_one_nor_a_plain_file) {
+  auto body = []() -> task<> {
+    endpoint where = endpoint::unix_socket(socket_path("stale"));
+    int crashed = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    where.path().copy(address.sun_path, sizeof(address.sun_path) - 1);
+    EXPECT_EQ(::bind(crashed, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    ::close(crashed);
+    auto at = listen(where);
+    EXPECT_THROW(listen(where), error);
+    auto alive = co_await connect(where);
+    at->close();
+
+    int plain = ::open(where.path().c_str(), O_CREAT | O_WRONLY, 0600);
+    EXPECT_GE(plain, 0);
+    ::close(plain);
+    EXPECT_THROW(listen(where), error);
+    EXPECT_EQ(::access(where.path().c_str(), F_OK), 0);
+    ::unlink(where.path().c_str());
+  };
+  run(body());
+}
+
+TEST(listener, a_cancelled_accept_loses_no_connection) {
+  auto body = []() -> task<> {
+    auto at = listen(any_port);
+    for (int turns = 0; turns < 8; ++turns) {
+      auto client = co_await connect(at->local_endpoint());
+      std::unique_ptr<stream> accepted;
+      auto accept = [&]() -> task<> { accepted = co_await at->accept(); };
+      bool cancelled = co_await cancelled_after_turns(turns, accept());
+      EXPECT_EQ(cancelled, accepted == nullptr);
+      if (cancelled) co_await accept();
+      co_await client->write(bytes_of("x"));
+      std::byte one[1];
+      EXPECT_EQ(co_await accepted->read_some(one), 1u);
+    }
+  };
+  run(body());
+}
+
+TEST(listener, closing_ends_an_accept_under_way) {
+  auto body = []() -> task<> {
+    auto at = listen(any_port);
+    auto close_it = [&]() -> task<> {
+      co_await yield();
+      at->close();
+    };
+    auto [accepted, closed] = co_await gather_settled(at->accept(), close_it());
+    const error* e = accepted.error_as<error>();
+    EXPECT_TRUE(e != nullptr && e->is(net_errc::connection_closed));
+    auto again = at->accept();
+    EXPECT_THROW(co_await std::move(again), error);
+  };
+  run(body());
+}
+
+// Leaves the process without a free descriptor while it lives.
+class no_descriptors {
+ public:
+  no_descriptors() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    int next = ::dup(0);
+    ::close(next);
+    rlimit now = before_;
+    now.rlim_cur = static_cast<rlim_t>(next);
+    ::setrlimit(RLIMIT_NOFILE, &now);
+  }
+  ~no_descriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST(listener, waits_without_spinning_when_descriptors_run_out_and_then_goes_on) {
+  auto body = []() -> task<> {
+    auto at = listen(any_port);
+    auto client = co_await connect(at->local_endpoint());
+    auto accept = [&]() -> task<> {
+      auto s = co_await at->accept();
+      co_await s->write(bytes_of("x"));
+    };
+    auto server = accept();
+    std::optional<no_descriptors> shortage(std::in_place);
+    auto release = [&]() -> task<> {
+      std::clock_t before = std::clock();
+      co_await sleep_for(60ms);
+      EXPECT_LT(std::clock() - before, CLOCKS_PER_SEC / 25);
+      shortage.reset();
+      std::byte one[1];
+      EXPECT_EQ(co_await client->read_some(one), 1u);
+    };
+    co_await gather(std::move(server), release());
+  };
+  run(body());
+}
+
+}  // namespace
+}  // namespace penstock::net
