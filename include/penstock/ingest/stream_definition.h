@@ -1,0 +1,41 @@
+#pragma once
+
+// A kind of items: its name in URLs, its table, and which parts of an item go into which columns.
+//
+//   stream_definition whole{.name = "items", .table = "processed_data"};
+//   stream_definition mapped{.name = "quakes", .table = "quakes", .key = {"code"},
+//                            .columns = {{.name = "code", .pointer = "/id", .required = true},
+//                                        {.name = "magnitude", .pointer = "/properties/mag",
+//                                         .type = db::column_type::real}}};
+
+#include "penstock/db/value.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace penstock::ingest {
+
+/// A column that takes one part of each item.
+struct stream_column {
+  std::string name;
+  std::string pointer;  ///< Where in the item, a JSON pointer (RFC 6901); "" is the whole item.
+  db::column_type type = db::column_type::text;
+  bool required = false;  ///< An item without a value there, or with null, is rejected. Excludes a default.
+  /// JSON text of what stands for a missing value or null; nothing: NULL.
+  std::optional<std::string> default_value = {};
+
+  bool operator==(const stream_column&) const = default;
+};
+
+/// A stream. Without columns, items are kept whole: the table is then (id, data, created_at).
+struct stream_definition {
+  std::string name;                         ///< In URLs: letters, digits, '_' and '-'.
+  std::string table;                        ///< Made when missing.
+  std::vector<std::string> key = {};        ///< Columns that are unique together; repeats are duplicates. Empty: none.
+  std::vector<stream_column> columns = {};  ///< Empty: the whole item as JSON.
+
+  bool operator==(const stream_definition&) const = default;
+};
+
+}  // namespace penstock::ingest
