@@ -1,0 +1,29 @@
+#pragma once
+
+#include "penstock/observe/log.h"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+namespace penstock::log {
+
+// Where lines go: a file or standard error, through a queue or directly.
+class writer {
+ public:
+  virtual ~writer() = default;
+  // Takes a line without its newline. Thread-safe.
+  virtual void write(level severity, std::string_view line) = 0;
+  // Waits until what was written before is out; false when it takes longer. Thread-safe.
+  virtual bool flush(std::chrono::nanoseconds patience) noexcept = 0;
+};
+
+// Opens the file of the options. Throws `observe_errc::log_file`.
+std::unique_ptr<writer> make_writer(const options& how);
+
+// Lines lost by all writers so far. `count_dropped` adds to it.
+std::uint64_t dropped_so_far() noexcept;
+void count_dropped(std::uint64_t lines) noexcept;
+
+}  // namespace penstock::log
