@@ -1,0 +1,55 @@
+#pragma once
+
+// What a handler answers.
+//
+//   co_return response::json(200, R"({"ok":true})");
+
+#include "penstock/async/task.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace penstock::http {
+
+/// Where a streamed answer is written.
+class body_writer {
+ public:
+  body_writer() = default;
+  body_writer(const body_writer&) = delete;
+  body_writer& operator=(const body_writer&) = delete;
+  virtual ~body_writer() = default;
+  /// Sends a piece of the body; returns when the connection took it. Throws when the client is gone.
+  virtual task<void> write(std::string_view piece) = 0;
+};
+
+/// An answer: a status, header fields, and a body that is held or produced while it is sent.
+struct response {
+  using producer = std::function<task<void>(body_writer&)>;
+
+  int status = 200;
+  /// Field names and values. Content-Length, Transfer-Encoding, Connection and Date are the server's to add. A name
+  /// or value with a line break in it makes the server answer 500 instead.
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+  /// Produces the body instead: chunked to HTTP/1.1 clients, ended by closing to HTTP/1.0 ones. When it throws after
+  /// the first byte, the connection closes without the last chunk, so that the client sees a broken answer.
+  producer stream;
+
+  response() = default;
+  response(int s, std::string b) : status(s), body(std::move(b)) {}
+
+  static response text(int status, std::string body);
+  static response json(int status, std::string body);
+  /// Adds a field and gives the response back.
+  response&& with(std::string name, std::string value) &&;
+};
+
+/// The reason phrase of a status ("Not Found"); empty for unknown ones.
+std::string_view reason_phrase(int status) noexcept;
+
+}  // namespace penstock::http
