@@ -223,8 +223,7 @@ TEST(log_line, an_exception_in_text_has_its_traceback_indented_below) {
   std::string line = logged.lines().at(0);
   EXPECT_THAT(line, HasSubstr(R"( ERROR parsing failed attempt=2 error_code=core.bad_unit error="penstock::error )"
                               R"([core.bad_unit]: 5\nparsecs")"));
-  EXPECT_THAT(line,
-              HasSubstr("\n    Traceback (most recent await last):\n      File \""));
+  EXPECT_THAT(line, HasSubstr("\n    Traceback (most recent await last):\n      File \""));
   for (std::size_t i = line.find('\n'); i != std::string::npos; i = line.find('\n', i + 1))
     EXPECT_EQ(line.substr(i + 1, 4), "    ");
 }
