@@ -1,0 +1,73 @@
+#pragma once
+
+// The ingest service: its streams behind HTTP, on one database. What `penstock serve` runs.
+//
+//   service s(db::database("sqlite:shop.db"), {.streams = {{.name = "items", .table = "items"}}});
+//   co_await s.open();                        // connects, makes or checks the tables
+//   group.start(s.run());
+//   http::router routes; s.add_routes(routes);
+//   …serve; then: s.stop();                   // once no request is under way
+
+#include "penstock/db/connection.h"
+#include "penstock/http/router.h"
+#include "penstock/ingest/coalescer.h"
+#include "penstock/ingest/stream_definition.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace penstock::metrics {
+class registry;
+}
+
+namespace penstock::ingest {
+
+/// What a service serves, and its bounds.
+struct service_options {
+  std::vector<stream_definition> streams;
+  coalescer_options batch = {};                           ///< Of each stream.
+  std::size_t max_item_bytes = std::size_t{1} << 20;      ///< Larger items are rejected, "item.too_large".
+  std::uint64_t max_body_bytes = std::uint64_t{1} << 30;  ///< Of a request's body once decoded.
+  std::size_t max_results = 10'000;                       ///< Results listed in one answer; all are counted.
+  std::size_t max_page_items = 1'000;                     ///< Of `?limit=` where items are read back as JSON.
+  std::size_t read_connections = 2;                       ///< For reading back; beyond, reads wait in turn.
+  duration retry_after = std::chrono::seconds(1);         ///< What a refused client is told to wait.
+};
+
+/// Streams over HTTP. Belongs to one loop.
+///
+///     POST /v1/{stream}                one JSON value, a JSON array, or NDJSON; gzip or zstd encoded too
+///     GET  /v1/{stream}/{id}           one item
+///     GET  /v1/{stream}?after=&limit=  items by ascending id, as JSON; as NDJSON, all of them, with that Accept
+///     GET  /healthz, /readyz, /metrics
+///
+/// Every request is answered after its items were committed. Order within one request is kept.
+class service {
+ public:
+  /// Throws `ingest_errc::bad_stream` for a wrong definition, or two streams of one name or table. `measure` outlives
+  /// the service; null: `metrics::default_registry()`.
+  service(db::database database, service_options options, metrics::registry* measure = nullptr);
+  service(const service&) = delete;
+  service& operator=(const service&) = delete;
+  ~service();
+
+  /// Connects, makes the tables that are missing and checks the others. Throws `db::database_error`. Ready from then
+  /// on.
+  task<void> open();
+  /// Adds the routes. They refer to the service.
+  void add_routes(http::router& routes);
+  /// Commits batches until `stop`, then what is left, closes the database's connections, and ends. Start it once.
+  task<void> run();
+  /// `/readyz` says 503 from now on; requests are still served.
+  void stop_being_ready() noexcept;
+  /// Takes no more items; `run` commits what it has and ends. Call it when no request is under way any more.
+  void stop() noexcept;
+
+ private:
+  struct implementation;
+  std::unique_ptr<implementation> implementation_;
+};
+
+}  // namespace penstock::ingest
