@@ -1,0 +1,89 @@
+// Every failure ends here, as one "penstock: …" on standard error and an exit code: 2 when the caller has to ask
+// differently, 1 when the program could not do what it was asked.
+
+#include "app/command_line.h"
+
+#include "app/commands.h"
+#include "app/error.h"
+#include <penstock/core/nearest.h>
+
+#include <algorithm>
+#include <exception>
+#include <ostream>
+#include <string_view>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+namespace penstock::app {
+namespace {
+
+CLI::App& used_subcommand(CLI::App& app) {
+  std::vector<CLI::App*> used = app.get_subcommands();
+  return used.empty() ? app : *used.front();
+}
+
+std::vector<std::string> known_names(CLI::App& app, bool options) {
+  std::vector<std::string> names;
+  if (!options) {
+    for (const CLI::App* s : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(s->get_name());
+    return names;
+  }
+  for (const CLI::Option* o : app.get_options())
+    for (const std::string& name : o->get_lnames()) names.push_back("--" + name);
+  return names;
+}
+
+std::string what_is_wrong(CLI::App& app, const CLI::ParseError& error) {
+  std::vector<std::string> unknown = app.remaining(true);
+  if (unknown.empty()) return error.what();
+  CLI::App& at = used_subcommand(app);
+  bool option = unknown.front().starts_with('-');
+  std::vector<std::string> names = known_names(at, option);
+  std::vector<std::string_view> candidates(names.begin(), names.end());
+  std::string_view word = unknown.front();
+  if (option) word = word.substr(0, word.find('='));
+  std::string_view kind = option ? "unknown option '" : &at == &app ? "unknown command '" : "unexpected argument '";
+  return std::string(kind) + std::string(word) + "'" + suggestion(word, candidates);
+}
+
+int report_usage(CLI::App& app, const CLI::ParseError& error, std::ostream& err) {
+  CLI::App& at = used_subcommand(app);
+  err << "penstock: " << what_is_wrong(app, error) << "\nTry '" << (&at == &app ? "" : "penstock ") << at.get_name()
+      << " --help'.\n";
+  return exit_usage;
+}
+
+bool is_usage(const error& e) { return e.is(app_errc::bad_usage) || e.is(app_errc::bad_config); }
+
+}  // namespace
+
+int run_command_line(std::span<const std::string> arguments, std::ostream& out, std::ostream& err) {
+  int exit_code = exit_ok;
+  CLI::App app("Takes items over HTTP, gathers them into batches and commits them to SQL.", "penstock");
+  app.set_version_flag("--version", "penstock " PENSTOCK_VERSION);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(36);
+  app.footer("Run 'penstock COMMAND --help' for what a command takes.");
+
+  if (arguments.empty()) {
+    err << app.help();
+    return exit_usage;
+  }
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    return exit_code;
+  } catch (const CLI::Success& asked) {
+    return app.exit(asked, out, err);
+  } catch (const CLI::ParseError& wrong) {
+    return report_usage(app, wrong, err);
+  } catch (const error& failure) {
+    err << "penstock: " << failure.what() << "\n";
+    return is_usage(failure) ? exit_usage : exit_failure;
+  } catch (const std::exception& failure) {
+    err << "penstock: " << failure.what() << "\n";
+    return exit_failure;
+  }
+}
+
+}  // namespace penstock::app

@@ -1,0 +1,19 @@
+#pragma once
+
+// The subcommands of the penstock command, each in a file of its name, and the exit codes. A subcommand that fails
+// throws, and command_line.cpp says so; one that ends otherwise sets the exit code itself.
+
+namespace CLI {
+class App;
+}
+
+namespace penstock::app {
+
+/// What the program gives back to its caller.
+enum exit_status : int {
+  exit_ok = 0,
+  exit_failure = 1,  ///< It could not do, or could not do all of, what it was asked to.
+  exit_usage = 2,    ///< It was asked for something that makes no sense: wrong arguments, a wrong config.
+};
+
+}  // namespace penstock::app

@@ -1,0 +1,28 @@
+#pragma once
+
+// Errors of the penstock command itself, and what they mean for its exit code.
+
+#include <penstock/core/error.h>
+
+#include <string_view>
+
+namespace penstock::app {
+
+/// Errors of the command line and the config.
+enum class app_errc {
+  bad_usage,   ///< The arguments make no sense; exit code 2.
+  bad_config,  ///< The config makes no sense; exit code 2.
+};
+
+/// The stable code of an error of the command.
+constexpr std::string_view code_name(app_errc code) noexcept {
+  switch (code) {
+    case app_errc::bad_usage:
+      return "app.bad_usage";
+    case app_errc::bad_config:
+      return "app.bad_config";
+  }
+  return "app.unknown";
+}
+
+}  // namespace penstock::app
