@@ -12,7 +12,7 @@ endif()
 
 add_library(penstock_build_flags INTERFACE)
 target_compile_options(penstock_build_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Werror
+  -Wall -Wextra -Wpedantic $<$<BOOL:${PENSTOCK_WARNINGS_AS_ERRORS}>:-Werror>
   # Tracebacks and logs then name files as the repository does, on every machine.
   -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
