@@ -1,6 +1,7 @@
 #include "address.h"
 #include "penstock/async/suspension.h"
 #include "penstock/net/error.h"
+#include "penstock/net/resolver.h"
 
 #include <exception>
 #include <memory>
@@ -103,6 +104,15 @@ task<std::vector<socket_address>> resolve(const endpoint& where) {
   if (!may_block(where)) co_return resolve_blocking(where, false);
   lookup_wait waiting(where);
   co_return co_await waiting;
+}
+
+task<std::vector<std::string>> resolve_host(std::string host) {
+  endpoint where = endpoint::tcp(std::move(host), 0);
+  std::vector<socket_address> found = co_await resolve(where);
+  std::vector<std::string> addresses;
+  addresses.reserve(found.size());
+  for (const socket_address& address : found) addresses.push_back(describe_address(address).host());
+  co_return addresses;
 }
 
 }  // namespace penstock::net

@@ -1,0 +1,129 @@
+#include "client_multi.h"
+
+#include <cassert>
+#include <new>
+#include <stdexcept>
+#include <string>
+
+// Invariants: libcurl is entered only from the loop's handlers and timers and from tasks, never from its own
+// callbacks; and while it is entered no task is resumed, for `finished` only queues. So no transfer is added or
+// removed below libcurl's feet.
+
+namespace penstock::http {
+namespace {
+
+void initialise_libcurl() {
+  static const CURLcode result = ::curl_global_init(CURL_GLOBAL_DEFAULT);  // once, by the first thread that comes
+  if (result != CURLE_OK)
+    throw std::runtime_error(std::string("libcurl can't be used: ") + ::curl_easy_strerror(result));
+}
+
+CURLM* make_multi() {
+  initialise_libcurl();
+  CURLM* m = ::curl_multi_init();
+  if (m == nullptr) throw std::bad_alloc();
+  return m;
+}
+
+}  // namespace
+
+client_multi::client_multi(net::event_loop& loop, long max_connections)
+    : loop_(loop), sockets_(loop, *this), multi_(make_multi()) {
+  CURLM* m = multi_.get();
+  ::curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, &on_socket);
+  ::curl_multi_setopt(m, CURLMOPT_SOCKETDATA, this);
+  ::curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, &on_timer);
+  ::curl_multi_setopt(m, CURLMOPT_TIMERDATA, this);
+  ::curl_multi_setopt(m, CURLMOPT_MAXCONNECTS, max_connections);
+  ::curl_multi_setopt(m, CURLMOPT_MAX_TOTAL_CONNECTIONS, max_connections);
+}
+
+client_multi::~client_multi() = default;
+
+void client_multi::add(multi_entry& t) {
+  ::curl_easy_setopt(t.easy(), CURLOPT_PRIVATE, &t);
+  CURLMcode refused = ::curl_multi_add_handle(multi_.get(), t.easy());
+  if (refused != CURLM_OK)
+    throw std::runtime_error(std::string("libcurl takes no transfer: ") + ::curl_multi_strerror(refused));
+  t.unwatched_ = false;
+  under_way_.push_back(t);
+}
+
+void client_multi::remove(multi_entry& t) noexcept {
+  if (!t.linked()) return;
+  t.unlink();
+  [[maybe_unused]] CURLMcode refused = ::curl_multi_remove_handle(multi_.get(), t.easy());
+  assert(refused == CURLM_OK);
+}
+
+easy_handle client_multi::take_easy() {
+  if (!spare_.empty()) {
+    easy_handle h = std::move(spare_.back());
+    spare_.pop_back();
+    return h;
+  }
+  easy_handle h(::curl_easy_init());
+  if (!h) throw std::bad_alloc();
+  spare_.reserve(spare_.capacity() + 1);  // so that it can come back
+  return h;
+}
+
+void client_multi::recycle(easy_handle h) noexcept {
+  ::curl_easy_reset(h.get());
+  spare_.push_back(std::move(h));
+}
+
+int client_multi::on_socket(CURL* easy, curl_socket_t socket, int wanted, void* self, void*) noexcept {
+  auto& me = *static_cast<client_multi*>(self);
+  try {
+    me.sockets_.watch(socket, wanted);
+  } catch (...) {
+    // Refusing here would end every transfer of the multi handle, for ever: only this one ends, in `act`.
+    multi_entry* t = nullptr;
+    ::curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t);
+    if (t != nullptr) me.some_unwatched_ = t->unwatched_ = true;
+  }
+  return 0;
+}
+
+int client_multi::on_timer(CURLM*, long milliseconds, void* self) noexcept {
+  auto& me = *static_cast<client_multi*>(self);
+  me.timer_.cancel();
+  if (milliseconds < 0) return 0;
+  try {
+    me.loop_.add_timer(me.timer_, me.loop_.now() + std::chrono::milliseconds(milliseconds));
+  } catch (...) {
+    return -1;
+  }
+  return 0;
+}
+
+void client_multi::due_timer::fire(timer& t) noexcept { static_cast<due_timer&>(t).owner.act(CURL_SOCKET_TIMEOUT, 0); }
+
+void client_multi::socket_ready(curl_socket_t socket, int ready) noexcept { act(socket, ready); }
+
+void client_multi::act(curl_socket_t socket, int ready) noexcept {
+  int running = 0;
+  ::curl_multi_socket_action(multi_.get(), socket, ready, &running);
+  int left = 0;
+  while (CURLMsg* m = ::curl_multi_info_read(multi_.get(), &left)) {
+    if (m->msg != CURLMSG_DONE) continue;
+    CURLcode result = m->data.result;  // gone with the handle's removal
+    multi_entry* t = nullptr;
+    ::curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t);
+    finish(*t, result);
+  }
+  while (some_unwatched_) {
+    multi_entry* t = nullptr;
+    under_way_.for_each([&](multi_entry& one) { t = one.unwatched_ ? &one : t; });
+    if (t != nullptr) finish(*t, CURLE_ABORTED_BY_CALLBACK);
+    some_unwatched_ = t != nullptr;
+  }
+}
+
+void client_multi::finish(multi_entry& t, CURLcode result) noexcept {
+  remove(t);
+  t.finished(result);
+}
+
+}  // namespace penstock::http

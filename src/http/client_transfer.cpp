@@ -1,0 +1,329 @@
+#include "client_transfer.h"
+
+#include "penstock/core/units.h"
+#include "penstock/http/request.h"
+#include "penstock/observe/request_context.h"
+
+#include <algorithm>
+#include <charconv>
+#include <climits>
+#include <new>
+
+// Invariant: the easy handle goes back to the multi handle's store when the exchange is over or given up, and is under
+// way only between `wait` and `finished`, or the cancellation that takes its place.
+
+namespace penstock::http {
+namespace {
+
+// RFC 9110, 5.6.2.
+bool is_token(std::string_view text) {
+  constexpr std::string_view marks = "!#$%&'*+-.^_`|~";
+  return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || marks.find(c) != marks.npos;
+  });
+}
+
+bool is_field_value(std::string_view text) { return text.find_first_of(std::string_view("\r\n\0", 3)) == text.npos; }
+
+bool is_the_clients_field(std::string_view name) {
+  for (std::string_view ours : {"host", "content-length", "transfer-encoding", "connection"})
+    if (equal_ignoring_case(name, ours)) return true;
+  return false;
+}
+
+bool has_field(const client_request& r, std::string_view name) {
+  return std::any_of(r.headers.begin(), r.headers.end(),
+                     [&](const auto& field) { return equal_ignoring_case(field.first, name); });
+}
+
+// RFC 9110, 9.2.2; a request with an Idempotency-Key may be repeated too.
+bool may_be_sent_twice(const client_request& r) {
+  for (std::string_view safe : {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
+    if (r.method == safe) return true;
+  return has_field(r, "Idempotency-Key");
+}
+
+// 0 is "no limit" to libcurl.
+long milliseconds_of(duration limit) {
+  if (limit == duration::max()) return 0;
+  auto whole = std::chrono::ceil<std::chrono::milliseconds>(limit).count();
+  return static_cast<long>(std::clamp<decltype(whole)>(whole, 1, INT_MAX));
+}
+
+long seconds_of(duration limit) {
+  if (limit == duration::max()) return 0;
+  auto whole = std::chrono::ceil<std::chrono::seconds>(limit).count();
+  return static_cast<long>(std::clamp<decltype(whole)>(whole, 1, INT_MAX / 1000));
+}
+
+void append(header_list& list, const std::string& line) {
+  curl_slist* longer = ::curl_slist_append(list.get(), line.c_str());
+  if (longer == nullptr) throw std::bad_alloc();
+  static_cast<void>(list.release());
+  list.reset(longer);
+}
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r' || text.back() == '\n'))
+    text.remove_suffix(1);
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  return text;
+}
+
+// The status in a status line; 0 when there is none.
+int status_in(std::string_view line) {
+  std::size_t space = line.find(' ');
+  int status = 0;
+  if (space != line.npos) std::from_chars(line.data() + space + 1, line.data() + line.size(), status);
+  return status;
+}
+
+client_errc code_of(CURLcode result, bool answer_began) {
+  switch (result) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+      return client_errc::resolve_failed;
+    case CURLE_COULDNT_CONNECT:
+      return client_errc::connect_failed;
+    case CURLE_OPERATION_TIMEDOUT:
+      return client_errc::timed_out;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_ENGINE_INITFAILED:
+      return client_errc::tls_failed;
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_GOT_NOTHING:
+      return answer_began ? client_errc::broken_response : client_errc::connection_lost;
+    case CURLE_PARTIAL_FILE:
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_BAD_CONTENT_ENCODING:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+      return client_errc::broken_response;
+    default:
+      return client_errc::transfer_failed;
+  }
+}
+
+}  // namespace
+
+void check_request(const client_request& r) {
+  if (!is_token(r.method))
+    throw client_error(client_errc::bad_request, "request", r.url, "the method must be a token such as GET");
+  for (const auto& [name, value] : r.headers) {
+    std::string field = "header field '" + name + "'";
+    if (!is_token(name))
+      throw client_error(client_errc::bad_request, r.method, r.url, field + ": its name must be a token");
+    if (!is_field_value(value))
+      throw client_error(client_errc::bad_request, r.method, r.url, field + ": its value has a line break or NUL");
+    if (is_the_clients_field(name))
+      throw client_error(client_errc::bad_request, r.method, r.url, field + " is the client's to send: leave it out");
+  }
+}
+
+transfer::transfer(client_multi& multi, const client_options& options, const client_request& request,
+                   const client_url& where, const std::string& addresses, std::optional<time_point> deadline)
+    : multi_entry(multi.take_easy()), multi_(multi), options_(options), request_(request), where_(where) {
+  set(CURLOPT_ERRORBUFFER, reason_.data());
+  set(CURLOPT_URL, where_.text().c_str());
+  set(CURLOPT_PROTOCOLS_STR, "http,https");
+  set(CURLOPT_PROXY, "");
+  set(CURLOPT_NOSIGNAL, 1L);
+  set(CURLOPT_QUICK_EXIT, 1L);
+  set(CURLOPT_USERAGENT, options_.user_agent.c_str());
+  if (options_.decompress) set(CURLOPT_ACCEPT_ENCODING, "");
+  set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  set(CURLOPT_SSL_VERIFYPEER, options_.verify_tls ? 1L : 0L);
+  set(CURLOPT_SSL_VERIFYHOST, options_.verify_tls ? 2L : 0L);
+  if (!options_.ca_bundle.empty()) set(CURLOPT_CAINFO, options_.ca_bundle.c_str());
+  set(CURLOPT_HEADERFUNCTION, &on_header);
+  set(CURLOPT_HEADERDATA, this);
+  set(CURLOPT_WRITEFUNCTION, &on_body);
+  set(CURLOPT_WRITEDATA, this);
+  set(CURLOPT_PREREQFUNCTION, &on_request);
+  set(CURLOPT_PREREQDATA, this);
+  set_limits();
+  set_method();
+  set_fields(deadline);
+  set_addresses(addresses);
+}
+
+transfer::~transfer() {
+  multi_.remove(*this);
+  multi_.recycle(take_easy());
+}
+
+template <class Value>
+void transfer::set(CURLoption option, Value value) {
+  CURLcode refused = ::curl_easy_setopt(easy(), option, value);
+  if (refused == CURLE_OUT_OF_MEMORY) throw std::bad_alloc();
+  if (refused != CURLE_OK)
+    throw client_error(client_errc::transfer_failed, request_.method, where_.text(),
+                       std::string("libcurl refuses an option: ") + ::curl_easy_strerror(refused));
+}
+
+void transfer::set_limits() {
+  set(CURLOPT_CONNECTTIMEOUT_MS,
+      options_.connect_timeout == duration::max() ? long{INT_MAX} : milliseconds_of(options_.connect_timeout));
+  set(CURLOPT_LOW_SPEED_LIMIT, 1L);
+  set(CURLOPT_LOW_SPEED_TIME, seconds_of(options_.idle_timeout));
+  set(CURLOPT_MAXAGE_CONN, seconds_of(options_.keep_alive));
+}
+
+void transfer::set_method() {
+  if (request_.method == "HEAD") {
+    set(CURLOPT_NOBODY, 1L);
+    return;
+  }
+  bool has_body = !request_.body.empty() || request_.method == "POST" || request_.method == "PUT";
+  if (has_body) {
+    set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request_.body.size()));
+    set(CURLOPT_POSTFIELDS, request_.body.c_str());
+  }
+  set(CURLOPT_CUSTOMREQUEST, request_.method.c_str());
+}
+
+void transfer::set_fields(std::optional<time_point> deadline) {
+  for (const auto& [name, value] : request_.headers) append(fields_, value.empty() ? name + ";" : name + ": " + value);
+  append(fields_, "Expect:");  // waiting for a 100 would cost a round trip
+  if (!has_field(request_, "Content-Type")) append(fields_, "Content-Type:");
+  if (const request_context* within = current_request.get()) {
+    if (!has_field(request_, "X-Request-Id") && is_field_value(within->id()) && !within->id().empty())
+      append(fields_, "X-Request-Id: " + within->id());
+    if (!has_field(request_, "traceparent") && !within->trace_id().empty() && !within->span_id().empty())
+      append(fields_, "traceparent: 00-" + within->trace_id() + "-" + within->span_id() + "-01");
+  }
+  if (deadline) {
+    auto left = std::chrono::floor<std::chrono::milliseconds>(*deadline - scheduler::current().now());
+    append(fields_, "X-Request-Timeout-Ms: " + std::to_string(std::max<std::int64_t>(left.count(), 0)));
+  }
+  set(CURLOPT_HTTPHEADER, fields_.get());
+}
+
+void transfer::set_addresses(const std::string& addresses) {
+  if (addresses.empty()) return;
+  // With '+' libcurl forgets them in time.
+  append(addresses_, "+" + where_.host() + ":" + where_.port() + ":" + addresses);
+  set(CURLOPT_RESOLVE, addresses_.get());
+}
+
+// Called before each time the request is sent; for a second time when a kept connection was found closed.
+int transfer::on_request(void* self, char*, char*, int, int) noexcept {
+  auto& me = *static_cast<transfer*>(self);
+  if (me.was_sent_ && !may_be_sent_twice(me.request_)) return CURL_PREREQFUNC_ABORT;
+  me.was_sent_ = true;
+  return CURL_PREREQFUNC_OK;
+}
+
+std::size_t transfer::on_header(char* data, std::size_t, std::size_t size, void* self) noexcept {
+  auto& me = *static_cast<transfer*>(self);
+  try {
+    me.add_header_line(std::string_view(data, size));
+    return size;
+  } catch (...) {
+    me.refused_ = std::current_exception();
+    return 0;
+  }
+}
+
+std::size_t transfer::on_body(char* data, std::size_t, std::size_t size, void* self) noexcept {
+  auto& me = *static_cast<transfer*>(self);
+  try {
+    me.add_body(std::string_view(data, size));
+    return size;
+  } catch (...) {
+    me.refused_ = std::current_exception();
+    return 0;
+  }
+}
+
+void transfer::add_header_line(std::string_view line) {
+  header_bytes_ += line.size();
+  if (header_bytes_ > options_.max_header_bytes)
+    throw client_error(client_errc::too_large, request_.method, where_.text(),
+                       "the answer's header exceeds " + format_bytes(options_.max_header_bytes) +
+                           ": raise max_header_bytes if that is right");
+  if (head_done_) {
+    // What follows an interim answer (1xx) is a head of its own; what follows the last one is trailers.
+    if (answer_.status >= 200) return;
+    head_done_ = false;
+    answer_.headers.clear();
+    answer_.status = 0;
+  }
+  if (answer_.status == 0) {
+    answer_.status = status_in(line);
+    return;
+  }
+  std::string_view field = trimmed(line);
+  head_done_ = field.empty();
+  std::size_t colon = field.find(':');
+  if (colon == field.npos) return;
+  answer_.headers.emplace_back(trimmed(field.substr(0, colon)), trimmed(field.substr(colon + 1)));
+}
+
+void transfer::add_body(std::string_view piece) {
+  constexpr std::uint64_t most_reserved_bytes = 1 << 20;  // a length is a claim until the bytes are there
+  curl_off_t announced = -1;
+  if (answer_.body.empty() && ::curl_easy_getinfo(easy(), CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced) == CURLE_OK &&
+      announced > 0)
+    answer_.body.reserve(
+        std::min({static_cast<std::uint64_t>(announced), most_reserved_bytes, options_.max_response_bytes}));
+  std::uint64_t known = std::max<std::uint64_t>(answer_.body.size() + piece.size(),
+                                                announced > 0 ? static_cast<std::uint64_t>(announced) : 0);
+  if (known > options_.max_response_bytes)
+    throw client_error(client_errc::too_large, request_.method, where_.text(),
+                       "the answer exceeds " + format_bytes(options_.max_response_bytes) +
+                           ": raise max_response_bytes if that is right");
+  answer_.body.append(piece);
+}
+
+void transfer::finished(CURLcode result) noexcept {
+  result_ = result;
+  waiter_->wake();
+}
+
+client_response transfer::take() {
+  if (refused_) std::rethrow_exception(refused_);
+  if (result_ != CURLE_OK) throw_failure();
+  answer_.effective_url = where_.address();
+  answer_.reused_connection = connections_made() == 0;
+  answer_.timing = timing();
+  return std::move(answer_);
+}
+
+void transfer::throw_failure() const {
+  if (result_ == CURLE_ABORTED_BY_CALLBACK && was_sent_)
+    throw client_error(client_errc::connection_lost, request_.method, where_.text(),
+                       "the kept connection was closed before an answer; not sent again, for it may have been carried "
+                       "out: give it an Idempotency-Key if the server knows such");
+  std::string reason = reason_[0] != '\0' ? reason_.data() : ::curl_easy_strerror(result_);
+  throw client_error(code_of(result_, header_bytes_ > 0), request_.method, where_.text(), reason);
+}
+
+long transfer::connections_made() const noexcept {
+  long made = 0;
+  ::curl_easy_getinfo(easy(), CURLINFO_NUM_CONNECTS, &made);
+  return made;
+}
+
+client_timing transfer::timing() const noexcept {
+  auto read = [this](CURLINFO what) {
+    curl_off_t microseconds = 0;
+    ::curl_easy_getinfo(easy(), what, &microseconds);
+    return duration(std::chrono::microseconds(microseconds));
+  };
+  client_timing t;
+  if (connections_made() > 0)
+    t.connected = read(where_.secure() ? CURLINFO_APPCONNECT_TIME_T : CURLINFO_CONNECT_TIME_T);
+  t.first_byte = read(CURLINFO_STARTTRANSFER_TIME_T);
+  t.total = read(CURLINFO_TOTAL_TIME_T);
+  return t;
+}
+
+}  // namespace penstock::http
