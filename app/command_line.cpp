@@ -54,6 +54,16 @@ int report_usage(CLI::App& app, const CLI::ParseError& error, std::ostream& err)
   return exit_usage;
 }
 
+// A message of several lines is several failures.
+void tell(std::ostream& err, std::string_view message) {
+  for (bool more = true; more;) {
+    std::size_t end = message.find('\n');
+    err << "penstock: " << message.substr(0, end) << "\n";
+    more = end != std::string_view::npos;
+    if (more) message.remove_prefix(end + 1);
+  }
+}
+
 bool is_usage(const error& e) { return e.is(app_errc::bad_usage) || e.is(app_errc::bad_config); }
 
 }  // namespace
@@ -65,6 +75,7 @@ int run_command_line(std::span<const std::string> arguments, std::ostream& out, 
   app.require_subcommand(1);
   app.get_formatter()->column_width(36);
   app.footer("Run 'penstock COMMAND --help' for what a command takes.");
+  add_serve_command(app, exit_code);
 
   if (arguments.empty()) {
     err << app.help();
@@ -78,10 +89,10 @@ int run_command_line(std::span<const std::string> arguments, std::ostream& out, 
   } catch (const CLI::ParseError& wrong) {
     return report_usage(app, wrong, err);
   } catch (const error& failure) {
-    err << "penstock: " << failure.what() << "\n";
+    tell(err, failure.what());
     return is_usage(failure) ? exit_usage : exit_failure;
   } catch (const std::exception& failure) {
-    err << "penstock: " << failure.what() << "\n";
+    tell(err, failure.what());
     return exit_failure;
   }
 }

@@ -16,4 +16,7 @@ enum exit_status : int {
   exit_usage = 2,    ///< It was asked for something that makes no sense: wrong arguments, a wrong config.
 };
 
+/// Adds `penstock serve`. What it is given is read when `app` parses; `exit_code` outlives that.
+void add_serve_command(CLI::App& app, int& exit_code);
+
 }  // namespace penstock::app

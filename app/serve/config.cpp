@@ -1,0 +1,92 @@
+// Invariant: a source is read only after all that it overrides, and nothing that is wrong in any of them is passed
+// over: either all sources are right, or one error names everything that is not.
+
+#include "app/serve/config.h"
+
+#include "app/error.h"
+#include "app/serve/config_file.h"
+#include "app/serve/option_table.h"
+#include <penstock/core/nearest.h>
+
+#include <algorithm>
+
+#include <unistd.h>
+
+namespace penstock::app {
+namespace {
+
+constexpr std::string_view variable_prefix = "PENSTOCK_";
+
+const option* find_option(std::string_view name, bool variable) {
+  std::span<const option> all = option_table();
+  auto found = std::find_if(all.begin(), all.end(),
+                            [&](const option& o) { return variable ? o.variable() == name : o.flag == name; });
+  return found == all.end() ? nullptr : &*found;
+}
+
+std::string unknown_variable(const std::string& name) {
+  std::vector<std::string> names{std::string(config_file_variable)};
+  for (const option& o : option_table()) names.push_back(o.variable());
+  std::vector<std::string_view> candidates(names.begin(), names.end());
+  return "the environment variable " + name + " is none of Penstock's" + suggestion(name, candidates);
+}
+
+void apply(const given_option& given, const option& what, loaded_config& into, std::vector<std::string>& problems) {
+  try {
+    set_option(what, into.values, given.values);
+    into.origins[static_cast<std::size_t>(&what - option_table().data())] = given.name;
+  } catch (const error& wrong) {
+    problems.push_back(given.name + ": " + wrong.message());
+  }
+}
+
+// Container platforms set variables of their own that begin with a service's name, so an unknown one is no error.
+void apply_environment(const std::vector<given_option>& given, loaded_config& into,
+                       std::vector<std::string>& problems) {
+  for (const given_option& variable : given) {
+    if (const option* what = find_option(variable.name, true))
+      apply(variable, *what, into, problems);
+    else if (variable.name != config_file_variable)
+      into.warnings.push_back(unknown_variable(variable.name));
+  }
+}
+
+std::string join_lines(const std::vector<std::string>& lines) {
+  std::string all;
+  for (const std::string& line : lines) all += (all.empty() ? "" : "\n") + line;
+  return all;
+}
+
+}  // namespace
+
+loaded_config load_config(const config_sources& sources) {
+  loaded_config loaded;
+  std::vector<std::string> problems;
+  loaded.origins.assign(option_table().size(), "default");
+  loaded.stream_origins.assign(loaded.values.ingest.streams.size(), "default");
+
+  if (sources.file) read_config_file(*sources.file, loaded, problems);
+  apply_environment(sources.environment, loaded, problems);
+  for (const given_option& flag : sources.command_line) {
+    const option* what = find_option(flag.name, false);
+    if (what == nullptr)
+      problems.push_back("unknown option '" + flag.name + "'");
+    else
+      apply(flag, *what, loaded, problems);
+  }
+  if (!problems.empty()) throw error(app_errc::bad_config, join_lines(problems));
+  return loaded;
+}
+
+std::vector<given_option> penstock_environment() {
+  std::vector<given_option> found;
+  for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
+    std::string_view text = *variable;
+    std::size_t equals = text.find('=');
+    if (!text.starts_with(variable_prefix) || equals == std::string_view::npos) continue;
+    found.push_back({std::string(text.substr(0, equals)), {std::string(text.substr(equals + 1))}});
+  }
+  return found;
+}
+
+}  // namespace penstock::app

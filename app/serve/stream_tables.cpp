@@ -1,0 +1,179 @@
+// Invariant: a stream is taken only as a whole.
+
+#include "app/serve/stream_tables.h"
+
+#include <penstock/core/nearest.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <span>
+#include <sstream>
+
+namespace penstock::app {
+namespace {
+
+constexpr std::array<std::string_view, 4> stream_keys{"name", "table", "key", "columns"};
+constexpr std::array<std::string_view, 5> column_keys{"name", "pointer", "type", "required", "default"};
+constexpr std::array column_types{db::column_type::integer, db::column_type::real,      db::column_type::text,
+                                  db::column_type::boolean, db::column_type::timestamp, db::column_type::json};
+
+std::string quoted(std::string_view name) { return "'" + std::string(name) + "'"; }
+
+// "~" and "/" have a meaning in JSON pointers (RFC 6901, 3).
+std::string pointer_to_member(std::string_view name) {
+  std::string pointer = "/";
+  for (char c : name) {
+    if (c == '~')
+      pointer += "~0";
+    else if (c == '/')
+      pointer += "~1";
+    else
+      pointer += c;
+  }
+  return pointer;
+}
+
+// Reads one table; `what` names it in messages, such as "stream 'orders'".
+class table_reader {
+ public:
+  table_reader(const toml::table& table, std::string what, toml_problems& problems)
+      : table_(table), what_(std::move(what)), problems_(problems) {}
+
+  void allow_only(std::span<const std::string_view> keys) {
+    for (const auto& [key, node] : table_)
+      if (std::find(keys.begin(), keys.end(), key.str()) == keys.end())
+        problems_.add(key.source(), what_ + ": unknown key " + quoted(key.str()) + suggestion(key.str(), keys));
+  }
+
+  std::optional<std::string> string(std::string_view key, bool required = false) {
+    const toml::node* node = table_.get(key);
+    if (node == nullptr && required) problems_.add(table_.source(), what_ + ": '" + std::string(key) + "' is missing");
+    if (node == nullptr) return std::nullopt;
+    if (!node->is_string()) return wrong_type<std::string>(key, *node, "a string");
+    return node->as_string()->get();
+  }
+
+  std::optional<bool> boolean(std::string_view key) {
+    const toml::node* node = table_.get(key);
+    if (node == nullptr) return std::nullopt;
+    if (!node->is_boolean()) return wrong_type<bool>(key, *node, "true or false");
+    return node->as_boolean()->get();
+  }
+
+  std::vector<std::string> strings(std::string_view key) {
+    std::vector<std::string> all;
+    const toml::node* node = table_.get(key);
+    if (node == nullptr) return all;
+    const toml::array* array = node->as_array();
+    if (array == nullptr) {
+      wrong_type<std::string>(key, *node, "a list of strings");
+      return all;
+    }
+    for (const toml::node& element : *array) {
+      if (element.is_string())
+        all.push_back(element.as_string()->get());
+      else
+        wrong_type<std::string>(key, element, "a list of strings");
+    }
+    return all;
+  }
+
+  template <class T>
+  std::optional<T> wrong_type(std::string_view key, const toml::node& node, std::string_view expected) {
+    problems_.add(node.source(), what_ + ": '" + std::string(key) + "': expected " + std::string(expected) + ", got " +
+                                     std::string(describe(node)));
+    return std::nullopt;
+  }
+
+  const toml::node* get(std::string_view key) const { return table_.get(key); }
+  const std::string& what() const noexcept { return what_; }
+
+ private:
+  const toml::table& table_;
+  std::string what_;
+  toml_problems& problems_;
+};
+
+std::optional<db::column_type> read_type(table_reader& column, toml_problems& problems) {
+  std::optional<std::string> name = column.string("type");
+  if (!name) return std::nullopt;
+  std::array<std::string_view, column_types.size()> names;
+  std::transform(column_types.begin(), column_types.end(), names.begin(), db::name_of);
+  auto found = std::find(names.begin(), names.end(), *name);
+  if (found != names.end()) return column_types[static_cast<std::size_t>(found - names.begin())];
+  std::string known;
+  for (std::string_view n : names) known += (known.empty() ? "" : ", ") + std::string(n);
+  problems.add(column.get("type")->source(),
+               column.what() + ": unknown type " + quoted(*name) + suggestion(*name, names) + " (" + known + ")");
+  return std::nullopt;
+}
+
+std::string json_of(const toml::node& node) {
+  std::ostringstream out;
+  out << toml::json_formatter(node);
+  return out.str();
+}
+
+ingest::stream_column read_column(const toml::table& table, const std::string& stream, toml_problems& problems) {
+  const auto* given_name = table["name"].as_string();
+  std::string what = stream + ", column " + (given_name != nullptr ? quoted(given_name->get()) : "without a name");
+  table_reader reader(table, std::move(what), problems);
+  reader.allow_only(column_keys);
+  ingest::stream_column column;
+  column.name = reader.string("name", true).value_or("");
+  column.pointer = reader.string("pointer").value_or(pointer_to_member(column.name));
+  column.type = read_type(reader, problems).value_or(db::column_type::text);
+  column.required = reader.boolean("required").value_or(false);
+  if (const toml::node* value = reader.get("default")) column.default_value = json_of(*value);
+  return column;
+}
+
+std::vector<ingest::stream_column> read_columns(table_reader& stream, toml_problems& problems) {
+  std::vector<ingest::stream_column> columns;
+  const toml::node* node = stream.get("columns");
+  if (node == nullptr) return columns;
+  const toml::array* array = node->as_array();
+  if (array == nullptr) {
+    stream.wrong_type<std::string>("columns", *node, "a list of tables");
+    return columns;
+  }
+  for (const toml::node& element : *array) {
+    if (const toml::table* table = element.as_table())
+      columns.push_back(read_column(*table, stream.what(), problems));
+    else
+      stream.wrong_type<std::string>("columns", element, "a list of tables");
+  }
+  return columns;
+}
+
+ingest::stream_definition read_stream(const toml::table& table, toml_problems& problems) {
+  const auto* given_name = table["name"].as_string();
+  table_reader reader(table, given_name != nullptr ? "stream " + quoted(given_name->get()) : "a stream", problems);
+  reader.allow_only(stream_keys);
+  ingest::stream_definition stream;
+  stream.name = reader.string("name", true).value_or("");
+  stream.table = reader.string("table").value_or(stream.name);
+  stream.key = reader.strings("key");
+  stream.columns = read_columns(reader, problems);
+  return stream;
+}
+
+}  // namespace
+
+void read_streams(const toml::node& streams, toml_problems& problems, loaded_config& into) {
+  const toml::array* array = streams.as_array();
+  if (array == nullptr || !array->is_array_of_tables()) {
+    problems.add(streams.source(), "'stream': expected tables, each under a line [[stream]], got " +
+                                       std::string(array == nullptr ? describe(streams) : "something else"));
+    return;
+  }
+  into.values.ingest.streams.clear();
+  into.stream_origins.clear();
+  for (const toml::node& element : *array) {
+    into.values.ingest.streams.push_back(read_stream(*element.as_table(), problems));
+    into.stream_origins.push_back(problems.place(element.source()));
+  }
+}
+
+}  // namespace penstock::app
