@@ -80,6 +80,7 @@ inline bool enabled(level l) noexcept { return l >= detail::threshold.load(std::
 /// thrown.
 void write(level l, std::string_view message, std::span<const field> fields) noexcept;
 
+/// Log a line of that level, when the threshold lets it through.
 inline void debug(std::string_view message, std::initializer_list<field> fields = {}) noexcept {
   if (enabled(level::debug)) [[unlikely]]
     write(level::debug, message, {fields.begin(), fields.size()});
