@@ -1,21 +1,32 @@
 #include "penstock/db/connection.h"
 #include "penstock/db/error.h"
+#include "penstock/observe/log.h"
 #include "sqlite/driver.h"
+
+// The only place that knows which drivers there are.
 
 namespace penstock::db {
 namespace {
-constexpr std::string_view sqlite_scheme = "sqlite:";
-}  // namespace
 
-database::database(std::string url) : name_(std::move(url)) {
-  if (!name_.starts_with(sqlite_scheme) || name_.size() == sqlite_scheme.size())
+constexpr std::string_view sqlite_scheme = "sqlite:";
+
+std::shared_ptr<driver> driver_for(const std::string& url) {
+  if (!url.starts_with(sqlite_scheme) || url.size() == sqlite_scheme.size())
     throw database_error(db_errc::bad_url,
-                         "'" + name_ + "' is no database URL: expected sqlite:FILE or sqlite::memory:");
-  path_ = name_.substr(sqlite_scheme.size());
-  // "sqlite:///abs/file" and "sqlite://file" are widespread ways to write the same.
-  if (path_.starts_with("//")) path_.erase(0, 2);
+                         "'" + log::redact_url(url) + "' is no database URL: expected sqlite:FILE or sqlite::memory:");
+  return sqlite::make_driver(url.substr(sqlite_scheme.size()));
 }
 
-task<std::unique_ptr<connection>> database::connect() const { return sqlite::open(path_); }
+// The task keeps the driver alive, whatever becomes of the database object.
+task<std::unique_ptr<connection>> open(std::shared_ptr<driver> d) {
+  task<std::unique_ptr<connection>> session = d->connect();
+  co_return co_await std::move(session);
+}
+
+}  // namespace
+
+database::database(const std::string& url) : driver_(driver_for(url)) {}
+
+task<std::unique_ptr<connection>> database::connect() const { return open(driver_); }
 
 }  // namespace penstock::db

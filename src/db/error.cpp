@@ -40,6 +40,8 @@ std::string_view code_name(db_errc code) noexcept {
       return "db.pool_full";
     case db_errc::pool_closed:
       return "db.pool_closed";
+    case db_errc::bad_options:
+      return "db.bad_options";
     case db_errc::table_drift:
       return "db.table_drift";
     case db_errc::other:

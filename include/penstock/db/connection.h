@@ -1,6 +1,7 @@
 #pragma once
 
-// One session with a database, whatever the database is.
+// One session with a database, whatever the database is. Where several tasks share sessions, take them from a pool
+// (pool.h); for statements that belong together, see transaction.h.
 //
 //   std::unique_ptr<connection> c = co_await database("sqlite:shop.db").connect();
 //   result r = co_await c->query("SELECT name FROM customer WHERE id = ?", {std::int64_t{7}});
@@ -14,6 +15,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace penstock::db {
@@ -53,10 +55,17 @@ struct batch_report {
   }
 };
 
+/// What is known about a session without asking the server.
+enum class session_state : std::uint8_t {
+  clean,  ///< No transaction is open and nothing is under way. Settings that statements changed do not count.
+  dirty,  ///< A transaction is open, or an operation was cut short: `reset` makes it clean.
+  dead,   ///< Closed or lost: it takes no operation any more.
+};
+
 /// A session. Serves one operation at a time; the caller keeps to that. Belongs to its loop. Destroying it closes it.
 ///
 /// Every operation throws `database_error`, or `operation_cancelled` when it was cancelled: a statement under way is
-/// interrupted, and a transaction that was open is rolled back.
+/// interrupted, and the transaction that it was part of is rolled back.
 class connection {
  public:
   connection() = default;
@@ -72,30 +81,56 @@ class connection {
   /// already, harms no other. `report` gets an outcome a row. When it throws, no row was stored, save with
   /// `db_errc::ambiguous_commit`. Not cut short by a cancellation once it runs. `rows` and `report` must outlive it.
   virtual task<void> insert_batch(const table_definition& into, const row_batch& rows, batch_report& report) = 0;
+  /// Opens a transaction, ready to write. See `transaction`, which closes it on every path.
+  virtual task<void> begin() = 0;
+  /// Commits it. Not cut short by a cancellation once it runs. Throws `db_errc::ambiguous_commit` when the connection
+  /// died meanwhile.
+  virtual task<void> commit() = 0;
+  /// Rolls it back; nothing when none is open.
+  virtual task<void> rollback() = 0;
   /// Makes the table when it is missing; throws `db_errc::table_drift` naming each difference when it is another.
   virtual task<void> prepare_table(const table_definition& definition) = 0;
   /// Brings the session back to how it was when new: open transactions are rolled back.
   virtual task<void> reset() = 0;
   /// Throws when the session is dead.
   virtual task<void> ping() = 0;
+  /// What is known about the session; no trip to the server.
+  virtual session_state state() const noexcept = 0;
   /// Ends the session. Idempotent; operations after it throw `db_errc::connection_lost`.
   virtual void close() noexcept = 0;
 };
 
-/// A database, named by a URL: "sqlite:file.db", "sqlite::memory:". Cheap to copy.
+/// Opens sessions: the one thing that differs between databases before there is a session. Implement it to connect to
+/// a database of your own, such as a simulated one in a test.
+class driver {
+ public:
+  driver() = default;
+  driver(const driver&) = delete;
+  driver& operator=(const driver&) = delete;
+  virtual ~driver() = default;
+
+  /// What logs and errors call the database: its URL without the password.
+  virtual const std::string& name() const noexcept = 0;
+  /// Opens a session. Cancellable. Throws `database_error`; a transient one may be tried again.
+  virtual task<std::unique_ptr<connection>> connect() = 0;
+};
+
+/// A database: where sessions come from. Cheap to copy; copies share their driver.
 class database {
  public:
-  /// Throws `database_error` with `db_errc::bad_url` for a URL of no known driver.
-  explicit database(std::string url);
+  /// By URL: "sqlite:file.db", or "sqlite::memory:" for one in memory, which the sessions of this object and its copies
+  /// share and which is gone with them. Throws `database_error` with `db_errc::bad_url` for a URL of no known driver.
+  explicit database(const std::string& url);
+  /// By a driver of your own, which must not be null.
+  explicit database(std::shared_ptr<driver> d) noexcept : driver_(std::move(d)) {}
 
   /// The URL without its password, for logs.
-  const std::string& name() const noexcept { return name_; }
+  const std::string& name() const noexcept { return driver_->name(); }
   /// Opens a session.
   task<std::unique_ptr<connection>> connect() const;
 
  private:
-  std::string name_;
-  std::string path_;
+  std::shared_ptr<driver> driver_;
 };
 
 }  // namespace penstock::db

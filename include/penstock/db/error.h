@@ -29,6 +29,7 @@ enum class db_errc {
   pool_timeout,          ///< No connection became free in time.
   pool_full,             ///< Too many wait for a connection already.
   pool_closed,           ///< The pool is closed.
+  bad_options,           ///< Options that contradict each other.
   table_drift,           ///< A table is not what its definition says.
   other,                 ///< Anything else; the message says what.
 };

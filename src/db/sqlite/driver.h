@@ -7,7 +7,7 @@
 
 namespace penstock::db::sqlite {
 
-// Opens a file, or ":memory:", on a worker thread.
-task<std::unique_ptr<connection>> open(std::string path);
+// Sessions of a file, or of a database in memory for ":memory:", opened on a worker thread.
+std::shared_ptr<driver> make_driver(const std::string& path);
 
 }  // namespace penstock::db::sqlite

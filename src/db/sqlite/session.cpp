@@ -117,7 +117,8 @@ class session::use {
 };
 
 session::session(const std::string& path) : path_(path) {
-  constexpr int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  if (path.starts_with("file:")) flags |= SQLITE_OPEN_URI;
   try {
     if (sqlite3_open_v2(path.c_str(), &handle_, flags, nullptr) != SQLITE_OK) fail("open");
     sqlite3_busy_timeout(handle_, busy_timeout_ms);
@@ -288,6 +289,8 @@ void session::prepare_table(const table_definition& definition) {
 }
 
 void session::reset() { rollback(); }
+
+bool session::in_transaction() const noexcept { return sqlite3_get_autocommit(handle_) == 0; }
 
 void session::interrupt() noexcept { sqlite3_interrupt(handle_); }
 

@@ -25,7 +25,11 @@ class session {
   std::uint64_t execute(const std::string& sql, const parameters& values);
   void insert_batch(const table_definition& into, const row_batch& rows, batch_report& report);
   void prepare_table(const table_definition& definition);
+  void begin();
+  void commit();
   void reset();
+  // From the thread that owns the session, when no call is under way.
+  bool in_transaction() const noexcept;
   // From any thread: ends the statement that runs now.
   void interrupt() noexcept;
 
@@ -35,8 +39,6 @@ class session {
 
   use prepare(const std::string& sql);
   [[noreturn]] void fail(const std::string& doing) const;
-  void begin();
-  void commit();
   void rollback() noexcept;
   void insert_rows(sqlite3_stmt* insert, const table_definition& into, const row_batch& rows, batch_report& report);
   void bind_values(sqlite3_stmt* statement, const parameters& values);
