@@ -1,5 +1,7 @@
 #include "penstock/http/problem.h"
 
+#include "answer_head.h"
+
 #include <cstdio>
 
 namespace penstock::http {
@@ -60,6 +62,7 @@ response to_response(const problem& p) {
 problem_error::~problem_error() = default;
 
 problem_error& problem_error::with(std::string name, std::string value) {
+  check_answer_field(name, value);
   headers_.emplace_back(std::move(name), std::move(value));
   return *this;
 }

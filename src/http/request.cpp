@@ -1,5 +1,6 @@
 #include "penstock/http/request.h"
 
+#include "field_syntax.h"
 #include "penstock/http/error.h"
 
 #include <algorithm>
@@ -8,12 +9,6 @@ namespace penstock::http {
 namespace {
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
-
-int hex_digit(char c) noexcept {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (lower(c) >= 'a' && lower(c) <= 'f') return lower(c) - 'a' + 10;
-  return -1;
-}
 
 }  // namespace
 

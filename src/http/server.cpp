@@ -1,9 +1,8 @@
 #include "penstock/http/server.h"
 
+#include "answer_head.h"
 #include "connection.h"
 #include "penstock/async/race.h"
-#include "penstock/http/error.h"
-#include "penstock/net/error.h"
 #include "penstock/observe/log.h"
 #include "server_implementation.h"
 
@@ -15,24 +14,8 @@ namespace {
 
 task<void> wait_for(event& e) { co_await e.wait(); }
 
-// What clients do to a connection is no error of ours.
-bool is_the_clients_doing(const std::exception_ptr& failure) {
-  try {
-    std::rethrow_exception(failure);
-  } catch (const error& e) {
-    return e.is(net::net_errc::connection_closed) || e.is(http_errc::body_incomplete) ||
-           e.is(async_errc::operation_cancelled);
-  } catch (...) {
-    return false;
-  }
-}
-
-}  // namespace
-
-const std::string& date_text::at(system_time now) {
-  auto second = std::chrono::floor<std::chrono::seconds>(now);
-  if (second.time_since_epoch().count() == second_) return text_;
-  second_ = second.time_since_epoch().count();
+// RFC 9110, 5.6.7.
+std::string date_text(std::chrono::sys_seconds second) {
   static constexpr std::array<const char*, 7> days{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   static constexpr std::array<const char*, 12> months{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
@@ -44,12 +27,25 @@ const std::string& date_text::at(system_time now) {
                 static_cast<unsigned>(date.day()), months[static_cast<unsigned>(date.month()) - 1],
                 static_cast<int>(date.year()), static_cast<int>(time.hours().count()),
                 static_cast<int>(time.minutes().count()), static_cast<int>(time.seconds().count()));
-  text_ = text;
-  return text_;
+  return text;
 }
 
-server::server(router routes, const server_options& options)
-    : implementation_(std::make_unique<implementation>(std::move(routes), options)) {}
+}  // namespace
+
+const std::string& server_fields::at(const scheduler& clock) {
+  if (clock.now() < next_second_) return lines_;
+  system_time now = clock.wall_now();
+  auto second = std::chrono::floor<std::chrono::seconds>(now);
+  next_second_ = clock.now() + (second + std::chrono::seconds(1) - now);
+  lines_ = "Date: " + date_text(second) + "\r\n";
+  if (!server_name_.empty()) lines_ += "Server: " + server_name_ + "\r\n";
+  return lines_;
+}
+
+server::server(router routes, const server_options& options) {
+  check_answer_field("Server", options.server_name);
+  implementation_ = std::make_unique<implementation>(std::move(routes), options);
+}
 
 server::~server() = default;
 
@@ -60,7 +56,8 @@ task<void> server::serve(net::listener& at) {
     std::vector<task<void>> either;
     either.push_back(std::move(accepting));
     either.push_back(std::move(stop));
-    co_await race(std::move(either));
+    task<void> first = race(std::move(either));
+    co_await std::move(first);
     at.close();
     implementation_->connections.for_each([](connection& c) { c.finish_soon(); });
   });
@@ -71,17 +68,22 @@ void server::stop() noexcept {
   implementation_->stop_asked.set();
 }
 
-server_stats server::stats() const noexcept { return implementation_->stats; }
+server_stats server::stats() const noexcept { return implementation_->counts.read(); }
+
+void server::measure(metrics::registry& into) {
+  implementation_->metrics.emplace(into, implementation_->routes, implementation_->counts);
+}
 
 task<void> server::implementation::accept_all(net::listener& at, task_group& group) {
   for (;;) {
-    while (stats.open_connections >= options.max_connections) {
+    while (counts.open_connections() >= options.max_connections) {
       room.clear();
       co_await room.wait();
     }
-    std::unique_ptr<net::stream> stream = co_await at.accept();
-    ++stats.connections;
-    ++stats.open_connections;
+    task<std::unique_ptr<net::stream>> accepting = at.accept();
+    std::unique_ptr<net::stream> stream = co_await std::move(accepting);
+    counts.connection_opened();
+    if (metrics) metrics->connected();
     group.start(serve_one(std::move(stream)));
   }
 }
@@ -91,14 +93,15 @@ task<void> server::implementation::serve_one(std::unique_ptr<net::stream> stream
   std::exception_ptr failure;
   try {
     connection c(*this, std::move(stream));
-    co_await c.serve();
+    task<void> serving = c.serve();
+    co_await std::move(serving);
   } catch (...) {
     failure = std::current_exception();
   }
-  --stats.open_connections;
+  counts.connection_ended();
   room.set();
   // A connection's failure is its own: the others go on.
-  if (failure && !is_the_clients_doing(failure))
+  if (failure && !connection::is_the_clients_doing(failure))
     log::exception(log::level::warn, "connection failed", failure, {{"peer", peer}});
 }
 

@@ -3,34 +3,39 @@
 #include "penstock/async/event.h"
 #include "penstock/async/task_group.h"
 #include "penstock/http/server.h"
+#include "server_metrics.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace penstock::http {
 
 class connection;
 
-// The current time as the Date field wants it (RFC 9110, 5.6.7), made once a second.
-class date_text {
+// The field lines that every answer has: Date (RFC 9110, 6.6.1), made once a second, and Server.
+class server_fields {
  public:
-  const std::string& at(system_time now);
+  explicit server_fields(std::string server_name) : server_name_(std::move(server_name)) {}
+  const std::string& at(const scheduler& clock);
 
  private:
-  std::int64_t second_ = -1;
-  std::string text_;
+  std::string server_name_;
+  time_point next_second_ = time_point::min();
+  std::string lines_;
 };
 
 struct server::implementation {
-  implementation(router r, const server_options& o) : routes(std::move(r)), options(o) {}
+  implementation(router r, const server_options& o) : routes(std::move(r)), options(o), fields(o.server_name) {}
 
   task<void> accept_all(net::listener& at, task_group& group);
   task<void> serve_one(std::unique_ptr<net::stream> stream);
 
   router routes;
   server_options options;
-  server_stats stats;
-  date_text date;
+  server_counts counts;
+  server_fields fields;
+  std::optional<server_metrics> metrics;
   bool stopping = false;
   event stop_asked;
   event room;  // set when a connection has ended

@@ -8,6 +8,7 @@
 #include "penstock/async/detail/scope.h"
 #include "penstock/async/task.h"
 
+#include <functional>
 #include <utility>
 
 namespace penstock {
@@ -25,6 +26,15 @@ class task_local {
   task<R> bind(T value, task<R> inner) const {
     detail::scope_state scope(detail::require_scope());
     detail::local_binding binding{this, &value, nullptr};
+    scope.bind(binding);
+    detail::scoped_task<R> scoped{inner, scope};
+    co_return co_await scoped;
+  }
+  /// As above, with a value that the caller keeps, and may change meanwhile.
+  template <class R>
+  task<R> bind(std::reference_wrapper<const T> value, task<R> inner) const {
+    detail::scope_state scope(detail::require_scope());
+    detail::local_binding binding{this, &value.get(), nullptr};
     scope.bind(binding);
     detail::scoped_task<R> scoped{inner, scope};
     co_return co_await scoped;

@@ -20,6 +20,7 @@ enum class http_errc {
   version_unsupported,  ///< Neither HTTP/1.0 nor HTTP/1.1.
   body_incomplete,      ///< The connection ended inside a body.
   bad_route,            ///< A route's pattern is malformed, or twice there.
+  bad_answer,           ///< A handler's answer can't be sent: its status, or a field's name or value.
 };
 
 /// The stable code of an http error.
@@ -45,6 +46,8 @@ constexpr std::string_view code_name(http_errc code) noexcept {
       return "http.body_incomplete";
     case http_errc::bad_route:
       return "http.bad_route";
+    case http_errc::bad_answer:
+      return "http.bad_answer";
   }
   return "http.unknown";
 }
@@ -67,6 +70,7 @@ constexpr int status_of(http_errc code) noexcept {
     case http_errc::version_unsupported:
       return 505;
     case http_errc::bad_route:
+    case http_errc::bad_answer:
       return 500;
     case http_errc::bad_request:
     case http_errc::body_incomplete:

@@ -28,14 +28,17 @@ response to_response(const problem& p);
 /// Throw it in a handler to answer with a problem of one's choice.
 class problem_error : public error {
  public:
+  /// `status` is one of 400 to 599; another is answered as 500.
   template <error_enum Code>
   problem_error(int status, Code code, std::string detail, std::exception_ptr cause = {},
                 std::source_location where = std::source_location::current())
-      : error(code, std::move(detail), std::move(cause), where), status_(status) {}
+      : error(code, std::move(detail), std::move(cause), where),
+        status_(status >= 400 && status <= 599 ? status : 500) {}
   ~problem_error() override;
 
   int status() const noexcept { return status_; }
-  /// Adds a header field to the answer, such as Retry-After.
+  /// Adds a header field to the answer, such as Retry-After. Throws `http_errc::bad_answer` as `response::headers` has
+  /// it.
   problem_error& with(std::string name, std::string value);
   const std::vector<std::pair<std::string, std::string>>& headers() const noexcept { return headers_; }
 

@@ -70,7 +70,7 @@ class request {
 
  private:
   friend class connection;
-  friend class request_parser;
+  friend class head_parser;
   friend class router;
 
   std::string_view method_;

@@ -23,7 +23,8 @@ class body_writer {
   body_writer(const body_writer&) = delete;
   body_writer& operator=(const body_writer&) = delete;
   virtual ~body_writer() = default;
-  /// Sends a piece of the body; returns when the connection took it. Throws when the client is gone.
+  /// Sends a piece of the body, at once: pieces of some KiB cost least. Returns when the connection took it. Throws
+  /// `net_errc::connection_closed` when the client is gone or takes nothing for the write timeout.
   virtual task<void> write(std::string_view piece) = 0;
 };
 
@@ -31,13 +32,15 @@ class body_writer {
 struct response {
   using producer = std::function<task<void>(body_writer&)>;
 
-  int status = 200;
-  /// Field names and values. Content-Length, Transfer-Encoding, Connection and Date are the server's to add. A name
-  /// or value with a line break in it makes the server answer 500 instead.
+  int status = 200;  ///< 200 to 599.
+  /// Field names and values. Content-Length, Transfer-Encoding, Connection and Date are the server's to add. When one
+  /// of them is here, a name is no token or a value has a line break or control character in it (RFC 9110, 5.5), the
+  /// server answers 500 instead and logs `http_errc::bad_answer`.
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
   /// Produces the body instead: chunked to HTTP/1.1 clients, ended by closing to HTTP/1.0 ones. When it throws after
-  /// the first byte, the connection closes without the last chunk, so that the client sees a broken answer.
+  /// the first byte, the connection closes without the last chunk, so that the client sees a broken answer. Not called
+  /// for HEAD, nor for statuses without a body (204, 304).
   producer stream;
 
   response() = default;

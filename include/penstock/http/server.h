@@ -3,9 +3,10 @@
 // An HTTP/1.1 server over the streams of room net (RFC 9110, RFC 9112).
 //
 //   http::router routes;
-//   routes.add("GET", "/", [](http::request&) -> task<http::response> { co_return http::response::text(200, "hello\n");
-//   }); http::server server(std::move(routes)); co_await
-//   server.serve(*net::listen(net::endpoint::parse("127.0.0.1:8080")));
+//   routes.add("GET", "/", hello);            // task<http::response> hello(http::request&)
+//   http::server server(std::move(routes));
+//   std::unique_ptr<net::listener> at = net::listen(net::endpoint::parse("127.0.0.1:8080"));
+//   co_await server.serve(*at);
 
 #include "penstock/async/scheduler.h"
 #include "penstock/async/task.h"
@@ -31,7 +32,7 @@ struct server_options {
   std::uint64_t max_body_bytes = std::uint64_t{1} << 30;     ///< 413. Bodies are streamed, not held.
   duration header_timeout = std::chrono::seconds(10);        ///< From a request's first byte to its header's end; 408.
   duration body_timeout = std::chrono::seconds(30);          ///< Without a byte of the body; 408.
-  duration write_timeout = std::chrono::seconds(30);         ///< Without the client taking a byte; closes.
+  duration write_timeout = std::chrono::seconds(30);         ///< For each 64 KiB of an answer; closes.
   duration idle_timeout = std::chrono::seconds(75);          ///< Between requests; closes.
   std::size_t max_connections = 10'000;                      ///< More wait in the system's backlog.
   std::uint64_t max_drained_bytes = std::uint64_t{1} << 18;  ///< Of an unread body; beyond, the connection closes.
@@ -47,7 +48,8 @@ struct server_stats {
   std::size_t requests_in_flight = 0;
 };
 
-/// Serves connections, each in a task of its own. Belongs to one loop.
+/// Serves connections, each in a task of its own. Belongs to one loop. While a handler or a producer runs,
+/// `current_request` has the request's id.
 ///
 /// A handler's exception is answered with a 500 problem that carries the request's id, and logged under that id with
 /// its traceback. A client that leaves while its handler runs does not cancel it: the handler ends as if the client
@@ -65,7 +67,12 @@ class server {
   /// No more connections are accepted, idle ones close; requests under way are answered, with `Connection: close`.
   void stop() noexcept;
   server_stats stats() const noexcept;
-  /// Counts requests, durations and bytes here from now on. The registry outlives the server.
+  /// Counts here from now on; several servers may share a registry, which outlives them.
+  ///
+  /// `penstock_http_requests_total{method,route,status}` (the status's class, such as "2xx"; the route's pattern, or
+  /// "unmatched"), `penstock_http_request_duration_seconds{route}` (from the head's end to the answer, exact to a turn
+  /// of the loop), `penstock_http_request_bytes_total`, `penstock_http_response_bytes_total`,
+  /// `penstock_http_connections_total`, `penstock_http_open_connections`, `penstock_http_requests_in_flight`.
   void measure(metrics::registry& into);
 
  private:

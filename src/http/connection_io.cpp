@@ -1,0 +1,104 @@
+#include "connection.h"
+#include "penstock/async/timeout.h"
+#include "penstock/net/error.h"
+#include "server_implementation.h"
+
+#include <algorithm>
+
+namespace penstock::http {
+namespace {
+
+// What a client must take within the write timeout.
+constexpr std::size_t write_slice_bytes = std::size_t{64} << 10;
+
+}  // namespace
+
+task<std::size_t> connection::fill() {
+  task<std::size_t> reading = stream_->read_some(in_.room());
+  std::size_t n = co_await std::move(reading);
+  in_.added(n);
+  if (owner_.metrics) owner_.metrics->received(n);
+  co_return n;
+}
+
+task<void> connection::flush() {
+  if (out_.empty()) co_return;
+  if (broken_) throw error(net::net_errc::connection_closed, "an earlier write failed");
+  broken_ = true;
+  for (std::size_t sent = 0; sent < out_.size();) {
+    std::string_view slice = std::string_view(out_).substr(sent, write_slice_bytes);
+    enter(phase::writing);
+    std::span<const std::byte> one[] = {net::bytes_of(slice)};
+    task<void> writing = stream_->write(one);
+    co_await std::move(writing);
+    sent += slice.size();
+  }
+  broken_ = false;
+  if (owner_.metrics) owner_.metrics->sent(out_.size());
+  out_.clear();
+  if (out_.capacity() > owner_.options.max_pipelined_bytes) out_.shrink_to_fit();
+}
+
+// Reading on for a moment after the last answer keeps the system from resetting the connection before the client has
+// read it (RFC 9112, 9.6).
+task<void> connection::linger() {
+  enter(phase::closing);
+  auto drop = [](connection& c) -> task<void> {
+    for (std::uint64_t dropped = 0; dropped < c.owner_.options.max_drained_bytes;) {
+      c.in_.clear();
+      task<std::size_t> reading = c.fill();
+      std::size_t n = co_await std::move(reading);
+      if (n == 0) break;
+      dropped += n;
+    }
+  };
+  try {
+    task<void> limited = with_timeout(farewell, drop(*this));
+    co_await std::move(limited);
+  } catch (const timed_out&) {
+    co_return;  // the client had its time
+  }
+}
+
+void connection::enter(phase p) noexcept {
+  const server_options& limits = owner_.options;
+  duration limit = duration::max();
+  phase_ = p;
+  switch (p) {
+    case phase::idle:
+      // A client that connected as the server stopped may have a request under way.
+      limit = finishing_ ? duration(farewell) : limits.idle_timeout;
+      break;
+    case phase::head:
+      limit = limits.header_timeout;
+      break;
+    case phase::body:
+      limit = limits.body_timeout;
+      break;
+    case phase::writing:
+      limit = limits.write_timeout;
+      break;
+    case phase::handling:
+    case phase::closing:
+      break;
+  }
+  expires_ = penstock::detail::deadline_after(loop_, limit);
+  if (expires_ == time_point::max() || (watchdog_.pending() && watchdog_.deadline() <= expires_)) return;
+  watchdog_.cancel();
+  loop_.add_timer(watchdog_, expires_);
+}
+
+void connection::watch(timer& t) noexcept {
+  connection& self = static_cast<watchdog&>(t).owner;
+  if (self.expires_ == time_point::max()) return;
+  if (self.loop_.now() < self.expires_) {
+    self.loop_.add_timer(t, self.expires_);
+    return;
+  }
+  self.expired_ = true;
+  self.ends_quietly_ = !self.handler_waits_ && self.phase_ != phase::head;
+  cancel_scope& wait = self.handler_waits_ ? self.handler_wait_ : self.scope_;
+  wait.cancel("the client was too slow");
+}
+
+}  // namespace penstock::http
