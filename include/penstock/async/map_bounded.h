@@ -91,7 +91,8 @@ struct plain_slot {
       co_await std::move(call);
       co_return plain_slot{{}};
     } else {
-      co_return plain_slot{co_await std::move(call)};
+      T result = co_await std::move(call);
+      co_return plain_slot{std::move(result)};
     }
   }
 };
@@ -106,7 +107,8 @@ struct settled_slot {
         co_await std::move(call);
         co_return settled_slot{outcome<T>()};
       } else {
-        co_return settled_slot{outcome<T>(co_await std::move(call))};
+        T result = co_await std::move(call);
+        co_return settled_slot{outcome<T>(std::move(result))};
       }
     } catch (...) {
       failure = std::current_exception();
