@@ -45,6 +45,8 @@ class client_multi final : private client_sockets::listener {
 
   // Starts a transfer; it will be `finished` in a later turn of the loop unless it is removed before.
   void add(multi_entry& t);
+  // Ends a transfer that is under way, with this result.
+  void finish(multi_entry& t, CURLcode result) noexcept;
   // Takes a transfer back and closes its connection; nothing when it is not under way.
   void remove(multi_entry& t) noexcept;
 
@@ -66,7 +68,6 @@ class client_multi final : private client_sockets::listener {
   static int on_timer(CURLM*, long milliseconds, void* self) noexcept;
   void socket_ready(curl_socket_t socket, int ready) noexcept override;
   void act(curl_socket_t socket, int ready) noexcept;
-  void finish(multi_entry& t, CURLcode result) noexcept;
 
   net::event_loop& loop_;
   std::vector<easy_handle> spare_;

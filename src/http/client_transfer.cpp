@@ -8,6 +8,7 @@
 #include <charconv>
 #include <climits>
 #include <new>
+#include <utility>
 
 // Invariant: the easy handle goes back to the multi handle's store when the exchange is over or given up, and is under
 // way only between `wait` and `finished`, or the cancellation that takes its place.
@@ -129,7 +130,12 @@ void check_request(const client_request& r) {
 
 transfer::transfer(client_multi& multi, const client_options& options, const client_request& request,
                    const client_url& where, const std::string& addresses, std::optional<time_point> deadline)
-    : multi_entry(multi.take_easy()), multi_(multi), options_(options), request_(request), where_(where) {
+    : multi_entry(multi.take_easy()),
+      multi_(multi),
+      options_(options),
+      request_(request),
+      where_(where),
+      clock_(scheduler::current()) {
   set(CURLOPT_ERRORBUFFER, reason_.data());
   set(CURLOPT_URL, where_.text().c_str());
   set(CURLOPT_PROTOCOLS_STR, "http,https");
@@ -155,8 +161,20 @@ transfer::transfer(client_multi& multi, const client_options& options, const cli
 }
 
 transfer::~transfer() {
-  multi_.remove(*this);
+  give_up();
   multi_.recycle(take_easy());
+}
+
+void transfer::start(wait_awaiter& waiter) {
+  waiter_ = &waiter;
+  moved_at_ = clock_.now();
+  watch_for_idleness();
+  multi_.add(*this);
+}
+
+void transfer::give_up() noexcept {
+  idle_.cancel();
+  multi_.remove(*this);
 }
 
 template <class Value>
@@ -171,8 +189,9 @@ void transfer::set(CURLoption option, Value value) {
 void transfer::set_limits() {
   set(CURLOPT_CONNECTTIMEOUT_MS,
       options_.connect_timeout == duration::max() ? long{INT_MAX} : milliseconds_of(options_.connect_timeout));
-  set(CURLOPT_LOW_SPEED_LIMIT, 1L);
-  set(CURLOPT_LOW_SPEED_TIME, seconds_of(options_.idle_timeout));
+  set(CURLOPT_NOPROGRESS, 0L);
+  set(CURLOPT_XFERINFOFUNCTION, &on_progress);
+  set(CURLOPT_XFERINFODATA, this);
   set(CURLOPT_MAXAGE_CONN, seconds_of(options_.keep_alive));
 }
 
@@ -221,6 +240,27 @@ int transfer::on_request(void* self, char*, char*, int, int) noexcept {
   return CURL_PREREQFUNC_OK;
 }
 
+int transfer::on_progress(void* self, curl_off_t, curl_off_t received, curl_off_t, curl_off_t sent) noexcept {
+  auto& me = *static_cast<transfer*>(self);
+  if (std::exchange(me.moved_bytes_, received + sent) != received + sent) me.moved_at_ = me.clock_.now();
+  return 0;
+}
+
+// libcurl's own measure is an average over seconds.
+void transfer::watch_for_idleness() {
+  if (options_.idle_timeout == duration::max()) return;
+  clock_.add_timer(idle_, moved_at_ + options_.idle_timeout);
+}
+
+void transfer::idle_timer::fire(timer& t) noexcept {
+  transfer& self = static_cast<idle_timer&>(t).owner;
+  if (self.clock_.now() - self.moved_at_ < self.options_.idle_timeout) return self.watch_for_idleness();
+  self.refused_ =
+      std::make_exception_ptr(client_error(client_errc::timed_out, self.request_.method, self.where_.text(),
+                                           "no byte came or went for " + format_duration(self.options_.idle_timeout)));
+  self.multi_.finish(self, CURLE_OPERATION_TIMEDOUT);
+}
+
 std::size_t transfer::on_header(char* data, std::size_t, std::size_t size, void* self) noexcept {
   auto& me = *static_cast<transfer*>(self);
   try {
@@ -244,6 +284,7 @@ std::size_t transfer::on_body(char* data, std::size_t, std::size_t size, void* s
 }
 
 void transfer::add_header_line(std::string_view line) {
+  moved_at_ = clock_.now();
   header_bytes_ += line.size();
   if (header_bytes_ > options_.max_header_bytes)
     throw client_error(client_errc::too_large, request_.method, where_.text(),
@@ -284,6 +325,7 @@ void transfer::add_body(std::string_view piece) {
 }
 
 void transfer::finished(CURLcode result) noexcept {
+  idle_.cancel();
   result_ = result;
   waiter_->wake();
 }

@@ -2,6 +2,7 @@
 
 #include "client_multi.h"
 #include "client_url.h"
+#include "penstock/async/scheduler.h"
 #include "penstock/async/suspension.h"
 #include "penstock/http/client.h"
 
@@ -42,6 +43,14 @@ class transfer final : private multi_entry {
   long connections_made() const noexcept;
 
  private:
+  struct idle_timer : timer {
+    explicit idle_timer(transfer& t) noexcept : timer(&fire), owner(t) {}
+    static void fire(timer& t) noexcept;
+    transfer& owner;
+  };
+
+  void start(wait_awaiter& waiter);
+  void give_up() noexcept;
   template <class Value>
   void set(CURLoption option, Value value);
   void set_limits();
@@ -51,10 +60,12 @@ class transfer final : private multi_entry {
 
   static std::size_t on_header(char* data, std::size_t, std::size_t size, void* self) noexcept;
   static std::size_t on_body(char* data, std::size_t, std::size_t size, void* self) noexcept;
+  static int on_progress(void* self, curl_off_t, curl_off_t received, curl_off_t, curl_off_t sent) noexcept;
   static int on_request(void* self, char*, char*, int, int) noexcept;
   void add_header_line(std::string_view line);
   void add_body(std::string_view piece);
   void finished(CURLcode result) noexcept override;
+  void watch_for_idleness();
 
   [[noreturn]] void throw_failure() const;
   client_timing timing() const noexcept;
@@ -73,6 +84,10 @@ class transfer final : private multi_entry {
   bool was_sent_ = false;
   std::exception_ptr refused_;  // what a callback threw
   CURLcode result_ = CURLE_OK;
+  scheduler& clock_;
+  time_point moved_at_;  // when a byte went either way
+  curl_off_t moved_bytes_ = 0;
+  idle_timer idle_{*this};
   wait_awaiter* waiter_ = nullptr;
 };
 
@@ -82,8 +97,7 @@ class [[nodiscard]] transfer::wait_awaiter : public suspension {
   bool await_ready() noexcept { return check_cancelled(); }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> task) {
-    transfer_.multi_.add(transfer_);
-    transfer_.waiter_ = this;
+    transfer_.start(*this);
     suspend(task.promise());
   }
   void await_resume() const { throw_if_cancelled(); }
@@ -92,7 +106,7 @@ class [[nodiscard]] transfer::wait_awaiter : public suspension {
  private:
   friend class transfer;
   void cancel() noexcept override {
-    transfer_.multi_.remove(transfer_);
+    transfer_.give_up();
     wake_cancelled();
   }
   transfer& transfer_;

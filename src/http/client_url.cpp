@@ -3,6 +3,7 @@
 #include "penstock/http/client_error.h"
 #include "penstock/http/request.h"
 
+#include <algorithm>
 #include <memory>
 #include <new>
 
@@ -45,6 +46,8 @@ const char* client_url::read(const std::string& base, const std::string& referen
   port_ = part_of(u.get(), CURLUPART_PORT, CURLU_DEFAULT_PORT);
   text_ = part_of(u.get(), CURLUPART_URL);
   origin_ = (secure_ ? "https://" : "http://") + host_ + ":" + port_;
+  std::transform(origin_.begin(), origin_.end(), origin_.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; });
   if (host_.front() == '[') host_ = host_.substr(1, host_.size() - 2);
   for (CURLUPart secret : {CURLUPART_USER, CURLUPART_PASSWORD, CURLUPART_FRAGMENT})
     ::curl_url_set(u.get(), secret, nullptr, 0);

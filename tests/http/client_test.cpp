@@ -1,6 +1,10 @@
 #include "client_peers.h"
 #include <penstock/async/gather.h>
+#include <penstock/async/timeout.h>
 #include <penstock/http/client.h>
+#include <penstock/observe/request_context.h>
+
+#include <algorithm>
 
 #include <gtest/gtest.h>
 
@@ -79,6 +83,104 @@ TEST(client, serves_a_thousand_requests_of_fifty_tasks) {
     EXPECT_EQ(c.stats().in_flight, 0u);
   });
 }
+
+TEST(client, has_no_more_requests_under_way_than_connections_for_a_host) {
+  int now = 0, most = 0;
+  router routes;
+  routes.otherwise([&](request&) -> task<response> {
+    most = std::max(most, ++now);
+    co_await sleep_for(1ms);
+    --now;
+    co_return response::text(200, "ok");
+  });
+  with_server(std::move(routes), [&](std::string url) -> task<> {
+    client c({.max_connections = 10, .max_connections_per_host = 3});
+    std::vector<task<client_response>> all;
+    for (int i = 0; i < 30; ++i) all.push_back(c.get(url));
+    auto asking = gather(std::move(all));
+    co_await std::move(asking);
+    EXPECT_LE(most, 3);
+    EXPECT_EQ(c.stats().connections, 3u);
+  });
+}
+
+TEST(client, looks_names_up) {
+  with_server(echo_routes(), [](std::string url) -> task<> {
+    client c;
+    url.replace(url.find("127.0.0.1"), 9, "localhost");
+    for (int i = 0; i < 2; ++i) {
+      client_response answer = co_await c.get(url);
+      EXPECT_EQ(answer.status, 200);
+      EXPECT_EQ(answer.reused_connection, i > 0);
+    }
+  });
+}
+
+TEST(client, sends_every_method_and_head_has_no_body) {
+  with_server(echo_routes(), [](std::string url) -> task<> {
+    client c;
+    for (std::string method : {"GET", "POST", "PUT", "PATCH", "DELETE", "PURGE"}) {
+      for (std::string body : {"", "a body"}) {
+        task<client_response> sending = c.send(client_request(method, url, body));
+        client_response answer = co_await std::move(sending);
+        EXPECT_EQ(answer.body, method + " " + body);
+      }
+    }
+    task<client_response> sending = c.send(client_request("HEAD", url));
+    client_response answer = co_await std::move(sending);
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_EQ(answer.body, "");
+    EXPECT_NE(answer.header("Content-Length"), std::nullopt);
+  });
+}
+
+TEST(client, sends_the_fields_it_is_given_empty_ones_too) {
+  with_server(echo_routes(), [](std::string url) -> task<> {
+    client c({.user_agent = "tester/1"});
+    client_request r(url);
+    r.headers = {{"X-One", "1"}, {"X-None", ""}};
+    task<client_response> sending = c.send(std::move(r));
+    client_response answer = co_await std::move(sending);
+    EXPECT_EQ(answer.header("Echo-X-One"), "1");
+    EXPECT_EQ(answer.header("Echo-X-None"), "");
+    EXPECT_EQ(answer.header("Echo-User-Agent"), "tester/1");
+    EXPECT_EQ(answer.header("Echo-Content-Type"), std::nullopt);
+  });
+}
+
+TEST(client, sends_the_name_and_password_of_a_url_and_hides_them_afterwards) {
+  with_server(echo_routes(), [](std::string url) -> task<> {
+    client c;
+    std::string with_user = url;
+    client_response answer = co_await c.get(with_user.insert(7, "joe:pw@"));
+    EXPECT_EQ(answer.header("Echo-Authorization"), "Basic am9lOnB3");
+    EXPECT_EQ(answer.effective_url, url + "/");
+  });
+}
+
+TEST(client, sends_on_the_request_id_the_trace_and_the_deadline) {
+  with_server(echo_routes(), [](std::string url) -> task<> {
+    client c;
+    std::string trace(32, 'a'), span(16, 'b');
+    auto ask = [&]() -> task<client_response> {
+      task<client_response> getting = c.get(url);
+      task<client_response> limited = with_timeout(10s, std::move(getting));
+      co_return co_await std::move(limited);
+    };
+    task<client_response> asking = current_request.bind(request_context("r-17", trace, span), ask());
+    client_response answer = co_await std::move(asking);
+    EXPECT_EQ(answer.header("Echo-X-Request-Id"), "r-17");
+    EXPECT_EQ(answer.header("Echo-traceparent"), "00-" + trace + "-" + span + "-01");
+    int left = std::stoi(std::string(answer.header("Echo-X-Request-Timeout-Ms").value_or("0")));
+    EXPECT_GT(left, 1000);
+    EXPECT_LE(left, 10'000);
+    client_response outside = co_await c.get(url);
+    for (const char* name : {"X-Request-Id", "traceparent", "X-Request-Timeout-Ms"})
+      EXPECT_EQ(outside.header("Echo-" + std::string(name)), std::nullopt);
+  });
+}
+
+TEST(client, outside_a_task_says_so) { EXPECT_THROW(client(), error); }
 
 }  // namespace
 }  // namespace penstock::http

@@ -32,13 +32,13 @@ struct client_options {
   std::size_t max_waiting_requests = 10'000;
   duration connect_timeout = std::chrono::seconds(10);  ///< Until TCP and TLS are connected.
   duration request_timeout = std::chrono::seconds(60);  ///< For all of a request: waiting, redirects, and the body.
-  duration idle_timeout = std::chrono::seconds(30);     ///< Without a byte either way; in whole seconds, rounded up.
+  duration idle_timeout = std::chrono::seconds(30);     ///< Without a byte either way, an answer's making included.
   duration keep_alive = std::chrono::seconds(60);       ///< A connection unused for longer is not used again.
   /// Of a body, decoded. Beyond: `client_errc::too_large`, as soon as it shows.
   std::uint64_t max_response_bytes = std::uint64_t{64} << 20;
   std::size_t max_header_bytes = 64 * 1024;  ///< Of an answer's header section; beyond: `client_errc::too_large`.
   /// Redirects to follow; 0 gives the redirecting answer itself. Only to http and https, never from https to http;
-  /// Authorization, Cookie and the body's kin do not go to another scheme, host or port. 303 becomes a GET, as 301
+  /// Authorization, Cookie and Idempotency-Key do not go to another scheme, host or port. 303 becomes a GET, as 301
   /// and 302 do for a POST (RFC 9110, 15.4).
   std::size_t max_redirects = 0;
   /// Asks for compressed answers and decodes them; Content-Encoding and Content-Length then tell of what was sent.

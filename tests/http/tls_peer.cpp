@@ -1,0 +1,93 @@
+#include "tls_peer.h"
+
+#include <cstdio>
+#include <stdexcept>
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace penstock::http {
+namespace {
+
+X509* self_signed(EVP_PKEY* key) {
+  X509* certificate = ::X509_new();
+  ::X509_set_version(certificate, 2);
+  ::ASN1_INTEGER_set(::X509_get_serialNumber(certificate), 1);
+  ::X509_gmtime_adj(::X509_getm_notBefore(certificate), -3600);
+  ::X509_gmtime_adj(::X509_getm_notAfter(certificate), 3600);
+  ::X509_set_pubkey(certificate, key);
+  X509_NAME* name = ::X509_get_subject_name(certificate);
+  ::X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("penstock test"), -1,
+                               -1, 0);
+  ::X509_set_issuer_name(certificate, name);
+  X509_EXTENSION* names = ::X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, "IP:127.0.0.1");
+  ::X509_add_ext(certificate, names, -1);
+  ::X509_EXTENSION_free(names);
+  ::X509_sign(certificate, key, ::EVP_sha256());
+  return certificate;
+}
+
+}  // namespace
+
+tls_peer::tls_peer() : context_(::SSL_CTX_new(::TLS_server_method())) {
+  EVP_PKEY* key = ::EVP_EC_gen("P-256");
+  X509* certificate = self_signed(key);
+  ::SSL_CTX_use_certificate(context_, certificate);
+  ::SSL_CTX_use_PrivateKey(context_, key);
+  certificate_file_ = ::testing::TempDir() + "penstock_tls_peer_" + std::to_string(::getpid()) + ".pem";
+  std::FILE* file = std::fopen(certificate_file_.c_str(), "w");
+  if (file == nullptr) throw std::runtime_error("cannot write " + certificate_file_);
+  ::PEM_write_X509(file, certificate);
+  std::fclose(file);
+  ::X509_free(certificate);
+  ::EVP_PKEY_free(key);
+  listen();
+  thread_ = std::thread([this] { serve(); });
+}
+
+tls_peer::~tls_peer() {
+  ::shutdown(socket_, SHUT_RDWR);  // ends accept(2)
+  thread_.join();
+  ::close(socket_);
+  ::SSL_CTX_free(context_);
+  std::remove(certificate_file_.c_str());
+}
+
+void tls_peer::listen() {
+  socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  if (::bind(socket_, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(socket_, 8) != 0)
+    throw std::runtime_error("cannot listen on 127.0.0.1");
+  ::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size);
+  port_ = ::ntohs(address.sin_port);
+}
+
+void tls_peer::serve() {
+  for (;;) {
+    int connection = ::accept(socket_, nullptr, nullptr);
+    if (connection < 0) return;
+    SSL* tls = ::SSL_new(context_);
+    ::SSL_set_fd(tls, connection);
+    char request[4096];
+    if (::SSL_accept(tls) == 1 && ::SSL_read(tls, request, sizeof(request)) > 0) {
+      ++requests_;
+      const std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nsecret";
+      ::SSL_write(tls, answer.data(), static_cast<int>(answer.size()));
+      ::SSL_shutdown(tls);
+    }
+    ::SSL_free(tls);
+    ::close(connection);
+    ::ERR_clear_error();
+  }
+}
+
+}  // namespace penstock::http
