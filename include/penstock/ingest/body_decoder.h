@@ -1,6 +1,13 @@
 #pragma once
 
 // Undoes a body's content coding while it comes in, within bounds (RFC 9110, 8.4; RFC 1952; RFC 8878).
+//
+//   body_decoder decode(parse_content_coding(request.header("content-encoding")));
+//   while (piece = read()) {
+//     decode.feed(piece);
+//     for (auto part = decode.next(); !part.empty(); part = decode.next()) take(part);
+//   }
+//   decode.finish();
 
 #include <cstddef>
 #include <cstdint>
@@ -16,7 +23,10 @@ enum class content_coding { identity, gzip, zstd };
 /// Throws `ingest_errc::unsupported_media` for others, and for several at once.
 content_coding parse_content_coding(std::string_view field);
 
-/// Decodes one body, piece by piece, into a buffer of its own. Belongs to one task.
+class decoding;
+
+/// Decodes one body, piece by piece, into a buffer of 64 KiB; zstd holds a window of at most 8 MiB besides (RFC 9659).
+/// Several gzip members or zstd frames in a row are one body. Belongs to one task.
 class body_decoder {
  public:
   /// `most_bytes`: of the decoded body; a small bomb of compressed bytes ends there.
@@ -34,8 +44,7 @@ class body_decoder {
   void finish();
 
  private:
-  struct implementation;
-  std::unique_ptr<implementation> implementation_;
+  std::unique_ptr<decoding> decoding_;
 };
 
 }  // namespace penstock::ingest

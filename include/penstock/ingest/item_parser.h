@@ -17,6 +17,9 @@ namespace penstock::ingest {
 /// Bytes that must be readable behind an item's last one; their content does not matter.
 inline constexpr std::size_t item_padding = 64;
 
+/// Arrays and objects of an item nest at most this deep (RFC 8259, 9, lets a parser set such a limit).
+inline constexpr std::size_t most_item_depth = 1'024;
+
 /// Parses the items of one stream, one at a time. Keeps its memory from item to item; belongs to one thread.
 class item_parser {
  public:

@@ -16,7 +16,17 @@
 
 namespace penstock::ingest {
 
-/// A column that takes one part of each item.
+/// A column that takes one part of each item. What its type takes; anything else is `item.type`, never converted:
+///
+///   integer    a whole number of 64 bits ("5.0" and "1e3" are whole; up to 2^53 in such a form)
+///   real       any number that a double holds, rounded to it
+///   text       a string
+///   boolean    true or false
+///   timestamp  a string, RFC 3339 with 'Z' or an offset, cut at microseconds; or a whole number: milliseconds since
+///              1970, UTC. Years 1 to 9999. A date alone, or without an offset, is refused
+///   json       any value, stored as the bytes that were sent
+///
+/// null, for each type, is no value. A blob can't be mapped.
 struct stream_column {
   std::string name;
   std::string pointer;  ///< Where in the item, a JSON pointer (RFC 6901); "" is the whole item.
@@ -30,9 +40,10 @@ struct stream_column {
 
 /// A stream. Without columns, items are kept whole: the table is then (id, data, created_at).
 struct stream_definition {
-  std::string name;                         ///< In URLs: letters, digits, '_' and '-'.
-  std::string table;                        ///< Made when missing.
-  std::vector<std::string> key = {};        ///< Columns that are unique together; repeats are duplicates. Empty: none.
+  std::string name;   ///< In URLs: letters, digits, '_' and '-'.
+  std::string table;  ///< Made when missing.
+  /// Columns that are unique together; repeats are duplicates. Empty: none. They are required, or have a default.
+  std::vector<std::string> key = {};
   std::vector<stream_column> columns = {};  ///< Empty: the whole item as JSON.
 
   bool operator==(const stream_definition&) const = default;
