@@ -22,7 +22,6 @@ endmacro()
 
 penstock_dependency(Threads PROVIDES Threads::Threads)
 penstock_dependency(Boost 1.81 CONFIG PROVIDES Boost::headers)
-penstock_dependency(OpenSSL PROVIDES OpenSSL::SSL OpenSSL::Crypto)
 penstock_dependency(CURL PROVIDES CURL::libcurl)
 penstock_dependency(ZLIB PROVIDES ZLIB::ZLIB)
 penstock_dependency(fmt CONFIG PROVIDES fmt::fmt)

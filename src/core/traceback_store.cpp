@@ -50,7 +50,8 @@ table& the_table() {
 void* object_of(const std::exception_ptr& error) {
   static_assert(sizeof(std::exception_ptr) == sizeof(void*));
   void* object = nullptr;
-  std::memcpy(&object, &error, sizeof(object));
+  // The pointer inside is read, not the object copied.
+  std::memcpy(static_cast<void*>(&object), static_cast<const void*>(&error), sizeof(object));
   return object;
 }
 
@@ -75,7 +76,7 @@ void on_exception_destroyed(void* object) {
 // The layout above is the platform's business, not ours: believe it only after seeing it.
 bool header_is_as_expected() {
   struct probe {
-    ~probe() {}
+    ~probe() {}  // NOLINT(modernize-use-equals-default): it has to be there to be called.
   };
   auto pointer = std::make_exception_ptr(probe{});
   return *header_of(object_of(pointer)).type == typeid(probe) && header_of(object_of(pointer)).destructor != nullptr;

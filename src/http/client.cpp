@@ -135,7 +135,7 @@ struct client::implementation {
   // Counts as waiting until it has both permits.
   class waiting_request {
    public:
-    waiting_request(client_stats& stats) noexcept : stats_(stats) { ++stats_.waiting; }
+    explicit waiting_request(client_stats& stats) noexcept : stats_(stats) { ++stats_.waiting; }
     waiting_request(const waiting_request&) = delete;
     waiting_request& operator=(const waiting_request&) = delete;
     ~waiting_request() { --stats_.waiting; }

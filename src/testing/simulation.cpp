@@ -39,8 +39,9 @@ duration simulation::elapsed() const noexcept { return now_ - start; }
 
 void simulation::run_until(const bool& done, detail::scope_state& root) {
   running_scope running(*this);
-  for (std::uint64_t steps = 0; !done; ++steps) {
-    if (steps == options_.most_steps)
+  std::uint64_t steps = 0;
+  while (!done) {  // Set by a task that a turn runs.
+    if (steps++ == options_.most_steps)
       throw error(async_errc::deadlock, "the simulation made " + std::to_string(steps) + " steps without an end");
     if (run_ready(1) > 0) continue;
     std::optional<time_point> next = next_deadline();

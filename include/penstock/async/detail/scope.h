@@ -33,7 +33,7 @@ class scope_state : public scope_child_hook {
   // A scope without a parent: of a task that `run_on` starts.
   explicit scope_state(scheduler& owner) noexcept;
   // A scope below another.
-  explicit scope_state(scope_state& parent, kind k = kind::inherit) noexcept;
+  explicit scope_state(scope_state& parent, kind k = kind::inherit) noexcept;  // NOLINT(google-explicit-constructor)
   // Not yet in the tree; `attach` puts it there.
   scope_state() noexcept;
 
