@@ -35,6 +35,9 @@ struct coalescer_options {
   std::size_t queue_rows = 100'000;                  ///< Rows waiting or being committed; beyond: overloaded.
   std::size_t queue_bytes = std::size_t{256} << 20;  ///< Bytes waiting or being committed; beyond: overloaded.
   std::size_t commits_in_flight = 1;                 ///< Batches committed at a time; 1 for SQLite.
+  /// How long a commit that fails for a passing reason (a lock, a lost connection) is tried again, by those who commit
+  /// for a coalescer. Longer, and clients wait longer before they are told.
+  duration commit_retry = std::chrono::seconds(10);
 };
 
 /// What a coalescer did so far.

@@ -19,6 +19,8 @@ enum class ingest_errc {
   unsupported_media,  ///< The Content-Type or Content-Encoding is none that Penstock reads.
   bad_encoding,       ///< A compressed body is damaged, ends too early, or grows too large.
   bad_query,          ///< A query parameter is unknown or malformed.
+  malformed_body,     ///< A body's items can't be told apart from here on; those before stand.
+  not_found,          ///< There is no item of that id.
 };
 
 /// The stable code of an ingest error.
@@ -42,6 +44,10 @@ constexpr std::string_view code_name(ingest_errc code) noexcept {
       return "ingest.bad_encoding";
     case ingest_errc::bad_query:
       return "ingest.bad_query";
+    case ingest_errc::malformed_body:
+      return "ingest.malformed_body";
+    case ingest_errc::not_found:
+      return "ingest.not_found";
   }
   return "ingest.unknown";
 }

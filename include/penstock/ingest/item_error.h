@@ -18,6 +18,7 @@ enum class item_errc {
   type,           ///< A part has another type than its column.
   range,          ///< A number, date or text is outside what its column holds.
   too_large,      ///< It is longer than the stream takes.
+  step_failed,    ///< The user's processing step threw an exception that has no code of its own.
 };
 
 /// The stable code of an item's error.
@@ -35,6 +36,8 @@ constexpr std::string_view code_name(item_errc code) noexcept {
       return "item.range";
     case item_errc::too_large:
       return "item.too_large";
+    case item_errc::step_failed:
+      return "item.step_failed";
   }
   return "item.unknown";
 }

@@ -1,0 +1,137 @@
+#include "answer.h"
+
+#include "penstock/core/outcome.h"
+#include "penstock/http/problem.h"
+#include "penstock/ingest/error.h"
+
+#include <charconv>
+#include <string_view>
+
+// Results are rendered by hand, into one string: they are the bulk of what the service says.
+
+namespace penstock::ingest {
+namespace {
+
+constexpr const char* stands_before = "; the items before it stand, what follows was not looked at";
+
+template <class Integer>
+void append_number(std::string& out, Integer n) {
+  char digits[24];
+  out.append(digits, std::to_chars(digits, digits + sizeof(digits), n).ptr);
+}
+
+template <class Integer>
+void append_member(std::string& out, std::string_view name, Integer n) {
+  out += ",\"";
+  out += name;
+  out += "\":";
+  append_number(out, n);
+}
+
+void append_error(std::string& out, const item_error& e) {
+  out += R"(,"error":{"code":")";
+  out += e.code;
+  out += R"(","message":)";
+  out += http::json_string(e.message);
+  out += R"(,"pointer":)";
+  out += http::json_string(e.pointer);
+  if (e.offset) append_member(out, "offset", *e.offset);
+  out += '}';
+}
+
+void append_result(std::string& out, const item_result& r) {
+  out += R"({"index":)";
+  append_number(out, r.index);
+  if (r.line > 0) append_member(out, "line", r.line);
+  out += R"(,"status":")";
+  out += name_of(r.status);
+  out += '"';
+  if (r.status == item_status::stored) append_member(out, "id", r.id);
+  if (r.error) append_error(out, *r.error);
+  out += '}';
+}
+
+std::string results_array(const intake& taken) {
+  std::string out = "[";
+  for (const item_result& r : taken.results()) {
+    if (out.size() > 1) out += ',';
+    append_result(out, r);
+  }
+  return out += ']';
+}
+
+std::string summary(const intake& taken) {
+  const item_counts& counts = taken.counts();
+  std::string out = R"({"stored":)";
+  append_number(out, counts.stored);
+  append_member(out, "rejected", counts.rejected);
+  append_member(out, "duplicates", counts.duplicates);
+  if (taken.results().empty()) {
+    out += R"(,"results":[]})";
+  } else {
+    out += R"(,"results":)";
+    out += results_array(taken);
+    if (taken.truncated()) out += R"(,"results_truncated":true)";
+    out += '}';
+  }
+  return out += '\n';
+}
+
+http::problem problem_with_counts(int status, std::string code, std::string detail, const intake& taken,
+                                  const http::request& asked) {
+  const item_counts& counts = taken.counts();
+  http::problem p{status, std::move(code), std::move(detail), asked.id(), {}};
+  p.members.emplace_back("stored", std::to_string(counts.stored));
+  p.members.emplace_back("rejected", std::to_string(counts.rejected));
+  p.members.emplace_back("duplicates", std::to_string(counts.duplicates));
+  if (counts.failed > 0) p.members.emplace_back("failed", std::to_string(counts.failed));
+  p.members.emplace_back("results", results_array(taken));
+  if (taken.truncated()) p.members.emplace_back("results_truncated", "true");
+  return p;
+}
+
+http::response single_rejection(const item_error& e, const http::request& asked) {
+  http::problem p{422, std::string(e.code), e.message, asked.id(), {}};
+  p.members.emplace_back("pointer", http::json_string(e.pointer));
+  if (e.offset) p.members.emplace_back("offset", std::to_string(*e.offset));
+  return to_response(p);
+}
+
+http::response malformed_body(const body_error& e, const intake& taken, const http::request& asked) {
+  std::string where = "line " + std::to_string(e.line) + ", byte " + std::to_string(e.offset) + ": ";
+  http::problem p = problem_with_counts(400, std::string(code_name(ingest_errc::malformed_body)),
+                                        where + e.message + stands_before, taken, asked);
+  p.members.emplace_back("offset", std::to_string(e.offset));
+  p.members.emplace_back("line", std::to_string(e.line));
+  return to_response(p);
+}
+
+// A code of the database where the batch's failure has one: "db.full" says more than that a commit failed.
+http::response commit_failure(const intake& taken, const http::request& asked, duration retry_after) {
+  const auto* refused = detail::exception_as<error>(taken.failure());
+  std::string code(refused != nullptr ? refused->code() : code_name(ingest_errc::commit_failed));
+  const item_counts& counts = taken.counts();
+  std::string detail = std::to_string(counts.failed) + " of " + std::to_string(counts.all()) +
+                       " items were not stored: their batch could not be committed; send them again";
+  return to_response(problem_with_counts(503, std::move(code), std::move(detail), taken, asked))
+      .with("Retry-After", retry_after_field(retry_after));
+}
+
+}  // namespace
+
+http::response answer_of(const intake& taken, const body_end& end, const http::request& asked, duration retry_after) {
+  const item_counts& counts = taken.counts();
+  if (counts.failed > 0) return commit_failure(taken, asked, retry_after);
+  if (end.undecoded)
+    return to_response(problem_with_counts(400, std::string(code_name(ingest_errc::bad_encoding)),
+                                           *end.undecoded + stands_before, taken, asked));
+  if (end.malformed) return malformed_body(*end.malformed, taken, asked);
+  if (!end.is_collection && counts.rejected == 1) return single_rejection(*taken.results().front().error, asked);
+  return http::response::json(200, summary(taken));
+}
+
+std::string retry_after_field(duration wait) {
+  return std::to_string(std::max<std::int64_t>(1, std::chrono::ceil<std::chrono::seconds>(wait).count()));
+}
+
+}  // namespace penstock::ingest

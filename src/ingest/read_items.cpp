@@ -1,0 +1,196 @@
+#include "json_diagnosis.h"
+#include "penstock/core/nearest.h"
+#include "penstock/http/problem.h"
+#include "penstock/ingest/error.h"
+#include "stream_endpoint.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+
+// GET: pages by keyset (WHERE id > after ORDER BY id), so that the thousandth page costs what the first one does and
+// rows that come in meanwhile shift nothing.
+
+namespace penstock::ingest {
+namespace {
+
+constexpr std::uint64_t default_page_items = 100;
+constexpr std::uint64_t export_page_items = 1'000;
+
+template <class Integer>
+std::optional<Integer> parse_integer(std::string_view text) {
+  Integer n{};
+  auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (failure != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return n;
+}
+
+bool accepts_ndjson(const http::request& r) {
+  std::string_view accept = r.header("Accept").value_or("");
+  return accept.find("application/x-ndjson") != std::string_view::npos ||
+         accept.find("application/ndjson") != std::string_view::npos;
+}
+
+void append_real(std::string& out, double v) {
+  if (!std::isfinite(v)) {  // JSON has no name for it
+    out += "null";
+    return;
+  }
+  char digits[32];
+  std::string_view text(digits,
+                        static_cast<std::size_t>(std::to_chars(digits, digits + sizeof(digits), v).ptr - digits));
+  out += text;
+  if (text.find_first_of(".e") == std::string_view::npos) out += ".0";
+}
+
+void append_value(std::string& out, const db::value& v, db::column_type type) {
+  if (const auto* text = std::get_if<std::string>(&v)) {
+    // Penstock stored it as valid JSON; what others wrote into the table may be anything.
+    out += type == db::column_type::json && !diagnose_json(*text) ? *text : http::json_string(*text);
+  } else if (const auto* n = std::get_if<std::int64_t>(&v)) {
+    if (type == db::column_type::boolean)
+      out += *n != 0 ? "true" : "false";
+    else
+      out += std::to_string(*n);
+  } else if (const auto* real = std::get_if<double>(&v)) {
+    append_real(out, *real);
+  } else if (const auto* boolean = std::get_if<bool>(&v)) {
+    out += *boolean ? "true" : "false";
+  } else if (const auto* t = std::get_if<db::timestamp>(&v)) {
+    out += '"' + db::format_timestamp(*t) + '"';
+  } else if (const auto* bytes = std::get_if<db::blob>(&v)) {
+    out += http::json_string({reinterpret_cast<const char*>(bytes->bytes.data()), bytes->bytes.size()});
+  } else {
+    out += "null";
+  }
+}
+
+}  // namespace
+
+stream_endpoint::stream_endpoint(stream_writer& writer, db::pool& readers, const service_options& options,
+                                 metrics::registry& measure)
+    : writer_(writer),
+      readers_(readers),
+      options_(options),
+      refused_(measure.counter("penstock_requests_refused_total", "Requests refused because the queue was full.",
+                               {{"stream", writer.name()}})) {
+  const db::table_definition& table = writer.schema().table();
+  select_ = "SELECT " + db::quote_identifier(table.id_column);
+  for (const db::table_column& column : table.columns) select_ += ", " + db::quote_identifier(column.name);
+  select_ += " FROM " + db::quote_identifier(table.name) + " WHERE " + db::quote_identifier(table.id_column);
+}
+
+task<http::response> stream_endpoint::show(http::request& r) {
+  std::string_view text = r.parameter("id");
+  std::optional<std::int64_t> id = parse_integer<std::int64_t>(text);
+  db::result found;
+  if (id) {
+    auto acquiring = readers_.acquire();
+    db::pool::lease session = co_await std::move(acquiring);
+    db::parameters values;
+    values.emplace_back(*id);
+    task<db::result> reading = session->query(select_ + " = ?", std::move(values));
+    found = co_await std::move(reading);
+  }
+  if (found.rows.empty())
+    throw http::problem_error(404, ingest_errc::not_found,
+                              "stream '" + writer_.name() + "' has no item '" + std::string(text) + "'");
+  std::string body;
+  append_item(body, found.rows.front());
+  co_return http::response::json(200, body + "\n");
+}
+
+task<http::response> stream_endpoint::list(http::request& r) {
+  page_query query = parse_page_query(r);
+  if (query.as_ndjson) {
+    http::response answer(200, "");
+    answer.headers.emplace_back("Content-Type", "application/x-ndjson");
+    answer.stream = [this, query](http::body_writer& out) { return export_items(out, query.after, query.limit); };
+    co_return answer;
+  }
+  std::uint64_t limit = std::min<std::uint64_t>(query.limit.value_or(default_page_items), options_.max_page_items);
+  task<db::result> reading = read_page(query.after, limit);
+  db::result page = co_await std::move(reading);
+  std::string body = R"({"items":[)";
+  for (const auto& row : page.rows) {
+    if (&row != &page.rows.front()) body += ',';
+    append_item(body, row);
+  }
+  bool more = limit > 0 && page.rows.size() == limit;
+  std::string last = more ? std::to_string(std::get<std::int64_t>(page.rows.back().front())) : "null";
+  http::response answer = http::response::json(200, body + R"(],"next":)" + last + "}\n");
+  if (more)  // RFC 8288
+    answer.headers.emplace_back(
+        "Link", "</v1/" + writer_.name() + "?after=" + last + "&limit=" + std::to_string(limit) + ">; rel=\"next\"");
+  co_return answer;
+}
+
+stream_endpoint::page_query stream_endpoint::parse_page_query(const http::request& r) const {
+  static constexpr std::array<std::string_view, 3> known = {"after", "limit", "format"};
+  page_query query{0, std::nullopt, accepts_ndjson(r)};
+  auto refuse = [](const std::string& why) -> void { throw http::problem_error(400, ingest_errc::bad_query, why); };
+  for (const auto& [name, value] : r.query_parameters()) {
+    if (name == "after") {
+      std::optional<std::int64_t> after = parse_integer<std::int64_t>(value);
+      if (!after) refuse("after=" + value + ": expected the id of an item");
+      query.after = *after;
+    } else if (name == "limit") {
+      query.limit = parse_integer<std::uint64_t>(value);
+      if (!query.limit) refuse("limit=" + value + ": expected a whole number");
+    } else if (name == "format") {
+      if (value != "json" && value != "ndjson") refuse("format=" + value + ": expected json or ndjson");
+      query.as_ndjson = value == "ndjson";
+    } else {
+      refuse("unknown parameter '" + name + "'" + suggestion(name, known));
+    }
+  }
+  return query;
+}
+
+task<db::result> stream_endpoint::read_page(std::int64_t after, std::uint64_t limit) {
+  auto acquiring = readers_.acquire();
+  db::pool::lease session = co_await std::move(acquiring);
+  db::parameters values;
+  values.emplace_back(after);
+  values.emplace_back(static_cast<std::int64_t>(limit));
+  std::string sql = select_ + " > ? ORDER BY " + db::quote_identifier(writer_.schema().table().id_column) + " LIMIT ?";
+  task<db::result> reading = session->query(std::move(sql), std::move(values));
+  co_return co_await std::move(reading);
+}
+
+// No connection is held while a page is sent: a slow client keeps nobody else from reading.
+task<void> stream_endpoint::export_items(http::body_writer& out, std::int64_t after,
+                                         std::optional<std::uint64_t> limit) {
+  std::string text;
+  std::uint64_t left = limit.value_or(UINT64_MAX);
+  while (left > 0) {
+    std::uint64_t wanted = std::min(left, export_page_items);
+    task<db::result> reading = read_page(after, wanted);
+    db::result page = co_await std::move(reading);
+    if (page.rows.empty()) break;
+    text.clear();
+    for (const auto& row : page.rows) {
+      append_item(text, row);
+      text += '\n';
+    }
+    task<void> writing = out.write(text);
+    co_await std::move(writing);
+    after = std::get<std::int64_t>(page.rows.back().front());
+    left -= page.rows.size();
+    if (page.rows.size() < wanted) break;
+  }
+}
+
+void stream_endpoint::append_item(std::string& out, const std::vector<db::value>& row) const {
+  const db::table_definition& table = writer_.schema().table();
+  out += "{" + http::json_string(table.id_column) + ":";
+  append_value(out, row[0], db::column_type::integer);
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    out += "," + http::json_string(table.columns[i].name) + ":";
+    append_value(out, row[i + 1], table.columns[i].type);
+  }
+  out += "}";
+}
+
+}  // namespace penstock::ingest

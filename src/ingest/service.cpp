@@ -1,0 +1,159 @@
+#include "penstock/ingest/service.h"
+
+#include "penstock/async/task_group.h"
+#include "penstock/core/nearest.h"
+#include "penstock/db/pool.h"
+#include "penstock/http/problem.h"
+#include "penstock/ingest/error.h"
+#include "penstock/observe/log.h"
+#include "stream_endpoint.h"
+#include "stream_writer.h"
+
+#include <map>
+#include <string>
+#include <utility>
+
+// Streams share one pool of writing connections, whose waiters are served in turn: where the database takes one writer
+// at a time, as SQLite does, no stream's batches hold another's up for more than one commit.
+
+namespace penstock::ingest {
+namespace {
+
+// How long a stream whose batches fail keeps the service from being ready. After that, traffic may try again.
+constexpr auto failing_is_not_ready = std::chrono::seconds(5);
+
+// Each session of a database in memory has one of its own: there is only one then, and it lasts.
+bool lives_in_its_session(const db::database& database) { return database.name().ends_with(":memory:"); }
+
+}  // namespace
+
+struct service::implementation {
+  struct stream {
+    stream(const stream_definition& definition, implementation& home)
+        : writer(item_schema(definition), home.writers, home.options.batch, home.measure),
+          endpoint(writer, home.reading(), home.options, home.measure) {}
+    stream_writer writer;
+    stream_endpoint endpoint;
+  };
+
+  implementation(db::database d, service_options o, metrics::registry& m);
+
+  db::pool& reading() { return lives_in_its_session(database) ? writers : readers; }
+  stream& find(const http::request& r);
+  void add_stream_route(http::router& routes, const char* method, const char* pattern,
+                        task<http::response> (stream_endpoint::*handle)(http::request&));
+  task<http::response> readiness(http::request& r);
+  const stream* failing() const;
+
+  db::database database;
+  service_options options;
+  metrics::registry& measure;
+  db::pool writers;
+  db::pool readers;
+  std::map<std::string, stream, std::less<>> streams;
+  bool opened = false;
+  bool leaving = false;
+};
+
+service::implementation::implementation(db::database d, service_options o, metrics::registry& m)
+    : database(std::move(d)),
+      options(std::move(o)),
+      measure(m),
+      writers(database, session_pool_options("writers", options.batch.commits_in_flight, measure)),
+      readers(database, session_pool_options("readers", options.read_connections, measure)) {
+  std::map<std::string, std::string> table_owners;
+  for (const stream_definition& definition : options.streams) {
+    auto [owner, free] = table_owners.emplace(definition.table, definition.name);
+    if (!free)
+      throw error(ingest_errc::bad_stream, "streams '" + owner->second + "' and '" + definition.name +
+                                               "' both write to table '" + definition.table + "'");
+    if (!streams.try_emplace(definition.name, definition, *this).second)
+      throw error(ingest_errc::bad_stream, "stream '" + definition.name + "' is defined twice");
+  }
+  if (streams.empty()) throw error(ingest_errc::bad_stream, "no stream is defined");
+}
+
+service::service(db::database database, service_options options, metrics::registry* measure)
+    : implementation_(std::make_unique<implementation>(std::move(database), std::move(options),
+                                                       measure != nullptr ? *measure : metrics::default_registry())) {}
+
+service::~service() = default;
+
+task<void> service::open() {
+  auto acquiring = implementation_->writers.acquire();
+  db::pool::lease session = co_await std::move(acquiring);
+  for (auto& [name, stream] : implementation_->streams) {
+    task<void> preparing = session->prepare_table(stream.writer.schema().table());
+    co_await std::move(preparing);
+  }
+  implementation_->opened = true;
+}
+
+task<void> service::run() {
+  co_await with_task_group([this](task_group& group) -> task<void> {
+    group.start_background(implementation_->writers.run(), "writing connections");
+    group.start_background(implementation_->readers.run(), "reading connections");
+    for (auto& [name, stream] : implementation_->streams) group.start(stream.writer.queue().run(), "stream " + name);
+    co_return;
+  });
+  co_await implementation_->readers.close();
+  co_await implementation_->writers.close();
+}
+
+void service::stop_being_ready() noexcept { implementation_->leaving = true; }
+
+void service::stop() noexcept {
+  stop_being_ready();
+  for (auto& [name, stream] : implementation_->streams) stream.writer.queue().stop();
+}
+
+void service::add_routes(http::router& routes) {
+  implementation& all = *implementation_;
+  all.add_stream_route(routes, "POST", "/v1/{stream}", &stream_endpoint::take);
+  all.add_stream_route(routes, "GET", "/v1/{stream}", &stream_endpoint::list);
+  all.add_stream_route(routes, "GET", "/v1/{stream}/{id}", &stream_endpoint::show);
+  routes.add("GET", "/healthz", [](http::request&) -> task<http::response> {
+    co_return http::response::json(200, "{\"status\":\"ok\"}\n");
+  });
+  routes.add("GET", "/readyz", [&all](http::request& r) { return all.readiness(r); });
+  routes.add("GET", "/metrics", [&all](http::request&) -> task<http::response> {
+    http::response page(200, all.measure.render());
+    page.headers.emplace_back("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+    co_return page;
+  });
+}
+
+void service::implementation::add_stream_route(http::router& routes, const char* method, const char* pattern,
+                                               task<http::response> (stream_endpoint::*handle)(http::request&)) {
+  routes.add(method, pattern, [this, handle](http::request& r) { return (find(r).endpoint.*handle)(r); });
+}
+
+service::implementation::stream& service::implementation::find(const http::request& r) {
+  std::string_view name = r.parameter("stream");
+  auto found = streams.find(name);
+  if (found != streams.end()) return found->second;
+  std::vector<std::string_view> known;
+  for (const auto& [known_name, stream] : streams) known.push_back(known_name);
+  throw http::problem_error(404, ingest_errc::unknown_stream,
+                            "there is no stream '" + std::string(name) + "'" + suggestion(name, known));
+}
+
+task<http::response> service::implementation::readiness(http::request&) {
+  if (leaving) co_return http::response::json(503, "{\"status\":\"stopping\"}\n");
+  if (!opened) co_return http::response::json(503, "{\"status\":\"starting\"}\n");
+  if (const stream* s = failing())
+    co_return http::response::json(503,
+                                   R"({"status":"failing","stream":)" + http::json_string(s->writer.name()) + "}\n");
+  co_return http::response::json(200, "{\"status\":\"ready\"}\n");
+}
+
+const service::implementation::stream* service::implementation::failing() const {
+  time_point now = scheduler::current().now();
+  for (const auto& [name, stream] : streams) {
+    std::optional<time_point> since = stream.writer.failing_since();
+    if (since && now - *since < failing_is_not_ready) return &stream;
+  }
+  return nullptr;
+}
+
+}  // namespace penstock::ingest

@@ -1,0 +1,51 @@
+#pragma once
+
+// One stream behind HTTP: taking items in, and reading them back.
+
+#include "answer.h"
+#include "penstock/db/pool.h"
+#include "penstock/http/request.h"
+#include "penstock/http/response.h"
+#include "penstock/ingest/body_decoder.h"
+#include "penstock/ingest/service.h"
+#include "stream_writer.h"
+
+#include <cstdint>
+#include <optional>
+
+namespace penstock::ingest {
+
+class stream_endpoint {
+ public:
+  // Everything outlives the endpoint.
+  stream_endpoint(stream_writer& writer, db::pool& readers, const service_options& options, metrics::registry& measure);
+
+  // POST: answers when every item has ended.
+  task<http::response> take(http::request& r);
+  // GET of one item; `id` as the path has it.
+  task<http::response> show(http::request& r);
+  // GET of many: a page as JSON, or an export as NDJSON.
+  task<http::response> list(http::request& r);
+
+ private:
+  struct page_query {
+    std::int64_t after;
+    std::optional<std::uint64_t> limit;
+    bool as_ndjson;
+  };
+
+  task<body_end> read_items(http::request& r, body_format format, body_decoder& decoder, intake& into);
+  task<void> take_items(item_splitter& split, intake& into);
+  page_query parse_page_query(const http::request& r) const;
+  task<db::result> read_page(std::int64_t after, std::uint64_t limit);
+  task<void> export_items(http::body_writer& out, std::int64_t after, std::optional<std::uint64_t> limit);
+  void append_item(std::string& out, const std::vector<db::value>& row) const;
+
+  stream_writer& writer_;
+  db::pool& readers_;
+  const service_options& options_;
+  metrics::counter refused_;
+  std::string select_;  // "SELECT id, columns… FROM table WHERE id "
+};
+
+}  // namespace penstock::ingest

@@ -1,0 +1,134 @@
+#include "penstock/http/problem.h"
+#include "penstock/ingest/error.h"
+#include "stream_endpoint.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+// POST: the body is read, decoded, cut into items and parsed piece by piece; at most two batches of one request wait
+// for the database at a time, so that a large body is held back at its source and not in memory.
+
+namespace penstock::ingest {
+namespace {
+
+constexpr std::array<std::string_view, 5> ndjson_types = {"application/x-ndjson", "application/ndjson",
+                                                          "application/jsonl", "application/x-jsonlines",
+                                                          "application/json-lines"};
+
+std::string_view media_type(std::string_view field) {
+  std::string_view type = field.substr(0, field.find(';'));
+  while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.remove_suffix(1);
+  return type;
+}
+
+// A body without a Content-Type is taken for JSON. What a browser can send to another site unasked (a form, text/plain)
+// is refused: no page may fill a database behind its user's back (Fetch, CORS-safelisted request headers).
+body_format format_of(const http::request& r) {
+  std::optional<std::string_view> field = r.header("Content-Type");
+  if (!field) return body_format::json;
+  std::string_view type = media_type(*field);
+  if (http::equal_ignoring_case(type, "application/json")) return body_format::json;
+  if (std::any_of(ndjson_types.begin(), ndjson_types.end(),
+                  [&](std::string_view known) { return http::equal_ignoring_case(type, known); }))
+    return body_format::ndjson;
+  throw http::problem_error(415, ingest_errc::unsupported_media,
+                            "Content-Type '" + std::string(type.substr(0, 100)) +
+                                "' is not read here: send application/json or application/x-ndjson");
+}
+
+bool wants_all_results(const http::request& r) {
+  if (r.query().empty()) return false;
+  bool all = false;
+  for (const auto& [name, value] : r.query_parameters()) {
+    if (name != "results" || (value != "all" && value != "rejected"))
+      throw http::problem_error(400, ingest_errc::bad_query,
+                                "'" + name + "=" + value +
+                                    "': the only parameter here is results=all or "
+                                    "results=rejected");
+    all = value == "all";
+  }
+  return all;
+}
+
+}  // namespace
+
+task<http::response> stream_endpoint::take(http::request& r) {
+  body_format format = format_of(r);
+  kept_results keep{wants_all_results(r), options_.max_results};
+  std::optional<intake> taken;
+  std::string refusal;
+  try {
+    body_decoder decoder(parse_content_coding(r.header("Content-Encoding").value_or("")), options_.max_body_bytes);
+    taken.emplace(writer_, keep);
+    task<body_end> reading = read_items(r, format, decoder, *taken);
+    body_end end = co_await std::move(reading);
+    co_return answer_of(*taken, end, r, options_.retry_after);
+  } catch (const error& e) {
+    if (e.is(ingest_errc::unsupported_media))
+      throw http::problem_error(415, ingest_errc::unsupported_media, e.message());
+    if (!e.is(ingest_errc::overloaded) && !e.is(ingest_errc::closed)) throw;
+    // Refused before anything was taken; or the service ended under a request, which its owner promised not to let
+    // happen: that is no refusal.
+    if (taken) throw;
+    refusal = e.message();
+    refused_.add();
+    bool overloaded = e.is(ingest_errc::overloaded);
+    throw http::problem_error(503, overloaded ? ingest_errc::overloaded : ingest_errc::closed, refusal)
+        .with("Retry-After", retry_after_field(options_.retry_after));
+  }
+}
+
+task<body_end> stream_endpoint::read_items(http::request& r, body_format format, body_decoder& decoder, intake& into) {
+  item_splitter split(format, options_.max_item_bytes);
+  body_end end;
+  std::exception_ptr broken;
+  try {
+    for (;;) {
+      task<std::string_view> reading = r.body().read_some();
+      std::string_view piece = co_await std::move(reading);
+      if (piece.empty()) decoder.finish();
+      decoder.feed(piece);
+      for (std::string_view text = decoder.next(); !text.empty(); text = decoder.next()) {
+        split.feed(text);
+        task<void> taking = take_items(split, into);
+        co_await std::move(taking);
+      }
+      if (piece.empty() || split.error()) break;
+    }
+    split.finish();
+    task<void> taking = take_items(split, into);
+    co_await std::move(taking);
+  } catch (const error& e) {
+    if (e.is(ingest_errc::bad_encoding))
+      end.undecoded = e.message();
+    else
+      broken = std::current_exception();
+  }
+  // What was taken is committed however the body ended; the client is told, or is gone.
+  task<void> finishing = into.finish();
+  co_await std::move(finishing);
+  if (broken) std::rethrow_exception(broken);
+  end.malformed = split.error();
+  end.is_collection = split.is_collection();
+  co_return end;
+}
+
+task<void> stream_endpoint::take_items(item_splitter& split, intake& into) {
+  while (std::optional<body_item> item = split.next()) {
+    if (item->too_large)
+      into.reject({code_name(item_errc::too_large),
+                   "the item is longer than " + std::to_string(options_.max_item_bytes) + " bytes",
+                   {},
+                   {}},
+                  item->line);
+    else
+      into.take(item->text, item->line);
+    while (into.should_wait()) {
+      task<void> room = into.make_room();
+      co_await std::move(room);
+    }
+  }
+}
+
+}  // namespace penstock::ingest

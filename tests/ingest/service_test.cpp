@@ -1,0 +1,352 @@
+#include "service_fixture.h"
+#include <penstock/async/gather.h>
+#include <penstock/async/map_bounded.h>
+#include <penstock/db/error.h>
+#include <penstock/ingest/error.h>
+
+#include <zlib.h>
+#include <zstd.h>
+
+namespace penstock::ingest {
+namespace {
+
+stream_definition orders() {
+  stream_definition s;
+  s.name = "orders";
+  s.table = "orders";
+  s.key = {"number"};
+  s.columns = {{.name = "number", .pointer = "/number", .type = db::column_type::integer, .required = true},
+               {.name = "total", .pointer = "/sum/total", .type = db::column_type::real},
+               {.name = "paid", .pointer = "/paid", .type = db::column_type::boolean, .default_value = "false"},
+               {.name = "at", .pointer = "/at", .type = db::column_type::timestamp},
+               {.name = "note", .pointer = "/note"},
+               {.name = "raw", .pointer = "", .type = db::column_type::json}};
+  return s;
+}
+
+std::string gzip(const std::string& text) {
+  z_stream z{};
+  deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+  std::string out(deflateBound(&z, text.size()) + 64, '\0');
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  z.avail_in = static_cast<uInt>(text.size());
+  z.next_out = reinterpret_cast<Bytef*>(out.data());
+  z.avail_out = static_cast<uInt>(out.size());
+  deflate(&z, Z_FINISH);
+  out.resize(z.total_out);
+  deflateEnd(&z);
+  return out;
+}
+
+std::string zstd(const std::string& text) {
+  std::string out(ZSTD_compressBound(text.size()), '\0');
+  out.resize(ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 3));
+  return out;
+}
+
+}  // namespace
+
+TEST_F(service_test, a_single_item_is_answered_once_it_is_in_the_table) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    auto asking = post("/v1/items", R"( {"a": 1} )");
+    answer a = co_await std::move(asking);
+    EXPECT_EQ(a.status, 200);
+    EXPECT_EQ(a.body, "{\"stored\":1,\"rejected\":0,\"duplicates\":0,\"results\":[]}\n");
+    EXPECT_EQ(sql("SELECT data FROM processed_data WHERE id = 1"), R"({"a": 1})");
+    EXPECT_EQ(sql("SELECT created_at LIKE '20__-__-__T__:__:__.______Z' FROM processed_data"), "1");
+  });
+}
+
+TEST_F(service_test, all_results_are_given_when_asked_for) {
+  serve(options_of(orders()), [&]() -> task<void> {
+    auto asking = post("/v1/orders?results=all", R"([{"number":7},{"number":"x"},{"number":7},{"number":8}])");
+    answer a = co_await std::move(asking);
+    EXPECT_EQ(a.status, 200);
+    EXPECT_EQ(a.json("/stored"), "2");
+    EXPECT_EQ(a.json("/rejected"), "1");
+    EXPECT_EQ(a.json("/duplicates"), "1");
+    EXPECT_EQ(a.json("/results/0"), R"({"index":0,"line":1,"status":"stored","id":1})");
+    EXPECT_EQ(a.json("/results/1/status"), R"("rejected")");
+    EXPECT_EQ(a.json("/results/1/error/code"), R"("item.type")");
+    EXPECT_EQ(a.json("/results/1/error/pointer"), R"("/number")");
+    EXPECT_EQ(a.json("/results/2/status"), R"("duplicate")");
+    EXPECT_EQ(a.json("/results/3/status"), R"("stored")");
+  });
+}
+
+TEST_F(service_test, a_mapped_item_becomes_typed_columns) {
+  serve(options_of(orders()), [&]() -> task<void> {
+    auto asking = post(
+        "/v1/orders", R"({"number":1,"sum":{"total":2.5},"paid":true,"at":"2026-01-31T10:00:00+01:00","note":"café"})");
+    answer a = co_await std::move(asking);
+    EXPECT_EQ(a.status, 200) << a.body;
+    EXPECT_EQ(sql("SELECT total || '|' || paid || '|' || at || '|' || note FROM orders"),
+              "2.5|1|2026-01-31T09:00:00.000000Z|café");
+  });
+}
+
+TEST_F(service_test, a_single_rejected_item_is_a_422_that_names_the_place) {
+  serve(options_of(orders()), [&]() -> task<void> {
+    auto asking = post("/v1/orders", R"({"sum":{}})");
+    answer missing = co_await std::move(asking);
+    EXPECT_EQ(missing.status, 422);
+    EXPECT_EQ(missing.header("Content-Type"), "application/problem+json");
+    EXPECT_EQ(missing.json("/code"), R"("item.missing")");
+    EXPECT_EQ(missing.json("/pointer"), R"("/number")");
+    auto again = post("/v1/orders", R"({"number":1,})");
+    answer broken = co_await std::move(again);
+    EXPECT_EQ(broken.status, 422);
+    EXPECT_EQ(broken.json("/code"), R"("item.syntax")");
+    EXPECT_EQ(broken.json("/offset"), "12");
+    EXPECT_EQ(sql("SELECT count(*) FROM orders"), "0");
+  });
+}
+
+TEST_F(service_test, a_broken_line_of_ndjson_harms_no_other) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    std::string body;
+    for (int i = 1; i <= 10; ++i) body += i == 7 ? "{\"n\":\n" : "{\"n\":" + std::to_string(i) + "}\n";
+    auto asking = post("/v1/items", body, "application/x-ndjson");
+    answer a = co_await std::move(asking);
+    EXPECT_EQ(a.status, 200);
+    EXPECT_EQ(a.json("/stored"), "9");
+    EXPECT_EQ(a.json("/rejected"), "1");
+    EXPECT_EQ(a.json("/results/0/index"), "6");
+    EXPECT_EQ(a.json("/results/0/line"), "7");
+    EXPECT_EQ(a.json("/results/0/error/code"), R"("item.syntax")");
+  });
+}
+
+TEST_F(service_test, what_stands_before_the_break_in_an_array_is_stored_and_said_to_be) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    auto asking = post("/v1/items", "[1,\n2,\n3 4]");
+    answer a = co_await std::move(asking);
+    EXPECT_EQ(a.status, 400);
+    EXPECT_EQ(a.json("/code"), R"("ingest.malformed_body")");
+    EXPECT_EQ(a.json("/line"), "3");
+    EXPECT_EQ(std::to_string(std::stoi(a.json("/stored"))), sql("SELECT count(*) FROM processed_data"));
+  });
+}
+
+TEST_F(service_test, a_row_that_the_database_refuses_is_rejected_alone) {
+  sql("CREATE TABLE orders (id INTEGER PRIMARY KEY, number INTEGER UNIQUE, total REAL CHECK (total < 100), paid "
+      "INTEGER, at TEXT, note TEXT, raw TEXT)");
+  serve(options_of(orders()), [&]() -> task<void> {
+    auto asking =
+        post("/v1/orders", R"([{"number":1,"sum":{"total":1}},{"number":2,"sum":{"total":100}},{"number":3}])");
+    answer a = co_await std::move(asking);
+    EXPECT_EQ(a.status, 200);
+    EXPECT_EQ(a.json("/stored"), "2");
+    EXPECT_EQ(a.json("/results/0/index"), "1");
+    EXPECT_EQ(a.json("/results/0/error/code"), R"("db.constraint")");
+    EXPECT_EQ(sql("SELECT group_concat(number) FROM orders"), "1,3");
+  });
+}
+
+TEST_F(service_test, compressed_bodies_are_read) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    std::string body;
+    for (int i = 0; i < 5000; ++i) body += "{\"n\":" + std::to_string(i) + "}\n";
+    header_list coded;
+    coded.emplace_back("Content-Encoding", "gzip");
+    auto gzipped = post("/v1/items", gzip(body), "application/x-ndjson", coded);
+    answer a = co_await std::move(gzipped);
+    EXPECT_EQ(a.json("/stored"), "5000") << a.body;
+    coded[0].second = "zstd";
+    auto zstded = post("/v1/items", zstd(body), "application/x-ndjson", coded);
+    answer b = co_await std::move(zstded);
+    EXPECT_EQ(b.json("/stored"), "5000") << b.body;
+    EXPECT_EQ(sql("SELECT sum(json_extract(data, '$.n')) FROM processed_data"), std::to_string(2 * 12497500));
+  });
+}
+
+TEST_F(service_test, a_damaged_encoding_is_a_400_that_says_what_was_stored) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    header_list coded;
+    coded.emplace_back("Content-Encoding", "gzip");
+    auto asking = post("/v1/items", gzip("[1,2,3]").substr(0, 12), "application/json", coded);
+    answer a = co_await std::move(asking);
+    EXPECT_EQ(a.status, 400);
+    EXPECT_EQ(a.json("/code"), R"("ingest.bad_encoding")");
+    EXPECT_EQ(a.json("/stored"), sql("SELECT count(*) FROM processed_data"));
+  });
+}
+
+TEST_F(service_test, types_and_encodings_that_are_not_read_get_a_415) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    auto form = post("/v1/items", "a=1", "application/x-www-form-urlencoded");
+    answer a = co_await std::move(form);
+    EXPECT_EQ(a.status, 415);
+    header_list coded;
+    coded.emplace_back("Content-Encoding", "br");
+    auto brotli = post("/v1/items", "[]", "application/json", coded);
+    answer b = co_await std::move(brotli);
+    EXPECT_EQ(b.status, 415);
+    EXPECT_EQ(b.json("/code"), R"("ingest.unsupported_media")");
+    auto untyped = post("/v1/items", "[]", "");
+    answer c = co_await std::move(untyped);
+    EXPECT_EQ(c.status, 200);
+  });
+}
+
+TEST_F(service_test, an_unknown_stream_is_a_404_with_the_nearest_name) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    auto asking = post("/v1/item", "{}");
+    answer a = co_await std::move(asking);
+    EXPECT_EQ(a.status, 404);
+    EXPECT_NE(a.json("/detail").find("did you mean 'items'?"), std::string::npos) << a.body;
+  });
+}
+
+TEST_F(service_test, items_larger_than_allowed_are_rejected_and_their_neighbours_stored) {
+  service_options options = options_of(whole_items());
+  options.max_item_bytes = 100;
+  serve(options, [&]() -> task<void> {
+    auto asking = post("/v1/items", "[\"" + std::string(101, 'x') + "\",\"ok\"]");
+    answer a = co_await std::move(asking);
+    EXPECT_EQ(a.json("/stored"), "1");
+    EXPECT_EQ(a.json("/results/0/error/code"), R"("item.too_large")");
+  });
+}
+
+TEST_F(service_test, a_full_queue_refuses_at_once_with_retry_after) {
+  service_options options = options_of(whole_items());
+  options.batch.queue_rows = 0;
+  serve(options, [&]() -> task<void> {
+    auto asking = post("/v1/items", "{}");
+    answer a = co_await std::move(asking);
+    EXPECT_EQ(a.status, 503);
+    EXPECT_EQ(a.header("Retry-After"), "1");
+    EXPECT_EQ(a.json("/code"), R"("ingest.overloaded")");
+  });
+}
+
+TEST_F(service_test, a_batch_that_can_not_be_committed_is_a_503_and_the_service_heals) {
+  service_options options = options_of(whole_items());
+  options.batch.commit_retry = std::chrono::milliseconds(1);
+  serve(options, [&]() -> task<void> {
+    EXPECT_EQ(sql("ALTER TABLE processed_data RENAME TO away"), "");
+    auto asking = post("/v1/items", "[1,2]");
+    answer a = co_await std::move(asking);
+    EXPECT_EQ(a.status, 503) << a.body;
+    EXPECT_EQ(a.json("/failed"), "2");
+    EXPECT_EQ(a.json("/results/1/status"), R"("failed")");
+    auto probing = get("/readyz");
+    answer ready = co_await std::move(probing);
+    EXPECT_EQ(ready.status, 503);
+    EXPECT_EQ(sql("ALTER TABLE away RENAME TO processed_data"), "");
+    auto again = post("/v1/items", "[1,2]");
+    answer b = co_await std::move(again);
+    EXPECT_EQ(b.status, 200) << b.body;
+    auto probing_again = get("/readyz");
+    answer ready_again = co_await std::move(probing_again);
+    EXPECT_EQ(ready_again.status, 200);
+  });
+}
+
+TEST_F(service_test, many_clients_share_commits_and_each_gets_its_own_answer) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    std::vector<int> clients(200);
+    for (int i = 0; i < 200; ++i) clients[static_cast<std::size_t>(i)] = i;
+    auto all = map_bounded(clients, 64, [&](int n) { return post("/v1/items", n % 10 == 3 ? "{" : "{\"n\":1}"); });
+    std::vector<answer> answers = co_await std::move(all);
+    for (int n : clients) EXPECT_EQ(answers[static_cast<std::size_t>(n)].status, n % 10 == 3 ? 422 : 200);
+    EXPECT_EQ(sql("SELECT count(*) FROM processed_data"), "180");
+    EXPECT_LT(registry_.histogram("penstock_batch_rows", "", metrics::count_buckets(), {{"stream", "items"}}).count(),
+              120u);
+  });
+}
+
+TEST_F(service_test, an_item_is_read_back_by_its_id) {
+  serve(options_of(orders()), [&]() -> task<void> {
+    auto storing = post("/v1/orders", R"({"number":1,"sum":{"total":2},"paid":true})");
+    co_await std::move(storing);
+    auto asking = get("/v1/orders/1");
+    answer a = co_await std::move(asking);
+    EXPECT_EQ(a.status, 200);
+    EXPECT_EQ(a.json("/number"), "1");
+    EXPECT_EQ(a.json("/total"), "2.0");
+    EXPECT_EQ(a.json("/paid"), "true");
+    EXPECT_EQ(a.json("/at"), "null");
+    EXPECT_EQ(a.json("/raw/sum/total"), "2");
+    for (const char* unknown : {"/v1/orders/2", "/v1/orders/x", "/v1/orders/99999999999999999999"}) {
+      auto missing = get(unknown);
+      answer none = co_await std::move(missing);
+      EXPECT_EQ(none.status, 404) << unknown;
+    }
+  });
+}
+
+TEST_F(service_test, pages_follow_one_another_by_keyset) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    auto storing = post("/v1/items", "[1,2,3,4,5]");
+    co_await std::move(storing);
+    auto first = get("/v1/items?limit=2");
+    answer a = co_await std::move(first);
+    EXPECT_EQ(a.json("/items/1/data"), "2");
+    EXPECT_EQ(a.json("/next"), "2");
+    EXPECT_EQ(a.header("Link"), "</v1/items?after=2&limit=2>; rel=\"next\"");
+    auto second = get("/v1/items?after=4&limit=2");
+    answer b = co_await std::move(second);
+    EXPECT_EQ(b.json("/items/0/data"), "5");
+    EXPECT_EQ(b.json("/next"), "null");
+    auto wrong = get("/v1/items?befor=4");
+    answer c = co_await std::move(wrong);
+    EXPECT_EQ(c.status, 400);
+  });
+}
+
+TEST_F(service_test, an_export_streams_every_item_as_ndjson) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    std::string body;
+    for (int i = 0; i < 2500; ++i) body += std::to_string(i) + "\n";
+    auto storing = post("/v1/items", body, "application/x-ndjson");
+    co_await std::move(storing);
+    auto asking = get("/v1/items", "application/x-ndjson");
+    answer a = co_await std::move(asking);
+    EXPECT_EQ(std::count(a.body.begin(), a.body.end(), '\n'), 2500);
+    EXPECT_NE(a.body.find("\"data\":2499,"), std::string::npos);
+    auto cut = get("/v1/items?format=ndjson&after=10&limit=3");
+    answer b = co_await std::move(cut);
+    EXPECT_EQ(std::count(b.body.begin(), b.body.end(), '\n'), 3);
+    EXPECT_EQ(b.body.find("{\"id\":11,"), 0u);
+  });
+}
+
+TEST_F(service_test, health_and_metrics_are_served) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    auto storing = post("/v1/items", "[1,2,3]");
+    co_await std::move(storing);
+    auto health = get("/healthz");
+    answer healthy = co_await std::move(health);
+    EXPECT_EQ(healthy.status, 200);
+    auto asking = get("/metrics");
+    answer a = co_await std::move(asking);
+    EXPECT_NE(a.body.find(R"(penstock_items_total{result="stored",stream="items"} 3)"), std::string::npos) << a.body;
+    service_->stop_being_ready();
+    auto ready = get("/readyz");
+    answer leaving = co_await std::move(ready);
+    EXPECT_EQ(leaving.status, 503);
+  });
+}
+
+TEST_F(service_test, a_table_that_does_not_fit_is_said_at_the_start) {
+  sql("CREATE TABLE orders (id INTEGER PRIMARY KEY, number INTEGER)");
+  try {
+    serve(options_of(orders()), []() -> task<void> { co_return; });
+    FAIL() << "served a table without its columns";
+  } catch (const db::database_error& e) {
+    EXPECT_EQ(e.errc(), db::db_errc::table_drift);
+    EXPECT_NE(e.message().find("column 'total'"), std::string::npos);
+  }
+}
+
+TEST_F(service_test, definitions_that_clash_are_refused) {
+  service_options options = options_of(whole_items());
+  options.streams.push_back(whole_items());
+  EXPECT_THROW(service(db::database("sqlite::memory:"), options, &registry_), error);
+  options.streams.back().table = "other";
+  EXPECT_THROW(service(db::database("sqlite::memory:"), options, &registry_), error);
+}
+
+}  // namespace penstock::ingest
