@@ -34,6 +34,7 @@ class stream_endpoint {
     bool as_ndjson;
   };
 
+  http::response refusal(const http::request& r) const;
   task<body_end> read_items(http::request& r, body_format format, body_decoder& decoder, intake& into);
   task<void> take_items(item_splitter& split, intake& into);
   page_query parse_page_query(const http::request& r) const;

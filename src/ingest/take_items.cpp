@@ -37,6 +37,14 @@ body_format format_of(const http::request& r) {
                                 "' is not read here: send application/json or application/x-ndjson");
 }
 
+content_coding coding_of(const http::request& r) {
+  try {
+    return parse_content_coding(r.header("Content-Encoding").value_or(""));
+  } catch (const error& e) {
+    throw http::problem_error(415, ingest_errc::unsupported_media, e.message());
+  }
+}
+
 bool wants_all_results(const http::request& r) {
   if (r.query().empty()) return false;
   bool all = false;
@@ -55,28 +63,31 @@ bool wants_all_results(const http::request& r) {
 
 task<http::response> stream_endpoint::take(http::request& r) {
   body_format format = format_of(r);
+  content_coding coding = coding_of(r);
   kept_results keep{wants_all_results(r), options_.max_results};
-  std::optional<intake> taken;
-  std::string refusal;
-  try {
-    body_decoder decoder(parse_content_coding(r.header("Content-Encoding").value_or("")), options_.max_body_bytes);
-    taken.emplace(writer_, keep);
-    task<body_end> reading = read_items(r, format, decoder, *taken);
-    body_end end = co_await std::move(reading);
-    co_return answer_of(*taken, end, r, options_.retry_after);
-  } catch (const error& e) {
-    if (e.is(ingest_errc::unsupported_media))
-      throw http::problem_error(415, ingest_errc::unsupported_media, e.message());
-    if (!e.is(ingest_errc::overloaded) && !e.is(ingest_errc::closed)) throw;
-    // Refused before anything was taken; or the service ended under a request, which its owner promised not to let
-    // happen: that is no refusal.
-    if (taken) throw;
-    refusal = e.message();
-    refused_.add();
-    bool overloaded = e.is(ingest_errc::overloaded);
-    throw http::problem_error(503, overloaded ? ingest_errc::overloaded : ingest_errc::closed, refusal)
-        .with("Retry-After", retry_after_field(options_.retry_after));
-  }
+  const coalescer& queue = writer_.queue();
+  // An answer, not an exception: in an overload there are many, and each must cost little.
+  if (queue.stopped() || queue.full()) co_return refusal(r);
+  intake taken(writer_, keep);
+  body_decoder decoder(coding, options_.max_body_bytes);
+  task<body_end> reading = read_items(r, format, decoder, taken);
+  body_end end = co_await std::move(reading);
+  co_return answer_of(taken, end, r, options_.retry_after);
+}
+
+http::response stream_endpoint::refusal(const http::request& r) const {
+  refused_.add();
+  bool stopped = writer_.queue().stopped();
+  coalescer_stats now = writer_.queue().stats();
+  http::problem p{503,
+                  std::string(code_name(stopped ? ingest_errc::closed : ingest_errc::overloaded)),
+                  stopped ? "stopping: no more items are taken"
+                          : "the queue of stream '" + writer_.name() + "' is full: " + std::to_string(now.queued_rows) +
+                                " items and " + std::to_string(now.queued_bytes) +
+                                " bytes wait for the database; try again later",
+                  r.id(),
+                  {}};
+  return to_response(p).with("Retry-After", retry_after_field(options_.retry_after));
 }
 
 task<body_end> stream_endpoint::read_items(http::request& r, body_format format, body_decoder& decoder, intake& into) {
