@@ -1,0 +1,64 @@
+// Nothing of an answer is believed unless all of it makes sense: it decides what is told to be stored.
+
+#include "app/load/answer.h"
+
+#include <penstock/http/response.h>
+
+#include <simdjson.h>
+
+namespace penstock::app::load {
+namespace {
+
+namespace dom = simdjson::dom;
+
+std::string text_at(const dom::element& object, const char* key) {
+  std::string_view text;
+  return object[key].get(text) == simdjson::SUCCESS ? std::string(text) : std::string();
+}
+
+std::optional<std::uint64_t> count_at(const dom::element& object, const char* key) {
+  std::uint64_t count = 0;
+  if (object[key].get(count) != simdjson::SUCCESS) return std::nullopt;
+  return count;
+}
+
+bool read_refused(const dom::element& result, std::size_t items, std::vector<refused_item>& into) {
+  dom::element error;
+  if (result["error"].get(error) != simdjson::SUCCESS) return true;
+  std::optional<std::uint64_t> index = count_at(result, "index");
+  if (!index || *index >= items) return false;
+  into.push_back(
+      {static_cast<std::size_t>(*index), text_at(error, "code"), text_at(error, "message"), text_at(error, "pointer")});
+  return true;
+}
+
+}  // namespace
+
+std::optional<answer> parse_answer(std::string_view body, std::size_t items) {
+  dom::parser parser;
+  dom::element document;
+  if (parser.parse(body.data(), body.size()).get(document) != simdjson::SUCCESS) return std::nullopt;
+  std::optional<std::uint64_t> stored = count_at(document, "stored");
+  std::optional<std::uint64_t> rejected = count_at(document, "rejected");
+  std::optional<std::uint64_t> duplicates = count_at(document, "duplicates");
+  if (!stored || !rejected || !duplicates || *stored + *rejected + *duplicates != items) return std::nullopt;
+  answer a{*stored, *rejected, *duplicates, {}};
+  dom::array results;
+  if (document["results"].get(results) != simdjson::SUCCESS) return a;
+  for (dom::element result : results)
+    if (!read_refused(result, items, a.refused)) return std::nullopt;
+  return a;
+}
+
+std::string describe_problem(int status, std::string_view body) {
+  std::string text = std::to_string(status);
+  if (std::string_view reason = http::reason_phrase(status); !reason.empty()) text += " " + std::string(reason);
+  dom::parser parser;
+  dom::element document;
+  if (parser.parse(body.data(), body.size()).get(document) != simdjson::SUCCESS || !document.is_object()) return text;
+  if (std::string code = text_at(document, "code"); !code.empty()) text += " (" + code + ")";
+  if (std::string detail = text_at(document, "detail"); !detail.empty()) text += ": " + detail;
+  return text;
+}
+
+}  // namespace penstock::app::load

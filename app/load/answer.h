@@ -1,0 +1,36 @@
+#pragma once
+
+// What the server says about a request's items.
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace penstock::app::load {
+
+/// An item that the server did not store.
+struct refused_item {
+  std::size_t index = 0;  ///< Among the items of the request.
+  std::string code;
+  std::string message;
+  std::string pointer;  ///< Where in the item (RFC 6901).
+};
+
+/// The answer to a request that was carried out.
+struct answer {
+  std::uint64_t stored = 0;
+  std::uint64_t rejected = 0;  ///< All of them; the server lists only so many in `refused`.
+  std::uint64_t duplicates = 0;
+  std::vector<refused_item> refused = {};
+};
+
+/// Reads the answer of `POST /v1/{stream}` to `items` items; nothing when it is none, or counts another number.
+std::optional<answer> parse_answer(std::string_view body, std::size_t items);
+
+/// What a problem document (RFC 9457) says: its code and detail; the status alone when the body is none.
+std::string describe_problem(int status, std::string_view body);
+
+}  // namespace penstock::app::load

@@ -1,0 +1,57 @@
+// Once an attempt may have been carried out, the batch never counts as "not stored" any more, whatever comes after it.
+
+#include "app/load/delivery.h"
+
+#include <algorithm>
+
+namespace penstock::app::load {
+namespace {
+
+enum class kind { carried_out, refused_for_now, ambiguous, refused };
+
+kind kind_of(const attempt& a) noexcept {
+  if (a.how == attempt::end::not_sent) return kind::refused_for_now;
+  if (a.how == attempt::end::lost) return kind::ambiguous;
+  switch (a.status) {
+    case 200:
+      return kind::carried_out;
+    case 429:
+    case 503:
+      return kind::refused_for_now;
+    case 408:
+    case 500:
+    case 502:
+    case 504:
+      return kind::ambiguous;
+    default:
+      return kind::refused;
+  }
+}
+
+}  // namespace
+
+decision delivery::after(const attempt& last, time_point now, std::uint64_t random) noexcept {
+  kind what = kind_of(last);
+  if (what == kind::carried_out) return {decision::step::done, {}};
+  maybe_stored_ = maybe_stored_ || what == kind::ambiguous;
+  bool worth_it = what == kind::refused_for_now || (what == kind::ambiguous && options_.retry_unknown);
+  if (worth_it) {
+    if (std::optional<duration> wait = next_wait(last, now, random)) return {decision::step::retry, *wait};
+  }
+  return {maybe_stored_ ? decision::step::unknown : decision::step::give_up, {}};
+}
+
+std::optional<duration> delivery::next_wait(const attempt& last, time_point now, std::uint64_t random) noexcept {
+  if (!first_failure_) first_failure_ = now;
+  duration left = *first_failure_ + options_.retry_for - now;
+  if (left <= duration::zero() || (options_.max_retries && retries_ >= *options_.max_retries)) return std::nullopt;
+  if (last.retry_after && *last.retry_after > left) return std::nullopt;
+  constexpr std::uint64_t most_doublings = 20;
+  duration longest = std::min(options_.longest_wait, options_.first_wait * (1 << std::min(retries_, most_doublings)));
+  duration shortest = longest / 2;
+  duration wait = shortest + duration(random % static_cast<std::uint64_t>(shortest.count() + 1));
+  ++retries_;
+  return std::max(std::min(wait, left), last.retry_after.value_or(duration::zero()));
+}
+
+}  // namespace penstock::app::load

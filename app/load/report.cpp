@@ -1,0 +1,94 @@
+// Every item of a batch is counted once, in one of five ways; all but the stored and duplicate ones are in the rejects
+// file.
+
+#include "app/load/report.h"
+
+#include <penstock/http/problem.h>
+
+#include <cerrno>
+#include <system_error>
+
+namespace penstock::app::load {
+namespace {
+
+constexpr std::size_t shown_rejections = 5;
+
+std::string in_words(const std::string& file, const rejection& r) {
+  std::string text = file + " line " + std::to_string(r.line) + ": " + r.code + ": " + r.message;
+  if (!r.pointer.empty()) text += " (at " + r.pointer + ")";
+  return text;
+}
+
+}  // namespace
+
+report::report(std::vector<std::string> files, std::string rejects_path)
+    : files_(std::move(files)), rejects_path_(std::move(rejects_path)) {}
+
+void report::carried_out(const batch& b, const answer& a) {
+  read_rejections(b);
+  totals_.stored += a.stored;
+  totals_.duplicates += a.duplicates;
+  totals_.rejected += a.rejected;
+  if (a.rejected > a.refused.size()) totals_.unnamed += a.rejected - a.refused.size();
+  for (const refused_item& r : a.refused)
+    reject(b.file, {b.items[r.index].line, r.code, r.message, r.pointer, std::string(b.text_of(r.index))});
+}
+
+void report::lost(const batch& b, const std::string& why) {
+  totals_.unknown += b.items.size();
+  all(b, load_errc::outcome_unknown, why);
+}
+
+void report::not_sent(const batch& b, const std::string& why) {
+  totals_.not_sent += b.items.size();
+  all(b, load_errc::not_sent, why);
+}
+
+void report::all(const batch& b, load_errc code, const std::string& why) {
+  read_rejections(b);
+  if (b.items.empty()) return;
+  std::string lines = " lines " + std::to_string(b.items.front().line) + " to " + std::to_string(b.items.back().line);
+  show(files_[b.file] + lines + ": " + std::string(code_name(code)) + ": " + why);
+  for (std::size_t i = 0; i < b.items.size(); ++i)
+    write(b.file, {b.items[i].line, std::string(code_name(code)), why, {}, std::string(b.text_of(i))});
+}
+
+void report::read_rejections(const batch& b) {
+  totals_.source_bytes += b.source_bytes;
+  totals_.rejected += b.rejected.size();
+  for (const rejection& r : b.rejected) reject(b.file, r);
+}
+
+void report::reject(std::size_t file, const rejection& r) {
+  show(in_words(files_[file], r));
+  write(file, r);
+}
+
+void report::show(std::string rejection) {
+  if (first_.size() < shown_rejections) first_.push_back(std::move(rejection));
+}
+
+void report::write(std::size_t file, const rejection& r) {
+  if (!rejects_.is_open()) open_rejects();
+  rejects_ << "{\"file\":" << http::json_string(files_[file]) << ",\"line\":" << r.line
+           << ",\"code\":" << http::json_string(r.code) << ",\"message\":" << http::json_string(r.message)
+           << ",\"pointer\":" << http::json_string(r.pointer) << ",\"item\":" << http::json_string(r.item) << "}\n";
+  if (!rejects_) throw std::system_error(errno, std::generic_category(), rejects_path_ + ": write");
+}
+
+void report::open_rejects() {
+  rejects_.open(rejects_path_, std::ios::trunc);
+  if (!rejects_) throw std::system_error(errno, std::generic_category(), rejects_path_ + ": open");
+}
+
+void report::flush() {
+  if (rejects_.is_open() && !rejects_.flush())
+    throw std::system_error(errno, std::generic_category(), rejects_path_ + ": write");
+}
+
+std::string report::last_place() const {
+  if (!last_begun_) return {};
+  return files_[last_begun_->first] + " line " + std::to_string(last_begun_->second);
+}
+
+}  // namespace penstock::app::load

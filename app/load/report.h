@@ -1,0 +1,79 @@
+#pragma once
+
+// What became of the items: counted, the bad ones written to the rejects file.
+
+#include "app/load/answer.h"
+#include "app/load/batch.h"
+#include <penstock/async/scheduler.h>
+
+#include <cstdint>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace penstock::app::load {
+
+/// Items, by what became of them.
+struct totals {
+  std::uint64_t stored = 0;
+  std::uint64_t duplicates = 0;
+  std::uint64_t rejected = 0;  ///< By the server, or already while reading.
+  std::uint64_t unknown = 0;   ///< Sent, and no answer came.
+  std::uint64_t not_sent = 0;
+  std::uint64_t unnamed = 0;  ///< Of the rejected: the server did not say which they are.
+  std::uint64_t retries = 0;
+  std::uint64_t source_bytes = 0;  ///< Of the files, of batches that are done with.
+
+  std::uint64_t items() const noexcept { return stored + duplicates + rejected + unknown + not_sent; }
+};
+
+/// Keeps the totals and writes rejects. Belongs to one thread.
+///
+/// A line of the rejects file is {"file","line","code","message","pointer","item"}; `item` is the item's text as a
+/// string (bytes that are no UTF-8 become U+FFFD), so that `jq -r .item` gives what can be loaded again.
+class report {
+ public:
+  /// The file at `rejects_path` is made, or made anew, with the first rejection.
+  report(std::vector<std::string> files, std::string rejects_path);
+
+  /// A batch was carried out. Throws `std::system_error`, as the two below, when the rejects can't be written.
+  void carried_out(const batch& b, const answer& a);
+  /// A batch was sent, and no answer came.
+  void lost(const batch& b, const std::string& why);
+  /// A batch was given up before it was sent.
+  void not_sent(const batch& b, const std::string& why);
+  void retried() noexcept { ++totals_.retries; }
+  /// Says that a batch is about to be sent: a load that stops can be resumed behind the last such one.
+  void begun(const batch& b) noexcept { last_begun_ = {b.file, b.last_line}; }
+  /// Writes what is buffered. Throws as above.
+  void flush();
+
+  const totals& counts() const noexcept { return totals_; }
+  /// The first few rejections, as "FILE line N: CODE: MESSAGE (at POINTER)"; one for all of a batch that was
+  /// lost or not sent.
+  const std::vector<std::string>& first_rejections() const noexcept { return first_; }
+  const std::string& rejects_path() const noexcept { return rejects_path_; }
+  bool wrote_rejects() const noexcept { return rejects_.is_open(); }
+  /// "FILE line N": nothing behind it was sent. Empty when nothing was sent at all.
+  std::string last_place() const;
+
+ private:
+  void all(const batch& b, load_errc code, const std::string& why);
+  void read_rejections(const batch& b);
+  void reject(std::size_t file, const rejection& r);
+  void show(std::string rejection);
+  void write(std::size_t file, const rejection& r);
+  void open_rejects();
+
+  std::vector<std::string> files_;
+  std::string rejects_path_;
+  std::ofstream rejects_;
+  totals totals_;
+  std::vector<std::string> first_;
+  std::optional<std::pair<std::size_t, std::uint64_t>> last_begun_;
+};
+
+}  // namespace penstock::app::load

@@ -1,0 +1,145 @@
+// A batch is taken to be sent in the order it was read, and every batch that was taken is reported exactly once.
+
+#include "app/load/sender.h"
+
+#include <penstock/async/on_worker.h>
+#include <penstock/async/task_group.h>
+#include <penstock/async/timeout.h>
+#include <penstock/core/id.h>
+
+#include <exception>
+
+namespace penstock::app::load {
+namespace {
+
+// So many requests without an answer, one after another, mean that the server is not well.
+constexpr std::size_t most_unknown_in_a_row = 8;
+
+std::string what_happened(const attempt& a) {
+  return a.how == attempt::end::answered ? describe_problem(a.status, a.body) : a.why;
+}
+
+}  // namespace
+
+sender::sender(fill_function fill, post_function post, const send_options& options, report& result, stop_flag& reading)
+    : fill_(std::move(fill)),
+      post_(std::move(post)),
+      options_(options),
+      result_(result),
+      reading_(reading),
+      ready_(1) {}
+
+task<void> sender::run() {
+  auto body = [this](task_group& group) -> task<> {
+    group.start(read(), "read");
+    for (std::size_t i = 0; i < options_.concurrency; ++i) group.start(send(), "send");
+    co_return;
+  };
+  task<void> all = with_task_group(body);
+  co_await std::move(all);
+}
+
+void sender::stop(std::string reason) {
+  if (stopping_.is_set()) return;
+  reason_ = std::move(reason);
+  stopping_.set();
+  reading_.set();
+}
+
+task<void> sender::read() {
+  for (bool more = true; more && !stopping_.is_set();) {
+    std::unique_ptr<batch> b = take_spare();
+    auto filling = on_worker([this, &b] { return fill_(*b); });
+    more = co_await filling;
+    if (!more) break;
+    auto handing_on = ready_.send(std::move(b));
+    co_await handing_on;
+  }
+  ready_.close();
+}
+
+task<void> sender::send() {
+  for (;;) {
+    auto next = ready_.receive();
+    std::optional<std::unique_ptr<batch>> b = co_await next;
+    if (!b) co_return;
+    if (stopping_.is_set()) continue;
+    result_.begun(**b);
+    task<void> delivered = deliver(**b);
+    co_await std::move(delivered);
+    spare_.push_back(std::move(*b));
+  }
+}
+
+task<void> sender::deliver(const batch& b) {
+  try {
+    task<void> attempts = attempt_until_decided(b);
+    co_await std::move(attempts);
+  } catch (const operation_cancelled&) {
+    result_.lost(b, "the load was interrupted before the answer came");
+    throw;
+  }
+}
+
+task<void> sender::attempt_until_decided(const batch& b) {
+  if (b.items.empty()) {
+    result_.carried_out(b, {});
+    co_return;
+  }
+  scheduler& clock = scheduler::current();
+  std::string key = make_id(clock.random());
+  delivery attempts(options_.retry);
+  for (;;) {
+    task<attempt> posted = post_(b, key);
+    attempt last = co_await std::move(posted);
+    decision next = attempts.after(last, clock.now(), clock.random());
+    if (next.what != decision::step::retry) co_return conclude(b, last, next.what);
+    task<bool> waited = wait_unless_stopped(next.wait);
+    bool go_on = co_await std::move(waited);
+    if (!go_on)
+      co_return conclude(b, last, attempts.maybe_stored() ? decision::step::unknown : decision::step::give_up);
+    result_.retried();
+  }
+}
+
+void sender::conclude(const batch& b, const attempt& last, decision::step outcome) {
+  if (outcome == decision::step::done) {
+    std::optional<answer> told = parse_answer(last.body, b.items.size());
+    if (!told) return note_unknown(b, "the server's answer is not one of penstock serve");
+    unknown_in_a_row_ = 0;
+    return result_.carried_out(b, *told);
+  }
+  std::string why = what_happened(last);
+  if (outcome == decision::step::unknown) return note_unknown(b, why);
+  result_.not_sent(b, why);
+  stop(why);
+}
+
+void sender::note_unknown(const batch& b, const std::string& why) {
+  result_.lost(b, why);
+  if (++unknown_in_a_row_ >= most_unknown_in_a_row) stop("too many requests in a row got no answer, the last: " + why);
+}
+
+// False when the sender was stopped meanwhile.
+task<bool> sender::wait_unless_stopped(duration wait) {
+  auto until_stopped = [this]() -> task<> {
+    auto stopped = stopping_.wait();
+    co_await stopped;
+  };
+  try {
+    task<void> limited = with_timeout(wait, until_stopped());
+    co_await std::move(limited);
+    co_return false;
+  } catch (const timed_out&) {
+    co_return true;
+  }
+}
+
+std::unique_ptr<batch> sender::take_spare() {
+  if (spare_.empty()) return std::make_unique<batch>();
+  std::unique_ptr<batch> b = std::move(spare_.back());
+  spare_.pop_back();
+  return b;
+}
+
+}  // namespace penstock::app::load

@@ -1,0 +1,70 @@
+#pragma once
+
+// Takes batches from a source and sends them, so many at a time, until there are no more or sending makes no sense.
+//
+//   sender s(fill, post, {.concurrency = 4}, result, reading);
+//   co_await s.run();
+
+#include "app/load/batch.h"
+#include "app/load/delivery.h"
+#include "app/load/report.h"
+#include "app/load/source_file.h"
+#include <penstock/async/channel.h>
+#include <penstock/async/event.h>
+#include <penstock/async/task.h>
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace penstock::app::load {
+
+/// How batches are sent.
+struct send_options {
+  std::size_t concurrency = 4;  ///< Requests in flight.
+  retry_options retry = {};
+};
+
+/// Sends batches. Belongs to one loop; runs once.
+class sender {
+ public:
+  /// Fills a batch; false when there are no more, or `reading` was set. Called on a worker thread, one call at a time.
+  using fill_function = std::function<bool(batch&)>;
+  /// Sends a batch once. `key` names the batch, the same in each attempt.
+  using post_function = std::function<task<attempt>(const batch&, const std::string& key)>;
+
+  sender(fill_function fill, post_function post, const send_options& options, report& result, stop_flag& reading);
+
+  /// Runs until all is sent or it was stopped. Throws what `fill`, `post` and the report throw. When cancelled, what
+  /// was in flight is reported as unknown.
+  task<void> run();
+  /// Sends no more requests; those in flight are waited for, those that wait to be sent again are given up.
+  void stop(std::string reason);
+  /// Why it stopped before the end; empty when it did not.
+  const std::string& stopped_because() const noexcept { return reason_; }
+
+ private:
+  task<void> read();
+  task<void> send();
+  task<void> deliver(const batch& b);
+  task<void> attempt_until_decided(const batch& b);
+  task<bool> wait_unless_stopped(duration wait);
+  void conclude(const batch& b, const attempt& last, decision::step outcome);
+  void note_unknown(const batch& b, const std::string& why);
+  std::unique_ptr<batch> take_spare();
+
+  fill_function fill_;
+  post_function post_;
+  send_options options_;
+  report& result_;
+  stop_flag& reading_;
+  channel<std::unique_ptr<batch>> ready_;
+  std::vector<std::unique_ptr<batch>> spare_;
+  event stopping_;
+  std::string reason_;
+  std::size_t unknown_in_a_row_ = 0;
+};
+
+}  // namespace penstock::app::load

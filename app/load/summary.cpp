@@ -1,0 +1,70 @@
+#include "app/load/summary.h"
+
+#include "app/load/progress.h"
+#include <penstock/http/problem.h>
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace penstock::app::load {
+namespace {
+
+double seconds_of(duration d) { return std::max(1e-6, std::chrono::duration<double>(d).count()); }
+
+std::string count_line(std::string_view name, std::uint64_t count, std::string_view remark = {}) {
+  return fmt::format("{:<11}{:>13}{}{}\n", name, with_commas(count), remark.empty() ? "" : "  ", remark);
+}
+
+}  // namespace
+
+exit_code exit_code_of(const report& result, const load_end& end) noexcept {
+  const totals& t = result.counts();
+  if (end.interrupted) return interrupted;
+  if (!end.stopped_because.empty()) return could_not_send;
+  return t.rejected + t.unknown + t.not_sent > 0 ? some_bad : all_stored;
+}
+
+std::string summary_text(const report& result, const load_end& end) {
+  const totals& t = result.counts();
+  double seconds = seconds_of(end.elapsed);
+  std::string text = count_line("items", t.items());
+  text += count_line("stored", t.stored);
+  text += count_line("duplicates", t.duplicates);
+  text += count_line("rejected", t.rejected);
+  if (t.unknown > 0) text += count_line("unknown", t.unknown, "no answer came: stored or not");
+  if (t.not_sent > 0) text += count_line("not sent", t.not_sent);
+  if (t.retries > 0) text += count_line("retries", t.retries);
+  text += fmt::format("in {:.2f} s: {} items/s, {}/s\n", seconds,
+                      with_commas(static_cast<std::uint64_t>(static_cast<double>(t.items()) / seconds)),
+                      in_megabytes(static_cast<double>(t.source_bytes) / seconds));
+  for (const std::string& line : result.first_rejections()) text += "  " + line + "\n";
+  if (result.wrote_rejects()) text += "all of them, with their items: " + result.rejects_path() + "\n";
+  if (t.unnamed > 0)
+    text += fmt::format(
+        "{} of the rejected are not there: the server's answers name only so many; "
+        "a smaller --batch-items helps\n",
+        with_commas(t.unnamed));
+  if (!end.stopped_because.empty()) {
+    text += "stopped before the end: " + end.stopped_because + "\n";
+    std::string place = result.last_place();
+    text += place.empty() ? "nothing was sent\n" : "nothing behind " + place + " was sent\n";
+  }
+  return text;
+}
+
+std::string summary_json(const report& result, const load_end& end) {
+  const totals& t = result.counts();
+  double seconds = seconds_of(end.elapsed);
+  return fmt::format(
+      R"({{"items":{},"stored":{},"duplicates":{},"rejected":{},"unknown":{},"not_sent":{},"retries":{},)"
+      R"("source_bytes":{},"seconds":{:.6f},"items_per_second":{:.1f},"rejects":{},"stopped":{},"last_place":{}}})"
+      "\n",
+      t.items(), t.stored, t.duplicates, t.rejected, t.unknown, t.not_sent, t.retries, t.source_bytes, seconds,
+      static_cast<double>(t.items()) / seconds,
+      result.wrote_rejects() ? http::json_string(result.rejects_path()) : "null",
+      end.stopped_because.empty() ? "null" : http::json_string(end.stopped_because),
+      end.stopped_because.empty() ? "null" : http::json_string(result.last_place()));
+}
+
+}  // namespace penstock::app::load

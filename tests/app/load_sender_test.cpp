@@ -1,0 +1,203 @@
+// Sending, in virtual time, to a server that is made up.
+
+#include "app/load/sender.h"
+#include <penstock/async/cancel.h>
+#include <penstock/async/gather.h>
+#include <penstock/async/timeout.h>
+#include <penstock/testing/simulation.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+namespace penstock::app::load {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+
+std::string all_stored(std::size_t items) {
+  return R"({"stored":)" + std::to_string(items) + R"(,"rejected":0,"duplicates":0,"results":[]})";
+}
+
+// Gives `batches` batches of one item each, then posts them to what `serve` makes of the n-th attempt.
+struct world {
+  explicit world(std::size_t batch_count, const send_options& how = {}, duration each = 10ms)
+      : batches(batch_count), options(how), latency(each) {}
+
+  std::size_t batches;
+  send_options options;
+  std::function<attempt(std::size_t attempt_number)> serve = [](std::size_t) {
+    return attempt{.status = 200, .body = all_stored(1)};
+  };
+  duration latency;
+
+  std::size_t filled = 0;
+  std::size_t attempts = 0;
+  std::size_t in_flight = 0;
+  std::size_t most_in_flight = 0;
+  std::map<std::string, std::vector<std::string>> keys_by_item;
+  std::filesystem::path rejects =
+      std::filesystem::temp_directory_path() / ("load_sender_test." + std::to_string(getpid()) + ".ndjson");
+  report result{{"file"}, rejects.string()};
+  stop_flag reading;
+  penstock::testing::simulation sim;
+
+  ~world() { std::filesystem::remove(rejects); }
+
+  bool fill(batch& into) {
+    if (reading.is_set() || filled == batches) return false;
+    into.clear();
+    ++filled;
+    into.add(std::to_string(filled), filled);
+    return true;
+  }
+  task<attempt> post(const batch& b, const std::string& key) {
+    keys_by_item[std::string(b.text_of(0))].push_back(key);
+    std::size_t number = ++attempts;
+    most_in_flight = std::max(most_in_flight, ++in_flight);
+    auto flight = sleep_for(latency);
+    try {
+      co_await flight;
+    } catch (...) {
+      --in_flight;
+      throw;
+    }
+    --in_flight;
+    co_return serve(number);
+  }
+  sender make() {
+    return sender([this](batch& into) { return fill(into); },
+                  [this](const batch& b, const std::string& key) { return post(b, key); }, options, result, reading);
+  }
+  void run() {
+    sender s = make();
+    sim.run(s.run());
+    stopped = s.stopped_because();
+  }
+  std::string stopped;
+};
+
+TEST(load_sender, sends_everything_with_so_many_requests_in_flight) {
+  world w(20, {.concurrency = 3});
+  w.run();
+  EXPECT_EQ(w.result.counts().stored, 20u);
+  EXPECT_EQ(w.attempts, 20u);
+  EXPECT_EQ(w.most_in_flight, 3u);
+  EXPECT_EQ(w.stopped, "");
+  EXPECT_FALSE(w.result.wrote_rejects());
+}
+
+TEST(load_sender, sends_a_refused_batch_again_under_the_same_key) {
+  world w(1);
+  w.serve = [](std::size_t n) {
+    return n < 3 ? attempt{.status = 503} : attempt{.status = 200, .body = all_stored(1)};
+  };
+  w.run();
+  EXPECT_EQ(w.result.counts().stored, 1u);
+  EXPECT_EQ(w.result.counts().retries, 2u);
+  ASSERT_EQ(w.keys_by_item["1"].size(), 3u);
+  EXPECT_EQ(w.keys_by_item["1"].front(), w.keys_by_item["1"].back());
+}
+
+TEST(load_sender, keys_differ_from_batch_to_batch) {
+  world w(2);
+  w.run();
+  EXPECT_NE(w.keys_by_item["1"], w.keys_by_item["2"]);
+}
+
+TEST(load_sender, a_lost_batch_is_unknown_and_the_next_ones_go_on) {
+  world w(10, {.concurrency = 1});
+  w.serve = [](std::size_t n) {
+    return n == 2 ? attempt{.how = attempt::end::lost, .why = "connection reset"}
+                  : attempt{.status = 200, .body = all_stored(1)};
+  };
+  w.run();
+  EXPECT_EQ(w.attempts, 10u);
+  EXPECT_EQ(w.result.counts().stored, 9u);
+  EXPECT_EQ(w.result.counts().unknown, 1u);
+  EXPECT_THAT(w.result.first_rejections(), Contains("file lines 2 to 2: load.outcome_unknown: connection reset"));
+}
+
+TEST(load_sender, an_unreachable_server_ends_the_load_after_its_time) {
+  world w(100, {.concurrency = 2, .retry = {.retry_for = 30s}});
+  w.serve = [](std::size_t) { return attempt{.how = attempt::end::not_sent, .why = "connection refused"}; };
+  w.run();
+  EXPECT_EQ(w.stopped, "connection refused");
+  EXPECT_EQ(w.result.counts().stored, 0u);
+  EXPECT_EQ(w.result.counts().not_sent, 2u);
+  EXPECT_EQ(w.result.last_place(), "file line 2");
+  EXPECT_GE(w.sim.elapsed(), 30s);
+  EXPECT_LT(w.sim.elapsed(), 45s);
+}
+
+TEST(load_sender, a_refusal_for_good_ends_the_load_at_once) {
+  world w(100, {.concurrency = 1});
+  w.serve = [](std::size_t) { return attempt{.status = 404, .body = R"({"code":"x.y","detail":"no stream 'z'"})"}; };
+  w.run();
+  EXPECT_EQ(w.attempts, 1u);
+  EXPECT_EQ(w.stopped, "404 Not Found (x.y): no stream 'z'");
+  EXPECT_EQ(w.result.counts().not_sent, 1u);
+}
+
+TEST(load_sender, eight_unknown_outcomes_in_a_row_end_the_load) {
+  world w(100, {.concurrency = 1});
+  w.serve = [](std::size_t) { return attempt{.status = 500}; };
+  w.run();
+  EXPECT_EQ(w.result.counts().unknown, 8u);
+  EXPECT_THAT(w.stopped, HasSubstr("500"));
+}
+
+TEST(load_sender, an_answer_that_does_not_add_up_is_unknown) {
+  world w(1);
+  w.serve = [](std::size_t) { return attempt{.status = 200, .body = all_stored(2)}; };
+  w.run();
+  EXPECT_EQ(w.result.counts().stored, 0u);
+  EXPECT_EQ(w.result.counts().unknown, 1u);
+}
+
+TEST(load_sender, stopping_waits_for_what_is_in_flight_and_sends_no_more) {
+  world w(100, {.concurrency = 2}, 1s);
+  sender s = w.make();
+  auto stop_soon = [&]() -> task<> {
+    auto soon = sleep_for(500ms);
+    co_await soon;
+    s.stop("enough");
+  };
+  w.sim.run(gather(s.run(), stop_soon()));
+  EXPECT_EQ(w.result.counts().stored, 2u);
+  EXPECT_EQ(w.result.counts().items(), 2u);
+  EXPECT_EQ(w.attempts, 2u);
+  EXPECT_EQ(w.result.last_place(), "file line 2");
+}
+
+TEST(load_sender, stopping_gives_up_what_waits_to_be_sent_again) {
+  world w(100, {.concurrency = 1, .retry = {.retry_for = 1h, .first_wait = 1min}});
+  w.serve = [](std::size_t) { return attempt{.status = 503}; };
+  sender s = w.make();
+  auto stop_soon = [&]() -> task<> {
+    auto soon = sleep_for(1s);
+    co_await soon;
+    s.stop("enough");
+  };
+  w.sim.run(gather(s.run(), stop_soon()));
+  EXPECT_EQ(w.result.counts().not_sent, 1u);
+  EXPECT_EQ(w.attempts, 1u);
+  EXPECT_LT(w.sim.elapsed(), 2s);
+}
+
+TEST(load_sender, cancelling_reports_what_was_in_flight_as_unknown) {
+  world w(100, {.concurrency = 2}, 1h);
+  sender s = w.make();
+  EXPECT_THROW(w.sim.run(with_timeout(1s, s.run())), timed_out);
+  EXPECT_EQ(w.result.counts().unknown, 2u);
+  EXPECT_EQ(w.in_flight, 0u);
+}
+
+}  // namespace
+}  // namespace penstock::app::load
