@@ -18,5 +18,7 @@ enum exit_status : int {
 
 /// Adds `penstock serve`. What it is given is read when `app` parses; `exit_code` outlives that.
 void add_serve_command(CLI::App& app, int& exit_code);
+/// Adds `penstock load`, likewise.
+void add_load_command(CLI::App& app, int& exit_code);
 
 }  // namespace penstock::app

@@ -1,0 +1,137 @@
+// `penstock load`: the items of files into a stream.
+//
+// Invariant: every item that was read is counted once, as stored, duplicate, rejected, unknown or not sent, and all but
+// the first two are in the rejects file; the exit code is 0 only when there are none of those.
+
+#include "app/commands.h"
+#include "app/error.h"
+#include "app/load/arguments.h"
+#include "app/load/progress.h"
+#include "app/load/summary.h"
+#include <penstock/async/cancel.h>
+#include <penstock/async/task_group.h>
+#include <penstock/net/event_loop.h>
+#include <penstock/net/signals.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include <CLI/CLI.hpp>
+#include <unistd.h>
+
+namespace penstock::app {
+namespace {
+
+using namespace load;
+
+task<void> send_until_cancelled(sender& sending, cancel_scope& scope, load_end& end);
+task<void> stop_on_signal(net::signal_set& signals, sender& sending, cancel_scope& scope, load_end& end);
+bool is_terminal();
+
+task<load_end> run_load(const load_arguments& a, report& result) {
+  std::optional<std::uint64_t> total_bytes = total_size(a.files);
+  net::signal_set signals{SIGINT, SIGTERM};
+  http::client client({.max_connections = a.send.concurrency,
+                       .max_connections_per_host = a.send.concurrency,
+                       .request_timeout = a.request_timeout,
+                       .idle_timeout = a.request_timeout});
+  stop_flag stop;
+  batch_source source(a.files, a.source, stop);
+  auto fill = [&](batch& into) { return source.fill(into); };
+  auto post = [&](const batch& b, const std::string& key) { return post_batch(client, a.to, b, key); };
+  sender sending(fill, post, a.send, result, stop);
+
+  load_end end;
+  cancel_scope scope;
+  time_point start = scheduler::current().now();
+  auto all = [&](task_group& group) -> task<> {
+    group.start(send_until_cancelled(sending, scope, end), "send");
+    group.start_background(stop_on_signal(signals, sending, scope, end), "signals");
+    progress_options how{.terminal = is_terminal(), .total_bytes = total_bytes};
+    if (!a.quiet) group.start_background(show_progress(result, how, std::cerr), "progress");
+    co_return;
+  };
+  task<void> done = with_task_group(all);
+  co_await std::move(done);
+  end.elapsed = scheduler::current().now() - start;
+  co_return end;
+}
+
+// What goes wrong here ends the load, not the summary of what was done until then.
+task<void> send_until_cancelled(sender& sending, cancel_scope& scope, load_end& end) {
+  try {
+    task<void> sent = scope.run(sending.run());
+    co_await std::move(sent);
+    end.stopped_because = sending.stopped_because();
+  } catch (const operation_cancelled&) {
+    if (!scope.cancelled()) throw;
+    end.stopped_because = sending.stopped_because();
+  } catch (const http::client_error& wrong) {
+    throw error(app_errc::bad_usage, wrong.message());
+  } catch (const std::system_error& failure) {
+    end.stopped_because = failure.what();
+  }
+}
+
+task<void> stop_on_signal(net::signal_set& signals, sender& sending, cancel_scope& scope, load_end& end) {
+  for (bool first = true;; first = false) {
+    task<int> signal = signals.wait();
+    co_await std::move(signal);
+    end.interrupted = true;
+    if (first)
+      sending.stop("interrupted");
+    else
+      scope.cancel("interrupted again");
+  }
+}
+
+bool is_terminal() {
+  const char* kind = std::getenv("TERM");
+  return isatty(STDERR_FILENO) == 1 && kind != nullptr && std::string_view(kind) != "dumb";
+}
+
+int load_files(load_arguments& a) {
+  complete(a);
+  std::vector<std::string> names = a.files;
+  std::replace(names.begin(), names.end(), std::string("-"), std::string("standard input"));
+  report result(names, a.rejects);
+  load_end end = net::run(run_load(a, result), {.worker_threads = 1});
+  try {
+    result.flush();
+  } catch (const std::system_error& failure) {
+    end.stopped_because = failure.what();
+  }
+  std::cout << (a.json_summary ? summary_json(result, end) : summary_text(result, end)) << std::flush;
+  return exit_code_of(result, end);
+}
+
+constexpr const char* help_footer =
+    "Formats: NDJSON, a JSON array, or CSV with a header, each also as gzip or zstd. A CSV header cell may carry its\n"
+    "column's type, as in id:integer,price:real,name,when:timestamp,ok:boolean,extra:json; without one it is text. An\n"
+    "empty cell is null, save in a text column.\n"
+    "\n"
+    "A request is sent again when it was certainly not carried out: no connection, 429, 503. When that is not certain\n"
+    "(connection lost, no answer in time, 408, 500, 502, 504), its items count as unknown and go to the rejects file;\n"
+    "sending them again is safe when the stream has a key, and --retry-unknown does so.\n"
+    "\n"
+    "Load rejected items again: jq -r .item FILE.rejects.ndjson | penstock load - --format ndjson --to URL\n"
+    "\n"
+    "Exit code: 0 all is stored, 1 some items were rejected or their outcome is unknown, 2 wrong usage, 3 given up\n"
+    "(the server can't be reached or refuses), 130 interrupted: what was in flight was waited for. A second Ctrl-C "
+    "does\n"
+    "not wait.";
+
+}  // namespace
+
+void add_load_command(CLI::App& app, int& exit_code) {
+  CLI::App* command = app.add_subcommand("load", "Loads the items of files into a stream, over HTTP");
+  auto arguments = std::make_shared<load_arguments>();
+  add_arguments(*command, *arguments);
+  command->footer(help_footer);
+  command->callback([arguments, &exit_code] { exit_code = load_files(*arguments); });
+}
+
+}  // namespace penstock::app
