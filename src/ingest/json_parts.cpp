@@ -8,8 +8,12 @@
 namespace penstock::ingest {
 namespace {
 
-constexpr std::string_view white_space = " \t\r\n";
-constexpr std::string_view scalar_ends = ",]} \t\r\n";
+bool is_white_space(char c) noexcept { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+
+std::size_t end_of_scalar(std::string_view json, std::size_t at) noexcept {
+  while (at < json.size() && json[at] != ',' && json[at] != '}' && json[at] != ']' && !is_white_space(json[at])) ++at;
+  return at;
+}
 
 void append_utf8(unsigned code, std::string& into) {
   auto tail = [&](unsigned shift) { into += static_cast<char>(0x80 | (code >> shift & 0x3F)); };
@@ -127,7 +131,7 @@ class part_finder {
     const char* at = json_.data() + at_;
     bool escaped = false;
     if (*at != '{' && *at != '[' && *at != '"') {
-      at_ = std::min(json_.find_first_of(scalar_ends, at_), json_.size());
+      at_ = end_of_scalar(json_, at_);
       return;
     }
     int depth = 0;
@@ -142,7 +146,9 @@ class part_finder {
     at_ = static_cast<std::size_t>(at - json_.data());
   }
 
-  void skip_white_space() noexcept { at_ = std::min(json_.find_first_not_of(white_space, at_), json_.size()); }
+  void skip_white_space() noexcept {
+    while (at_ < json_.size() && is_white_space(json_[at_])) ++at_;
+  }
 
   const pointer_tree& tree_;
   std::string_view json_;
@@ -164,8 +170,7 @@ std::optional<std::string_view> next_number(std::string_view json, std::size_t f
     if (json[i] == '"') {
       i = static_cast<std::size_t>(skip_string(json.data() + i + 1, end, escaped) - json.data());
     } else if (json[i] == '-' || (json[i] >= '0' && json[i] <= '9')) {
-      std::size_t stop = std::min(json.find_first_of(scalar_ends, i), json.size());
-      return json.substr(i, stop - i);
+      return json.substr(i, end_of_scalar(json, i) - i);
     }
   }
   return std::nullopt;
