@@ -210,7 +210,7 @@ response connection::answer_to(const std::exception_ptr& failure) {
 
 // Whether the next request can follow: its start must be found, at no more cost than a new connection.
 bool connection::keeps_alive() const noexcept {
-  if (!framing_.keep_alive || finishing_ || close_after_answer_ || expired_) return false;
+  if (!framing_.keep_alive || owner_.stopping || close_after_answer_ || expired_) return false;
   if (decoder_.done()) return true;
   return !framing_.expects_continue && decoder_.known_left() <= owner_.options.max_drained_bytes;
 }

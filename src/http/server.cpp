@@ -3,6 +3,7 @@
 #include "answer_head.h"
 #include "connection.h"
 #include "penstock/async/race.h"
+#include "penstock/async/timeout.h"
 #include "penstock/observe/log.h"
 #include "server_implementation.h"
 
@@ -11,8 +12,6 @@
 
 namespace penstock::http {
 namespace {
-
-task<void> wait_for(event& e) { co_await e.wait(); }
 
 // RFC 9110, 5.6.7.
 std::string date_text(std::chrono::sys_seconds second) {
@@ -52,7 +51,7 @@ server::~server() = default;
 task<void> server::serve(net::listener& at) {
   co_await with_task_group([&](task_group& group) -> task<void> {
     task<void> accepting = implementation_->accept_all(at, group);
-    task<void> stop = wait_for(implementation_->stop_asked);
+    task<void> stop = implementation_->stop_and_linger();
     std::vector<task<void>> either;
     either.push_back(std::move(accepting));
     either.push_back(std::move(stop));
@@ -72,6 +71,12 @@ server_stats server::stats() const noexcept { return implementation_->counts.rea
 
 void server::measure(metrics::registry& into) {
   implementation_->metrics.emplace(into, implementation_->routes, implementation_->counts);
+}
+
+// Clients that have not heard of the stop may have sent what did not arrive yet.
+task<void> server::implementation::stop_and_linger() {
+  co_await stop_asked.wait();
+  co_await sleep_for(options.stop_linger);
 }
 
 task<void> server::implementation::accept_all(net::listener& at, task_group& group) {

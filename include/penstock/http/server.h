@@ -37,6 +37,8 @@ struct server_options {
   std::size_t max_connections = 10'000;                      ///< More wait in the system's backlog.
   std::uint64_t max_drained_bytes = std::uint64_t{1} << 18;  ///< Of an unread body; beyond, the connection closes.
   std::size_t max_pipelined_bytes = std::size_t{1} << 18;    ///< Of gathered answers before they are written.
+  /// After `stop`, for requests that are on their way: until then connections are accepted and idle ones stay open.
+  duration stop_linger = std::chrono::milliseconds(250);
   std::string server_name = "penstock";                      ///< The Server field; empty for none.
 };
 
@@ -64,7 +66,8 @@ class server {
   /// Accepts and serves until `stop`, then until the last connection has ended. When cancelled, it cancels the
   /// connections and waits for them.
   task<void> serve(net::listener& at);
-  /// No more connections are accepted, idle ones close; requests under way are answered, with `Connection: close`.
+  /// Requests are answered with `Connection: close` from now on. After `options.stop_linger` no more connections are
+  /// accepted and idle ones close; those with a request under way close once it is answered.
   void stop() noexcept;
   server_stats stats() const noexcept;
   /// Counts here from now on; several servers may share a registry, which outlives them.
