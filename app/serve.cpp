@@ -1,11 +1,29 @@
 // `penstock serve`: items over HTTP into a database, until SIGTERM.
+//
+// Invariant: what was accepted before the first signal is answered, what was answered is committed, and then the
+// process ends with 0; only a second signal or the end of the grace period cuts that short, and the log says what was
+// given up.
 
 #include "app/commands.h"
-#include "app/error.h"
+#include "app/serve/arguments.h"
 #include "app/serve/config.h"
-#include "app/serve/option_table.h"
 #include "app/serve/print_config.h"
+#include "app/serve/process_limits.h"
+#include "app/serve/reachable.h"
+#include <penstock/async/gather.h>
+#include <penstock/async/task_group.h>
+#include <penstock/async/timeout.h>
+#include <penstock/http/server.h>
+#include <penstock/ingest/service.h>
+#include <penstock/net/event_loop.h>
+#include <penstock/net/listener.h>
+#include <penstock/net/signals.h>
+#include <penstock/observe/log.h>
+#include <penstock/observe/metrics.h>
 
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -16,68 +34,164 @@
 namespace penstock::app {
 namespace {
 
-// What the command line gives: the texts of each option of the table, in its order, and what stands beside it.
-struct serve_arguments {
-  std::string config_file;
-  bool print_config = false;
-  bool print_reference = false;
-  std::vector<std::vector<std::string>> texts = std::vector<std::vector<std::string>>(option_table().size());
-};
+using listeners = std::vector<std::unique_ptr<net::listener>>;
 
-config_sources sources_of(const serve_arguments& given) {
-  config_sources sources{.environment = penstock_environment()};
-  for (const given_option& variable : sources.environment)
-    if (variable.name == config_file_variable) sources.file = variable.values.front();
-  if (!given.config_file.empty()) sources.file = given.config_file;
-  for (std::size_t i = 0; i < given.texts.size(); ++i)
-    if (!given.texts[i].empty()) sources.command_line.push_back({std::string(option_table()[i].flag), given.texts[i]});
-  return sources;
+listeners listen_on(const std::vector<net::endpoint>& endpoints);
+void announce(const serve_config& config, const listeners& at);
+task<void> serve_http(http::server& server, const listeners& at, ingest::service& service);
+task<void> stop_on_signal(net::signal_set& signals, http::server& server, ingest::service& service, duration grace);
+task<void> reopen_log_on_hangup(const log::options& how);
+
+// Listening comes first, so that a port that is taken leaves the database untouched; clients that are early wait.
+task<void> serve(const serve_config& config) {
+  net::signal_set signals{SIGINT, SIGTERM};
+  listeners at = listen_on(config.listen);
+  ingest::service service(db::database(config.store_url), config.ingest);
+  co_await service.open();
+
+  http::router routes;
+  service.add_routes(routes);
+  http::server server(std::move(routes), config.http);
+  server.measure(metrics::default_registry());
+  try {
+    co_await with_task_group([&](task_group& group) -> task<void> {
+      group.start(service.run(), "ingest");
+      group.start(serve_http(server, at, service), "http");
+      group.start_background(stop_on_signal(signals, server, service, config.grace_period), "stop_on_signal");
+      group.start_background(reopen_log_on_hangup(config.log), "reopen_log_on_hangup");
+      announce(config, at);
+      co_return;
+    });
+  } catch (...) {
+    log::exception(log::level::error, "serving failed", std::current_exception());
+    throw;
+  }
+  log::info("stopped", {{"requests", server.stats().requests}});
 }
 
-void run_serve(const serve_arguments& given, int& exit_code) {
+// The requests end before the service does, since they wait for its commits.
+task<void> serve_http(http::server& server, const listeners& at, ingest::service& service) {
+  std::vector<task<void>> serving;
+  for (const std::unique_ptr<net::listener>& one : at) serving.push_back(server.serve(*one));
+  task<void> all = gather(std::move(serving));
+  co_await std::move(all);
+  service.stop();
+}
+
+std::string_view name_of_signal(int number) { return number == SIGINT ? "SIGINT" : "SIGTERM"; }
+
+// Ends the process as it stands: a task that does not end by itself can't be waited for, and what is committed is safe.
+[[noreturn]] void give_up(std::string_view why, const http::server_stats& left) {
+  log::error(
+      "stopped at once",
+      {{"reason", why}, {"requests_given_up", left.requests_in_flight}, {"connections_closed", left.open_connections}});
+  log::flush();
+  std::_Exit(exit_failure);
+}
+
+task<void> stop_on_signal(net::signal_set& signals, http::server& server, ingest::service& service, duration grace) {
+  task<int> first = signals.wait();
+  int number = co_await std::move(first);
+  http::server_stats now = server.stats();
+  log::info("stopping", {{"signal", name_of_signal(number)},
+                         {"requests_under_way", now.requests_in_flight},
+                         {"connections", now.open_connections},
+                         {"grace_period", grace}});
+  service.stop_being_ready();
+  server.stop();
+  std::string reason;
+  try {
+    task<int> second = with_timeout(grace, signals.wait());
+    number = co_await std::move(second);
+    reason = "a second signal, " + std::string(name_of_signal(number));
+  } catch (const timed_out&) {
+    reason = "the grace period is over";
+  }
+  give_up(reason, server.stats());
+}
+
+// What rotates log files renames the file and sends this signal.
+task<void> reopen_log_on_hangup(const log::options& how) {
+  net::signal_set hangup{SIGHUP};
+  for (;;) {
+    task<int> next = hangup.wait();
+    co_await std::move(next);
+    try {
+      log::configure(how);
+      log::info("log reopened", {{"signal", "SIGHUP"}});
+    } catch (const error&) {
+      log::exception(log::level::error, "log not reopened", std::current_exception());
+    }
+  }
+}
+
+listeners listen_on(const std::vector<net::endpoint>& endpoints) {
+  listeners at;
+  try {
+    for (const net::endpoint& where : endpoints) at.push_back(net::listen(where));
+  } catch (error& failure) {
+    failure.add_context("stop what listens there, or choose another place with --listen");
+    throw;
+  }
+  return at;
+}
+
+std::string url_of(const net::endpoint& where) {
+  return where.type() == net::endpoint::kind::tcp ? "http://" + where.to_string() : where.to_string();
+}
+
+void announce(const serve_config& config, const listeners& at) {
+  std::string places;
+  for (const std::unique_ptr<net::listener>& one : at) {
+    const net::endpoint& where = one->local_endpoint();
+    places += (places.empty() ? "" : ", ") + url_of(where);
+    if (!only_from_this_machine(where))
+      log::warn("listening without authentication: whoever reaches this address can read and store items",
+                {{"address", where.to_string()}});
+  }
+  std::string streams;
+  for (const ingest::stream_definition& s : config.ingest.streams)
+    streams += (streams.empty() ? "" : ", ") + s.name + " -> " + s.table;
+  log::info("serving", {{"listen", places}, {"store", log::redact_url(config.store_url)}, {"streams", streams}});
+  for (const std::unique_ptr<net::listener>& one : at)
+    std::cout << "listening on " << url_of(one->local_endpoint()) << std::endl;
+}
+
+// A thread for each connection that may be busy, so that no reader waits behind the commit of another stream.
+std::size_t worker_threads(const ingest::service_options& options) {
+  constexpr std::size_t most = 64;
+  std::size_t wanted = options.read_connections + options.streams.size() * options.batch.commits_in_flight;
+  return std::clamp<std::size_t>(wanted, 1, most);
+}
+
+void run_serve(const serve_arguments& given) {
   if (given.print_reference) {
     std::cout << print_config_reference();
     return;
   }
   loaded_config loaded = load_config(sources_of(given));
-  if (!given.print_config) throw error(app_errc::bad_usage, "this build only prints its configuration: --print-config");
-  for (const std::string& warning : loaded.warnings) std::cerr << "penstock: " << warning << "\n";
-  std::cout << print_config(loaded);
-  exit_code = exit_ok;
-}
-
-// A default as the command line takes it, without TOML's quotes and brackets.
-std::string plain_default(const option& what, const serve_config& defaults) {
-  std::string value = format_option(what, defaults);
-  std::erase_if(value, [](char c) { return c == '"' || c == '[' || c == ']'; });
-  return value;
-}
-
-void add_table_options(CLI::App& serve, serve_arguments& into) {
-  serve_config defaults;
-  std::span<const option> all = option_table();
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    std::string help(all[i].help);
-    if (std::string value = plain_default(all[i], defaults); !value.empty()) help += " [" + value + "]";
-    CLI::Option* added = serve.add_option(std::string(all[i].flag), into.texts[i], help);
-    added->type_name(std::string(placeholder(all[i].kind)));
-    added->group(all[i].section().empty() ? "Options" : "[" + std::string(all[i].section()) + "]");
-    bool list = all[i].kind == value_kind::endpoints;
-    added->expected(1)->multi_option_policy(list ? CLI::MultiOptionPolicy::TakeAll : CLI::MultiOptionPolicy::TakeLast);
+  if (given.print_config) {
+    for (const std::string& warning : loaded.warnings) std::cerr << "penstock: " << warning << "\n";
+    std::cout << print_config(loaded);
+    return;
   }
+  const serve_config& config = loaded.values;
+  log::configure(config.log);
+  for (const std::string& warning : loaded.warnings) log::warn("odd configuration", {{"what", warning}});
+  // A client that left and a file that may not grow are errors of one operation, not the end of the process.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  allow_descriptors(config.http.max_connections);
+  net::run(serve(config), {.worker_threads = worker_threads(config.ingest)});
 }
 
 }  // namespace
 
-void add_serve_command(CLI::App& app, int& exit_code) {
+void add_serve_command(CLI::App& app, int&) {
   auto given = std::make_shared<serve_arguments>();
-  CLI::App* serve = app.add_subcommand("serve", "Take items over HTTP and commit them to a database");
-  serve->add_option("--config", given->config_file, "A TOML file; see docs/configuration.md")->type_name("FILE");
-  serve->add_flag("--print-config", given->print_config, "Print what is configured, and by what, and exit");
-  serve->add_flag("--print-config-reference", given->print_reference, "Print docs/configuration.md")->group("");
-  add_table_options(*serve, *given);
-  serve->footer("Later ones win: the config file, PENSTOCK_* variables, these options.");
-  serve->callback([given, &exit_code] { run_serve(*given, exit_code); });
+  CLI::App* command = app.add_subcommand("serve", "Take items over HTTP and commit them to a database");
+  add_serve_options(*command, *given);
+  command->callback([given] { run_serve(*given); });
 }
 
 }  // namespace penstock::app

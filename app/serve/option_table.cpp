@@ -123,6 +123,9 @@ constexpr std::array all_options{
         "http.max_pipelined_bytes", "--http-max-pipelined-bytes",
         [](config& c) -> std::uint64_t& { return c.http.max_pipelined_bytes; },
         "Of answers to pipelined requests, what is gathered into one write"),
+    timespan(
+        "http.stop_linger", "--http-stop-linger", [](config& c) -> duration& { return c.http.stop_linger; },
+        "After SIGTERM, how long connections are still accepted and idle ones kept, for requests on their way", 0),
     text(
         "http.server_name", "--http-server-name", [](config& c) -> std::string& { return c.http.server_name; },
         "What the Server field of answers says; empty for no such field"),

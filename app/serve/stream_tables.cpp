@@ -1,8 +1,10 @@
-// Invariant: a stream is taken only as a whole.
+// Invariant: what is wrong with a stream is found here, while the line it stands on is known.
 
 #include "app/serve/stream_tables.h"
 
+#include <penstock/core/error.h>
 #include <penstock/core/nearest.h>
+#include <penstock/ingest/item_schema.h>
 
 #include <algorithm>
 #include <array>
@@ -159,6 +161,22 @@ ingest::stream_definition read_stream(const toml::table& table, toml_problems& p
   return stream;
 }
 
+// Whether the parts of a stream fit together, and the streams beside one another.
+void check_stream(const ingest::stream_definition& stream, const std::vector<ingest::stream_definition>& before,
+                  const toml::source_region& at, toml_problems& problems) {
+  try {
+    ingest::item_schema schema(stream);
+  } catch (const error& wrong) {
+    problems.add(at, wrong.message());
+  }
+  for (const ingest::stream_definition& other : before) {
+    if (other.name == stream.name) problems.add(at, "stream " + quoted(stream.name) + " is there twice");
+    if (other.table == stream.table)
+      problems.add(at, "stream " + quoted(stream.name) + ": table " + quoted(stream.table) + " is that of stream " +
+                           quoted(other.name) + " already");
+  }
+}
+
 }  // namespace
 
 void read_streams(const toml::node& streams, toml_problems& problems, loaded_config& into) {
@@ -171,7 +189,11 @@ void read_streams(const toml::node& streams, toml_problems& problems, loaded_con
   into.values.ingest.streams.clear();
   into.stream_origins.clear();
   for (const toml::node& element : *array) {
-    into.values.ingest.streams.push_back(read_stream(*element.as_table(), problems));
+    std::vector<ingest::stream_definition>& streams_before = into.values.ingest.streams;
+    std::size_t problems_before = problems.found().size();
+    ingest::stream_definition stream = read_stream(*element.as_table(), problems);
+    if (problems.found().size() == problems_before) check_stream(stream, streams_before, element.source(), problems);
+    streams_before.push_back(std::move(stream));
     into.stream_origins.push_back(problems.place(element.source()));
   }
 }

@@ -11,6 +11,7 @@ namespace penstock::app {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -193,6 +194,16 @@ TEST(config, what_is_wrong_in_a_stream_is_named_with_the_stream_and_the_column) 
             "FILE:3: stream 'o', column 'c': 'required': expected true or false, got a whole number");
   EXPECT_EQ(problems_of_file("stream = 1"),
             "FILE:1: 'stream': expected tables, each under a line [[stream]], got a whole number");
+}
+
+TEST(config, streams_whose_parts_do_not_fit_are_named) {
+  EXPECT_THAT(problems_of_file("\n[[stream]]\nname = \"o/p\"\n"), HasSubstr("FILE:2: "));
+  EXPECT_THAT(problems_of_file("[[stream]]\nname = \"o\"\nkey = [\"n\"]\ncolumns = [{name = \"m\"}]"),
+              AllOf(HasSubstr("FILE:1: "), HasSubstr("'o'"), HasSubstr("'n'")));
+  EXPECT_EQ(problems_of_file("[[stream]]\nname = \"o\"\n[[stream]]\nname = \"o\"\ntable = \"p\""),
+            "FILE:3: stream 'o' is there twice");
+  EXPECT_EQ(problems_of_file("[[stream]]\nname = \"o\"\n[[stream]]\nname = \"p\"\ntable = \"o\""),
+            "FILE:3: stream 'p': table 'o' is that of stream 'o' already");
 }
 
 TEST(config, the_example_is_right) {

@@ -1,0 +1,11 @@
+#pragma once
+
+#include <cstdint>
+
+namespace penstock::app {
+
+/// Raises the process's limit of descriptors (getrlimit(2), RLIMIT_NOFILE) for so many connections, as far as it may;
+/// warns in the log when that is not enough.
+void allow_descriptors(std::uint64_t connections);
+
+}  // namespace penstock::app
