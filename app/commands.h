@@ -20,5 +20,7 @@ enum exit_status : int {
 void add_serve_command(CLI::App& app, int& exit_code);
 /// Adds `penstock load`, likewise.
 void add_load_command(CLI::App& app, int& exit_code);
+/// Adds `penstock fetch`, likewise.
+void add_fetch_command(CLI::App& app, int& exit_code);
 
 }  // namespace penstock::app
