@@ -77,13 +77,13 @@ TEST(fetch, prints_a_line_for_each_url_and_the_sums) {
     std::vector<std::string> lines;
     std::istringstream all(got.out);
     for (std::string line; std::getline(all, line);) lines.push_back(line);
-    EXPECT_THAT(lines, ElementsAre(MatchesRegex("200 +6 B +[0-9]+ ms  http://127.*/page/1"),
-                                   MatchesRegex("404 +[0-9]+ B +[0-9]+ ms  http://127.*/none"),
-                                   AllOf(HasSubstr("failed  GET http://127.0.0.1:1/: "),
-                                         HasSubstr("(http.client.connect_failed)")),
-                                   AllOf(HasSubstr("failed  GET no url: "), HasSubstr("(http.client.bad_url)")),
-                                   MatchesRegex("200 +6 B +[0-9]+ ms  http://127.*/moved"),
-                                   MatchesRegex("2 of 5 succeeded, 3 failed, 12 bytes in [0-9.]+ s")));
+    EXPECT_THAT(lines,
+                ElementsAre(MatchesRegex("200 +6 B +[0-9]+ ms  http://127.*/page/1"),
+                            MatchesRegex("404 +[0-9]+ B +[0-9]+ ms  http://127.*/none"),
+                            AllOf(HasSubstr("failed  GET http://127.0.0.1:1/: "), HasSubstr("(client.connect_failed)")),
+                            AllOf(HasSubstr("failed  GET no url: "), HasSubstr("(client.bad_url)")),
+                            MatchesRegex("200 +6 B +[0-9]+ ms  http://127.*/moved"),
+                            MatchesRegex("2 of 5 succeeded, 3 failed, 12 bytes in [0-9.]+ s")));
   });
 }
 

@@ -90,7 +90,7 @@ TEST(safe_request, logs_a_failure_with_its_traceback_and_counts_it) {
     EXPECT_EQ(counted("failed"), before + 1);
     EXPECT_THAT(logged.lines(),
                 Contains(AllOf(HasSubstr("ERROR"), HasSubstr("task=safe_request"), HasSubstr("Traceback"),
-                               HasSubstr("http.client.resolve_failed"), HasSubstr("src/http/client.cpp"))));
+                               HasSubstr("client.resolve_failed"), HasSubstr("src/http/client.cpp"))));
     EXPECT_THAT(logged.text(), ::testing::Not(HasSubstr("abc")));
   };
   net::run(body());

@@ -38,35 +38,35 @@ enum class client_errc {
 constexpr std::string_view code_name(client_errc code) noexcept {
   switch (code) {
     case client_errc::bad_url:
-      return "http.client.bad_url";
+      return "client.bad_url";
     case client_errc::bad_request:
-      return "http.client.bad_request";
+      return "client.bad_request";
     case client_errc::resolve_failed:
-      return "http.client.resolve_failed";
+      return "client.resolve_failed";
     case client_errc::connect_failed:
-      return "http.client.connect_failed";
+      return "client.connect_failed";
     case client_errc::tls_failed:
-      return "http.client.tls_failed";
+      return "client.tls_failed";
     case client_errc::connection_lost:
-      return "http.client.connection_lost";
+      return "client.connection_lost";
     case client_errc::broken_response:
-      return "http.client.broken_response";
+      return "client.broken_response";
     case client_errc::timed_out:
-      return "http.client.timed_out";
+      return "client.timed_out";
     case client_errc::too_large:
-      return "http.client.too_large";
+      return "client.too_large";
     case client_errc::too_many_redirects:
-      return "http.client.too_many_redirects";
+      return "client.too_many_redirects";
     case client_errc::redirect_refused:
-      return "http.client.redirect_refused";
+      return "client.redirect_refused";
     case client_errc::overloaded:
-      return "http.client.overloaded";
+      return "client.overloaded";
     case client_errc::failed_status:
-      return "http.client.failed_status";
+      return "client.failed_status";
     case client_errc::transfer_failed:
-      return "http.client.transfer_failed";
+      return "client.transfer_failed";
   }
-  return "http.client.unknown";
+  return "client.unknown";
 }
 
 /// A request that got no usable answer.
