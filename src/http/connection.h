@@ -91,9 +91,8 @@ class connection : public penstock::detail::list_hook {
   scheduler& loop_;
   std::unique_ptr<net::stream> stream_;
 
-  cancel_scope scope_;         // of the whole connection
-  cancel_scope handler_wait_;  // of what a handler awaits of its client
-  bool handler_waits_ = false;
+  cancel_scope scope_;                     // of the whole connection
+  cancel_scope* handler_scope_ = nullptr;  // of what a handler awaits of its client; null when it awaits nothing
   watchdog watchdog_{*this};
   time_point expires_ = time_point::max();
   phase phase_ = phase::handling;

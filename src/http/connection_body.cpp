@@ -11,19 +11,22 @@
 
 namespace penstock::http {
 
-// While it lives, the watchdog wakes the handler's wait instead of ending the connection.
+// While it lives, the watchdog wakes the handler's wait instead of ending the connection. One for each wait: a handler
+// whose own timeout cut one short may wait again.
 class connection::handler_wait {
  public:
-  explicit handler_wait(connection& c) noexcept : connection_(c) { c.handler_waits_ = true; }
+  explicit handler_wait(connection& c) noexcept : connection_(c) { c.handler_scope_ = &scope_; }
   handler_wait(const handler_wait&) = delete;
   handler_wait& operator=(const handler_wait&) = delete;
   ~handler_wait() {
-    connection_.handler_waits_ = false;
+    connection_.handler_scope_ = nullptr;
     connection_.enter(phase::handling);
   }
+  cancel_scope& scope() noexcept { return scope_; }
 
  private:
   connection& connection_;
+  cancel_scope scope_;
 };
 
 // A streamed answer's body, into the connection's output.
@@ -76,8 +79,9 @@ std::string_view connection::take_buffered_body() {
 task<void> connection::read_body_bytes() {
   if (std::exchange(framing_.expects_continue, false) && in_.empty()) out_ += "HTTP/1.1 100 Continue\r\n\r\n";
   std::size_t n = 0;
+  handler_wait waiting(*this);
   try {
-    task<std::size_t> reading = handler_wait_.run(flush_and_fill());
+    task<std::size_t> reading = waiting.scope().run(flush_and_fill());
     n = co_await std::move(reading);
   } catch (const operation_cancelled&) {
     if (!expired_) throw;
@@ -89,7 +93,6 @@ task<void> connection::read_body_bytes() {
 }
 
 task<std::size_t> connection::flush_and_fill() {
-  handler_wait waiting(*this);
   co_await flush();
   enter(phase::body);
   if (in_.empty()) in_.resize(body_buffer_bytes);
@@ -142,13 +145,9 @@ task<void> connection::send_stream(response& answer) {
 }
 
 task<void> connection::flush_for_handler() {
-  auto flushing = [](connection& c) -> task<void> {
-    handler_wait waiting(c);
-    task<void> writing = c.flush();
-    co_await std::move(writing);
-  };
+  handler_wait waiting(*this);
   try {
-    task<void> writing = handler_wait_.run(flushing(*this));
+    task<void> writing = waiting.scope().run(flush());
     co_await std::move(writing);
   } catch (const operation_cancelled&) {
     if (!expired_) throw;

@@ -96,9 +96,9 @@ void connection::watch(timer& t) noexcept {
     return;
   }
   self.expired_ = true;
-  self.ends_quietly_ = !self.handler_waits_ && self.phase_ != phase::head;
-  cancel_scope& wait = self.handler_waits_ ? self.handler_wait_ : self.scope_;
-  wait.cancel("the client was too slow");
+  self.ends_quietly_ = self.handler_scope_ == nullptr && self.phase_ != phase::head;
+  cancel_scope& waiting = self.handler_scope_ == nullptr ? self.scope_ : *self.handler_scope_;
+  waiting.cancel("the client was too slow");
 }
 
 }  // namespace penstock::http

@@ -1,0 +1,101 @@
+// HEAD, OPTIONS, and what is answered where no handler is; the Date of answers.
+
+#include "test_server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace penstock::http {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+
+std::string ask(std::string_view method, std::string_view target) {
+  return std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: t\r\n\r\n";
+}
+
+TEST(methods, head_is_get_without_the_body) {
+  with_server(echo_routes(), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send(ask("HEAD", "/abc") + get("/abc"));
+    answer head = co_await c.receive(true);
+    answer whole = co_await c.receive();
+    EXPECT_EQ(head.head, whole.head);
+    EXPECT_EQ(head.field("Content-Length"), "4");
+    EXPECT_EQ(whole.body, "/abc");
+  });
+}
+
+TEST(methods, a_handler_of_head_comes_before_that_of_get) {
+  router routes = echo_routes();
+  routes.add("HEAD", "/{any}", [](request&) -> task<response> { co_return response(204, ""); });
+  with_server(std::move(routes), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send(ask("HEAD", "/abc"));
+    answer a = co_await c.receive(true);
+    EXPECT_EQ(a.status, 204);
+  });
+}
+
+TEST(methods, options_lists_what_the_path_has) {
+  with_server(echo_routes(), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send(ask("OPTIONS", "/x") + ask("OPTIONS", "*"));
+    answer path = co_await c.receive();
+    EXPECT_EQ(path.status, 204);
+    EXPECT_EQ(path.field("Allow"), "GET, HEAD, POST, OPTIONS");
+    answer whole_server = co_await c.receive();
+    EXPECT_EQ(whole_server.status, 204);
+  });
+}
+
+TEST(methods, another_method_is_405_with_allow) {
+  with_server(echo_routes(), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send(ask("DELETE", "/x"));
+    answer a = co_await c.receive();
+    EXPECT_EQ(a.status, 405);
+    EXPECT_EQ(a.field("Allow"), "GET, HEAD, POST, OPTIONS");
+    EXPECT_EQ(a.field("Content-Type"), "application/problem+json");
+    EXPECT_THAT(a.body, HasSubstr(R"("code":"http.method_not_allowed")"));
+  });
+}
+
+TEST(methods, an_unknown_path_is_404_unless_something_takes_the_rest) {
+  with_server(echo_routes(), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send(get("/a/b"));
+    answer a = co_await c.receive();
+    EXPECT_EQ(a.status, 404);
+    EXPECT_THAT(a.body, HasSubstr(R"("code":"http.not_found")"));
+  });
+  router routes;
+  routes.otherwise(answer_hello);
+  with_server(std::move(routes), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send(ask("DELETE", "/a/b"));
+    answer a = co_await c.receive();
+    EXPECT_EQ(a.body, "hello");
+  });
+}
+
+TEST(methods, answers_carry_the_second_they_were_made_in) {
+  with_server(echo_routes(), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    std::string seen;
+    for (int i = 0; i < 4; ++i) {
+      c.send(get("/x"));
+      answer a = co_await c.receive();
+      seen += a.field("Date") + "\n";
+      EXPECT_EQ(a.count("Date"), 1u);
+      co_await sleep_for(600ms);
+    }
+    EXPECT_EQ(seen,
+              "Sat, 01 Jan 2000 00:00:00 GMT\nSat, 01 Jan 2000 00:00:00 GMT\n"
+              "Sat, 01 Jan 2000 00:00:01 GMT\nSat, 01 Jan 2000 00:00:01 GMT\n");
+  });
+}
+
+}  // namespace
+}  // namespace penstock::http

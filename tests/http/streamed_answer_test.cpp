@@ -1,0 +1,183 @@
+// Answers whose body is produced while it is sent.
+
+#include "test_server.h"
+#include <penstock/observe/log_capture.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace penstock::http {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+
+router streaming(response::producer producer, int status = 200) {
+  router routes;
+  routes.add("GET", "/s", [producer, status](request&) -> task<response> {
+    response r(status, "");
+    r.stream = producer;
+    co_return r;
+  });
+  routes.add("GET", "/next", answer_path);
+  return routes;
+}
+
+task<> write_three(body_writer& out) {
+  for (std::string_view piece : {"one,", "two,", "three"}) {
+    task<> writing = out.write(piece);
+    co_await std::move(writing);
+    co_await sleep_for(1s);
+  }
+}
+
+task<> write_and_fail(body_writer& out) {
+  task<> writing = out.write("begun");
+  co_await std::move(writing);
+  throw std::runtime_error("the source dried up");
+}
+
+TEST(streamed_answer, is_chunked_and_keeps_the_connection) {
+  with_server(streaming(write_three), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send(get("/s"));
+    answer a = co_await c.receive();
+    EXPECT_EQ(a.body, "one,two,three");
+    EXPECT_TRUE(a.whole);
+    EXPECT_EQ(a.field("Transfer-Encoding"), "chunked");
+    EXPECT_EQ(a.field("Content-Length"), "");
+    c.send(get("/next"));
+    answer next = co_await c.receive();
+    EXPECT_EQ(next.body, "/next");
+  });
+}
+
+TEST(streamed_answer, pieces_are_sent_as_they_are_written) {
+  with_server(streaming(write_three), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send(get("/s"));
+    co_await sleep_for(500ms);
+    EXPECT_THAT(std::string(c.arrived()), HasSubstr("\r\n\r\n4\r\none,\r\n"));
+    co_await sleep_for(1s);
+    EXPECT_THAT(std::string(c.arrived()), HasSubstr("4\r\ntwo,\r\n"));
+  });
+}
+
+TEST(streamed_answer, to_http_1_0_ends_by_closing) {
+  with_server(streaming(write_three), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send("GET /s HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    answer a = co_await c.receive();
+    EXPECT_EQ(a.body, "one,two,three");
+    EXPECT_EQ(a.field("Transfer-Encoding"), "");
+    EXPECT_EQ(a.field("Connection"), "close");
+  });
+}
+
+TEST(streamed_answer, to_head_has_no_body_and_calls_no_producer) {
+  bool called = false;
+  auto producer = [&](body_writer&) -> task<> {
+    called = true;
+    co_return;
+  };
+  with_server(streaming(producer), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send("HEAD /s HTTP/1.1\r\nHost: t\r\n\r\n" + get("/next"));
+    answer head = co_await c.receive(true);
+    EXPECT_EQ(head.field("Transfer-Encoding"), "chunked");
+    answer next = co_await c.receive();
+    EXPECT_EQ(next.body, "/next");
+  });
+  EXPECT_FALSE(called);
+}
+
+TEST(streamed_answer, of_a_status_without_body_has_none) {
+  for (int status : {204, 304}) {
+    with_server(streaming(write_three, status), {}, [&](test_server& s) -> task<> {
+      test_client c = s.connect();
+      c.send(get("/s") + get("/next"));
+      answer a = co_await c.receive();
+      EXPECT_EQ(a.status, status);
+      EXPECT_EQ(a.field("Transfer-Encoding"), "");
+      EXPECT_EQ(a.field("Content-Length"), "");
+      answer next = co_await c.receive();
+      EXPECT_EQ(next.body, "/next");
+    });
+  }
+}
+
+TEST(streamed_answer, a_producer_that_throws_breaks_it_off_visibly) {
+  log::capture logged;
+  with_server(streaming(write_and_fail), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send(get("/s", "X-Request-Id: broken-1\r\n"));
+    answer a = co_await c.receive();
+    EXPECT_EQ(a.body, "begun");
+    EXPECT_FALSE(a.whole);
+    EXPECT_TRUE(co_await c.closed());
+  });
+  EXPECT_THAT(logged.text(), HasSubstr("answer broke off"));
+  EXPECT_THAT(logged.text(), HasSubstr("broken-1"));
+  EXPECT_THAT(logged.text(), HasSubstr("the source dried up"));
+}
+
+TEST(streamed_answer, writing_to_a_client_that_left_throws_and_logs_nothing) {
+  log::capture logged(log::line_format::text, log::level::info);
+  std::string code;
+  auto producer = [&](body_writer& out) -> task<> {
+    try {
+      for (;;) {
+        task<> writing = out.write("more");
+        co_await std::move(writing);
+        co_await sleep_for(1s);
+      }
+    } catch (const error& e) {
+      code = e.code();
+      throw;
+    }
+  };
+  with_server(streaming(producer), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send(get("/s"));
+    co_await sleep_for(3s);
+    c.reset();
+    co_await sleep_for(3s);
+    EXPECT_EQ(s.server.stats().open_connections, 0u);
+  });
+  EXPECT_EQ(code, "net.connection_closed");
+  EXPECT_EQ(logged.text(), "");
+}
+
+TEST(streamed_answer, waits_for_a_slow_client_up_to_the_write_timeout) {
+  std::size_t written = 0;
+  std::string code;
+  auto producer = [&](body_writer& out) -> task<> {
+    std::string piece(1000, 'p');
+    try {
+      for (; written < 100; ++written) {
+        task<> writing = out.write(piece);
+        co_await std::move(writing);
+      }
+    } catch (const error& e) {
+      code = e.code();
+      throw;
+    }
+  };
+  with_server(streaming(producer), {.write_timeout = 10s}, [&](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.take_at_most(5000);
+    c.send(get("/s"));
+    co_await sleep_for(5s);
+    EXPECT_EQ(written, 4u);
+    c.arrived();
+    co_await sleep_for(9s);
+    EXPECT_GT(written, 4u);
+    EXPECT_LT(written, 10u);
+    co_await sleep_for(2s);
+    EXPECT_EQ(s.server.stats().open_connections, 0u);
+  });
+  EXPECT_EQ(code, "net.connection_closed");
+}
+
+}  // namespace
+}  // namespace penstock::http
