@@ -3,10 +3,11 @@
 #include <array>
 #include <cstddef>
 #include <new>
+#include <utility>
 
 // Frames are recycled per thread, in classes of 64 bytes. Invariant: a free list holds blocks of exactly its class's
-// size, and at most `most_kept` bytes of them. Under a sanitizer every frame is a block of the heap, so that use after
-// free is seen.
+// size, and all lists of a thread together at most `most_kept` bytes. Under a sanitizer every frame is a block of the
+// heap, so that use after free is seen.
 
 namespace penstock::detail {
 namespace {
@@ -25,29 +26,21 @@ constexpr bool recycle = true;
 
 constexpr std::size_t step = 64;
 constexpr std::size_t class_count = 64;
-constexpr std::size_t most_kept = std::size_t{2} << 20;
+constexpr std::size_t most_kept = std::size_t{32} << 20;
 
 struct free_block {
   free_block* next;
 };
 
-struct free_list {
-  free_block* first = nullptr;
-  std::size_t kept = 0;
-};
-
 struct cache {
-  std::array<free_list, class_count> lists;
+  std::array<free_block*, class_count> lists{};
+  std::size_t kept = 0;
   bool closed = false;
 
   ~cache() {
     closed = true;
-    for (free_list& list : lists)
-      while (list.first != nullptr) {
-        free_block* block = list.first;
-        list.first = block->next;
-        ::operator delete(block);
-      }
+    for (free_block*& first : lists)
+      while (first != nullptr) ::operator delete(std::exchange(first, first->next));
   }
 };
 
@@ -61,22 +54,20 @@ cache& this_threads_cache() {
 void* allocate_frame(std::size_t size) {
   std::size_t index = (size - 1) / step;
   if (!recycle || index >= class_count) return ::operator new(size);
-  free_list& list = this_threads_cache().lists[index];
-  if (list.first == nullptr) return ::operator new((index + 1) * step);
-  free_block* block = list.first;
-  list.first = block->next;
-  list.kept -= (index + 1) * step;
-  return block;
+  cache& mine = this_threads_cache();
+  free_block*& first = mine.lists[index];
+  if (first == nullptr) return ::operator new((index + 1) * step);
+  mine.kept -= (index + 1) * step;
+  return std::exchange(first, first->next);
 }
 
 void free_frame(void* frame, std::size_t size) noexcept {
   std::size_t index = (size - 1) / step;
   if (recycle && index < class_count) {
     cache& mine = this_threads_cache();
-    free_list& list = mine.lists[index];
-    if (!mine.closed && list.kept < most_kept) {
-      list.first = new (frame) free_block{list.first};
-      list.kept += (index + 1) * step;
+    if (!mine.closed && mine.kept + (index + 1) * step <= most_kept) {
+      mine.lists[index] = new (frame) free_block{mine.lists[index]};
+      mine.kept += (index + 1) * step;
       return;
     }
   }

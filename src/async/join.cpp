@@ -1,16 +1,20 @@
 #include "penstock/async/detail/join.h"
 
+#include "penstock/async/detail/result.h"
 #include "penstock/async/error.h"
 #include "penstock/core/traceback.h"
+
+#include <algorithm>
+#include <utility>
 
 namespace penstock::detail {
 
 join::join(policy p, const char* name) noexcept : scope_(*current_scope), name_(name), policy_(p) {}
 
-void join::start_promise(promise_base& child, promise_base* parent) {
+void join::start_promise(promise_base& child) {
   child.task_index = started_++;
   ++running_;
-  child.start_queued(scope_, parent, &on_ended, this);
+  child.start_queued(scope_, &on_ended, this);
 }
 
 void join::on_ended(promise_base& child, void* context) noexcept { static_cast<join*>(context)->ended(child); }
@@ -20,29 +24,40 @@ void join::ended(promise_base& child) noexcept {
   bool failed = child.failure() != nullptr;
   // A sibling that we cancelled ends with our own cancellation: that is no failure of its own.
   bool by_us = failed && scope_.cancelled() && is_cancellation(child.failure());
-  if (failed && policy_ == policy::fail_fast && (!by_us || failures_.empty()))
-    failures_.push_back({child.task_index, child.failure()});
+  if (failed && policy_ == policy::fail_fast && (!by_us || failed_.empty())) failed_.push_back(&child);
   if (first_ended_ == nullptr) first_ended_ = &child;
   if (policy_ == policy::first_wins && !scope_.cancelled())
     scope_.cancel(std::string(name_) + ": another task was first");
   if (failed && policy_ == policy::fail_fast && !scope_.cancelled())
     scope_.cancel(std::string(name_) + ": a sibling failed");
-  if (running_ == 0 && waiting_) wake();
+  if (running_ == 0 && parent_ != nullptr) wake();
 }
 
 void join::rethrow() {
-  if (failures_.empty()) return;
+  if (policy_ == policy::first_wins && first_ended_ != nullptr) rethrow_failure_of(*first_ended_);
+  if (failed_.empty()) return;
   // A cancellation from outside may have come first; a real failure says more.
-  std::size_t first = 0;
-  while (first + 1 < failures_.size() && is_cancellation(failures_[first].error)) ++first;
-  std::exception_ptr error = failures_[first].error;
-  for (std::size_t i = 0; i < failures_.size(); ++i)
-    if (i != first && !is_cancellation(failures_[i].error)) attach_failure(error, failures_[i].error);
-  std::string note =
-      std::string(name_) + ", task " + std::to_string(failures_[first].index + 1) + " of " + std::to_string(started_);
-  failures_.clear();
-  note_next_frame(error, std::move(note));
-  std::rethrow_exception(error);
+  auto first = std::find_if_not(failed_.begin(), failed_.end(),
+                                [](promise_base* child) { return is_cancellation(child->failure()); });
+  if (first == failed_.end()) first = failed_.begin();
+  for (promise_base* child : failed_) {
+    if (child == *first) continue;
+    std::exception_ptr beside = child->take_failure();
+    if (beside != (*first)->failure()) add_traceback_frame(beside, parent_->await_site(), note_on(*child));
+    attach_unless_cancellation((*first)->failure(), beside);
+  }
+  rethrow_failure_of(**first);
+}
+
+void join::rethrow_failure_of(promise_base& child) {
+  std::exception_ptr error = child.take_failure();
+  if (!error) return;
+  note_next_frame(error, note_on(child));
+  std::rethrow_exception(std::move(error));
+}
+
+std::string join::note_on(const promise_base& child) const {
+  return std::string(name_) + ", task " + std::to_string(child.task_index + 1) + " of " + std::to_string(started_);
 }
 
 bool is_cancellation(const std::exception_ptr& error) noexcept {
@@ -53,6 +68,16 @@ bool is_cancellation(const std::exception_ptr& error) noexcept {
   } catch (...) {
     return false;
   }
+}
+
+void attach_unless_cancellation(const std::exception_ptr& error, const std::exception_ptr& beside) {
+  if (beside && !is_cancellation(beside)) attach_failure(error, beside);
+}
+
+void throw_cancelled(const std::vector<std::exception_ptr>& failures) {
+  auto error = std::make_exception_ptr(operation_cancelled(current_scope->reason(), std::source_location()));
+  for (const std::exception_ptr& failure : failures) attach_unless_cancellation(error, failure);
+  std::rethrow_exception(std::move(error));
 }
 
 }  // namespace penstock::detail

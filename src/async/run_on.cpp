@@ -7,7 +7,7 @@ namespace penstock::detail {
 void root_task::run(promise_base& main) {
   scope_state* outer = std::exchange(current_scope, nullptr);
   auto done = [](promise_base&, void* context) noexcept { *static_cast<bool*>(context) = true; };
-  main.start_queued(scope_, nullptr, done, &done_);
+  main.start_queued(scope_, done, &done_);
   try {
     scheduler_.run_until(done_, scope_);
   } catch (...) {
@@ -15,7 +15,7 @@ void root_task::run(promise_base& main) {
     throw;
   }
   current_scope = outer;
-  if (main.failure()) std::rethrow_exception(main.failure());
+  if (std::exception_ptr failure = main.take_failure()) std::rethrow_exception(std::move(failure));
 }
 
 }  // namespace penstock::detail

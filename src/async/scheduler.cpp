@@ -2,6 +2,7 @@
 
 #include "penstock/async/error.h"
 
+#include <algorithm>
 #include <utility>
 
 // Timers are a binary heap of pointers; each timer knows its position, so cancelling costs as much as adding.
@@ -49,17 +50,23 @@ std::optional<time_point> scheduler::next_deadline() const noexcept {
 
 std::size_t scheduler::fire_timers(time_point now) noexcept {
   std::size_t count = 0;
+  // A timer that is added meanwhile, by one that rearms itself say, waits for the next turn even when it is due.
+  std::uint64_t first_of_next_turn = timer_sequence_;
+  firing_ = now;
   for (; !timers_.empty() && timers_.front()->deadline_ <= now; ++count) {
     timer& due = *timers_.front();
+    if (due.sequence_ >= first_of_next_turn) break;
     remove_timer(due);
     due.fire_(due);
   }
+  firing_ = time_point::min();
   return count;
 }
 
 void scheduler::add_timer(timer& t, time_point deadline) {
   t.owner_ = this;
-  t.deadline_ = deadline;
+  // So that it stands behind those that are due in this turn.
+  t.deadline_ = std::max(deadline, firing_);
   t.sequence_ = timer_sequence_++;
   timers_.push_back(&t);
   sift_up(timers_.size() - 1);

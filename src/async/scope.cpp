@@ -133,8 +133,8 @@ scheduler& suspension::waiting_scheduler() const noexcept { return task_->scope(
 
 void suspension::resume(work_item& item) noexcept {
   auto& self = static_cast<suspension&>(item);
-  detail::current_scope = &self.task_->scope();
-  std::exchange(self.task_, nullptr)->handle().resume();
+  detail::promise_base& task = *std::exchange(self.task_, nullptr);
+  detail::resume_chain(task.handle(), task.scope());
 }
 
 }  // namespace penstock

@@ -6,44 +6,51 @@
 #include "penstock/core/traceback.h"
 
 // A member is in live_ from start to end, then in ended_ until the reaper destroys its frame: a task can't be
-// destroyed by its own last step. The joining task is woken when the last foreground member has ended, and again when
-// the last background one has.
+// destroyed by its own last step. A joining task is in joining_ until the members that it waits for have ended: first
+// those in the foreground, then the others.
 
 namespace penstock {
 
 struct task_group::member : detail::list_hook {
   member(task_group& g, task<void> t, std::string n, bool b)
       : group(g), work(std::move(t)), name(std::move(n)), background(b) {}
+  static void* operator new(std::size_t size) { return detail::allocate_frame(size); }
+  static void operator delete(void* memory, std::size_t size) noexcept { detail::free_frame(memory, size); }
+
   task_group& group;
   task<void> work;
   std::string name;
   bool background;
 };
 
-class task_group::join_awaiter : public suspension {
+class task_group::join_awaiter : public suspension, public joiner_hook {
  public:
   explicit join_awaiter(task_group& group, bool background) noexcept : group_(group), background_(background) {}
-  ~join_awaiter() { group_.joining_ = nullptr; }
   join_awaiter(const join_awaiter&) = delete;
   join_awaiter& operator=(const join_awaiter&) = delete;
 
   bool done() const noexcept { return group_.foreground_ == 0 && (!background_ || group_.background_ == 0); }
-  bool await_ready() const noexcept { return done(); }
+  bool await_ready() noexcept {
+    if (check_cancelled()) group_.cancel(detail::current_scope->reason());
+    return done();
+  }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> task) noexcept {
-    group_.joining_ = this;
-    suspend_uncancellable(task.promise());
+    group_.joining_.push_back(*this);
+    suspend(task.promise());
   }
   void await_resume() const noexcept {}
   void member_ended() noexcept {
     if (!done()) return;
-    group_.joining_ = nullptr;
+    joiner_hook::unlink();
     wake();
   }
   std::string_view waiting_for() const noexcept override { return "the members of a task_group"; }
 
  private:
-  void cancel() noexcept override {}
+  // Leaves only when the members have unwound.
+  void cancel() noexcept override { group_.cancel(waiting_task()->scope().reason()); }
+
   task_group& group_;
   bool background_;
 };
@@ -64,7 +71,7 @@ void task_group::launch(task<void> t, std::string name, bool background) {
   auto* m = new member(*this, std::move(t), std::move(name), background);
   live_.push_back(*m);
   ++(background ? background_ : foreground_);
-  detail::task_access::promise_of(m->work).start_queued(scope_, nullptr, &on_ended, m);
+  detail::task_access::promise_of(m->work).start_queued(scope_, &on_ended, m);
 }
 
 void task_group::on_ended(detail::promise_base&, void* context) noexcept {
@@ -74,17 +81,17 @@ void task_group::on_ended(detail::promise_base&, void* context) noexcept {
 
 void task_group::ended(member& m) noexcept {
   --(m.background ? background_ : foreground_);
-  std::exception_ptr failure = detail::task_access::promise_of(m.work).failure();
+  std::exception_ptr failure = detail::task_access::promise_of(m.work).take_failure();
   m.unlink();
   ended_.push_back(m);
   if (!reaper_.linked()) scope_.owner().post(reaper_);
   if (failure && !(scope_.cancelled() && detail::is_cancellation(failure))) {
-    if (!m.name.empty()) detail::note_next_frame(failure, "task_group, task '" + m.name + "'");
-    failures_.push_back(failure);
+    detail::note_next_frame(failure, m.name.empty() ? "task_group" : "task_group, task '" + m.name + "'");
+    failures_.push_back(std::move(failure));
     if (!scope_.cancelled())
       scope_.cancel(m.name.empty() ? "a task of the group failed" : "task '" + m.name + "' failed");
   }
-  if (joining_ != nullptr) joining_->member_ended();
+  joining_.for_each([](join_awaiter& j) { j.member_ended(); });
 }
 
 void task_group::drop_ended() noexcept {
@@ -107,14 +114,13 @@ task<void> task_group::join() {
     detail::throw_if_scope_cancelled();
     co_return;
   }
-  for (std::size_t i = 1; i < failures.size(); ++i) attach_failure(failures[0], failures[i]);
+  for (std::size_t i = 1; i < failures.size(); ++i) {
+    if (failures[i] != failures[0]) add_traceback_frame(failures[i], std::source_location::current());
+    attach_failure(failures[0], failures[i]);
+  }
   std::rethrow_exception(failures[0]);
 }
 
 void task_group::cancel(std::string reason) noexcept { scope_.cancel(std::move(reason)); }
-
-void detail::attach_unless_cancellation(const std::exception_ptr& error, std::exception_ptr beside) {
-  if (error != beside && !is_cancellation(beside)) attach_failure(error, std::move(beside));
-}
 
 }  // namespace penstock

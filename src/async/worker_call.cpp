@@ -1,6 +1,9 @@
 #include "penstock/async/detail/worker_call.h"
 
+#include "penstock/async/error.h"
+
 #include <atomic>
+#include <utility>
 
 namespace penstock::detail {
 
@@ -41,7 +44,10 @@ void worker_call::shared::on_worker_thread(work_item& w) noexcept {
 void worker_call::shared::on_loop(work_item& w) noexcept {
   shared& state = static_cast<item&>(w).state;
   std::shared_ptr<shared> last = std::move(state.self);
-  if (!state.abandoned) state.done(state.context);
+  if (!state.abandoned)
+    state.done(state.context);
+  else if (state.failure)
+    report_unhandled_error(std::move(state.failure), "a worker thread, for a task that was destroyed");
 }
 
 worker_call::worker_call(function run, void* context, completion done) noexcept
@@ -71,7 +77,7 @@ void worker_call::wait_if_running() noexcept {
 }
 
 void worker_call::rethrow() const {
-  if (shared_ && shared_->failure) std::rethrow_exception(std::move(shared_->failure));
+  if (shared_ && shared_->failure) std::rethrow_exception(std::exchange(shared_->failure, nullptr));
 }
 
 }  // namespace penstock::detail

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <span>
 #include <string_view>
 #include <typeinfo>
 #include <utility>
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::size_t deepest_cause = 16;
 constexpr std::size_t most_attached = 10;
+constexpr std::size_t repeats_looked_for = 100;
 
 std::string type_name(const std::exception_ptr& error) {
   const std::type_info* type = nullptr;
@@ -125,10 +127,24 @@ void cut_return_type(std::string_view& text) {
   }
 }
 
+// True when `to` is `from`, or among its causes and attached failures, or among theirs.
+bool leads_to(const std::exception_ptr& from, const std::exception_ptr& to) {
+  std::vector<std::exception_ptr> seen{from};
+  auto visit = [&](std::exception_ptr next) {
+    if (next && std::find(seen.begin(), seen.end(), next) == seen.end()) seen.push_back(std::move(next));
+  };
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    if (seen[i] == to) return true;
+    visit(cause_of(seen[i]));
+    for (std::exception_ptr& beside : attached_failures(seen[i])) visit(std::move(beside));
+  }
+  return false;
+}
+
 void add_frame(const std::exception_ptr& error, std::source_location where, std::string note, const void* task) {
   detail::with_traceback_record(error, true, [&](detail::traceback_record& record) {
     if (!record.next_note.empty()) note = std::exchange(record.next_note, {});
-    record.frames.push_back({where.file_name(), where.line(), where.function_name(), std::move(note)});
+    record.steps.add({where.file_name(), where.line(), where.function_name(), std::move(note)});
     record.newest_task = task;
   });
 }
@@ -156,14 +172,19 @@ const void* detail::newest_frame_task(const std::exception_ptr& error) {
 
 std::vector<traceback_frame> traceback_of(const std::exception_ptr& error) {
   std::vector<traceback_frame> frames;
-  detail::with_traceback_record(error, false, [&](detail::traceback_record& record) { frames = record.frames; });
-  std::reverse(frames.begin(), frames.end());
+  detail::with_traceback_record(error, false, [&](detail::traceback_record& record) { frames = record.steps.list(); });
   return frames;
 }
 
 void attach_failure(const std::exception_ptr& error, std::exception_ptr beside) {
-  detail::with_traceback_record(error, true,
-                                [&](detail::traceback_record& record) { record.beside.push_back(std::move(beside)); });
+  // A ring of exceptions that own each other would never be freed.
+  if (leads_to(beside, error)) return;
+  detail::with_traceback_record(error, true, [&](detail::traceback_record& record) {
+    // Tasks that shared one operation fail with one exception, mostly one after the other.
+    std::span known(record.beside);
+    if (known.size() > repeats_looked_for) known = known.last(repeats_looked_for);
+    if (std::find(known.begin(), known.end(), beside) == known.end()) record.beside.push_back(std::move(beside));
+  });
 }
 
 std::vector<std::exception_ptr> attached_failures(const std::exception_ptr& error) {

@@ -84,6 +84,31 @@ bool header_is_as_expected() {
 
 }  // namespace
 
+void traceback_steps::add(traceback_frame frame) {
+  if (first_.size() < most_first) {
+    first_.push_back(std::move(frame));
+    return;
+  }
+  if (last_.size() < most_last)
+    last_.push_back(std::move(frame));
+  else
+    last_[beyond_first_ % most_last] = std::move(frame);
+  ++beyond_first_;
+}
+
+std::vector<traceback_frame> traceback_steps::list() const {
+  std::vector<traceback_frame> frames;
+  frames.reserve(first_.size() + last_.size());
+  for (std::size_t i = 1; i <= last_.size(); ++i) frames.push_back(last_[(beyond_first_ - i) % most_last]);
+  if (std::size_t left_out = beyond_first_ - last_.size(); left_out > 0) {
+    std::string& note = frames.back().note;
+    if (!note.empty()) note += "; ";
+    note += std::to_string(left_out) + " steps after this one left out";
+  }
+  frames.insert(frames.end(), first_.rbegin(), first_.rend());
+  return frames;
+}
+
 bool with_traceback_record(const std::exception_ptr& error, bool create,
                            const std::function<void(traceback_record&)>& visit) try {
   static const bool usable = header_is_as_expected();

@@ -8,6 +8,7 @@
 
 #include "penstock/core/traceback.h"
 
+#include <cstddef>
 #include <exception>
 #include <functional>
 #include <string>
@@ -15,8 +16,24 @@
 
 namespace penstock::detail {
 
+// Steps as they were crossed, innermost first. Of a very long way, such as a deep recursion's or that of an exception
+// which is kept and thrown again and again, the first and the last steps are kept.
+class traceback_steps {
+ public:
+  void add(traceback_frame frame);
+  // Outermost first.
+  std::vector<traceback_frame> list() const;
+
+ private:
+  static constexpr std::size_t most_first = 100;
+  static constexpr std::size_t most_last = 100;
+  std::vector<traceback_frame> first_;
+  std::vector<traceback_frame> last_;  // a ring once it is full
+  std::size_t beyond_first_ = 0;
+};
+
 struct traceback_record {
-  std::vector<traceback_frame> frames;  // innermost first, as they were crossed
+  traceback_steps steps;
   std::vector<std::exception_ptr> beside;
   std::string next_note;
   const void* newest_task = nullptr;

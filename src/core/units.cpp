@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <string>
 
 namespace penstock {
@@ -32,7 +33,7 @@ constexpr std::array<unit, 8> time_units{{{"d", 86'400'000'000'000},
                                           {"ns", 1},
                                           {"min", 60'000'000'000}}};
 
-constexpr double largest = 9.2e18;
+constexpr std::uint64_t largest = std::numeric_limits<std::int64_t>::max();
 
 [[noreturn]] void fail(std::string_view text, std::string_view expected) {
   throw error(core_errc::bad_unit, "'" + std::string(text) + "': expected " + std::string(expected));
@@ -74,8 +75,10 @@ bool take_number(std::string_view& text, double& fraction, std::uint64_t& whole,
 
 // The amount in the smallest unit; exact for whole numbers. Returns false when it does not fit.
 bool scale(double fraction, std::uint64_t whole, bool exact, std::uint64_t factor, std::uint64_t& result) {
-  if (fraction * static_cast<double>(factor) >= largest) return false;
-  result = exact ? whole * factor : static_cast<std::uint64_t>(std::llround(fraction * static_cast<double>(factor)));
+  if (exact) return !__builtin_mul_overflow(whole, factor, &result) && result <= largest;
+  double real = fraction * static_cast<double>(factor);
+  if (real >= static_cast<double>(largest)) return false;
+  result = static_cast<std::uint64_t>(std::llround(real));
   return true;
 }
 
@@ -124,8 +127,7 @@ std::chrono::nanoseconds parse_duration(std::string_view text) {
       if (u.name == name) found = &u;
     if (found == nullptr || found->factor >= previous_factor) fail(text, expected);
     previous_factor = found->factor;
-    if (!scale(fraction, whole, exact, found->factor, part) ||
-        static_cast<double>(total) + static_cast<double>(part) >= largest)
+    if (!scale(fraction, whole, exact, found->factor, part) || part > largest - total)
       fail(text, "a duration below 292 years");
     total += part;
   } while (!rest.empty());

@@ -29,6 +29,11 @@ simulation::simulation(simulation_options options)
   seed(options.seed);
 }
 
+simulation::~simulation() {
+  // What is left belongs to tasks that were destroyed: it only has to be let go.
+  while (has_ready()) run_ready(1);
+}
+
 system_time simulation::wall_now() const noexcept { return system_time(now_.time_since_epoch() + wall_offset_); }
 
 void simulation::set_wall_clock(system_time t) noexcept {

@@ -27,7 +27,7 @@ class cancel_scope {
   template <class T>
   task<T> run(task<T> inner) {
     attachment in_tree(state_);
-    detail::scoped_task<T> scoped{inner, state_};
+    detail::scoped_task<T> scoped{std::move(inner), state_};
     co_return co_await scoped;
   }
   /// Cancels what runs in the scope, or will: wakes each suspended task in it at its suspension point. Returns at
@@ -55,7 +55,7 @@ class cancel_scope {
 template <class T>
 task<T> shield(task<T> inner) {
   detail::scope_state scope(detail::require_scope(), detail::scope_state::kind::shield);
-  detail::scoped_task<T> scoped{inner, scope};
+  detail::scoped_task<T> scoped{std::move(inner), scope};
   co_return co_await scoped;
 }
 

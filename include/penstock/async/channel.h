@@ -7,11 +7,11 @@
 //   while (std::optional<job> j = co_await jobs.receive()) work(*j);   // consumers, until closed and empty
 
 #include "penstock/async/detail/list.h"
+#include "penstock/async/detail/ring.h"
 #include "penstock/async/error.h"
 #include "penstock/async/suspension.h"
 
 #include <cstddef>
-#include <deque>
 #include <optional>
 #include <utility>
 
@@ -46,8 +46,7 @@ class channel {
   std::optional<T> try_receive() {
     std::optional<T> value;
     if (!values_.empty()) {
-      value.emplace(std::move(values_.front()));
-      values_.pop_front();
+      value.emplace(values_.pop_front());
       admit_sender();
     } else if (!senders_.empty()) {
       send_awaiter& first = senders_.pop_front();
@@ -91,7 +90,7 @@ class channel {
 
   std::size_t capacity_;
   bool closed_ = false;
-  std::deque<T> values_;
+  detail::ring<T> values_;
   detail::list<send_awaiter, waiter_hook> senders_;
   detail::list<receive_awaiter, waiter_hook> receivers_;
 };

@@ -22,52 +22,60 @@ namespace penstock {
 template <class... T>
 task<std::tuple<detail::stored<T>...>> gather(task<T>... tasks) {
   detail::join all(detail::join::policy::fail_fast, "gather");
-  (all.start(tasks), ...);
+  std::tuple<task<T>...> running(std::move(tasks)...);  // destroyed before the join, whose scope they run in
+  std::apply([&](task<T>&... t) { (all.start(t), ...); }, running);
   co_await all.all();
-  co_return std::tuple<detail::stored<T>...>(detail::take_result(tasks)...);
+  co_return std::apply([](task<T>&... t) { return std::tuple<detail::stored<T>...>(detail::take_result(t)...); },
+                       running);
 }
 
 /// As above, for any number of tasks of one type.
 template <class T>
 requires(!std::is_void_v<T>) task<std::vector<T>> gather(std::vector<task<T>> tasks) {
   detail::join all(detail::join::policy::fail_fast, "gather");
-  for (task<T>& t : tasks) all.start(t);
+  std::vector<task<T>> running = std::move(tasks);
+  for (task<T>& t : running) all.start(t);
   co_await all.all();
   std::vector<T> results;
-  results.reserve(tasks.size());
-  for (task<T>& t : tasks) results.push_back(detail::take_result(t));
+  results.reserve(running.size());
+  for (task<T>& t : running) results.push_back(detail::take_result(t));
   co_return results;
 }
 
 /// As above, for tasks without a result.
 inline task<void> gather(std::vector<task<void>> tasks) {
   detail::join all(detail::join::policy::fail_fast, "gather");
-  for (task<void>& t : tasks) all.start(t);
+  std::vector<task<void>> running = std::move(tasks);
+  for (task<void>& t : running) all.start(t);
   co_await all.all();
 }
 
 /// Runs the tasks concurrently, lets each end as it will, and gives an outcome each, in order. Throws only when the
-/// calling task itself is cancelled, after all have ended.
+/// calling task itself is cancelled, after all have ended; failures among the outcomes are then attached.
 template <class... T>
 task<std::tuple<outcome<T>...>> gather_settled(task<T>... tasks) {
   detail::join all(detail::join::policy::settle, "gather_settled");
-  (all.start(tasks), ...);
+  std::tuple<task<T>...> running(std::move(tasks)...);
+  std::apply([&](task<T>&... t) { (all.start(t), ...); }, running);
   co_await all.all();
-  detail::throw_if_scope_cancelled();
-  co_return std::tuple<outcome<T>...>(detail::take_outcome(tasks)...);
+  auto outcomes =
+      std::apply([](task<T>&... t) { return std::tuple<outcome<T>...>(detail::take_outcome(t)...); }, running);
+  detail::drop_if_scope_cancelled(outcomes);
+  co_return outcomes;
 }
 
 /// As above, for any number of tasks of one type.
 template <class T>
 task<std::vector<outcome<T>>> gather_settled(std::vector<task<T>> tasks) {
   detail::join all(detail::join::policy::settle, "gather_settled");
-  for (task<T>& t : tasks) all.start(t);
+  std::vector<task<T>> running = std::move(tasks);
+  for (task<T>& t : running) all.start(t);
   co_await all.all();
-  detail::throw_if_scope_cancelled();
-  std::vector<outcome<T>> results;
-  results.reserve(tasks.size());
-  for (task<T>& t : tasks) results.push_back(detail::take_outcome(t));
-  co_return results;
+  std::vector<outcome<T>> outcomes;
+  outcomes.reserve(running.size());
+  for (task<T>& t : running) outcomes.push_back(detail::take_outcome(t));
+  detail::drop_if_scope_cancelled(outcomes);
+  co_return outcomes;
 }
 
 }  // namespace penstock

@@ -49,44 +49,53 @@ class item_source {
 };
 
 template <class View, class Fn, class Slot>
-struct bounded_map {
-  bounded_map(View view, Fn& f, std::size_t l, join& j) : source(std::move(view)), fn(f), limit(l), all(j) {}
+class bounded_map {
+ public:
+  bounded_map(View view, Fn& fn, std::size_t limit, join& all)
+      : source_(std::move(view)), fn_(fn), limit_(std::max<std::size_t>(limit, 1)), all_(all) {}
 
   void add_worker() {
-    workers.push_back(work());
-    all.start(workers.back());
+    workers_.push_back(work());
+    all_.start(workers_.back());
   }
+  std::vector<std::optional<Slot>> slots;
+
+ private:
+  using item_type = typename item_source<View>::item;
+
   task<void> work() {
-    for (bool first = true; !ended; first = false) {
-      if (!source.advance()) {
-        ended = true;
+    for (bool first = true; !ended_; first = false) {
+      // Also where no item ever waits: when the others are cancelled, no more is pulled.
+      throw_if_scope_cancelled();
+      if (!source_.advance()) {
+        ended_ = true;
         break;
       }
-      typename item_source<View>::item item = source.current();
+      item_type item = source_.current();
       std::size_t index = slots.size();
       slots.emplace_back();
       // Another worker for the next item, as long as there are fewer than the limit.
-      if (first && workers.size() < limit) add_worker();
-      auto call = fn(static_cast<typename item_source<View>::item&&>(item));
-      auto settled = Slot::from(std::move(call));
-      Slot result = co_await std::move(settled);
+      if (first && workers_.size() < limit_) add_worker();
+      task<Slot> running = Slot::template run<item_type>(fn_, item);
+      Slot result = co_await std::move(running);
       slots[index].emplace(std::move(result));
     }
   }
 
-  item_source<View> source;
-  Fn& fn;
-  std::size_t limit;
-  join& all;
-  bool ended = false;
-  std::vector<task<void>> workers;
-  std::vector<std::optional<Slot>> slots;
+  item_source<View> source_;
+  Fn& fn_;
+  std::size_t limit_;
+  join& all_;
+  bool ended_ = false;
+  std::vector<task<void>> workers_;
 };
 
 template <class T>
 struct plain_slot {
   stored<T> value;
-  static task<plain_slot> from(task<T> call) {
+  template <class Item, class Fn>
+  static task<plain_slot> run(Fn& fn, std::remove_reference_t<Item>& item) {
+    task<T> call = fn(static_cast<Item&&>(item));
     if constexpr (std::is_void_v<T>) {
       co_await std::move(call);
       co_return plain_slot{{}};
@@ -100,9 +109,11 @@ struct plain_slot {
 template <class T>
 struct settled_slot {
   outcome<T> value;
-  static task<settled_slot> from(task<T> call) {
+  template <class Item, class Fn>
+  static task<settled_slot> run(Fn& fn, std::remove_reference_t<Item>& item) {
     std::exception_ptr failure;
     try {
+      task<T> call = fn(static_cast<Item&&>(item));
       if constexpr (std::is_void_v<T>) {
         co_await std::move(call);
         co_return settled_slot{outcome<T>()};
@@ -113,37 +124,42 @@ struct settled_slot {
     } catch (...) {
       failure = std::current_exception();
     }
-    throw_if_scope_cancelled();
+    if (is_cancelled() && is_cancellation(failure)) std::rethrow_exception(failure);
     co_return settled_slot{outcome<T>(failure)};
   }
 };
 
-template <class Slot, class View, class Fn>
-task<std::vector<std::optional<Slot>>> run_bounded(View view, std::size_t limit, Fn& fn) {
-  join all(join::policy::fail_fast, "map_bounded");
-  bounded_map<View, Fn, Slot> state(std::move(view), fn, std::max<std::size_t>(limit, 1), all);
-  state.add_worker();
-  co_await all.all();
-  co_return std::move(state.slots);
-}
-
 template <class T, class View, class Fn>
-task<std::vector<stored<T>>> map_bounded_view(View view, std::size_t limit, Fn fn) {
-  auto running = run_bounded<plain_slot<T>>(std::move(view), limit, fn);
-  auto slots = co_await std::move(running);
+task<std::vector<stored<T>>> map_view(View view, std::size_t limit, Fn fn) {
+  join all(join::policy::fail_fast, "map_bounded");
+  bounded_map<View, Fn, plain_slot<T>> work(std::move(view), fn, limit, all);
+  work.add_worker();
+  co_await all.all();
   std::vector<stored<T>> results;
-  results.reserve(slots.size());
-  for (auto& slot : slots) results.push_back(std::move(slot->value));
+  results.reserve(work.slots.size());
+  for (auto& slot : work.slots) results.push_back(std::move(slot->value));
   co_return results;
 }
 
 template <class T, class View, class Fn>
 task<std::vector<outcome<T>>> map_settled_view(View view, std::size_t limit, Fn fn) {
-  auto running = run_bounded<settled_slot<T>>(std::move(view), limit, fn);
-  auto slots = co_await std::move(running);
+  join all(join::policy::fail_fast, "map_bounded_settled");
+  bounded_map<View, Fn, settled_slot<T>> work(std::move(view), fn, limit, all);
+  work.add_worker();
+  std::exception_ptr failure;
+  try {
+    co_await all.all();
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) {
+    for (auto& slot : work.slots)
+      if (slot) attach_unless_cancellation(failure, slot->value.exception());
+    std::rethrow_exception(failure);
+  }
   std::vector<outcome<T>> results;
-  results.reserve(slots.size());
-  for (auto& slot : slots) results.push_back(std::move(slot->value));
+  results.reserve(work.slots.size());
+  for (auto& slot : work.slots) results.push_back(std::move(slot->value));
   co_return results;
 }
 
@@ -157,10 +173,11 @@ template <std::ranges::input_range Range, class Fn>
 auto map_bounded(Range&& range, std::size_t limit, Fn fn) -> task<
     std::vector<detail::stored<detail::mapped<Fn, typename detail::item_source<std::views::all_t<Range>>::item>>>> {
   using result = detail::mapped<Fn, typename detail::item_source<std::views::all_t<Range>>::item>;
-  return detail::map_bounded_view<result>(std::views::all(std::forward<Range>(range)), limit, std::move(fn));
+  return detail::map_view<result>(std::views::all(std::forward<Range>(range)), limit, std::move(fn));
 }
 
-/// As `map_bounded`, but every item runs to its end and gives an outcome.
+/// As `map_bounded`, but every item runs to its end and gives an outcome. Throws only when the caller is cancelled or
+/// the range itself throws; failures among the outcomes so far are then attached.
 template <std::ranges::input_range Range, class Fn>
 auto map_bounded_settled(Range&& range, std::size_t limit, Fn fn)
     -> task<std::vector<outcome<detail::mapped<Fn, typename detail::item_source<std::views::all_t<Range>>::item>>>> {

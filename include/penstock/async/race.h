@@ -15,33 +15,17 @@
 
 namespace penstock {
 
-namespace detail {
-// The failures of the tasks that lost are not the caller's, and still not lost.
-template <class T>
-void report_losers(const join& first, std::vector<task<T>>& tasks) noexcept {
-  for (task<T>& t : tasks) {
-    promise_base& promise = task_access::promise_of(t);
-    if (&promise != first.first_ended() && promise.failure() && !is_cancellation(promise.failure()))
-      report_unhandled_error(promise.failure(), "a task that lost a race");
-  }
-}
-}  // namespace detail
-
 /// Runs the tasks concurrently; the first that ends, well or with an exception, decides the result. The others are
 /// cancelled and waited for; what they give is dropped, but a failure other than the cancellation goes to the
 /// unhandled-error handler. At least one task.
 template <class T>
 task<T> race(std::vector<task<T>> tasks) {
   detail::join first(detail::join::policy::first_wins, "race");
-  for (task<T>& t : tasks) first.start(t);
+  std::vector<task<T>> running = std::move(tasks);  // destroyed before the join, whose scope they run in
+  for (task<T>& t : running) first.start(t);
   co_await first.all();
-  detail::report_losers(first, tasks);
-  for (task<T>& t : tasks) {
-    if (&detail::task_access::promise_of(t) != first.first_ended()) continue;
-    if (first.first_ended()->failure()) std::rethrow_exception(first.first_ended()->failure());
-    co_return detail::task_access::promise_of(t).take();
-  }
-  throw error(async_errc::no_tasks, "race: no task was given");
+  if (running.empty()) throw error(async_errc::no_tasks, "race: no task was given");
+  co_return detail::task_access::promise_of(running[first.first_ended()]).take();
 }
 
 /// As above, for a few tasks of one type.

@@ -12,8 +12,9 @@ namespace penstock {
 template <class T>
 T run_on(scheduler& s, task<T> main) {
   detail::root_task root(s);
-  root.run(detail::task_access::promise_of(main));
-  return detail::task_access::promise_of(main).take();
+  task<T> running = std::move(main);  // destroyed before the root, whose scope it runs in
+  root.run(detail::task_access::promise_of(running));
+  return detail::task_access::promise_of(running).take();
 }
 
 }  // namespace penstock

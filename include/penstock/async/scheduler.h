@@ -96,7 +96,8 @@ class scheduler {
   /// Runs an item on a worker thread, where it may block. The item must stay alive until it has run.
   virtual void run_blocking(work_item& item) = 0;
 
-  /// Arms a timer, which must not be pending. A deadline in the past fires in the next turn.
+  /// Arms a timer, which must not be pending. A deadline in the past fires in the next turn. No allocation in steady
+  /// state.
   void add_timer(timer& t, time_point deadline);
 
   /// Runs until `done` is true. Called by `run_on`, whose task runs below `root`; not reentrant.
@@ -135,6 +136,7 @@ class scheduler {
   detail::list<work_item> ready_;
   std::vector<timer*> timers_;
   std::uint64_t timer_sequence_ = 0;
+  time_point firing_ = time_point::min();  // the time for which timers are being fired
   std::uint64_t random_state_ = 0x9e3779b97f4a7c15ULL;
 };
 

@@ -30,14 +30,6 @@ class promise;
 template <class T>
 class task_awaiter;
 class task_access;
-
-// GCC makes a tail call of a symmetric transfer only when it optimises and no sanitizer looks at the stack. Elsewhere
-// a child is resumed by an ordinary call, so that a loop over tasks which finish at once can't exhaust the stack.
-#if defined(__clang__) || (defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__))
-inline constexpr bool symmetric_transfer = true;
-#else
-inline constexpr bool symmetric_transfer = false;
-#endif
 }  // namespace detail
 
 /// An asynchronous operation that gives a T, throws, or is cancelled. Move-only.
@@ -104,24 +96,18 @@ class task_awaiter {
   }
 
   bool await_ready() const noexcept { return false; }
-  auto await_suspend(std::coroutine_handle<> parent) noexcept {
+  void await_suspend(std::coroutine_handle<> parent) noexcept {
     child_.continuation_ = parent;
     current_scope = child_.scope_;
-    if constexpr (symmetric_transfer) {
-      return child_.self_;
-    } else {
-      child_.started_inline_ = true;
-      child_.self_.resume();
-      child_.started_inline_ = false;
-      return !child_.finished_;
-    }
+    next_in_chain = child_.self_;
   }
   T await_resume() {
     promise_base& parent = *child_.parent_;
     current_scope = parent.scope_;
     if (child_.failure_) [[unlikely]] {
-      parent.note_crossing(child_.failure_);
-      std::rethrow_exception(child_.failure_);
+      std::exception_ptr failure = child_.take_failure();
+      parent.note_crossing(failure);
+      std::rethrow_exception(std::move(failure));
     }
     return child_.take();
   }
@@ -130,10 +116,10 @@ class task_awaiter {
   promise<T>& child_;
 };
 
-// A task with the scope it is to run in; what `scope_of(…)` combinators await.
+// A task with the scope it is to run in. Declared after the scope, it is destroyed before it.
 template <class T>
 struct scoped_task {
-  task<T>& inner;
+  task<T> inner;
   scope_state& scope;
 };
 
@@ -154,7 +140,7 @@ class promise_common : public promise_base {
   task_awaiter<U> await_transform(task<U>& child,
                                   std::source_location where = std::source_location::current()) = delete;
   template <class U>
-  task_awaiter<U> await_transform(scoped_task<U> child,
+  task_awaiter<U> await_transform(scoped_task<U>& child,
                                   std::source_location where = std::source_location::current()) noexcept {
     set_site(where);
     return {task_access::promise_of(child.inner), *this, child.scope};
@@ -176,7 +162,7 @@ class promise final : public promise_common<T> {
     this->set_definition(definition);
     return task<T>(self);
   }
-  template <class U>
+  template <class U = T>
   requires std::is_convertible_v<U&&, T>
   void return_value(U&& value) { value_.emplace(std::forward<U>(value)); }
   T take() { return std::move(*value_); }

@@ -8,7 +8,9 @@
 //     co_return;
 //   });                                   // here all of them have ended
 
+#include "penstock/async/detail/join.h"
 #include "penstock/async/detail/list.h"
+#include "penstock/async/detail/result.h"
 #include "penstock/async/detail/scope.h"
 #include "penstock/async/suspension.h"
 #include "penstock/async/task.h"
@@ -20,6 +22,9 @@
 #include <vector>
 
 namespace penstock {
+
+template <class Body>
+task<void> with_task_group(Body body);
 
 /// Tasks that end together. When one fails, the others are cancelled; `join` waits for all and throws the first
 /// failure with the others attached. Made inside a task, below whose scope its members run; on one thread.
@@ -39,7 +44,8 @@ class task_group {
   void start_background(task<void> member, std::string name = {});
 
   /// Waits until every member has ended, then throws the first failure. When the caller is cancelled, so are the
-  /// members. A group may be used again after a join.
+  /// members; a deadline around the join is one. The group may be used again, unless it was cancelled, which it also is
+  /// when a member failed or only background members were left.
   task<void> join();
   /// Cancels all members, present and future. Cancellations that follow are no failures.
   void cancel(std::string reason = {}) noexcept;
@@ -48,8 +54,11 @@ class task_group {
   std::size_t size() const noexcept { return foreground_ + background_; }
 
  private:
+  template <class Body>
+  friend task<void> with_task_group(Body body);
   struct member;
   class join_awaiter;
+  struct joiner_hook : detail::list_hook {};
   struct reaper : work_item {
     explicit reaper(task_group& g) noexcept : work_item(&reap), group(g) {}
     static void reap(work_item& item) noexcept;
@@ -67,35 +76,35 @@ class task_group {
   reaper reaper_{*this};
   std::size_t foreground_ = 0;
   std::size_t background_ = 0;
-  join_awaiter* joining_ = nullptr;
+  detail::list<join_awaiter, joiner_hook> joining_;
   std::vector<std::exception_ptr> failures_;
 };
 
-namespace detail {
-void attach_unless_cancellation(const std::exception_ptr& error, std::exception_ptr beside);
-}  // namespace detail
-
-/// Runs `body(group)`, then joins the group, whatever happened: when the body throws, the members are cancelled and
-/// waited for. The callable is kept alive until all have ended.
+/// Runs `body(group)` as the group's first member, then joins the group, whatever happened: when the body throws, the
+/// members are cancelled and waited for, and when a member fails or the group is cancelled, so is the body. The
+/// callable is kept alive until all have ended.
 template <class Body>
 task<void> with_task_group(Body body) {
   task_group group;
   std::exception_ptr failure;
+  detail::scoped_task<void> running{task<void>(), group.scope_};
   try {
-    task<void> running = body(group);
-    co_await std::move(running);
+    running.inner = body(group);
+    co_await running;
   } catch (...) {
     failure = std::current_exception();
-    group.cancel("the group's body failed");
   }
+  bool by_group = failure && group.cancelled() && detail::is_cancellation(failure);
+  if (failure) group.cancel("the group's body failed");
   task<void> joined = group.join();
-  if (!failure) {
+  if (!failure || (by_group && !is_cancelled())) {
     co_await std::move(joined);
     co_return;
   }
   try {
     co_await std::move(joined);
   } catch (...) {
+    if (by_group && !detail::is_cancellation(std::current_exception())) throw;
     detail::attach_unless_cancellation(failure, std::current_exception());
   }
   std::rethrow_exception(failure);

@@ -27,7 +27,7 @@ class task_local {
     detail::scope_state scope(detail::require_scope());
     detail::local_binding binding{this, &value, nullptr};
     scope.bind(binding);
-    detail::scoped_task<R> scoped{inner, scope};
+    detail::scoped_task<R> scoped{std::move(inner), scope};
     co_return co_await scoped;
   }
   /// As above, with a value that the caller keeps, and may change meanwhile.
@@ -36,7 +36,7 @@ class task_local {
     detail::scope_state scope(detail::require_scope());
     detail::local_binding binding{this, &value.get(), nullptr};
     scope.bind(binding);
-    detail::scoped_task<R> scoped{inner, scope};
+    detail::scoped_task<R> scoped{std::move(inner), scope};
     co_return co_await scoped;
   }
   /// The value bound nearest around the running task; null when there is none, or outside tasks. Valid while that

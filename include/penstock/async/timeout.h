@@ -61,7 +61,7 @@ template <class T>
 task<T> with_deadline(time_point deadline, task<T> inner) {
   detail::scope_state scope(detail::require_scope());
   scope.set_deadline(deadline);
-  detail::scoped_task<T> scoped{inner, scope};
+  detail::scoped_task<T> scoped{std::move(inner), scope};
   try {
     co_return co_await scoped;
   } catch (const operation_cancelled&) {
@@ -75,7 +75,7 @@ template <class T>
 task<T> with_timeout(duration limit, task<T> inner) {
   detail::scope_state scope(detail::require_scope());
   scope.set_deadline(detail::deadline_after(scope.owner(), limit));
-  detail::scoped_task<T> scoped{inner, scope};
+  detail::scoped_task<T> scoped{std::move(inner), scope};
   try {
     co_return co_await scoped;
   } catch (const operation_cancelled&) {

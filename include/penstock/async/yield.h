@@ -13,7 +13,10 @@ class [[nodiscard]] yield_awaiter : public suspension {
     suspend(task.promise());
     post_self();
   }
-  void await_resume() const { throw_if_cancelled(); }
+  void await_resume() {
+    check_cancelled();
+    throw_if_cancelled();
+  }
 
  private:
   void post_self() noexcept;

@@ -49,9 +49,10 @@ class [[nodiscard]] outcome {
   const T& value() const& { return check(), std::get<0>(content_); }
   T&& value() && { return check(), std::get<0>(std::move(content_)); }
 
-  /// The value, unchecked save by assertion of the standard library.
+  /// The value; there must be one.
   T& operator*() & noexcept { return *std::get_if<0>(&content_); }
   const T& operator*() const& noexcept { return *std::get_if<0>(&content_); }
+  T&& operator*() && noexcept { return std::move(*std::get_if<0>(&content_)); }
   T* operator->() noexcept { return std::get_if<0>(&content_); }
   const T* operator->() const noexcept { return std::get_if<0>(&content_); }
 

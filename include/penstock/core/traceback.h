@@ -26,10 +26,13 @@ struct traceback_frame {
 /// Called by tasks and combinators; a library that carries exceptions over a boundary of its own calls it too.
 void add_traceback_frame(const std::exception_ptr& error, std::source_location where, std::string note = {});
 
-/// The steps of an exception so far, outermost first; empty when it never crossed an await.
+/// The steps of an exception so far, outermost first; empty when it never crossed an await. Of more than 200, the
+/// innermost and outermost 100 are kept, and a note says how many are left out.
 std::vector<traceback_frame> traceback_of(const std::exception_ptr& error);
 
-/// Attaches a failure that happened beside this one: the other failures of a `gather`. Thread-safe.
+/// Attaches a failure that happened beside this one: the other failures of a `gather`. Neither must be null. One that
+/// is this exception itself, or has it attached or as its cause, is left out, and so is one attached just before.
+/// Thread-safe.
 void attach_failure(const std::exception_ptr& error, std::exception_ptr beside);
 
 /// The failures attached so far, in order.

@@ -18,13 +18,15 @@ std::uint64_t parse_bytes(std::string_view text);
 
 /// Parses a duration: a number with ns, us, ms, s, m (or min), h or d ("1ms", "1.5s", "2h30m" in descending
 /// units). "0" needs no unit. Throws `error` with `core_errc::bad_unit` for anything else, negative ones, and
-/// those beyond 292 years.
+/// those of 2^63 nanoseconds (292 years) or more.
 std::chrono::nanoseconds parse_duration(std::string_view text);
 
-/// The shortest text that `parse_bytes` reads back as exactly this size ("4MiB", "1000").
+/// A text that `parse_bytes` reads back as exactly this size: in the largest binary unit that divides it ("4MiB",
+/// "1000").
 std::string format_bytes(std::uint64_t bytes);
 
-/// The shortest text that `parse_duration` reads back as exactly this duration ("1ms", "1500ms", "2h").
+/// A text that `parse_duration` reads back as exactly this duration: in the largest unit that divides it ("1ms",
+/// "1500ms", "2h"). Negative ones give "0".
 std::string format_duration(std::chrono::nanoseconds duration);
 
 }  // namespace penstock

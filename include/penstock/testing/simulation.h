@@ -30,6 +30,7 @@ struct simulation_options {
 class simulation final : public scheduler {
  public:
   explicit simulation(simulation_options options = {});
+  ~simulation() override;
 
   /// Runs a task to its end.
   template <class T>

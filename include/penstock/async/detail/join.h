@@ -1,23 +1,18 @@
 #pragma once
 
 // Starts tasks and waits for all of them: what gather, race, map_bounded and task_group are made of. Invariants: the
-// waiting parent is woken exactly once, when no task is left; a join is never destroyed while a task of it runs,
-// unless the frames are destroyed with it.
+// waiting parent is woken exactly once, when no task is left; the tasks of a join are destroyed before it, since they
+// run in its scope.
 
 #include "penstock/async/suspension.h"
 #include "penstock/async/task.h"
 
 #include <cstddef>
-#include <exception>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace penstock::detail {
-
-struct failed_task {
-  std::size_t index;
-  std::exception_ptr error;
-};
 
 class join : public suspension {
  public:
@@ -27,43 +22,44 @@ class join : public suspension {
   join(policy p, const char* name) noexcept;
   ~join() = default;
 
-  // Starts a task, which must outlive the join, in the join's scope.
+  // Starts a task in the join's scope. It is destroyed before the join, and not before all have ended unless the
+  // whole frame is.
   template <class T>
-  void start(task<T>& t, promise_base* parent = nullptr) {
-    start_promise(task_access::promise_of(t), parent);
+  void start(task<T>& t) {
+    start_promise(task_access::promise_of(t));
   }
-  // The first task that ended, in whatever way; null before one did.
-  const promise_base* first_ended() const noexcept { return first_ended_; }
-  scope_state& scope() noexcept { return scope_; }
-  std::size_t running() const noexcept { return running_; }
+  // The place of the first task that ended, in whatever way. Once all have.
+  std::size_t first_ended() const noexcept { return first_ended_->task_index; }
 
-  // Awaited once, after the tasks were started. Waits for all of them, cancelled or not; then, under fail_fast,
-  // throws the first failure with the others attached.
+  // Awaited once, after the tasks were started. Waits for all of them, cancelled or not; then throws, under fail_fast,
+  // the first failure with the others attached, and under first_wins, that of the first task, if it failed.
   join& all() noexcept { return *this; }
   bool await_ready() const noexcept { return running_ == 0; }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> parent) noexcept {
-    waiting_ = true;
+    parent_ = &parent.promise();
     suspend_uncancellable(parent.promise());
   }
   void await_resume() { rethrow(); }
 
  private:
-  void start_promise(promise_base& child, promise_base* parent);
+  void start_promise(promise_base& child);
   static void on_ended(promise_base& child, void* context) noexcept;
   void ended(promise_base& child) noexcept;
   void rethrow();
+  void rethrow_failure_of(promise_base& child);
+  std::string note_on(const promise_base& child) const;
   void cancel() noexcept override {}
   std::string_view waiting_for() const noexcept override { return name_; }
 
   scope_state scope_;
   const char* name_;
   policy policy_;
-  bool waiting_ = false;
+  const promise_base* parent_ = nullptr;  // once it waits
   std::size_t running_ = 0;
-  const promise_base* first_ended_ = nullptr;
+  promise_base* first_ended_ = nullptr;
   std::size_t started_ = 0;
-  std::vector<failed_task> failures_;
+  std::vector<promise_base*> failed_;
 };
 
 // True for the `operation_cancelled` that a task ends with when its scope is cancelled.

@@ -19,9 +19,16 @@ namespace penstock::detail {
 void* allocate_frame(std::size_t size);
 void free_frame(void* frame, std::size_t size) noexcept;
 
-struct task_list_hook : list_hook {};
+// Which coroutine goes on when the running one has suspended: control passes from task to task by setting this, and
+// whoever resumed the first of a chain resumes the next, so that no chain, however long or deep, uses up the stack.
+// Returning a handle from await_suspend would do the same, but GCC makes a tail call of that only when it optimises
+// and no sanitizer is on, and the same templates are compiled into the library and into the user's program.
+extern constinit thread_local std::coroutine_handle<> next_in_chain;
 
-class promise_base : private work_item, public task_list_hook {
+// Resumes a task and those that control passes to, until one waits for something else.
+void resume_chain(std::coroutine_handle<> first, scope_state& scope) noexcept;
+
+class promise_base : private work_item {
  public:
   // Called in the task's last step, when result or failure are in place. Must not destroy the task.
   using completion = void (*)(promise_base&, void* context) noexcept;
@@ -30,9 +37,8 @@ class promise_base : private work_item, public task_list_hook {
   static void operator delete(void* frame, std::size_t size) noexcept { free_frame(frame, size); }
 
   // Starts the task from the ready queue.
-  void start_queued(scope_state& scope, promise_base* parent, completion done, void* context) noexcept {
+  void start_queued(scope_state& scope, completion done, void* context) noexcept {
     scope_ = &scope;
-    parent_ = parent;
     completion_ = done;
     context_ = context;
     scope.owner().post(*this);
@@ -42,6 +48,8 @@ class promise_base : private work_item, public task_list_hook {
   const promise_base* parent() const noexcept { return parent_; }
   std::coroutine_handle<> handle() const noexcept { return self_; }
   const std::exception_ptr& failure() const noexcept { return failure_; }
+  // The failure, for whoever passes it on. One that nobody takes goes to the unhandled-error handler.
+  std::exception_ptr take_failure() noexcept { return std::exchange(failure_, nullptr); }
   bool finished() const noexcept { return finished_; }
   // Where the task awaits now, or last awaited.
   const std::source_location& await_site() const noexcept { return await_site_; }
@@ -55,6 +63,12 @@ class promise_base : private work_item, public task_list_hook {
 
  protected:
   promise_base() noexcept : work_item(&run) {}
+  promise_base(const promise_base&) = delete;
+  promise_base& operator=(const promise_base&) = delete;
+  ~promise_base() {
+    if (failure_) [[unlikely]]
+      report_failure();
+  }
 
   void set_handle(std::coroutine_handle<> self) noexcept { self_ = self; }
   // GCC reports the line where the function ends, clang the one where it begins.
@@ -65,8 +79,8 @@ class promise_base : private work_item, public task_list_hook {
   struct final_awaiter {
     bool await_ready() const noexcept { return false; }
     template <class Promise>
-    std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) const noexcept {
-      return self.promise().complete();
+    void await_suspend(std::coroutine_handle<Promise> self) const noexcept {
+      self.promise().complete();
     }
     void await_resume() const noexcept {}
   };
@@ -76,16 +90,14 @@ class promise_base : private work_item, public task_list_hook {
   friend class task_awaiter;
 
   static void run(work_item& item) noexcept;
+  void report_failure() noexcept;
 
-  std::coroutine_handle<> complete() noexcept {
+  void complete() noexcept {
     finished_ = true;
-    if (completion_ != nullptr) {
+    if (completion_ != nullptr)
       completion_(*this, context_);
-      return std::noop_coroutine();
-    }
-    // The parent is still inside its await_suspend and sees `finished_` when we return there.
-    if (started_inline_) return std::noop_coroutine();
-    return continuation_;
+    else
+      next_in_chain = continuation_;
   }
 
   std::coroutine_handle<> self_;
@@ -98,7 +110,7 @@ class promise_base : private work_item, public task_list_hook {
   std::source_location definition_;
   std::exception_ptr failure_;
   bool finished_ = false;
-  bool started_inline_ = false;
+  bool crossed_ = false;  // an exception came in through an await
 };
 
 // Awaits what is not a task: passes everything on to the awaiter and notes the step when it throws.
