@@ -196,7 +196,7 @@ inline task<void> use(pool& p, duration for_how_long) {
 template <class T>
 task<std::optional<db_errc>> failure_of(task<T> t) {
   try {
-    co_await std::move(t);
+    static_cast<void>(co_await std::move(t));
   } catch (const database_error& e) {
     co_return std::optional<db_errc>(e.errc());
   }
