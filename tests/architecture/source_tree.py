@@ -52,23 +52,27 @@ def undocumented_declarations(source):
     """(line, text) of each declaration at namespace scope of a header that has no `///`.
 
     A declaration counts as documented when a `///` line stands right above it or `///<` on one of its lines, or when it
-    follows, without a blank line between, one that is: a group under one comment. Left out are forward declarations,
-    namespaces called `…detail`, definitions of members, and specialisations, which say what the primary does.
+    follows, without a blank line between, one that is: a group under one comment. Left out are what is documented
+    elsewhere in the header, forward declarations of types, namespaces called `…detail`, definitions of members, and
+    specialisations, which say what the primary does.
     """
     lines = source.split("\n")
     documented_before = False  # the declaration before this one, which ended on line `last_end`
     last_end = -2
     missing = []
+    with_comment = set()
     for start, end, text in _declarations(without_comments_and_literals(source)):
         if _FORWARD.fullmatch(text) or _SPECIALISATION.match(text) or _MEMBER.search(text.split("(")[0]):
             continue
         above = lines[start - 1].strip() if start > 0 else ""
         documented = (above.startswith("///") or any("///<" in line for line in lines[start:end + 1])
                       or documented_before and start - last_end <= 1)
-        if not documented:
-            missing.append((start + 1, text[:80]))
+        if documented:
+            with_comment.add(text.rstrip(";"))
+        else:
+            missing.append((start + 1, text.rstrip(";")))
         documented_before, last_end = documented, end
-    return missing
+    return [(line, text[:80]) for line, text in missing if text not in with_comment]
 
 
 def _declarations(code):

@@ -39,7 +39,7 @@ struct server_options {
   std::size_t max_pipelined_bytes = std::size_t{1} << 18;    ///< Of gathered answers before they are written.
   /// After `stop`, for requests that are on their way: until then connections are accepted and idle ones stay open.
   duration stop_linger = std::chrono::milliseconds(250);
-  std::string server_name = "penstock";                      ///< The Server field; empty for none.
+  std::string server_name = "penstock";  ///< The Server field; empty for none.
 };
 
 /// What a server does now and did so far.
