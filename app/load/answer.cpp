@@ -50,6 +50,13 @@ std::optional<answer> parse_answer(std::string_view body, std::size_t items) {
   return a;
 }
 
+bool says_some_are_stored(std::string_view problem) {
+  dom::parser parser;
+  dom::element document;
+  if (parser.parse(problem.data(), problem.size()).get(document) != simdjson::SUCCESS) return false;
+  return count_at(document, "stored").value_or(0) > 0;
+}
+
 std::string describe_problem(int status, std::string_view body) {
   std::string text = std::to_string(status);
   if (std::string_view reason = http::reason_phrase(status); !reason.empty()) text += " " + std::string(reason);

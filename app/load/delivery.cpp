@@ -11,7 +11,7 @@ enum class kind { carried_out, refused_for_now, ambiguous, refused };
 
 kind kind_of(const attempt& a) noexcept {
   if (a.how == attempt::end::not_sent) return kind::refused_for_now;
-  if (a.how == attempt::end::lost) return kind::ambiguous;
+  if (a.how == attempt::end::lost || a.partly_stored) return kind::ambiguous;
   switch (a.status) {
     case 200:
       return kind::carried_out;

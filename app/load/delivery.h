@@ -35,6 +35,7 @@ struct attempt {
   int status = 0;
   std::string body = {};
   std::optional<duration> retry_after = {};  ///< The server's Retry-After.
+  bool partly_stored = false;                ///< It failed, and the answer says that some items are stored.
   std::string why = {};                      ///< For people, when there is no answer.
 };
 

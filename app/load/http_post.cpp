@@ -2,6 +2,8 @@
 
 #include "app/load/http_post.h"
 
+#include "app/load/answer.h"
+
 #include <algorithm>
 #include <charconv>
 #include <ctime>
@@ -43,6 +45,7 @@ task<attempt> post_batch(http::client& client, const post_options& to, const bat
     if (std::optional<std::string_view> field = answered.header("Retry-After"))
       result.retry_after = parse_retry_after(*field, scheduler::current().wall_now());
     result.body = std::move(answered.body);
+    result.partly_stored = result.status != 200 && says_some_are_stored(result.body);
   } catch (const http::client_error& failure) {
     result = failed_attempt(failure);
   }

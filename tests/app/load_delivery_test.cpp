@@ -35,6 +35,12 @@ TEST(load_delivery, what_may_have_been_carried_out_is_sent_again_on_demand) {
     EXPECT_EQ(delivery({.retry_unknown = true}).after(a, start, 0).what, step::retry) << a.status;
 }
 
+TEST(load_delivery, a_refusal_of_a_part_is_not_sent_again) {
+  attempt partly{.status = 503, .partly_stored = true};
+  EXPECT_EQ(delivery(retry_options{}).after(partly, start, 0).what, step::unknown);
+  EXPECT_EQ(delivery({.retry_unknown = true}).after(partly, start, 0).what, step::retry);
+}
+
 TEST(load_delivery, a_refusal_for_good_is_not_sent_again) {
   for (int status : {301, 400, 401, 404, 413, 415, 501})
     EXPECT_EQ(delivery({.retry_unknown = true}).after(answered(status), start, 0).what, step::give_up) << status;
