@@ -27,26 +27,22 @@ struct desk {
     ++opened;
     co_await sleep_for(1s);
     --open;
-    co_return letter *letter;
+    co_return letter* letter;
   }
 };
 
-task<bool> work_through(desk &d) {
+task<bool> work_through(desk& d) {
   int made = 0;
   int most_ahead = 0;
-  auto letters =
-      std::views::iota(0, 20) | std::views::transform([&](int number) {
-        most_ahead = std::max(most_ahead, ++made - d.opened);
-        return number;
-      });
-  auto all =
-      map_bounded(letters, 4, [&](int letter) { return d.handle(letter); });
+  auto letters = std::views::iota(0, 20) | std::views::transform([&](int number) {
+                   most_ahead = std::max(most_ahead, ++made - d.opened);
+                   return number;
+                 });
+  auto all = map_bounded(letters, 4, [&](int letter) { return d.handle(letter); });
   std::vector<int> answers = co_await std::move(all);
   std::cout << answers.size() << " letters, at most " << d.most_open
-            << " open at a time, none opened early; the last: "
-            << answers.back() << "\n";
-  co_return answers.size() == 20 && answers.back() == 361 && d.most_open == 4 &&
-      most_ahead == 1;
+            << " open at a time, none opened early; the last: " << answers.back() << "\n";
+  co_return answers.size() == 20 && answers.back() == 361 && d.most_open == 4 && most_ahead == 1;
 }
 
 int main() {

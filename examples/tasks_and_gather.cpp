@@ -23,15 +23,13 @@ task<std::string> brew(std::string drink, duration time) {
 task<int> count_words(std::string text) {
   co_await sleep_for(100ms);
   int words = 0;
-  for (char c : text)
-    words += c == ' ' ? 1 : 0;
+  for (char c : text) words += c == ' ' ? 1 : 0;
   co_return words + 1;
 }
 
 task<bool> breakfast() {
   // Tasks of different types give a tuple …
-  auto both =
-      gather(brew("coffee", 3s), count_words("toast with butter and jam"));
+  auto both = gather(brew("coffee", 3s), count_words("toast with butter and jam"));
   auto [coffee, words] = co_await std::move(both);
   std::cout << coffee << "; the order has " << words << " words\n";
 
@@ -42,8 +40,7 @@ task<bool> breakfast() {
   drinks.push_back(brew("water", 0s));
   auto all = gather(std::move(drinks));
   std::vector<std::string> ready = co_await std::move(all);
-  for (const std::string &drink : ready)
-    std::cout << drink << "\n";
+  for (const std::string& drink : ready) std::cout << drink << "\n";
   co_return words == 5 && ready.size() == 3 && ready[2] == "water is ready";
 }
 

@@ -56,8 +56,8 @@ struct never {
 };
 
 struct wait_case {
-  const char *name;
-  std::function<task<>(never &)> wait;
+  const char* name;
+  std::function<task<>(never&)> wait;
 };
 
 task<int> sleep_long() {
@@ -65,49 +65,44 @@ task<int> sleep_long() {
   co_return 0;
 }
 
-const std::vector<wait_case> &waits() {
+const std::vector<wait_case>& waits() {
   static const std::vector<wait_case> all = {
-      {"sleep", [](never &) -> task<> { co_await sleep_for(1h); }},
-      {"event", [](never &n) -> task<> { co_await n.flag.wait(); }},
-      {"semaphore",
-       [](never &n) -> task<> { auto permit = co_await n.taken.acquire(); }},
-      {"mutex",
-       [](never &n) -> task<> { auto guard = co_await n.locked.lock(); }},
-      {"receive", [](never &n) -> task<> { co_await n.empty.receive(); }},
-      {"direct_receive",
-       [](never &n) -> task<> { co_await n.direct.receive(); }},
-      {"send", [](never &n) -> task<> { co_await n.full.send(9); }},
-      {"direct_send", [](never &n) -> task<> { co_await n.direct.send(9); }},
+      {"sleep", [](never&) -> task<> { co_await sleep_for(1h); }},
+      {"event", [](never& n) -> task<> { co_await n.flag.wait(); }},
+      {"semaphore", [](never& n) -> task<> { auto permit = co_await n.taken.acquire(); }},
+      {"mutex", [](never& n) -> task<> { auto guard = co_await n.locked.lock(); }},
+      {"receive", [](never& n) -> task<> { co_await n.empty.receive(); }},
+      {"direct_receive", [](never& n) -> task<> { co_await n.direct.receive(); }},
+      {"send", [](never& n) -> task<> { co_await n.full.send(9); }},
+      {"direct_send", [](never& n) -> task<> { co_await n.direct.send(9); }},
       {"gather",
-       [](never &) -> task<> {
+       [](never&) -> task<> {
          auto all = gather(sleep_long(), sleep_long());
          co_await std::move(all);
        }},
       {"gather_settled",
-       [](never &) -> task<> {
+       [](never&) -> task<> {
          auto all = gather_settled(sleep_long(), sleep_long());
          co_await std::move(all);
        }},
       {"race",
-       [](never &) -> task<> {
+       [](never&) -> task<> {
          auto first = race(sleep_long(), sleep_long());
          co_await std::move(first);
        }},
       {"map_bounded",
-       [](never &) -> task<> {
-         auto all = map_bounded(std::vector{1, 2, 3}, 2,
-                                [](int) { return sleep_long(); });
+       [](never&) -> task<> {
+         auto all = map_bounded(std::vector{1, 2, 3}, 2, [](int) { return sleep_long(); });
          co_await std::move(all);
        }},
       {"map_bounded_settled",
-       [](never &) -> task<> {
-         auto all = map_bounded_settled(std::vector{1, 2, 3}, 2,
-                                        [](int) { return sleep_long(); });
+       [](never&) -> task<> {
+         auto all = map_bounded_settled(std::vector{1, 2, 3}, 2, [](int) { return sleep_long(); });
          co_await std::move(all);
        }},
       {"task_group",
-       [](never &n) -> task<> {
-         auto body = [&](task_group &group) -> task<> {
+       [](never& n) -> task<> {
+         auto body = [&](task_group& group) -> task<> {
            auto member = [&]() -> task<> { co_await n.flag.wait(); };
            group.start(member());
            group.start_background(member());
@@ -117,7 +112,7 @@ const std::vector<wait_case> &waits() {
          co_await std::move(running);
        }},
       {"nested",
-       [](never &n) -> task<> {
+       [](never& n) -> task<> {
          auto inner = [&]() -> task<> { co_await n.flag.wait(); };
          auto limited = with_timeout(24h, inner());
          co_await std::move(limited);
@@ -140,8 +135,9 @@ TEST_P(cancel_wait, a_cancel_wakes_it_at_once_and_leaves_nothing_behind) {
     auto settled = fails_with(std::move(scoped));
     auto both = gather(std::move(settled), cancel());
     auto [text, none] = co_await std::move(both);
-    EXPECT_EQ(text, "penstock::operation_cancelled "
-                    "[async.operation_cancelled]: cancelled: test");
+    EXPECT_EQ(text,
+              "penstock::operation_cancelled "
+              "[async.operation_cancelled]: cancelled: test");
     EXPECT_EQ(elapsed(), 1s);
   }());
   n.check();
@@ -154,8 +150,7 @@ TEST_P(cancel_wait, in_a_cancelled_scope_it_does_not_begin) {
     scope.cancel("before");
     auto scoped = scope.run(GetParam().wait(n));
     auto settled = fails_with(std::move(scoped));
-    EXPECT_THAT(co_await std::move(settled),
-                HasSubstr("async.operation_cancelled"));
+    EXPECT_THAT(co_await std::move(settled), HasSubstr("async.operation_cancelled"));
     EXPECT_EQ(elapsed(), 0s);
   }());
   n.check();
@@ -189,9 +184,7 @@ TEST_P(cancel_wait, destroyed_after_the_cancel_woke_it_it_is_not_resumed) {
 }
 
 INSTANTIATE_TEST_SUITE_P(every, cancel_wait, ::testing::ValuesIn(waits()),
-                         [](const auto &param) {
-                           return std::string(param.param.name);
-                         });
+                         [](const auto& param) { return std::string(param.param.name); });
 
 TEST(cancel_scope, cancels_what_is_below_and_nothing_beside) {
   in_virtual_time([]() -> task<> {
@@ -222,7 +215,7 @@ TEST(cancel_scope, is_level_triggered_until_the_task_has_unwound) {
       for (int i = 0; i < 3; ++i) {
         try {
           co_await sleep_for(1h);
-        } catch (const operation_cancelled &) {
+        } catch (const operation_cancelled&) {
           ++thrown;
         }
       }
@@ -288,8 +281,7 @@ TEST(cancel_scope, a_hundred_scopes_deep_the_innermost_wait_is_woken) {
   }());
 }
 
-TEST(cancel_scope,
-     destroyed_in_mid_run_its_task_goes_before_it_leaves_the_tree) {
+TEST(cancel_scope, destroyed_in_mid_run_its_task_goes_before_it_leaves_the_tree) {
   semaphore one(1);
   in_virtual_time([&]() -> task<> {
     auto waits = [&]() -> task<> { auto permit = co_await one.acquire(); };
@@ -308,5 +300,5 @@ TEST(cancel_scope,
   EXPECT_EQ(one.available(), 1u);
 }
 
-} // namespace
-} // namespace penstock
+}  // namespace
+}  // namespace penstock

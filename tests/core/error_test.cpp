@@ -12,9 +12,7 @@ namespace {
 
 using ::testing::ElementsAre;
 
-error bad_unit(std::string message) {
-  return {core_errc::bad_unit, std::move(message)};
-}
+error bad_unit(std::string message) { return {core_errc::bad_unit, std::move(message)}; }
 
 TEST(error, has_a_code_a_message_and_the_place_where_it_was_made) {
   std::source_location before = std::source_location::current();
@@ -31,11 +29,9 @@ TEST(error, has_a_code_a_message_and_the_place_where_it_was_made) {
 TEST(error, context_is_added_on_its_way_up_and_shown_behind_the_message) {
   error e = bad_unit("no size");
   e.add_context("while reading line 3").add_context("while loading orders.csv");
-  EXPECT_STREQ(e.what(),
-               "no size (while reading line 3, while loading orders.csv)");
+  EXPECT_STREQ(e.what(), "no size (while reading line 3, while loading orders.csv)");
   EXPECT_EQ(e.message(), "no size");
-  EXPECT_THAT(e.context(),
-              ElementsAre("while reading line 3", "while loading orders.csv"));
+  EXPECT_THAT(e.context(), ElementsAre("while reading line 3", "while loading orders.csv"));
 }
 
 TEST(error, context_added_to_a_copy_is_seen_by_all) {
@@ -49,11 +45,11 @@ TEST(error, context_added_while_it_is_caught_travels_on) {
   try {
     try {
       throw bad_unit("no size");
-    } catch (error &e) {
+    } catch (error& e) {
       e.add_context("inside");
       throw;
     }
-  } catch (const error &e) {
+  } catch (const error& e) {
     EXPECT_STREQ(e.what(), "no size (inside)");
   }
 }
@@ -67,11 +63,11 @@ TEST(error, keeps_its_cause) {
 TEST(error, one_that_is_assigned_or_moved_from_is_still_whole) {
   error one = bad_unit("one");
   error two = std::move(one);
-  EXPECT_STREQ(one.what(), "one"); // NOLINT(bugprone-use-after-move): moving is
-                                   // copying, and promised to be.
+  EXPECT_STREQ(one.what(), "one");  // NOLINT(bugprone-use-after-move): moving is
+                                    // copying, and promised to be.
   two = bad_unit("three");
   EXPECT_STREQ(two.what(), "three");
 }
 
-} // namespace
-} // namespace penstock
+}  // namespace
+}  // namespace penstock

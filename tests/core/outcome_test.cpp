@@ -10,9 +10,7 @@
 namespace penstock {
 namespace {
 
-std::exception_ptr failure() {
-  return std::make_exception_ptr(std::out_of_range("far"));
-}
+std::exception_ptr failure() { return std::make_exception_ptr(std::out_of_range("far")); }
 
 TEST(outcome, holds_a_value) {
   outcome<std::string> o(std::string("text"));
@@ -62,5 +60,5 @@ TEST(outcome, of_nothing_is_success_or_failure) {
   EXPECT_NE(badly.error_as<std::out_of_range>(), nullptr);
 }
 
-} // namespace
-} // namespace penstock
+}  // namespace
+}  // namespace penstock
