@@ -1,6 +1,7 @@
 #pragma once
 
 #include "penstock/net/event_loop.h"
+#include "readiness.h"
 #include "worker_pool.h"
 
 #include <mutex>
@@ -23,6 +24,8 @@ struct event_loop::implementation {
   event_loop& loop;
   boost::asio::io_context context{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> keep_running{context.get_executor()};
+
+  readiness_set sockets{context};
 
   std::mutex remote_mutex;
   std::vector<work_item*> remote;  // guarded by remote_mutex

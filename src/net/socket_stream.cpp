@@ -1,18 +1,20 @@
 #include "socket_stream.h"
 
+#include "event_loop_implementation.h"
+#include "penstock/async/yield.h"
 #include "penstock/net/asio.h"
 #include "penstock/net/error.h"
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <utility>
 
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/io_context.hpp>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 namespace penstock::net {
 namespace {
@@ -77,42 +79,63 @@ std::size_t send_some(int socket, const remaining_buffers& rest) {
 }  // namespace
 
 socket_stream::socket_stream(stream_socket socket, std::string remote_address)
-    : socket_(std::move(socket)), remote_address_(std::move(remote_address)) {
+    : set_(event_loop::current().native().sockets), remote_address_(std::move(remote_address)) {
   boost::system::error_code ignored;  // a socket that can't be set up fails at its first use
-  socket_.non_blocking(true, ignored);
-  if (socket_.local_endpoint(ignored).protocol().family() == AF_UNIX) return;
+  bool is_unix = socket.local_endpoint(ignored).protocol().family() == AF_UNIX;
+  socket_ = socket.release(ignored);
+  if (ignored || !set_.add(socket_, readiness_)) {
+    close();
+    return;
+  }
   int on = 1;
-  ::setsockopt(socket_.native_handle(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  if (!is_unix) ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
 task<std::size_t> socket_stream::read_some(std::span<std::byte> buffer) {
-  auto [failure, count] =
-      co_await socket_.async_read_some(boost::asio::buffer(buffer.data(), buffer.size()), use_task_tuple);
-  if (failure == boost::asio::error::eof) co_return 0;
-  throw_if_broken(failure, "read");
-  co_return count;
+  if (buffer.empty()) co_return 0;
+  if (std::exchange(yields_, false)) co_await yield();
+  for (;;) {
+    if (socket_ < 0) throw error(net_errc::connection_closed, "read: the stream was closed");
+    if (readiness_.readable) {
+      ssize_t n = ::recv(socket_, buffer.data(), buffer.size(), MSG_DONTWAIT);
+      if (n >= 0) {
+        auto count = static_cast<std::size_t>(n);
+        // A short read has emptied the socket, and what comes makes a new edge; but the end made its edge already.
+        readiness_.readable = count == buffer.size() || readiness_.ended;
+        // A peer that sends faster than it is served must not keep the loop to itself.
+        yields_ = count == buffer.size();
+        co_return count;
+      }
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN && errno != EWOULDBLOCK) throw_if_broken({errno, boost::system::system_category()}, "read");
+      readiness_.readable = false;
+    }
+    readiness_wait wait(readiness_.reader);
+    co_await wait;
+  }
 }
 
 task<void> socket_stream::write(std::span<const std::span<const std::byte>> buffers) {
   remaining_buffers rest(buffers);
   while (!rest.empty()) {
-    if (!socket_.is_open()) throw error(net_errc::connection_closed, "write: the stream was closed");
-    std::size_t sent = send_some(socket_.native_handle(), rest);
+    if (socket_ < 0) throw error(net_errc::connection_closed, "write: the stream was closed");
+    std::size_t sent = send_some(socket_, rest);
     rest.consume(sent);
     if (sent > 0) continue;
-    auto [failure] = co_await socket_.async_wait(boost::asio::socket_base::wait_write, use_task_tuple);
-    throw_if_broken(failure, "write");
+    readiness_wait wait(readiness_.writer);
+    co_await wait;
   }
 }
 
 void socket_stream::shutdown_send() noexcept {
-  boost::system::error_code ignored;  // the peer may have gone first
-  socket_.shutdown(boost::asio::socket_base::shutdown_send, ignored);
+  if (socket_ >= 0) ::shutdown(socket_, SHUT_WR);
 }
 
 void socket_stream::close() noexcept {
-  boost::system::error_code ignored;  // close(2) frees the descriptor whatever it reports
-  socket_.close(ignored);
+  if (socket_ < 0) return;
+  set_.remove(socket_);
+  ::close(std::exchange(socket_, -1));
+  readiness_.wake_all();
 }
 
 task<void> stream::write(std::span<const std::byte> buffer) {

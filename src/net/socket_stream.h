@@ -1,6 +1,7 @@
 #pragma once
 
 #include "penstock/net/stream.h"
+#include "readiness.h"
 
 #include <string>
 
@@ -12,11 +13,13 @@ namespace penstock::net {
 using stream_socket =
     boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
 
-// A connected TCP or Unix socket. Reading goes through Asio, which tries the system call first and registers with
-// epoll once; writing calls sendmsg itself, since it nearly always succeeds at once.
+// A connected TCP or Unix socket. It calls recv and sendmsg itself and waits with the loop's `readiness_set`: a request
+// and its answer cost one call each.
 class socket_stream final : public stream {
  public:
+  // Takes the socket over from Asio; made on the loop it belongs to.
   socket_stream(stream_socket socket, std::string remote_address);
+  ~socket_stream() override { close(); }
 
   task<std::size_t> read_some(std::span<std::byte> buffer) override;
   task<void> write(std::span<const std::span<const std::byte>> buffers) override;
@@ -25,7 +28,10 @@ class socket_stream final : public stream {
   const std::string& remote_address() const noexcept override { return remote_address_; }
 
  private:
-  stream_socket socket_;
+  readiness_set& set_;
+  int socket_ = -1;  // -1 when closed
+  bool yields_ = false;
+  socket_readiness readiness_;
   std::string remote_address_;
 };
 
