@@ -1,8 +1,23 @@
 #include "penstock/db/value.h"
 
-#include <cstdio>
+#include <array>
+#include <charconv>
+#include <cstdlib>
 
 namespace penstock::db {
+namespace {
+
+// `count` digits, with leading zeros.
+template <class Integer>
+char* digits(char* to, Integer n, int count) noexcept {
+  for (int i = count - 1; i >= 0; --i) {
+    to[i] = static_cast<char>('0' + n % 10);
+    n /= 10;
+  }
+  return to + count;
+}
+
+}  // namespace
 
 std::string_view name_of(column_type type) noexcept {
   switch (type) {
@@ -25,16 +40,36 @@ std::string_view name_of(column_type type) noexcept {
 }
 
 std::string format_timestamp(timestamp t) {
+  std::array<char, 32> text;
+  return std::string(text.data(), write_timestamp(t, text));
+}
+
+std::size_t write_timestamp(timestamp t, std::span<char, 32> to) noexcept {
   auto day = std::chrono::floor<std::chrono::days>(t);
   std::chrono::year_month_day date(day);
   std::chrono::hh_mm_ss time(t - day);
-  char text[48];
-  int n =
-      std::snprintf(text, sizeof(text), "%04d-%02u-%02uT%02ld:%02ld:%02lld.%06lldZ", static_cast<int>(date.year()),
-                    static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                    static_cast<long>(time.hours().count()), static_cast<long>(time.minutes().count()),
-                    static_cast<long long>(time.seconds().count()), static_cast<long long>(time.subseconds().count()));
-  return std::string(text, static_cast<std::size_t>(n));
+  char* end = to.data();
+  int year = static_cast<int>(date.year());
+  if (year >= 0 && year <= 9999) {
+    end = digits(end, year, 4);
+  } else {
+    if (year < 0) *end++ = '-';
+    end = std::to_chars(end, to.data() + to.size(), std::abs(year)).ptr;
+  }
+  *end++ = '-';
+  end = digits(end, static_cast<unsigned>(date.month()), 2);
+  *end++ = '-';
+  end = digits(end, static_cast<unsigned>(date.day()), 2);
+  *end++ = 'T';
+  end = digits(end, time.hours().count(), 2);
+  *end++ = ':';
+  end = digits(end, time.minutes().count(), 2);
+  *end++ = ':';
+  end = digits(end, time.seconds().count(), 2);
+  *end++ = '.';
+  end = digits(end, time.subseconds().count(), 6);
+  *end++ = 'Z';
+  return static_cast<std::size_t>(end - to.data());
 }
 
 }  // namespace penstock::db

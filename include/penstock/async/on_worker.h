@@ -15,20 +15,34 @@
 
 namespace penstock {
 
+namespace detail {
+struct no_interrupt {
+  void operator()() const noexcept {}
+};
+}  // namespace detail
+
 /// Awaitable of `on_worker`.
-template <class Fn>
+template <class Fn, class Interrupt = detail::no_interrupt>
 class [[nodiscard]] worker_awaiter : public suspension {
  public:
   using result = std::invoke_result_t<Fn&>;
 
-  explicit worker_awaiter(Fn fn) : fn_(std::move(fn)), call_(&invoke, this, &finished) {}
-  ~worker_awaiter() { call_.wait_if_running(); }
+  explicit worker_awaiter(Fn fn, Interrupt interrupt = {})
+      : fn_(std::move(fn)), interrupt_(std::move(interrupt)), call_(&invoke, this, &finished) {}
+  ~worker_awaiter() {
+    if (running_) interrupt_();
+    call_.wait_if_running();
+  }
 
   bool await_ready() noexcept { return check_cancelled(); }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> task) {
-    suspend_uncancellable(task.promise());
+    if constexpr (std::is_same_v<Interrupt, detail::no_interrupt>)
+      suspend_uncancellable(task.promise());
+    else
+      suspend(task.promise());
     call_.start(waiting_scheduler());
+    running_ = true;
   }
   result await_resume() {
     throw_if_cancelled();
@@ -45,12 +59,18 @@ class [[nodiscard]] worker_awaiter : public suspension {
     else
       me.value_.emplace(me.fn_());
   }
-  static void finished(void* self) noexcept { static_cast<worker_awaiter*>(self)->wake(); }
-  void cancel() noexcept override {}
+  static void finished(void* self) noexcept {
+    auto& me = *static_cast<worker_awaiter*>(self);
+    me.running_ = false;
+    me.wake();
+  }
+  void cancel() noexcept override { interrupt_(); }
 
   Fn fn_;
+  [[no_unique_address]] Interrupt interrupt_;
   std::optional<detail::stored<result>> value_;
   detail::worker_call call_;
+  bool running_ = false;
 };
 
 /// Runs `fn` on a worker thread and gives its result or exception. Once it has started, a cancel does not cut it
@@ -59,6 +79,15 @@ class [[nodiscard]] worker_awaiter : public suspension {
 template <class Fn>
 worker_awaiter<std::decay_t<Fn>> on_worker(Fn&& fn) {
   return worker_awaiter<std::decay_t<Fn>>(std::forward<Fn>(fn));
+}
+
+/// As above, for work that can be asked to end early: a cancel calls `interrupt`, once, on the loop's thread, while
+/// `fn` is queued or runs. The caller still waits until `fn` has returned, and gets what it gave or threw. `interrupt`
+/// must not throw, and must be safe to call beside `fn`.
+template <class Fn, class Interrupt>
+worker_awaiter<std::decay_t<Fn>, std::decay_t<Interrupt>> on_worker(Fn&& fn, Interrupt&& interrupt) {
+  return worker_awaiter<std::decay_t<Fn>, std::decay_t<Interrupt>>(std::forward<Fn>(fn),
+                                                                   std::forward<Interrupt>(interrupt));
 }
 
 }  // namespace penstock

@@ -4,7 +4,7 @@
 // (pool.h); for statements that belong together, see transaction.h.
 //
 //   std::unique_ptr<connection> c = co_await database("sqlite:shop.db").connect();
-//   result r = co_await c->query("SELECT name FROM customer WHERE id = ?", {std::int64_t{7}});
+//   result r = co_await c->query("SELECT name FROM customer WHERE id = ?", parameters_of(7));
 
 #include "penstock/async/task.h"
 #include "penstock/db/row_batch.h"
@@ -22,6 +22,16 @@ namespace penstock::db {
 
 /// Parameters of a statement, for its `?` in order.
 using parameters = std::vector<value>;
+
+/// Parameters from ordinary values: whole numbers that fit in 64 bits with a sign, real numbers, texts, and whatever a
+/// `value` can hold. (GCC 12 does not compile a braced list inside a co_await.)
+template <class... T>
+parameters parameters_of(T&&... held) {
+  parameters list;
+  list.reserve(sizeof...(T));
+  (list.push_back(to_value(std::forward<T>(held))), ...);
+  return list;
+}
 
 /// The rows of a query, all of them: ask for so many at a time (LIMIT) where there may be many.
 struct result {
@@ -118,8 +128,10 @@ class driver {
 /// A database: where sessions come from. Cheap to copy; copies share their driver.
 class database {
  public:
-  /// By URL: "sqlite:file.db", or "sqlite::memory:" for one in memory, which the sessions of this object and its copies
-  /// share and which is gone with them. Throws `database_error` with `db_errc::bad_url` for a URL of no known driver.
+  /// By URL: "sqlite:file.db" (and "?busy_timeout=5s" behind it: how long a statement waits for a lock that another
+  /// session or process holds, before `db_errc::lock_timeout`), or "sqlite::memory:" for one in memory, which the
+  /// sessions of this object and its copies share and which is gone with them. Throws `database_error` with
+  /// `db_errc::bad_url` for a URL of no known driver.
   explicit database(const std::string& url);
   /// By a driver of your own, which must not be null.
   explicit database(std::shared_ptr<driver> d) noexcept : driver_(std::move(d)) {}

@@ -5,8 +5,11 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -23,6 +26,8 @@ using timestamp = std::chrono::sys_time<std::chrono::microseconds>;
 
 /// RFC 3339 in UTC with six decimals: "2026-01-31T09:30:00.000000Z". SQLite stores timestamps so.
 std::string format_timestamp(timestamp t);
+/// As above, into a buffer; gives the number of characters, which is 27 from year 0 to 9999.
+std::size_t write_timestamp(timestamp t, std::span<char, 32> to) noexcept;
 
 /// Bytes that are no text.
 struct blob {
@@ -32,6 +37,22 @@ struct blob {
 
 /// Null, integer, real, text, boolean, timestamp or blob; owns its content. JSON travels as text.
 using value = std::variant<std::monostate, std::int64_t, double, std::string, bool, timestamp, blob>;
+
+/// A value from what C++ has at hand: any whole number becomes an integer, any text is copied.
+template <class T>
+value to_value(T&& held) {
+  using plain = std::remove_cvref_t<T>;
+  if constexpr (std::is_same_v<plain, bool>)
+    return value(std::in_place_type<bool>, held);
+  else if constexpr (std::is_integral_v<plain>)
+    return value(std::in_place_type<std::int64_t>, held);
+  else if constexpr (std::is_floating_point_v<plain>)
+    return value(std::in_place_type<double>, held);
+  else if constexpr (std::is_convertible_v<const plain&, std::string_view> && !std::is_same_v<plain, std::string>)
+    return value(std::in_place_type<std::string>, std::string_view(held));
+  else
+    return value(std::forward<T>(held));
+}
 
 /// One value of a batch's row; refers to bytes that the batch owns.
 struct cell {

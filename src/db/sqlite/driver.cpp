@@ -1,5 +1,6 @@
 #include "driver.h"
 
+#include "penstock/async/cancel.h"
 #include "penstock/async/on_worker.h"
 #include "penstock/db/error.h"
 #include "session.h"
@@ -9,7 +10,7 @@
 #include <utility>
 
 // Every operation is one trip to a worker thread. Invariant: the session is touched by one thread at a time: the
-// worker's during a call, and the loop's when none is under way.
+// worker's during a call, and the loop's when none is under way; only `interrupt` comes from the loop meanwhile.
 
 namespace penstock::db::sqlite {
 namespace {
@@ -19,41 +20,55 @@ class sqlite_connection final : public connection {
   explicit sqlite_connection(std::unique_ptr<session> s) : session_(std::move(s)) {}
 
   task<result> query(std::string sql, parameters values) override {
-    auto call = on_worker([&] { return open_session().query(sql, values); });
-    co_return co_await call;
+    session& s = open_session();
+    auto work = [&] { return s.query(sql, values); };
+    task<result> running = interruptibly<result>(s, work);
+    co_return co_await std::move(running);
   }
 
   task<std::uint64_t> execute(std::string sql, parameters values) override {
-    auto call = on_worker([&] { return open_session().execute(sql, values); });
-    co_return co_await call;
+    session& s = open_session();
+    auto work = [&] { return s.execute(sql, values); };
+    task<std::uint64_t> running = interruptibly<std::uint64_t>(s, work);
+    co_return co_await std::move(running);
   }
 
   task<void> insert_batch(const table_definition& into, const row_batch& rows, batch_report& report) override {
-    auto call = on_worker([&] { open_session().insert_batch(into, rows, report); });
+    session& s = open_session();
+    if (s.in_transaction())
+      throw database_error(db_errc::other, "a batch is a transaction of its own: end the one that is open first");
+    auto call = on_worker([&] { s.insert_batch(into, rows, report); });
+    co_await call;
+  }
+
+  // Waiting for the write lock may be cut short.
+  task<void> begin() override {
+    session& s = open_session();
+    auto work = [&] { s.begin(); };
+    task<void> running = interruptibly<void>(s, work);
+    co_await std::move(running);
+  }
+
+  task<void> commit() override {
+    session& s = open_session();
+    auto call = on_worker([&] { s.commit(); });
+    co_await call;
+  }
+
+  task<void> rollback() override {
+    session& s = open_session();
+    if (!s.in_transaction()) co_return;
+    auto call = on_worker([&] { s.rollback(); });
     co_await call;
   }
 
   task<void> prepare_table(const table_definition& definition) override {
-    auto call = on_worker([&] { open_session().prepare_table(definition); });
+    session& s = open_session();
+    auto call = on_worker([&] { s.prepare_table(definition); });
     co_await call;
   }
 
-  task<void> reset() override {
-    auto call = on_worker([&] { open_session().reset(); });
-    co_await call;
-  }
-
-  task<void> begin() override {
-    auto call = on_worker([&] { open_session().begin(); });
-    co_await call;
-  }
-
-  task<void> commit() override {
-    auto call = on_worker([&] { open_session().commit(); });
-    co_await call;
-  }
-
-  task<void> rollback() override { return reset(); }
+  task<void> reset() override { return rollback(); }
 
   task<void> ping() override {
     open_session();
@@ -73,6 +88,21 @@ class sqlite_connection final : public connection {
     return *session_;
   }
 
+  // A cancel interrupts what runs; the caller still waits until the worker has let go of the session.
+  template <class T, class Work>
+  static task<T> interruptibly(session& s, Work& work) {
+    s.allow_interrupt();
+
+    auto call = on_worker([&] { return s.interruptible(work); }, [&s]() noexcept { s.interrupt(); });
+    try {
+      co_return co_await call;
+    } catch (const database_error& e) {
+      if (e.errc() != db_errc::interrupted) throw;
+      throw_if_cancelled();
+      throw;
+    }
+  }
+
   std::unique_ptr<session> session_;
 };
 
@@ -80,32 +110,29 @@ class sqlite_connection final : public connection {
 // driver holds one.
 class sqlite_driver final : public driver {
  public:
-  explicit sqlite_driver(const std::string& path) : name_("sqlite:" + path), file_(path) {
-    if (path != ":memory:") return;
+  explicit sqlite_driver(const std::string& text) : name_("sqlite:" + text), where_(parse_location(text)) {
+    if (where_.file != ":memory:") return;
     static std::atomic<std::uint64_t> count = 0;
-    file_ = "file:/penstock-" + std::to_string(++count) + "?vfs=memdb";
-    anchor_.emplace(file_);
+    where_.file = "file:/penstock-" + std::to_string(++count) + "?vfs=memdb";
+    anchor_.emplace(where_);
   }
 
   const std::string& name() const noexcept override { return name_; }
 
   task<std::unique_ptr<connection>> connect() override {
-    auto call = on_worker([&] { return std::make_unique<session>(file_); });
+    auto call = on_worker([&] { return std::make_unique<session>(where_); });
     std::unique_ptr<session> opened = co_await call;
     co_return std::make_unique<sqlite_connection>(std::move(opened));
   }
 
  private:
   std::string name_;
-  std::string file_;
+  location where_;
   std::optional<session> anchor_;
 };
 
 }  // namespace
 
-std::shared_ptr<driver> make_driver(const std::string& path) {
-  // "sqlite:///abs/file" and "sqlite://file" are widespread ways to write the same.
-  return std::make_shared<sqlite_driver>(path.starts_with("//") ? path.substr(2) : path);
-}
+std::shared_ptr<driver> make_driver(const std::string& text) { return std::make_shared<sqlite_driver>(text); }
 
 }  // namespace penstock::db::sqlite

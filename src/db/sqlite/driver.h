@@ -7,7 +7,7 @@
 
 namespace penstock::db::sqlite {
 
-// Sessions of a file, or of a database in memory for ":memory:", opened on a worker thread.
-std::shared_ptr<driver> make_driver(const std::string& path);
+// Sessions of what stands behind "sqlite:" in a URL (see location.h), opened on a worker thread.
+std::shared_ptr<driver> make_driver(const std::string& text);
 
 }  // namespace penstock::db::sqlite

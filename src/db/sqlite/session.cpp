@@ -1,9 +1,12 @@
 #include "session.h"
 
+#include "failure.h"
 #include "penstock/db/error.h"
 #include "sql.h"
 
+#include <algorithm>
 #include <array>
+#include <thread>
 #include <utility>
 
 #include <sqlite3.h>
@@ -12,91 +15,12 @@ namespace penstock::db::sqlite {
 namespace {
 
 constexpr std::size_t most_statements = 64;
-constexpr int busy_timeout_ms = 5'000;
+// Virtual-machine steps between two looks for an interrupt: some ten microseconds.
+constexpr int steps_between_looks = 1'000;
 
-db_errc classify(int extended) {
-  switch (extended & 0xff) {
-    case SQLITE_CONSTRAINT:
-      return (extended == SQLITE_CONSTRAINT_DATATYPE) ? db_errc::data : db_errc::constraint;
-    case SQLITE_MISMATCH:
-    case SQLITE_TOOBIG:
-      return db_errc::data;
-    case SQLITE_BUSY:
-      return extended == SQLITE_BUSY_SNAPSHOT ? db_errc::serialization : db_errc::lock_timeout;
-    case SQLITE_LOCKED:
-      return db_errc::lock_timeout;
-    case SQLITE_READONLY:
-      return db_errc::read_only;
-    case SQLITE_FULL:
-      return db_errc::full;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return db_errc::corrupt;
-    case SQLITE_INTERRUPT:
-      return db_errc::interrupted;
-    case SQLITE_PERM:
-    case SQLITE_AUTH:
-      return db_errc::auth;
-    case SQLITE_ERROR:
-      return db_errc::syntax;
-    default:
-      return db_errc::other;
-  }
-}
-
-// SQLite takes a null pointer for NULL; an empty text still has a place.
-const char* not_null(const char* data) { return data == nullptr ? "" : data; }
-
-void bind_text(sqlite3_stmt* statement, int index, std::string_view text) {
-  sqlite3_bind_text64(statement, index, not_null(text.data()), text.size(), SQLITE_STATIC, SQLITE_UTF8);
-}
-
-void bind_timestamp(sqlite3_stmt* statement, int index, timestamp t) {
-  std::string text = format_timestamp(t);
-  sqlite3_bind_text64(statement, index, text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
-}
-
-void bind_cell(sqlite3_stmt* statement, int index, const cell& c) {
-  switch (c.type) {
-    case cell::kind::null:
-      sqlite3_bind_null(statement, index);
-      break;
-    case cell::kind::boolean:
-    case cell::kind::integer:
-      sqlite3_bind_int64(statement, index, c.integer);
-      break;
-    case cell::kind::real:
-      sqlite3_bind_double(statement, index, c.real);
-      break;
-    case cell::kind::text:
-      bind_text(statement, index, c.text());
-      break;
-    case cell::kind::timestamp:
-      bind_timestamp(statement, index, timestamp(std::chrono::microseconds(c.integer)));
-      break;
-    case cell::kind::blob:
-      sqlite3_bind_blob64(statement, index, not_null(c.data), c.size, SQLITE_STATIC);
-      break;
-  }
-}
-
-value column_value(sqlite3_stmt* statement, int index) {
-  switch (sqlite3_column_type(statement, index)) {
-    case SQLITE_NULL:
-      return std::monostate();
-    case SQLITE_INTEGER:
-      return static_cast<std::int64_t>(sqlite3_column_int64(statement, index));
-    case SQLITE_FLOAT:
-      return sqlite3_column_double(statement, index);
-    case SQLITE_BLOB: {
-      auto* data = static_cast<const std::byte*>(sqlite3_column_blob(statement, index));
-      return blob{{data, data + sqlite3_column_bytes(statement, index)}};
-    }
-    default: {
-      auto* data = reinterpret_cast<const char*>(sqlite3_column_text(statement, index));
-      return std::string(data, static_cast<std::size_t>(sqlite3_column_bytes(statement, index)));
-    }
-  }
+duration lock_delay(int tries) {
+  constexpr std::array<int, 7> milliseconds{1, 2, 5, 10, 15, 20, 25};
+  return std::chrono::milliseconds(milliseconds[std::min<std::size_t>(static_cast<std::size_t>(tries), 6)]);
 }
 
 }  // namespace
@@ -116,16 +40,9 @@ class session::use {
   sqlite3_stmt* statement_;
 };
 
-session::session(const std::string& path) : path_(path) {
-  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-  if (path.starts_with("file:")) flags |= SQLITE_OPEN_URI;
+session::session(location where) : where_(std::move(where)) {
   try {
-    if (sqlite3_open_v2(path.c_str(), &handle_, flags, nullptr) != SQLITE_OK) fail("open");
-    sqlite3_busy_timeout(handle_, busy_timeout_ms);
-    // WAL survives a crash with FULL at one sync a commit (https://www.sqlite.org/pragma.html#pragma_synchronous).
-    for (const char* pragma : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON",
-                               "PRAGMA cache_size=-16384", "PRAGMA temp_store=MEMORY"})
-      if (sqlite3_exec(handle_, pragma, nullptr, nullptr, nullptr) != SQLITE_OK) fail("open");
+    open();
   } catch (...) {
     sqlite3_close(handle_);
     throw;
@@ -137,21 +54,59 @@ session::~session() {
   sqlite3_close(handle_);
 }
 
+void session::open() {
+  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  if (where_.file.starts_with("file:")) flags |= SQLITE_OPEN_URI;
+  if (sqlite3_open_v2(where_.file.c_str(), &handle_, flags, nullptr) != SQLITE_OK)
+    throw_open_failure(handle_, where_.name);
+  sqlite3_busy_handler(handle_, &wait_for_lock, this);
+  sqlite3_progress_handler(handle_, steps_between_looks, &look_for_interrupt, this);
+  // WAL survives a crash with FULL at one sync a commit (https://www.sqlite.org/pragma.html#pragma_synchronous).
+  for (const char* pragma : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON",
+                             "PRAGMA cache_size=-16384", "PRAGMA temp_store=MEMORY"})
+    set_pragma(pragma);
+}
+
+// Sessions that turn a new file to WAL at the same time get SQLITE_BUSY without their busy handlers being asked.
+void session::set_pragma(const char* pragma) {
+  duration waited{};
+  for (int tries = 0;; ++tries) {
+    int code = sqlite3_exec(handle_, pragma, nullptr, nullptr, nullptr);
+    if (code == SQLITE_OK) return;
+    if ((code & 0xff) != SQLITE_BUSY || waited >= where_.busy_timeout) throw_open_failure(handle_, where_.name);
+    std::this_thread::sleep_for(lock_delay(tries));
+    waited += lock_delay(tries);
+  }
+}
+
+int session::wait_for_lock(void* self, int tries) noexcept {
+  auto& me = *static_cast<session*>(self);
+  if (tries == 0) me.waited_ = duration::zero();
+  if (me.waited_ >= me.where_.busy_timeout || me.interruption_.requested()) return 0;
+  duration pause = std::min(lock_delay(tries), me.where_.busy_timeout - me.waited_);
+  std::this_thread::sleep_for(pause);
+  me.waited_ += pause;
+  return 1;
+}
+
+int session::look_for_interrupt(void* self) noexcept {
+  return static_cast<session*>(self)->interruption_.requested() ? 1 : 0;
+}
+
 void session::fail(const std::string& doing) const {
-  int code = handle_ == nullptr ? SQLITE_NOMEM : sqlite3_extended_errcode(handle_);
-  std::string said = handle_ == nullptr ? "out of memory" : sqlite3_errmsg(handle_);
-  throw database_error(classify(code), "SQLite '" + path_ + "', " + doing + ": " + said, code);
+  // A wait for a lock that was cut short ends as if it had been too long.
+  if ((sqlite3_errcode(handle_) & 0xff) == SQLITE_BUSY) throw_if_interrupted();
+  throw_failure(handle_, where_.name, doing);
+}
+
+void session::throw_if_interrupted() const {
+  if (interruption_.requested()) throw database_error(db_errc::interrupted, "interrupted", SQLITE_INTERRUPT);
 }
 
 session::use session::prepare(const std::string& sql) {
   auto found = statements_.find(sql);
   if (found != statements_.end()) return use(found->second);
-  sqlite3_stmt* statement = nullptr;
-  const char* rest = nullptr;
-  if (sqlite3_prepare_v3(handle_, sql.c_str(), static_cast<int>(sql.size() + 1), SQLITE_PREPARE_PERSISTENT, &statement,
-                         &rest) != SQLITE_OK)
-    fail("prepare");
-  if (statement == nullptr) throw database_error(db_errc::syntax, "SQLite: the statement is empty");
+  sqlite3_stmt* statement = compile(sql);
   if (statements_.size() >= most_statements) {
     sqlite3_finalize(statements_.begin()->second);
     statements_.erase(statements_.begin());
@@ -160,32 +115,28 @@ session::use session::prepare(const std::string& sql) {
   return use(statement);
 }
 
+sqlite3_stmt* session::compile(const std::string& sql) {
+  sqlite3_stmt* statement = nullptr;
+  const char* rest = nullptr;
+  if (sqlite3_prepare_v3(handle_, sql.c_str(), static_cast<int>(sql.size() + 1), SQLITE_PREPARE_PERSISTENT, &statement,
+                         &rest) != SQLITE_OK)
+    fail("prepare");
+  if (statement == nullptr) throw database_error(db_errc::syntax, "SQLite: the statement is empty");
+  sqlite3_stmt* second = nullptr;
+  bool more = sqlite3_prepare_v2(handle_, rest, -1, &second, nullptr) != SQLITE_OK || second != nullptr;
+  sqlite3_finalize(second);
+  if (!more) return statement;
+  sqlite3_finalize(statement);
+  throw database_error(db_errc::syntax, "SQLite: one statement at a time, but more follows: " + std::string(rest));
+}
+
 void session::bind_values(sqlite3_stmt* statement, const parameters& values) {
   if (static_cast<std::size_t>(sqlite3_bind_parameter_count(statement)) != values.size())
     throw database_error(db_errc::syntax, "the statement has " +
                                               std::to_string(sqlite3_bind_parameter_count(statement)) +
                                               " parameters, but was given " + std::to_string(values.size()));
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    int index = static_cast<int>(i) + 1;
-    std::visit(
-        [&](const auto& v) {
-          using T = std::decay_t<decltype(v)>;
-          if constexpr (std::is_same_v<T, std::monostate>)
-            sqlite3_bind_null(statement, index);
-          else if constexpr (std::is_same_v<T, std::string>)
-            bind_text(statement, index, v);
-          else if constexpr (std::is_same_v<T, double>)
-            sqlite3_bind_double(statement, index, v);
-          else if constexpr (std::is_same_v<T, timestamp>)
-            bind_timestamp(statement, index, v);
-          else if constexpr (std::is_same_v<T, blob>)
-            sqlite3_bind_blob64(statement, index, v.bytes.empty() ? "" : static_cast<const void*>(v.bytes.data()),
-                                v.bytes.size(), SQLITE_STATIC);
-          else
-            sqlite3_bind_int64(statement, index, static_cast<std::int64_t>(v));
-        },
-        values[i]);
-  }
+  texts_.resize(std::max(texts_.size(), values.size()));
+  for (std::size_t i = 0; i < values.size(); ++i) bind_value(statement, static_cast<int>(i) + 1, values[i], texts_);
 }
 
 result session::query(const std::string& sql, const parameters& values) {
@@ -197,6 +148,7 @@ result session::query(const std::string& sql, const parameters& values) {
   int step = 0;
   while ((step = sqlite3_step(statement.get())) == SQLITE_ROW) {
     auto& row = found.rows.emplace_back();
+    row.reserve(static_cast<std::size_t>(columns));
     for (int i = 0; i < columns; ++i) row.push_back(column_value(statement.get(), i));
   }
   if (step != SQLITE_DONE) fail("query");
@@ -219,14 +171,17 @@ void session::commit() { execute("COMMIT", {}); }
 
 void session::rollback() noexcept {
   // Some failures have rolled back already (https://www.sqlite.org/lang_transaction.html).
-  if (sqlite3_get_autocommit(handle_) == 0) sqlite3_exec(handle_, "ROLLBACK", nullptr, nullptr, nullptr);
+  if (in_transaction()) sqlite3_exec(handle_, "ROLLBACK", nullptr, nullptr, nullptr);
 }
+
+bool session::in_transaction() const noexcept { return sqlite3_get_autocommit(handle_) == 0; }
 
 void session::insert_batch(const table_definition& into, const row_batch& rows, batch_report& report) {
   report.clear();
   begin();
   try {
     use insert = prepare(insert_sql(into));
+    texts_.resize(std::max(texts_.size(), rows.columns()));
     insert_rows(insert.get(), into, rows, report);
     commit();
   } catch (...) {
@@ -242,7 +197,7 @@ void session::insert_rows(sqlite3_stmt* insert, const table_definition& into, co
   report.rows.resize(rows.rows());
   for (std::size_t r = 0; r < rows.rows(); ++r) {
     int index = 0;
-    for (const cell& c : rows.row(r)) bind_cell(insert, ++index, c);
+    for (const cell& c : rows.row(r)) bind_cell(insert, ++index, c, texts_);
     row_outcome& outcome = report.rows[r];
     int step = sqlite3_step(insert);
     if (step == SQLITE_DONE) {
@@ -259,39 +214,5 @@ void session::insert_rows(sqlite3_stmt* insert, const table_definition& into, co
     sqlite3_reset(insert);
   }
 }
-
-void session::prepare_table(const table_definition& definition) {
-  execute(create_table_sql(definition), {});
-  result columns = query("SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_info(?)", {definition.name});
-  std::vector<existing_column> existing;
-  for (auto& row : columns.rows) {
-    bool has_default = !std::holds_alternative<std::monostate>(row[3]);
-    bool primary = std::get<std::int64_t>(row[4]) != 0;
-    existing.push_back({std::get<std::string>(row[0]), std::get<std::string>(row[1]),
-                        std::get<std::int64_t>(row[2]) != 0 && !has_default && !primary});
-  }
-  result indexes = query(
-      "SELECT l.seq, i.name FROM pragma_index_list(?) AS l JOIN pragma_index_info(l.name) AS i WHERE l.\"unique\" "
-      "ORDER BY l.seq, i.seqno",
-      {definition.name});
-  std::vector<std::vector<std::string>> keys;
-  std::int64_t last = -1;
-  for (auto& row : indexes.rows) {
-    if (std::get<std::int64_t>(row[0]) != last) keys.emplace_back();
-    last = std::get<std::int64_t>(row[0]);
-    keys.back().push_back(std::get<std::string>(row[1]));
-  }
-  std::vector<std::string> differences = table_differences(definition, existing, keys);
-  if (differences.empty()) return;
-  std::string list;
-  for (const std::string& difference : differences) list += (list.empty() ? "" : "; ") + difference;
-  throw database_error(db_errc::table_drift, "table '" + definition.name + "' exists but does not fit: " + list);
-}
-
-void session::reset() { rollback(); }
-
-bool session::in_transaction() const noexcept { return sqlite3_get_autocommit(handle_) == 0; }
-
-void session::interrupt() noexcept { sqlite3_interrupt(handle_); }
 
 }  // namespace penstock::db::sqlite

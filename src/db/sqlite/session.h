@@ -1,12 +1,17 @@
 #pragma once
 
-// The blocking half of the SQLite driver: one sqlite3 handle, used by one thread at a time. Invariants: outside a
-// call no transaction of ours is open unless the caller opened it with BEGIN; cached statements are reset.
+// The blocking half of the SQLite driver: one sqlite3 handle, used by one thread at a time. Invariants: between calls
+// no transaction is open unless the caller opened it; cached statements are reset; a call that was interrupted has
+// rolled back.
 
+#include "binding.h"
+#include "interruption.h"
+#include "location.h"
 #include "penstock/db/connection.h"
+#include "penstock/db/error.h"
 
-#include <atomic>
 #include <string>
+#include <type_traits>
 #include <unordered_map>
 
 struct sqlite3;
@@ -16,7 +21,7 @@ namespace penstock::db::sqlite {
 
 class session {
  public:
-  explicit session(const std::string& path);
+  explicit session(location where);
   session(const session&) = delete;
   session& operator=(const session&) = delete;
   ~session();
@@ -27,25 +32,54 @@ class session {
   void prepare_table(const table_definition& definition);
   void begin();
   void commit();
-  void reset();
+  void rollback() noexcept;
   // From the thread that owns the session, when no call is under way.
   bool in_transaction() const noexcept;
-  // From any thread: ends the statement that runs now.
-  void interrupt() noexcept;
+
+  // Runs one of the above so that `interrupt` ends it early, with `db_errc::interrupted`. Call `allow_interrupt` before
+  // the call goes to the worker; `interrupt` may then come from any thread, at any time.
+  void allow_interrupt() noexcept { interruption_.arm(); }
+  template <class Fn>
+  std::invoke_result_t<Fn&> interruptible(Fn fn);
+  void interrupt() noexcept { interruption_.request(handle_); }
 
  private:
   // Resets its statement when it goes, so that no read transaction is left open.
   class use;
 
+  void open();
+  void set_pragma(const char* pragma);
+  static int wait_for_lock(void* self, int tries) noexcept;
+  static int look_for_interrupt(void* self) noexcept;
   use prepare(const std::string& sql);
+  sqlite3_stmt* compile(const std::string& sql);
   [[noreturn]] void fail(const std::string& doing) const;
-  void rollback() noexcept;
+  void throw_if_interrupted() const;
   void insert_rows(sqlite3_stmt* insert, const table_definition& into, const row_batch& rows, batch_report& report);
   void bind_values(sqlite3_stmt* statement, const parameters& values);
 
+  location where_;
   sqlite3* handle_ = nullptr;
-  std::string path_;
+  interruption interruption_;
+  duration waited_{};  // for the lock that is waited for now
   std::unordered_map<std::string, sqlite3_stmt*> statements_;
+  timestamp_texts texts_;
 };
+
+template <class Fn>
+std::invoke_result_t<Fn&> session::interruptible(Fn fn) {
+  struct disarming {
+    ~disarming() { gate.disarm(); }
+    interruption& gate;
+  };
+  try {
+    disarming at_end{interruption_};
+    throw_if_interrupted();
+    return fn();
+  } catch (const database_error& e) {
+    if (e.errc() == db_errc::interrupted) rollback();
+    throw;
+  }
+}
 
 }  // namespace penstock::db::sqlite

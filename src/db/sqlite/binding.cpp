@@ -1,0 +1,88 @@
+#include "binding.h"
+
+#include <type_traits>
+
+#include <sqlite3.h>
+
+namespace penstock::db::sqlite {
+namespace {
+
+// SQLite takes a null pointer for NULL; what is empty still has a place.
+const char* not_null(const char* data) { return data == nullptr ? "" : data; }
+
+void bind_text(sqlite3_stmt* statement, int index, std::string_view text) {
+  sqlite3_bind_text64(statement, index, not_null(text.data()), text.size(), SQLITE_STATIC, SQLITE_UTF8);
+}
+
+void bind_timestamp(sqlite3_stmt* statement, int index, timestamp t, timestamp_texts& texts) {
+  std::array<char, 32>& text = texts[static_cast<std::size_t>(index) - 1];
+  std::size_t size = write_timestamp(t, text);
+  sqlite3_bind_text64(statement, index, text.data(), size, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+}  // namespace
+
+void bind_cell(sqlite3_stmt* statement, int index, const cell& c, timestamp_texts& texts) {
+  switch (c.type) {
+    case cell::kind::null:
+      sqlite3_bind_null(statement, index);
+      break;
+    case cell::kind::boolean:
+    case cell::kind::integer:
+      sqlite3_bind_int64(statement, index, c.integer);
+      break;
+    case cell::kind::real:
+      sqlite3_bind_double(statement, index, c.real);
+      break;
+    case cell::kind::text:
+      bind_text(statement, index, c.text());
+      break;
+    case cell::kind::timestamp:
+      bind_timestamp(statement, index, timestamp(std::chrono::microseconds(c.integer)), texts);
+      break;
+    case cell::kind::blob:
+      sqlite3_bind_blob64(statement, index, not_null(c.data), c.size, SQLITE_STATIC);
+      break;
+  }
+}
+
+void bind_value(sqlite3_stmt* statement, int index, const value& v, timestamp_texts& texts) {
+  auto bind = [&](const auto& held) {
+    using T = std::decay_t<decltype(held)>;
+    if constexpr (std::is_same_v<T, std::monostate>)
+      sqlite3_bind_null(statement, index);
+    else if constexpr (std::is_same_v<T, std::string>)
+      bind_text(statement, index, held);
+    else if constexpr (std::is_same_v<T, double>)
+      sqlite3_bind_double(statement, index, held);
+    else if constexpr (std::is_same_v<T, timestamp>)
+      bind_timestamp(statement, index, held, texts);
+    else if constexpr (std::is_same_v<T, blob>)
+      sqlite3_bind_blob64(statement, index, not_null(reinterpret_cast<const char*>(held.bytes.data())),
+                          held.bytes.size(), SQLITE_STATIC);
+    else
+      sqlite3_bind_int64(statement, index, static_cast<std::int64_t>(held));
+  };
+  std::visit(bind, v);
+}
+
+value column_value(sqlite3_stmt* statement, int index) {
+  switch (sqlite3_column_type(statement, index)) {
+    case SQLITE_NULL:
+      return std::monostate();
+    case SQLITE_INTEGER:
+      return static_cast<std::int64_t>(sqlite3_column_int64(statement, index));
+    case SQLITE_FLOAT:
+      return sqlite3_column_double(statement, index);
+    case SQLITE_BLOB: {
+      auto* data = static_cast<const std::byte*>(sqlite3_column_blob(statement, index));
+      return blob{{data, data + sqlite3_column_bytes(statement, index)}};
+    }
+    default: {
+      auto* data = reinterpret_cast<const char*>(sqlite3_column_text(statement, index));
+      return std::string(data, static_cast<std::size_t>(sqlite3_column_bytes(statement, index)));
+    }
+  }
+}
+
+}  // namespace penstock::db::sqlite

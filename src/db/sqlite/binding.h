@@ -1,0 +1,23 @@
+#pragma once
+
+#include "penstock/db/row_batch.h"
+#include "penstock/db/value.h"
+
+#include <array>
+#include <vector>
+
+struct sqlite3_stmt;
+
+namespace penstock::db::sqlite {
+
+// Texts of timestamps, which must stay in place until the statement has been stepped.
+using timestamp_texts = std::vector<std::array<char, 32>>;
+
+// Bind what the caller keeps alive until then; nothing is copied. `index` counts from 1.
+void bind_cell(sqlite3_stmt* statement, int index, const cell& c, timestamp_texts& texts);
+void bind_value(sqlite3_stmt* statement, int index, const value& v, timestamp_texts& texts);
+
+// A column of the row that the statement stands at.
+value column_value(sqlite3_stmt* statement, int index);
+
+}  // namespace penstock::db::sqlite

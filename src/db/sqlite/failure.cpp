@@ -1,0 +1,74 @@
+#include "failure.h"
+
+#include <cerrno>
+#include <filesystem>
+
+#include <sqlite3.h>
+
+namespace penstock::db::sqlite {
+namespace {
+
+std::string advice_on_opening(int code, int system_error, const std::filesystem::path& path) {
+  std::error_code ignored;
+  std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  if (std::filesystem::is_directory(path, ignored)) return "it is a folder: name a file in it";
+  if (!std::filesystem::exists(folder, ignored))
+    return "the folder '" + folder.string() + "' does not exist: create it";
+  if (code == SQLITE_NOTADB) return "it is no SQLite database: name another file, or move it away";
+  if (code == SQLITE_CORRUPT) return "it is damaged: restore it from a backup, or try the sqlite3 shell's .recover";
+  if (code == SQLITE_BUSY) return "another process has locked it: stop that one, or raise busy_timeout";
+  if (code == SQLITE_FULL || system_error == ENOSPC) return "the disk is full: make room";
+  if (code == SQLITE_READONLY || code == SQLITE_PERM || system_error == EACCES || system_error == EROFS)
+    return "it must be readable and writable, and so must its folder, for the -wal and -shm files: see their rights";
+  return {};
+}
+
+}  // namespace
+
+db_errc classify(int extended) noexcept {
+  switch (extended & 0xff) {
+    case SQLITE_CONSTRAINT:
+      return (extended == SQLITE_CONSTRAINT_DATATYPE) ? db_errc::data : db_errc::constraint;
+    case SQLITE_MISMATCH:
+    case SQLITE_TOOBIG:
+      return db_errc::data;
+    case SQLITE_BUSY:
+      return extended == SQLITE_BUSY_SNAPSHOT ? db_errc::serialization : db_errc::lock_timeout;
+    case SQLITE_LOCKED:
+      return db_errc::lock_timeout;
+    case SQLITE_READONLY:
+      return db_errc::read_only;
+    case SQLITE_FULL:
+      return db_errc::full;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return db_errc::corrupt;
+    case SQLITE_INTERRUPT:
+      return db_errc::interrupted;
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+      return db_errc::auth;
+    case SQLITE_ERROR:
+      return db_errc::syntax;
+    default:
+      return db_errc::other;
+  }
+}
+
+void throw_failure(sqlite3* handle, const std::string& path, const std::string& doing) {
+  int code = handle == nullptr ? SQLITE_NOMEM : sqlite3_extended_errcode(handle);
+  std::string said = handle == nullptr ? "out of memory" : sqlite3_errmsg(handle);
+  throw database_error(classify(code), "SQLite '" + path + "', " + doing + ": " + said, code);
+}
+
+void throw_open_failure(sqlite3* handle, const std::string& path) {
+  if (handle == nullptr) throw_failure(handle, path, "open");
+  int code = sqlite3_extended_errcode(handle);
+  std::string said = sqlite3_errmsg(handle);
+  std::string advice = advice_on_opening(code & 0xff, sqlite3_system_errno(handle), path);
+  db_errc errc =
+      (code & 0xff) == SQLITE_CANTOPEN && sqlite3_system_errno(handle) == EACCES ? db_errc::auth : classify(code);
+  throw database_error(errc, "SQLite can't open '" + path + "': " + said + (advice.empty() ? "" : "; " + advice), code);
+}
+
+}  // namespace penstock::db::sqlite

@@ -1,0 +1,20 @@
+#pragma once
+
+#include "penstock/db/error.h"
+
+#include <string>
+
+struct sqlite3;
+
+namespace penstock::db::sqlite {
+
+// The class of an extended result code.
+db_errc classify(int extended) noexcept;
+
+// Throws what the handle's last call failed with. `path` is the file; `handle` may be null: out of memory.
+[[noreturn]] void throw_failure(sqlite3* handle, const std::string& path, const std::string& doing);
+
+// As above, for a file that could not be opened: says what to do.
+[[noreturn]] void throw_open_failure(sqlite3* handle, const std::string& path);
+
+}  // namespace penstock::db::sqlite

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "penstock/async/scheduler.h"
+
+#include <string>
+
+namespace penstock::db::sqlite {
+
+// What stands behind "sqlite:" in a URL: FILE or :memory:, with options behind a question mark.
+struct location {
+  std::string file;
+  std::string name;                                 // of the file, for messages
+  duration busy_timeout = std::chrono::seconds(5);  // how long a statement waits for another session's lock
+};
+
+// Throws `db_errc::bad_url` for an unknown option or a bad value.
+location parse_location(const std::string& text);
+
+}  // namespace penstock::db::sqlite

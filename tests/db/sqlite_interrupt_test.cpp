@@ -1,0 +1,143 @@
+#include "temporary_folder.h"
+#include <penstock/async/cancel.h>
+#include <penstock/async/task_group.h>
+#include <penstock/async/timeout.h>
+#include <penstock/async/yield.h>
+#include <penstock/db/connection.h>
+#include <penstock/db/error.h>
+#include <penstock/net/event_loop.h>
+
+#include <gtest/gtest.h>
+
+// Cancelling what runs on a worker thread; on the event loop, since the simulation has no threads.
+
+namespace penstock::db {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Counts to far more than anyone waits for.
+constexpr const char* endless =
+    "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n WHERE i < 0";
+
+template <class Body>
+void with_file(const std::string& options, Body body) {
+  temporary_folder folder;
+  auto main = [&]() -> task<> {
+    database file(folder.url("test.db") + options);
+    std::unique_ptr<connection> c = co_await file.connect();
+    co_await c->execute("CREATE TABLE t(x INTEGER)");
+    task<void> running = body(file, *c);
+    co_await std::move(running);
+  };
+  net::run(main());
+}
+
+task<std::int64_t> count(connection& c) {
+  result r = co_await c.query("SELECT count(*) FROM t");
+  co_return std::get<std::int64_t>(r.rows[0][0]);
+}
+
+// True when the task was cut short by the limit.
+task<bool> times_out(duration limit, task<result> t) {
+  try {
+    task<result> limited = with_timeout(limit, std::move(t));
+    co_await std::move(limited);
+  } catch (const timed_out&) {
+    co_return true;
+  }
+  co_return false;
+}
+
+TEST(sqlite_interrupt, a_cancel_ends_a_query_that_runs) {
+  with_file("", [](database&, connection& c) -> task<> {
+    for (duration limit : {0ms, 1ms, 20ms}) {
+      task<bool> cut = times_out(limit, c.query(endless));
+      EXPECT_TRUE(co_await std::move(cut));
+      EXPECT_EQ(c.state(), session_state::clean);
+      EXPECT_EQ(co_await count(c), 0);
+    }
+  });
+}
+
+TEST(sqlite_interrupt, a_cancel_rolls_back_the_transaction_of_the_statement) {
+  with_file("", [](database& file, connection& c) -> task<> {
+    co_await c.begin();
+    co_await c.execute("INSERT INTO t VALUES (1)");
+    task<bool> cut = times_out(5ms, c.query(endless));
+    EXPECT_TRUE(co_await std::move(cut));
+    EXPECT_EQ(c.state(), session_state::clean);
+    std::unique_ptr<connection> other = co_await file.connect();
+    co_await other->execute("INSERT INTO t VALUES (2)");  // the lock is free
+    EXPECT_EQ(co_await count(c), 1);
+  });
+}
+
+TEST(sqlite_interrupt, a_statement_that_was_done_before_the_cancel_keeps_its_result) {
+  with_file("", [](database&, connection& c) -> task<> {
+    cancel_scope scope;
+    std::uint64_t changed = 0;
+    auto insert = [&]() -> task<> { changed = co_await c.execute("INSERT INTO t VALUES (1)"); };
+    task_group group;
+    group.start(scope.run(insert()));
+    co_await yield();
+    scope.cancel();
+    try {
+      co_await group.join();
+      EXPECT_EQ(changed, 1u);
+      EXPECT_EQ(co_await count(c), 1);
+    } catch (const operation_cancelled&) {
+      changed = 2;
+    }
+    if (changed == 2) {
+      EXPECT_EQ(co_await count(c), 0);
+    }
+  });
+}
+
+TEST(sqlite_interrupt, a_batch_is_never_cut_short) {
+  with_file("", [](database&, connection& c) -> task<> {
+    table_definition table{"t", "", {{"x", column_type::integer, false}}, {}};
+    row_batch rows(1);
+    for (int i = 0; i < 20'000; ++i) {
+      rows.add_integer(i);
+      rows.commit_row();
+    }
+    batch_report report;
+    task<void> limited = with_timeout(1ms, c.insert_batch(table, rows, report));
+    co_await std::move(limited);
+    EXPECT_EQ(report.rows.size(), 20'000u);
+    EXPECT_EQ(co_await count(c), 20'000);
+  });
+}
+
+TEST(sqlite_interrupt, a_lock_held_elsewhere_gives_lock_timeout_after_busy_timeout) {
+  with_file("?busy_timeout=30ms", [](database& file, connection& c) -> task<> {
+    std::unique_ptr<connection> other = co_await file.connect();
+    co_await other->begin();
+    std::optional<db_errc> errc;
+    try {
+      co_await c.execute("INSERT INTO t VALUES (1)");
+    } catch (const database_error& e) {
+      errc = e.errc();
+      EXPECT_TRUE(e.is_transient());
+    }
+    EXPECT_EQ(errc, db_errc::lock_timeout);
+    EXPECT_EQ(c.state(), session_state::clean);
+    co_await other->rollback();
+    co_await c.execute("INSERT INTO t VALUES (1)");
+  });
+}
+
+TEST(sqlite_interrupt, a_cancel_ends_the_wait_for_a_lock) {
+  with_file("?busy_timeout=10m", [](database& file, connection& c) -> task<> {
+    std::unique_ptr<connection> other = co_await file.connect();
+    co_await other->begin();
+    task<bool> cut = times_out(10ms, c.query("INSERT INTO t VALUES (1) RETURNING x"));
+    EXPECT_TRUE(co_await std::move(cut));
+    EXPECT_EQ(c.state(), session_state::clean);
+  });
+}
+
+}  // namespace
+}  // namespace penstock::db

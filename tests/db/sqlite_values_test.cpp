@@ -1,0 +1,168 @@
+#include <penstock/db/connection.h>
+#include <penstock/db/error.h>
+#include <penstock/testing/simulation.h>
+
+#include <cmath>
+#include <limits>
+
+#include <gtest/gtest.h>
+
+// Values at their limits come back as they went in, by a batch and by parameters.
+
+namespace penstock::db {
+namespace {
+
+template <class Body>
+void with_memory(Body body) {
+  penstock::testing::simulation sim;
+  auto main = [&]() -> task<> {
+    std::unique_ptr<connection> c = co_await database("sqlite::memory:").connect();
+    task<void> running = body(*c);
+    co_await std::move(running);
+  };
+  sim.run(main());
+}
+
+void add(row_batch& rows, const value& v) {
+  auto add_held = [&](const auto& held) {
+    using T = std::decay_t<decltype(held)>;
+    if constexpr (std::is_same_v<T, std::monostate>)
+      rows.add_null();
+    else if constexpr (std::is_same_v<T, std::int64_t>)
+      rows.add_integer(held);
+    else if constexpr (std::is_same_v<T, double>)
+      rows.add_real(held);
+    else if constexpr (std::is_same_v<T, bool>)
+      rows.add_boolean(held);
+    else if constexpr (std::is_same_v<T, timestamp>)
+      rows.add_timestamp(held);
+    else if constexpr (std::is_same_v<T, blob>)
+      rows.add_blob(held.bytes);
+    else
+      rows.add_text(held);
+  };
+  std::visit(add_held, v);
+  rows.commit_row();
+}
+
+// What SQLite gives for a value: it has no booleans, and timestamps are text.
+value as_stored(const value& v) {
+  if (auto* truth = std::get_if<bool>(&v)) return static_cast<std::int64_t>(*truth);
+  if (auto* t = std::get_if<timestamp>(&v)) return format_timestamp(*t);
+  return v;
+}
+
+void expect_round_trip(column_type type, std::vector<value> values) {
+  with_memory([&](connection& c) -> task<> {
+    table_definition table{"t", "id", {{"v", type, false}}, {}};
+    co_await c.prepare_table(table);
+    row_batch rows(1);
+    for (const value& v : values) add(rows, v);
+    batch_report report;
+    co_await c.insert_batch(table, rows, report);
+    EXPECT_TRUE(report.refusals.empty());
+    for (const value& v : values) {
+      co_await c.execute("INSERT INTO t(v) VALUES (?)", parameters_of(v));
+    }
+    result found = co_await c.query("SELECT v FROM t ORDER BY id");
+    EXPECT_EQ(found.rows.size(), 2 * values.size());
+    for (std::size_t i = 0; i < found.rows.size(); ++i)
+      EXPECT_EQ(found.rows[i][0], as_stored(values[i % values.size()])) << "value " << i;
+  });
+}
+
+TEST(sqlite_values, texts) {
+  using namespace std::string_literals;
+  expect_round_trip(column_type::text,
+                    {""s, "it's \"quoted\"; DROP TABLE t --"s, "nul\0inside"s, "\0"s, "naïve 東京 🚰 é"s, "'"s, "\\"s,
+                     "line\nbreak\ttab"s, std::string(1 << 20, 'x'), "\xff\xfe not UTF-8"s, value()});
+}
+
+TEST(sqlite_values, integers) {
+  using limits = std::numeric_limits<std::int64_t>;
+  expect_round_trip(column_type::integer, {limits::min(), limits::max(), std::int64_t{0}, std::int64_t{-1}, value()});
+}
+
+TEST(sqlite_values, reals) {
+  using limits = std::numeric_limits<double>;
+  expect_round_trip(column_type::real, {0.0, -0.5, 0.1, limits::max(), limits::lowest(), limits::min(),
+                                        limits::denorm_min(), limits::infinity(), 1e15 + 0.3, 9007199254740993.0});
+}
+
+TEST(sqlite_values, not_a_number_becomes_null) {
+  with_memory([](connection& c) -> task<> {
+    result r = co_await c.query("SELECT ?", parameters_of(std::nan("")));
+    EXPECT_TRUE(std::holds_alternative<std::monostate>(r.rows[0][0]));
+  });
+}
+
+TEST(sqlite_values, booleans_and_blobs) {
+  expect_round_trip(column_type::boolean, {true, false, value()});
+  expect_round_trip(column_type::blob, {blob{}, blob{{std::byte{0}, std::byte{0xff}}}, value()});
+}
+
+TEST(sqlite_values, timestamps) {
+  using namespace std::chrono;
+  expect_round_trip(column_type::timestamp,
+                    {timestamp(microseconds(0)), timestamp(microseconds(-1)),
+                     timestamp(microseconds(1'767'225'600'000'001)), timestamp(sys_days(year(9999) / 12 / 31)),
+                     timestamp(sys_days(year(0) / 1 / 1)), timestamp::min(), timestamp::max()});
+}
+
+TEST(sqlite_values, timestamps_are_written_as_rfc_3339) {
+  using namespace std::chrono;
+  EXPECT_EQ(format_timestamp(timestamp(microseconds(0))), "1970-01-01T00:00:00.000000Z");
+  EXPECT_EQ(format_timestamp(timestamp(microseconds(-1))), "1969-12-31T23:59:59.999999Z");
+  EXPECT_EQ(format_timestamp(sys_days(year(2024) / 2 / 29) + hours(23) + minutes(5) + seconds(9) + microseconds(70)),
+            "2024-02-29T23:05:09.000070Z");
+  EXPECT_EQ(format_timestamp(sys_days(year(9999) / 12 / 31)), "9999-12-31T00:00:00.000000Z");
+}
+
+TEST(sqlite_values, a_wrong_number_of_parameters_is_refused) {
+  with_memory([](connection& c) -> task<> {
+    bool refused = false;
+    try {
+      co_await c.query("SELECT ?, ?", parameters_of(true));
+    } catch (const database_error& e) {
+      refused = e.errc() == db_errc::syntax;
+    }
+    EXPECT_TRUE(refused);
+  });
+}
+
+TEST(sqlite_values, a_second_statement_is_refused_and_not_dropped_in_silence) {
+  with_memory([](connection& c) -> task<> {
+    bool refused = false;
+    try {
+      co_await c.execute("CREATE TABLE a(x); CREATE TABLE b(x)");
+    } catch (const database_error& e) {
+      refused = e.errc() == db_errc::syntax;
+    }
+    EXPECT_TRUE(refused);
+    result found = co_await c.query("SELECT name FROM sqlite_schema");
+    EXPECT_TRUE(found.rows.empty());
+    co_await c.execute("CREATE TABLE a(x); -- a comment may follow\n ");
+  });
+}
+
+TEST(sqlite_values, a_large_result_is_read_in_pages_by_key) {
+  const std::vector<std::size_t> expected{1000, 1000, 500};
+  with_memory([&](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE t(id INTEGER PRIMARY KEY)");
+    co_await c.execute(
+        "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 2500) INSERT INTO t SELECT i FROM "
+        "n");
+    std::int64_t after = 0;
+    std::vector<std::size_t> sizes;
+    for (;;) {
+      result page = co_await c.query("SELECT id FROM t WHERE id > ? ORDER BY id LIMIT 1000", parameters_of(after));
+      if (page.rows.empty()) break;
+      sizes.push_back(page.rows.size());
+      after = std::get<std::int64_t>(page.rows.back()[0]);
+    }
+    EXPECT_EQ(sizes, expected);
+  });
+}
+
+}  // namespace
+}  // namespace penstock::db
