@@ -1,0 +1,109 @@
+#include "fake_database.h"
+#include <penstock/async/gather.h>
+#include <penstock/core/traceback.h>
+
+// A database that can't be reached, refuses, or takes only so many sessions.
+
+namespace penstock::db {
+namespace {
+
+TEST(pool_connect_failure, an_acquirer_outlasts_a_short_outage) {
+  with_fake_pool({}, [](pool& p, fake_server& server) -> task<> {
+    server.refuses = db_errc::connection_lost;
+    task_group group;
+    auto heal = [&]() -> task<> {
+      co_await sleep_for(2s);
+      server.refuses.reset();
+    };
+    group.start(heal());
+    co_await use(p, 1ms);
+    EXPECT_GE(scheduler::current().now().time_since_epoch() - duration(1h), 2s);
+    EXPECT_EQ(p.stats().connects, 1u);
+    EXPECT_GE(p.stats().connect_failures, 3u);
+    EXPECT_LE(p.stats().connect_failures, 12u) << "the pauses between attempts do not grow";
+    co_await group.join();
+  });
+}
+
+TEST(pool_connect_failure, a_long_outage_ends_in_a_timeout_whose_cause_is_the_refusal) {
+  with_fake_pool({.name = "orders", .acquire_timeout = 1s}, [](pool& p, fake_server& server) -> task<> {
+    server.refuses = db_errc::connection_lost;
+    try {
+      co_await use(p, 1ms);
+      ADD_FAILURE() << "acquired from a dead database";
+    } catch (const database_error& e) {
+      EXPECT_EQ(e.errc(), db_errc::pool_timeout);
+      EXPECT_NE(e.message().find("'orders'"), std::string::npos);
+      EXPECT_NE(e.message().find("can't be reached"), std::string::npos) << e.message();
+      EXPECT_NE(describe(e.cause()).find("db.connection_lost"), std::string::npos);
+    }
+  });
+}
+
+TEST(pool_connect_failure, a_refusal_for_good_is_reported_at_once) {
+  with_fake_pool({}, [](pool& p, fake_server& server) -> task<> {
+    server.refuses = db_errc::auth;
+    time_point start = scheduler::current().now();
+    task<std::optional<db_errc>> failed = failure_of(p.acquire());
+    EXPECT_EQ(co_await std::move(failed), db_errc::auth);
+    EXPECT_EQ(scheduler::current().now() - start, 5ms);
+  });
+}
+
+TEST(pool_connect_failure, the_pool_is_alive_again_after_any_outage) {
+  with_kept_pool({.min_size = 2, .max_size = 4, .acquire_timeout = 1s}, [](pool& p, fake_server& server) -> task<> {
+    server.refuses = db_errc::connection_lost;
+    server.restart();
+    std::vector<task<std::optional<db_errc>>> hopeless;
+    for (int i = 0; i < 20; ++i) hopeless.push_back(failure_of(p.acquire()));
+    std::vector<std::optional<db_errc>> failures = co_await gather(std::move(hopeless));
+    for (auto failure : failures) EXPECT_EQ(failure, db_errc::pool_timeout);
+    co_await sleep_for(1h);
+    EXPECT_LT(server.connects, 2'000) << "it storms a database that is away";
+    server.refuses.reset();
+    co_await sleep_for(p.options().reconnect_max + 1s);
+    EXPECT_EQ(p.stats().idle, 2u) << "filled again with nobody asking";
+    std::vector<task<void>> users;
+    for (int i = 0; i < 20; ++i) users.push_back(use(p, 1ms));
+    co_await gather(std::move(users));
+  });
+}
+
+TEST(pool_connect_failure, acquirers_share_what_the_server_grants) {
+  with_fake_pool({.max_size = 10}, [](pool& p, fake_server& server) -> task<> {
+    server.most_sessions = 3;
+    std::vector<task<void>> users;
+    for (int i = 0; i < 60; ++i) users.push_back(use(p, 20ms));
+    co_await gather(std::move(users));
+    EXPECT_EQ(server.most_open, 3u);
+    EXPECT_EQ(p.stats().timeouts, 0u);
+  });
+}
+
+TEST(pool_connect_failure, only_one_attempt_is_made_at_a_time_while_the_database_is_away) {
+  with_fake_pool({.max_size = 10, .acquire_timeout = 3s}, [](pool& p, fake_server& server) -> task<> {
+    server.refuses = db_errc::connection_lost;
+    std::vector<task<std::optional<db_errc>>> waiting;
+    for (int i = 0; i < 100; ++i) waiting.push_back(failure_of(p.acquire()));
+    co_await gather(std::move(waiting));
+    EXPECT_LE(server.connects, 10 + 3'000 / 50);
+  });
+}
+
+TEST(pool_connect_failure, a_connect_that_hangs_is_given_up_and_tried_again) {
+  with_fake_pool({.connect_timeout = 1s}, [](pool& p, fake_server& server) -> task<> {
+    server.connect_latency = 1h;
+    task_group group;
+    auto heal = [&]() -> task<> {
+      co_await sleep_for(500ms);
+      server.connect_latency = 5ms;
+    };
+    group.start(heal());
+    co_await use(p, 0ms);
+    EXPECT_EQ(server.connects, 2);
+    co_await group.join();
+  });
+}
+
+}  // namespace
+}  // namespace penstock::db

@@ -1,0 +1,121 @@
+#include "fake_database.h"
+#include <penstock/async/gather.h>
+
+// Sessions that die, idle or leased, and sessions that come back dirty.
+
+namespace penstock::db {
+namespace {
+
+task<void> run_query(pool& p, std::string sql) {
+  pool::lease c = co_await p.acquire();
+  co_await c->query(std::move(sql));
+}
+
+TEST(pool_dead_connection, one_that_died_while_idle_is_replaced_unseen) {
+  with_fake_pool({}, [](pool& p, fake_server& server) -> task<> {
+    co_await run_query(p, "before");
+    server.restart();
+    co_await sleep_for(p.options().validate_after_idle);
+    co_await run_query(p, "after");
+    EXPECT_EQ(server.connects, 2);
+    EXPECT_EQ(server.pings, 1);
+  });
+}
+
+TEST(pool_dead_connection, one_that_died_while_leased_fails_its_user_and_is_not_lent_again) {
+  with_fake_pool({}, [](pool& p, fake_server& server) -> task<> {
+    co_await run_query(p, "before");
+    server.restart();
+    task<std::optional<db_errc>> failed = failure_of(run_query(p, "during"));
+    EXPECT_EQ(co_await std::move(failed), db_errc::connection_lost);
+    co_await run_query(p, "after");
+    EXPECT_EQ(server.connects, 2);
+  });
+}
+
+TEST(pool_dead_connection, after_one_was_found_dead_the_others_are_checked_before_use) {
+  with_fake_pool({.max_size = 5}, [](pool& p, fake_server& server) -> task<> {
+    std::vector<task<void>> users;
+    for (int i = 0; i < 5; ++i) users.push_back(run_query(p, "before"));
+    co_await gather(std::move(users));
+    server.restart();
+    task<std::optional<db_errc>> failed = failure_of(run_query(p, "during"));
+    EXPECT_EQ(co_await std::move(failed), db_errc::connection_lost);
+    for (int i = 0; i < 5; ++i) co_await run_query(p, "after");  // throws if any got a dead one
+  });
+}
+
+TEST(pool_dead_connection, a_waiter_gets_the_place_of_one_that_died) {
+  with_fake_pool({.max_size = 1}, [](pool& p, fake_server& server) -> task<> {
+    pool::lease held = co_await p.acquire();
+    task_group waiting;
+    waiting.start(run_query(p, "waited"));
+    co_await sleep_for(1ms);
+    held->close();
+    held.release();
+    co_await waiting.join();
+    EXPECT_EQ(server.connects, 2);
+  });
+}
+
+TEST(pool_dead_connection, a_discarded_lease_is_closed) {
+  with_fake_pool({}, [](pool& p, fake_server& server) -> task<> {
+    pool::lease c = co_await p.acquire();
+    c.discard();
+    EXPECT_FALSE(c);
+    EXPECT_EQ(server.open, 0u);
+    EXPECT_EQ(p.stats().in_use, 0u);
+    co_await use(p, 0ms);
+  });
+}
+
+TEST(pool_dead_connection, an_open_transaction_is_reset_before_the_next_user_has_it) {
+  with_fake_pool({.max_size = 1}, [](pool& p, fake_server& server) -> task<> {
+    pool::lease c = co_await p.acquire();
+    co_await c->begin();
+    c.release();
+    EXPECT_EQ(server.resets, 0) << "giving back must take no time";
+    co_await run_query(p, "next");
+    EXPECT_EQ(server.resets, 1);
+    EXPECT_EQ(server.connects, 1);
+    EXPECT_EQ(server.statements, (std::vector<std::string>{"BEGIN", "RESET", "next"}));
+  });
+}
+
+TEST(pool_dead_connection, run_resets_a_dirty_session_with_nobody_asking) {
+  with_kept_pool({}, [](pool& p, fake_server& server) -> task<> {
+    pool::lease c = co_await p.acquire();
+    co_await c->begin();
+    c.release();
+    co_await sleep_for(50ms);
+    EXPECT_EQ(server.resets, 1);
+    EXPECT_EQ(p.stats().idle, 1u);
+  });
+}
+
+TEST(pool_dead_connection, one_that_cannot_be_reset_is_closed) {
+  with_fake_pool({.max_size = 1}, [](pool& p, fake_server& server) -> task<> {
+    server.resets_fail = true;
+    pool::lease c = co_await p.acquire();
+    co_await c->begin();
+    c.release();
+    co_await run_query(p, "next");
+    EXPECT_EQ(server.connects, 2);
+    EXPECT_EQ(server.open, 1u);
+  });
+}
+
+TEST(pool_dead_connection, one_that_does_not_answer_its_ping_is_given_up_in_time) {
+  with_fake_pool({.acquire_timeout = 5s, .validation_timeout = 1s}, [](pool& p, fake_server& server) -> task<> {
+    co_await run_query(p, "before");
+    co_await sleep_for(10s);
+    server.latency = 1h;
+    time_point start = scheduler::current().now();
+    co_await use(p, 0ms);
+    EXPECT_EQ(scheduler::current().now() - start, 1s + 5ms);
+    EXPECT_EQ(server.connects, 2);
+  });
+}
+
+}  // namespace
+}  // namespace penstock::db
