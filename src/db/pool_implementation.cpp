@@ -151,7 +151,7 @@ task<void> pool::implementation::connect(lease& slot) {
   ++totals.connect_failures;
   shown.connect_failures.add();
   log::warn("could not connect to the database",
-            {{"pool", options.name}, {"error", describe(failure)}, {"will_retry", worth_retrying(failure)}});
+            {{"pool", options.name}, {"reason", describe(failure)}, {"will_retry", worth_retrying(failure)}});
   slot.home_.reset();
   state.connect_failed(slot.slot_, s.now(), s.random());
   settle();
