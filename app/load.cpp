@@ -128,7 +128,7 @@ constexpr const char* help_footer =
 }  // namespace
 
 void add_load_command(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("load", "Loads the items of files into a stream, over HTTP");
+  CLI::App* command = app.add_subcommand("load", "Load the items of files into a stream, over HTTP");
   auto arguments = std::make_shared<load_arguments>();
   add_arguments(*command, *arguments);
   command->footer(help_footer);
