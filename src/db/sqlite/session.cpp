@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <thread>
 #include <utility>
 
 #include <sqlite3.h>
@@ -21,6 +20,11 @@ constexpr int steps_between_looks = 1'000;
 duration lock_delay(int tries) {
   constexpr std::array<int, 7> milliseconds{1, 2, 5, 10, 15, 20, 25};
   return std::chrono::milliseconds(milliseconds[std::min<std::size_t>(static_cast<std::size_t>(tries), 6)]);
+}
+
+// SQLite's own sleep, as its busy timeout does it: the worker thread has nothing else to do.
+void pause_worker(duration pause) {
+  sqlite3_sleep(static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(pause).count()));
 }
 
 }  // namespace
@@ -74,7 +78,7 @@ void session::set_pragma(const char* pragma) {
     int code = sqlite3_exec(handle_, pragma, nullptr, nullptr, nullptr);
     if (code == SQLITE_OK) return;
     if ((code & 0xff) != SQLITE_BUSY || waited >= where_.busy_timeout) throw_open_failure(handle_, where_.name);
-    std::this_thread::sleep_for(lock_delay(tries));
+    pause_worker(lock_delay(tries));
     waited += lock_delay(tries);
   }
 }
@@ -84,7 +88,7 @@ int session::wait_for_lock(void* self, int tries) noexcept {
   if (tries == 0) me.waited_ = duration::zero();
   if (me.waited_ >= me.where_.busy_timeout || me.interruption_.requested()) return 0;
   duration pause = std::min(lock_delay(tries), me.where_.busy_timeout - me.waited_);
-  std::this_thread::sleep_for(pause);
+  pause_worker(pause);
   me.waited_ += pause;
   return 1;
 }
