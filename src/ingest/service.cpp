@@ -22,8 +22,8 @@ namespace {
 // How long a stream whose batches fail keeps the service from being ready. After that, traffic may try again.
 constexpr auto failing_is_not_ready = std::chrono::seconds(5);
 
-// Each session of a database in memory has one of its own: there is only one then, and it lasts.
-bool lives_in_its_session(const db::database& database) { return database.name().ends_with(":memory:"); }
+// Sessions of a SQLite database in memory share its cache and refuse one another while one writes: they take turns.
+bool is_in_memory(const db::database& database) { return database.name().ends_with(":memory:"); }
 
 }  // namespace
 
@@ -38,7 +38,7 @@ struct service::implementation {
 
   implementation(db::database d, service_options o, metrics::registry& m);
 
-  db::pool& reading() { return lives_in_its_session(database) ? writers : readers; }
+  db::pool& reading() { return is_in_memory(database) ? writers : readers; }
   stream& find(const http::request& r);
   void add_stream_route(http::router& routes, const char* method, const char* pattern,
                         task<http::response> (stream_endpoint::*handle)(http::request&));

@@ -16,8 +16,8 @@
 
 namespace penstock::ingest {
 
-// Of a pool whose sessions commit and read for streams. Sessions are kept for as long as they work: with a database in
-// memory, the session is the database.
+// Of a pool whose sessions commit and read for streams. They are kept for as long as they work: a database in memory
+// lives no longer than its sessions.
 db::pool_options session_pool_options(std::string name, std::size_t size, metrics::registry& measure);
 
 class stream_writer {

@@ -86,6 +86,34 @@ TEST(sqlite, a_table_that_does_not_fit_is_named_with_each_difference) {
   });
 }
 
+TEST(sqlite, a_column_that_would_keep_values_as_others_is_drift) {
+  struct row {
+    const char* declared;
+    column_type wanted;
+    bool fits;
+  };
+  for (const row& r : {row{"TEXT", column_type::integer, false}, row{"varchar(20)", column_type::real, false},
+                       row{"INTEGER", column_type::text, false}, row{"double", column_type::timestamp, false},
+                       row{"BIGINT", column_type::json, false}, row{"BIGINT", column_type::integer, true},
+                       row{"VARCHAR(20)", column_type::text, true}, row{"DATETIME", column_type::timestamp, true},
+                       row{"", column_type::text, true}, row{"REAL", column_type::integer, true}}) {
+    with_memory_database([&](connection& c) -> task<> {
+      co_await c.execute(std::string("CREATE TABLE t(id INTEGER PRIMARY KEY, v ") + r.declared + ")");
+      table_definition table;
+      table.name = "t";
+      table.columns.push_back({.name = "v", .type = r.wanted});
+      bool fits = true;
+      try {
+        co_await c.prepare_table(table);
+      } catch (const database_error& e) {
+        fits = false;
+        EXPECT_NE(e.message().find("column 'v' is "), std::string::npos) << e.message();
+      }
+      EXPECT_EQ(fits, r.fits) << r.declared << " for " << name_of(r.wanted);
+    });
+  }
+}
+
 TEST(row_batch, an_abandoned_row_leaves_no_trace) {
   row_batch rows(2);
   add(rows, "kept", 1);

@@ -3,6 +3,8 @@
 #include "session.h"
 #include "sql.h"
 
+#include <utility>
+
 // Makes a table, or says how the one that exists differs.
 
 namespace penstock::db::sqlite {
@@ -35,12 +37,37 @@ std::vector<std::vector<std::string>> unique_keys_of(session& s, const std::stri
   return keys;
 }
 
+// True where a column of this declared type would keep a value as another one than was given: its affinity turns
+// numbers into text, or text that looks like a number into one (https://www.sqlite.org/datatype3.html, 3.1).
+bool would_change(std::string declared, column_type type) {
+  for (char& c : declared) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+  auto says = [&](const char* part) { return declared.find(part) != std::string::npos; };
+  bool whole = says("INT");
+  bool text = !whole && (says("CHAR") || says("CLOB") || says("TEXT"));
+  bool real = !whole && !text && (says("REAL") || says("FLOA") || says("DOUB"));
+  bool number_given = type == column_type::integer || type == column_type::real || type == column_type::boolean;
+  return number_given ? text : (whole || real) && type != column_type::blob;
+}
+
+std::vector<std::string> type_differences(const table_definition& wanted,
+                                          const std::vector<existing_column>& existing) {
+  std::vector<std::string> differences;
+  for (const table_column& column : wanted.columns)
+    for (const existing_column& there : existing)
+      if (there.name == column.name && would_change(there.declared_type, column.type))
+        differences.push_back("column '" + column.name + "' is " + there.declared_type + ", which does not keep " +
+                              std::string(name_of(column.type)) + " values as they are");
+  return differences;
+}
+
 }  // namespace
 
 void session::prepare_table(const table_definition& definition) {
   execute(create_table_sql(definition), {});
+  std::vector<existing_column> existing = columns_of(*this, definition.name);
   std::vector<std::string> differences =
-      table_differences(definition, columns_of(*this, definition.name), unique_keys_of(*this, definition.name));
+      table_differences(definition, existing, unique_keys_of(*this, definition.name));
+  for (std::string& difference : type_differences(definition, existing)) differences.push_back(std::move(difference));
   if (differences.empty()) return;
   std::string list;
   for (const std::string& difference : differences) list += (list.empty() ? "" : "; ") + difference;
