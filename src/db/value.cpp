@@ -45,9 +45,13 @@ std::string format_timestamp(timestamp t) {
 }
 
 std::size_t write_timestamp(timestamp t, std::span<char, 32> to) noexcept {
-  auto day = std::chrono::floor<std::chrono::days>(t);
-  std::chrono::year_month_day date(day);
-  std::chrono::hh_mm_ss time(t - day);
+  // By division: std::chrono::floor multiplies the day out again, which overflows for the earliest times.
+  constexpr std::int64_t day_length = std::chrono::microseconds(std::chrono::days(1)).count();
+  std::int64_t since_1970 = t.time_since_epoch().count();
+  std::int64_t day = since_1970 / day_length - (since_1970 % day_length < 0 ? 1 : 0);
+  std::int64_t within = since_1970 % day_length + (since_1970 % day_length < 0 ? day_length : 0);
+  std::chrono::year_month_day date{std::chrono::sys_days(std::chrono::days(day))};
+  std::chrono::hh_mm_ss time{std::chrono::microseconds(within)};
   char* end = to.data();
   int year = static_cast<int>(date.year());
   if (year >= 0 && year <= 9999) {
