@@ -63,7 +63,10 @@ class fake_connection final : public connection {
     co_await std::move(done);
     co_return 0;
   }
-  task<void> insert_batch(const table_definition&, const row_batch&, batch_report&) override { return work("INSERT"); }
+  task<std::uint64_t> query_each(std::string sql, parameters values, row_consumer, std::size_t) override {
+    return execute(std::move(sql), std::move(values));
+  }
+  task<void> insert_rows(const table_definition&, const row_batch&, batch_report&) override { return work("INSERT"); }
   task<void> begin() override {
     task<void> working = work("BEGIN");
     co_await std::move(working);

@@ -47,6 +47,45 @@ TEST(sqlite, stores_a_batch_and_gives_each_row_its_id) {
   });
 }
 
+TEST(sqlite, hands_out_a_large_result_piece_by_piece) {
+  with_memory_database([](connection& c) -> task<> {
+    std::string numbers =
+        "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 10) SELECT i FROM n";
+    std::vector<std::size_t> sizes;
+    std::int64_t sum = 0;
+    row_consumer take = [&](const result& some) -> task<void> {
+      sizes.push_back(some.rows.size());
+      for (const auto& row : some.rows) sum += std::get<std::int64_t>(row[0]);
+      co_return;
+    };
+    task<std::uint64_t> reading = c.query_each(numbers, {}, take, 5);
+    std::uint64_t count = co_await std::move(reading);
+    EXPECT_EQ(count, 10u);
+    EXPECT_EQ(sum, 55);
+    EXPECT_EQ(sizes, (std::vector<std::size_t>{5, 5}));
+  });
+}
+
+TEST(sqlite, leaves_the_session_clean_when_the_consumer_of_a_large_result_throws) {
+  with_memory_database([](connection& c) -> task<> {
+    row_consumer take = [](const result&) -> task<void> {
+      throw std::runtime_error("enough");
+      co_return;
+    };
+    task<std::uint64_t> reading = c.query_each("VALUES (1), (2), (3)", {}, take, 1);
+    bool threw = false;
+    try {
+      co_await std::move(reading);
+    } catch (const std::runtime_error&) {
+      threw = true;
+    }
+    EXPECT_TRUE(threw);
+    EXPECT_EQ(c.state(), session_state::clean);
+    task<std::uint64_t> writing = c.execute("CREATE TABLE after (x INTEGER)");
+    co_await std::move(writing);
+  });
+}
+
 TEST(sqlite, a_refused_row_harms_no_neighbour) {
   with_memory_database([](connection& c) -> task<> {
     table_definition table = things();

@@ -11,7 +11,9 @@
 #include "penstock/db/table.h"
 #include "penstock/db/value.h"
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -33,7 +35,7 @@ parameters parameters_of(T&&... held) {
   return list;
 }
 
-/// The rows of a query, all of them: ask for so many at a time (LIMIT) where there may be many.
+/// The rows of a query.
 struct result {
   std::vector<std::string> columns;
   std::vector<std::vector<value>> rows;
@@ -54,16 +56,23 @@ struct row_refusal {
   std::string message;    ///< What the server said.
 };
 
-/// What became of a batch that was committed; keeps its memory from one batch to the next.
+/// What became of the rows of a batch; keeps its memory from one batch to the next.
 struct batch_report {
   std::vector<row_outcome> rows;
   std::vector<row_refusal> refusals;
+  std::string_view method;      ///< How the rows went in, for metrics: "statement", "values", "copy", …
+  std::size_t round_trips = 0;  ///< Times the server was waited for; 0 where there is no server.
 
   void clear() noexcept {
     rows.clear();
     refusals.clear();
+    method = {};
+    round_trips = 0;
   }
 };
+
+/// Takes the rows of a large result, some at a time; the next ones come when its task has ended.
+using row_consumer = std::function<task<void>(const result& some)>;
 
 /// What is known about a session without asking the server.
 enum class session_state : std::uint8_t {
@@ -74,8 +83,11 @@ enum class session_state : std::uint8_t {
 
 /// A session. Serves one operation at a time; the caller keeps to that. Belongs to its loop. Destroying it closes it.
 ///
+/// Statements mark their parameters with `?`, whatever the database calls them. Names in double quotes are identifiers
+/// (`quote_identifier`), on MariaDB and MySQL too.
+///
 /// Every operation throws `database_error`, or `operation_cancelled` when it was cancelled: a statement under way is
-/// interrupted, and the transaction that it was part of is rolled back.
+/// interrupted, and the transaction that it was part of is rolled back, at once or by `reset`.
 class connection {
  public:
   connection() = default;
@@ -83,14 +95,22 @@ class connection {
   connection& operator=(const connection&) = delete;
   virtual ~connection() = default;
 
-  /// Runs a statement and gives its rows.
+  /// Runs a statement and gives its rows, all of them: see `query_each` where there may be many.
   virtual task<result> query(std::string sql, parameters values = {}) = 0;
+  /// Runs a statement and hands its rows to `take`, at most `max_rows` at a time and in order, so that memory is
+  /// bounded however many there are. Gives the number of rows. What `take` throws ends the statement and is passed on;
+  /// `take` must not use this session.
+  virtual task<std::uint64_t> query_each(std::string sql, parameters values, row_consumer take,
+                                         std::size_t max_rows = 1'000) = 0;
   /// Runs a statement and gives the number of rows it changed.
   virtual task<std::uint64_t> execute(std::string sql, parameters values = {}) = 0;
-  /// Stores the rows of a batch in one transaction; a row the database refuses, or one whose unique key is there
-  /// already, harms no other. `report` gets an outcome a row. When it throws, no row was stored, save with
-  /// `db_errc::ambiguous_commit`. Not cut short by a cancellation once it runs. `rows` and `report` must outlive it.
-  virtual task<void> insert_batch(const table_definition& into, const row_batch& rows, batch_report& report) = 0;
+  /// Stores the rows of a batch inside the transaction that is open; a row the database refuses, or one whose unique
+  /// key is there already, harms no other. `report` gets an outcome a row, which holds once the transaction is
+  /// committed. When it throws, the transaction is to be rolled back. `rows` and `report` must outlive it.
+  virtual task<void> insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) = 0;
+  /// As above, in a transaction of its own. When it throws, no row was stored, save with `db_errc::ambiguous_commit`.
+  /// Not cut short by a cancellation once it runs.
+  virtual task<void> insert_batch(const table_definition& into, const row_batch& rows, batch_report& report);
   /// Opens a transaction, ready to write. See `transaction`, which closes it on every path.
   virtual task<void> begin() = 0;
   /// Commits it. Not cut short by a cancellation once it runs. Throws `db_errc::ambiguous_commit` when the connection
@@ -123,6 +143,8 @@ class driver {
   virtual const std::string& name() const noexcept = 0;
   /// Opens a session. Cancellable. Throws `database_error`; a transient one may be tried again.
   virtual task<std::unique_ptr<connection>> connect() = 0;
+  /// False where the outcome of a COMMIT is always known, because no network lies between.
+  virtual bool commits_can_be_ambiguous() const noexcept { return true; }
 };
 
 /// A database: where sessions come from. Cheap to copy; copies share their driver.
@@ -140,6 +162,8 @@ class database {
   const std::string& name() const noexcept { return driver_->name(); }
   /// Opens a session.
   task<std::unique_ptr<connection>> connect() const;
+  /// False where the outcome of a COMMIT is always known, because no network lies between.
+  bool commits_can_be_ambiguous() const noexcept { return driver_->commits_can_be_ambiguous(); }
 
  private:
   std::shared_ptr<driver> driver_;

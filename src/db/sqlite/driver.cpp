@@ -33,6 +33,34 @@ class sqlite_connection final : public connection {
     co_return co_await std::move(running);
   }
 
+  task<std::uint64_t> query_each(std::string sql, parameters values, row_consumer take, std::size_t max_rows) override {
+    session& s = open_session();
+    reading under_way(s);
+    auto start = [&] { s.start_reading(sql, values); };
+    task<void> starting = interruptibly<void>(s, start);
+    co_await std::move(starting);
+    std::uint64_t count = 0;
+    for (bool more = true; more;) {
+      auto work = [&] { return s.read_some(max_rows); };
+      task<result> running = interruptibly<result>(s, work);
+      result some = co_await std::move(running);
+      more = some.rows.size() == max_rows;
+      count += some.rows.size();
+      if (some.rows.empty()) break;
+      task<void> taking = take(some);
+      co_await std::move(taking);
+    }
+    co_return count;
+  }
+
+  task<void> insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) override {
+    session& s = open_session();
+    if (!s.in_transaction()) throw database_error(db_errc::other, "insert_rows needs a transaction: begin one first");
+    auto call = on_worker([&] { s.insert_rows(into, rows, report); });
+    co_await call;
+  }
+
+  // In one trip to the worker instead of three.
   task<void> insert_batch(const table_definition& into, const row_batch& rows, batch_report& report) override {
     session& s = open_session();
     if (s.in_transaction())
@@ -83,6 +111,15 @@ class sqlite_connection final : public connection {
   void close() noexcept override { session_.reset(); }
 
  private:
+  // Ends a read that its consumer left early. The worker has let go of the session by then.
+  struct reading {
+    explicit reading(session& r) noexcept : of(r) {}
+    reading(const reading&) = delete;
+    reading& operator=(const reading&) = delete;
+    ~reading() { of.stop_reading(); }
+    session& of;
+  };
+
   session& open_session() {
     if (!session_) throw database_error(db_errc::connection_lost, "the connection was closed");
     return *session_;
@@ -118,6 +155,7 @@ class sqlite_driver final : public driver {
   }
 
   const std::string& name() const noexcept override { return name_; }
+  bool commits_can_be_ambiguous() const noexcept override { return false; }
 
   task<std::unique_ptr<connection>> connect() override {
     auto call = on_worker([&] { return std::make_unique<session>(where_); });

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <utility>
 
 #include <sqlite3.h>
@@ -54,6 +55,7 @@ session::session(location where) : where_(std::move(where)) {
 }
 
 session::~session() {
+  stop_reading();
   for (auto& [sql, statement] : statements_) sqlite3_finalize(statement);
   sqlite3_close(handle_);
 }
@@ -143,20 +145,51 @@ void session::bind_values(sqlite3_stmt* statement, const parameters& values) {
   for (std::size_t i = 0; i < values.size(); ++i) bind_value(statement, static_cast<int>(i) + 1, values[i], texts_);
 }
 
+namespace {
+
+result columns_of(sqlite3_stmt* statement) {
+  result r;
+  int columns = sqlite3_column_count(statement);
+  for (int i = 0; i < columns; ++i) r.columns.emplace_back(sqlite3_column_name(statement, i));
+  return r;
+}
+
+// What the last step gave: SQLITE_ROW when `most` rows were read and there may be more.
+int read_rows(sqlite3_stmt* statement, result& into, std::size_t most) {
+  int step = SQLITE_ROW;
+  while (into.rows.size() < most && (step = sqlite3_step(statement)) == SQLITE_ROW) {
+    auto& row = into.rows.emplace_back();
+    row.reserve(into.columns.size());
+    for (int i = 0; i < static_cast<int>(into.columns.size()); ++i) row.push_back(column_value(statement, i));
+  }
+  return step;
+}
+
+}  // namespace
+
 result session::query(const std::string& sql, const parameters& values) {
   use statement = prepare(sql);
   bind_values(statement.get(), values);
-  result found;
-  int columns = sqlite3_column_count(statement.get());
-  for (int i = 0; i < columns; ++i) found.columns.emplace_back(sqlite3_column_name(statement.get(), i));
-  int step = 0;
-  while ((step = sqlite3_step(statement.get())) == SQLITE_ROW) {
-    auto& row = found.rows.emplace_back();
-    row.reserve(static_cast<std::size_t>(columns));
-    for (int i = 0; i < columns; ++i) row.push_back(column_value(statement.get(), i));
-  }
-  if (step != SQLITE_DONE) fail("query");
+  result found = columns_of(statement.get());
+  if (read_rows(statement.get(), found, std::numeric_limits<std::size_t>::max()) != SQLITE_DONE) fail("query");
   return found;
+}
+
+void session::start_reading(const std::string& sql, const parameters& values) {
+  reading_ = compile(sql);
+  bind_values(reading_, values);
+}
+
+result session::read_some(std::size_t max_rows) {
+  result some = columns_of(reading_);
+  int step = read_rows(reading_, some, max_rows);
+  if (step != SQLITE_ROW && step != SQLITE_DONE) fail("query");
+  return some;
+}
+
+void session::stop_reading() noexcept {
+  sqlite3_finalize(reading_);
+  reading_ = nullptr;
 }
 
 std::uint64_t session::execute(const std::string& sql, const parameters& values) {
@@ -181,12 +214,9 @@ void session::rollback() noexcept {
 bool session::in_transaction() const noexcept { return sqlite3_get_autocommit(handle_) == 0; }
 
 void session::insert_batch(const table_definition& into, const row_batch& rows, batch_report& report) {
-  report.clear();
   begin();
   try {
-    use insert = prepare(insert_sql(into));
-    texts_.resize(std::max(texts_.size(), rows.columns()));
-    insert_rows(insert.get(), into, rows, report);
+    insert_rows(into, rows, report);
     commit();
   } catch (...) {
     rollback();
@@ -195,8 +225,16 @@ void session::insert_batch(const table_definition& into, const row_batch& rows, 
   }
 }
 
+void session::insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) {
+  report.clear();
+  use insert = prepare(insert_sql(into));
+  texts_.resize(std::max(texts_.size(), rows.columns()));
+  insert_each(insert.get(), into, rows, report);
+  report.method = "statement";
+}
+
 // A failing INSERT undoes itself alone, not the transaction (conflict resolution ABORT), so rows are tried once each.
-void session::insert_rows(sqlite3_stmt* insert, const table_definition& into, const row_batch& rows,
+void session::insert_each(sqlite3_stmt* insert, const table_definition& into, const row_batch& rows,
                           batch_report& report) {
   report.rows.resize(rows.rows());
   for (std::size_t r = 0; r < rows.rows(); ++r) {

@@ -28,7 +28,12 @@ class session {
 
   result query(const std::string& sql, const parameters& values);
   std::uint64_t execute(const std::string& sql, const parameters& values);
+  void insert_rows(const table_definition& into, const row_batch& rows, batch_report& report);
   void insert_batch(const table_definition& into, const row_batch& rows, batch_report& report);
+  // Up to `max_rows` more rows of the statement that `start_reading` began; fewer only at its end, and it is over then.
+  void start_reading(const std::string& sql, const parameters& values);
+  result read_some(std::size_t max_rows);
+  void stop_reading() noexcept;
   void prepare_table(const table_definition& definition);
   void begin();
   void commit();
@@ -55,7 +60,7 @@ class session {
   sqlite3_stmt* compile(const std::string& sql);
   [[noreturn]] void fail(const std::string& doing) const;
   void throw_if_interrupted() const;
-  void insert_rows(sqlite3_stmt* insert, const table_definition& into, const row_batch& rows, batch_report& report);
+  void insert_each(sqlite3_stmt* insert, const table_definition& into, const row_batch& rows, batch_report& report);
   void bind_values(sqlite3_stmt* statement, const parameters& values);
 
   location where_;
@@ -63,6 +68,7 @@ class session {
   interruption interruption_;
   duration waited_{};  // for the lock that is waited for now
   std::unordered_map<std::string, sqlite3_stmt*> statements_;
+  sqlite3_stmt* reading_ = nullptr;  // not of the cache, which may drop any
   timestamp_texts texts_;
 };
 

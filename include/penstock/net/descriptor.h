@@ -1,0 +1,45 @@
+#pragma once
+
+// Waits for the sockets of client libraries that do their own reading and writing, such as libpq.
+//
+//   descriptor_watch socket(PQsocket(session));
+//   co_await socket.wait(readiness::readable);
+//   PQconsumeInput(session);
+
+#include "penstock/async/task.h"
+
+#include <memory>
+
+namespace penstock::net {
+
+/// What a descriptor is ready for; a set.
+enum class readiness : unsigned char { none = 0, readable = 1, writable = 2 };
+
+constexpr readiness operator|(readiness a, readiness b) noexcept {
+  return static_cast<readiness>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
+}
+constexpr bool includes(readiness set, readiness one) noexcept {
+  return (static_cast<unsigned>(set) & static_cast<unsigned>(one)) != 0;
+}
+
+/// Watches a descriptor that belongs to somebody else, on the running task's event loop. Destroy it before its
+/// descriptor is closed. Throws `async_errc::no_scheduler` where no event loop runs, `error` with a `net_errc` when the
+/// system can't watch the descriptor.
+class descriptor_watch {
+ public:
+  explicit descriptor_watch(int descriptor);
+  descriptor_watch(descriptor_watch&&) noexcept;
+  descriptor_watch& operator=(descriptor_watch&&) noexcept;
+  ~descriptor_watch();
+
+  /// Waits until the descriptor is ready for something of what is `wanted`, and gives what; an error or an end of the
+  /// connection counts as readable and writable. At once when it is ready already: the level counts, not its change.
+  /// Cancellable. One wait at a time.
+  task<readiness> wait(readiness wanted);
+
+ private:
+  struct implementation;
+  std::unique_ptr<implementation> implementation_;
+};
+
+}  // namespace penstock::net

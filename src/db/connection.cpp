@@ -1,0 +1,14 @@
+#include "penstock/db/connection.h"
+
+#include "penstock/async/cancel.h"
+#include "penstock/db/transaction.h"
+
+namespace penstock::db {
+
+task<void> connection::insert_batch(const table_definition& into, const row_batch& rows, batch_report& report) {
+  auto body = [&](connection& c) { return c.insert_rows(into, rows, report); };
+  task<void> whole = shield(detail::attempt<void>(this, &body));
+  co_await std::move(whole);
+}
+
+}  // namespace penstock::db

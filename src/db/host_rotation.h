@@ -1,0 +1,34 @@
+#pragma once
+
+// The servers of one URL, in the order in which they are tried. Invariant: an attempt that is cut short has moved on
+// already, so that a server which swallows connections is not the first one the next time.
+
+#include "penstock/async/task.h"
+#include "penstock/db/connection.h"
+#include "server_url.h"
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+
+namespace penstock::db {
+
+class host_rotation {
+ public:
+  // Opens a session with one server, or throws; `db_errc::read_only` for one that takes no writes when a primary is
+  // wanted.
+  using opener = std::function<task<std::unique_ptr<connection>>(const server_address& at)>;
+
+  explicit host_rotation(const server_url& url) noexcept : url_(url) {}
+
+  // Tries the server that worked last, then those after it, each once and for at most `connect_timeout`. Throws what
+  // the last one failed with when it is the only one; else an error that says of each what it failed with, and that is
+  // transient when any is. Cancellable.
+  task<std::unique_ptr<connection>> connect(opener open);
+
+ private:
+  const server_url& url_;
+  std::size_t next_ = 0;
+};
+
+}  // namespace penstock::db

@@ -1,0 +1,100 @@
+#include "db/host_rotation.h"
+
+#include "fake_database.h"
+#include <penstock/async/timeout.h>
+#include <penstock/db/error.h>
+#include <penstock/testing/simulation.h>
+
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace penstock::db {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Three servers, each of which accepts, refuses, or never answers.
+class servers {
+ public:
+  enum class kind { accepts, refuses, is_silent, is_read_only };
+
+  explicit servers(std::vector<kind> kinds) : kinds(std::move(kinds)) {}
+
+  task<std::unique_ptr<connection>> connect() {
+    return rotation.connect([this](const server_address& at) { return open(at); });
+  }
+  task<std::unique_ptr<connection>> open(const server_address& at) {
+    tried += at.host;
+    switch (kinds[static_cast<std::size_t>(at.host[0] - 'a')]) {
+      case kind::accepts:
+        break;
+      case kind::refuses:
+        throw database_error(db_errc::connection_lost, "refused");
+      case kind::is_silent:
+        co_await sleep_for(1h);
+        break;
+      case kind::is_read_only:
+        throw database_error(db_errc::read_only, "takes no writes");
+    }
+    auto connecting = fake.connect();
+    co_return co_await std::move(connecting);
+  }
+
+  std::vector<kind> kinds;
+  server_url url = parse_server_url("mariadb://a,b,c/shop?connect_timeout=2s", 3306);
+  host_rotation rotation{url};
+  fake_driver fake{std::make_shared<fake_server>()};
+  std::string tried;
+};
+
+using kind = servers::kind;
+
+TEST(host_rotation, passes_over_servers_that_refuse_or_take_no_writes) {
+  testing::simulation simulated;
+  servers three({kind::refuses, kind::is_read_only, kind::accepts});
+  simulated.run(three.connect());
+  EXPECT_EQ(three.tried, "abc");
+}
+
+TEST(host_rotation, begins_with_the_server_that_worked_last) {
+  testing::simulation simulated;
+  servers three({kind::refuses, kind::accepts, kind::accepts});
+  simulated.run(three.connect());
+  simulated.run(three.connect());
+  EXPECT_EQ(three.tried, "abb");
+}
+
+TEST(host_rotation, gives_a_silent_server_no_more_than_its_time) {
+  testing::simulation simulated;
+  time_point start = simulated.now();
+  servers three({kind::is_silent, kind::accepts, kind::accepts});
+  simulated.run(three.connect());
+  EXPECT_EQ(three.tried, "ab");
+  EXPECT_EQ(simulated.now() - start, 2s + 5ms);
+}
+
+TEST(host_rotation, has_moved_on_when_an_attempt_is_cut_short) {
+  testing::simulation simulated;
+  servers three({kind::is_silent, kind::accepts, kind::accepts});
+  EXPECT_THROW(simulated.run(with_timeout(1s, three.connect())), timed_out);
+  simulated.run(three.connect());
+  EXPECT_EQ(three.tried, "ab");
+}
+
+TEST(host_rotation, says_of_each_server_why_none_could_be_used) {
+  testing::simulation simulated;
+  servers three({kind::is_silent, kind::is_read_only, kind::refuses});
+  try {
+    simulated.run(three.connect());
+    ADD_FAILURE() << "connected";
+  } catch (const database_error& e) {
+    EXPECT_TRUE(e.is_transient());
+    for (const char* part : {"a:3306: ", "no answer within 2s", "b:3306: takes no writes", "c:3306: refused"})
+      EXPECT_NE(e.message().find(part), std::string::npos) << e.message();
+  }
+}
+
+}  // namespace
+}  // namespace penstock::db

@@ -1,0 +1,75 @@
+#include "db/server_url.h"
+
+#include <penstock/db/error.h>
+
+#include <gtest/gtest.h>
+
+namespace penstock::db {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::string complaint_about(const std::string& url) {
+  try {
+    parse_server_url(url, 3306);
+  } catch (const database_error& e) {
+    EXPECT_EQ(e.errc(), db_errc::bad_url);
+    return e.message();
+  }
+  return "";
+}
+
+TEST(server_url, has_account_hosts_and_database) {
+  server_url u = parse_server_url("mariadb://ann:p%40ss%3Aword@db1:3307,[::1],10.0.0.2/shop%20one", 3306);
+  EXPECT_EQ(u.user, "ann");
+  EXPECT_EQ(u.password, "p@ss:word");
+  EXPECT_EQ(u.database, "shop one");
+  ASSERT_EQ(u.addresses.size(), 3u);
+  EXPECT_EQ(u.addresses[0].to_string(), "db1:3307");
+  EXPECT_EQ(u.addresses[1].to_string(), "[::1]:3306");
+  EXPECT_EQ(u.addresses[2].to_string(), "10.0.0.2:3306");
+}
+
+TEST(server_url, keeps_the_password_out_of_its_name_and_of_complaints) {
+  EXPECT_EQ(parse_server_url("mariadb://ann:secret@db/shop", 3306).name.find("secret"), std::string::npos);
+  for (const char* wrong : {"mariadb://ann:secret@db", "mariadb://ann:secret%zz@db/shop",
+                            "mariadb://ann:secret@:1/shop", "mariadb://ann:secret@db/shop?tsl=off"})
+    EXPECT_EQ(complaint_about(wrong).find("secret"), std::string::npos) << wrong;
+}
+
+TEST(server_url, names_what_is_wrong) {
+  EXPECT_NE(complaint_about("mariadb:db/shop").find("'://' is missing"), std::string::npos);
+  EXPECT_NE(complaint_about("mariadb://db").find("the database is missing"), std::string::npos);
+  EXPECT_NE(complaint_about("mariadb://db:99999/shop").find("':99999' is no port"), std::string::npos);
+  EXPECT_NE(complaint_about("mariadb://db:/shop").find("is no port"), std::string::npos);
+  EXPECT_NE(complaint_about("mariadb://a,,b/shop").find("a host is missing"), std::string::npos);
+  EXPECT_NE(complaint_about("mariadb://[::1/shop").find("']' is missing"), std::string::npos);
+  EXPECT_NE(complaint_about("mariadb://db/shop?tsl=off").find("did you mean 'tls'?"), std::string::npos);
+  EXPECT_NE(complaint_about("mariadb://db/shop?tls=full").find("verify-full"), std::string::npos);
+  EXPECT_NE(complaint_about("mariadb://db/shop?tls").find("'tls' has no value"), std::string::npos);
+  EXPECT_NE(complaint_about("mariadb://db/shop?connect_timeout=0s").find("above zero"), std::string::npos);
+  EXPECT_NE(complaint_about("mariadb://db/shop?socket=/run/s").find("not both"), std::string::npos);
+  EXPECT_NE(complaint_about("mariadb://d%0/shop").find("write it as %25"), std::string::npos);
+}
+
+TEST(server_url, verifies_certificates_unless_the_server_is_on_this_machine) {
+  server_url u = parse_server_url("mariadb://db,127.0.0.1,localhost/shop", 3306);
+  EXPECT_EQ(u.tls_for(u.addresses[0]), tls_mode::verify_full);
+  EXPECT_EQ(u.tls_for(u.addresses[1]), tls_mode::off);
+  EXPECT_EQ(u.tls_for(u.addresses[2]), tls_mode::off);
+  server_url asked = parse_server_url("mariadb://127.0.0.1/shop?tls=verify-ca&tls_ca=/etc/ca.pem", 3306);
+  EXPECT_EQ(asked.tls_for(asked.addresses[0]), tls_mode::verify_ca);
+  EXPECT_EQ(asked.tls_ca, "/etc/ca.pem");
+}
+
+TEST(server_url, takes_a_socket_instead_of_hosts) {
+  server_url u =
+      parse_server_url("mariadb://ann@/shop?socket=%2Frun%2Fmysqld%2Fmysqld.sock&connect_timeout=750ms", 3306);
+  ASSERT_EQ(u.addresses.size(), 1u);
+  EXPECT_EQ(u.addresses[0].to_string(), "/run/mysqld/mysqld.sock");
+  EXPECT_TRUE(u.addresses[0].is_local());
+  EXPECT_EQ(u.connect_timeout, 750ms);
+}
+
+}  // namespace
+}  // namespace penstock::db
