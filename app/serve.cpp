@@ -40,11 +40,13 @@ listeners listen_on(const std::vector<net::endpoint>& endpoints);
 void announce(const serve_config& config, const listeners& at);
 task<void> serve_http(http::server& server, const listeners& at, ingest::service& service);
 task<void> stop_on_signal(net::signal_set& signals, http::server& server, ingest::service& service, duration grace);
-task<void> reopen_log_on_hangup(const log::options& how);
+task<void> reopen_log_on_hangup(net::signal_set& hangups, const log::options& how);
 
-// Listening comes first, so that a port that is taken leaves the database untouched; clients that are early wait.
+// Signals are taken over before anyone may know that the server is there, so that none ends the process by its default.
+// Listening comes next, so that a port that is taken leaves the database untouched; clients that are early wait.
 task<void> serve(const serve_config& config) {
   net::signal_set signals{SIGINT, SIGTERM};
+  net::signal_set hangups{SIGHUP};
   listeners at = listen_on(config.listen);
   ingest::service service(db::database(config.store_url), config.ingest);
   co_await service.open();
@@ -58,7 +60,7 @@ task<void> serve(const serve_config& config) {
       group.start(service.run(), "ingest");
       group.start(serve_http(server, at, service), "http");
       group.start_background(stop_on_signal(signals, server, service, config.grace_period), "stop_on_signal");
-      group.start_background(reopen_log_on_hangup(config.log), "reopen_log_on_hangup");
+      group.start_background(reopen_log_on_hangup(hangups, config.log), "reopen_log_on_hangup");
       announce(config, at);
       co_return;
     });
@@ -111,10 +113,9 @@ task<void> stop_on_signal(net::signal_set& signals, http::server& server, ingest
 }
 
 // What rotates log files renames the file and sends this signal.
-task<void> reopen_log_on_hangup(const log::options& how) {
-  net::signal_set hangup{SIGHUP};
+task<void> reopen_log_on_hangup(net::signal_set& hangups, const log::options& how) {
   for (;;) {
-    task<int> next = hangup.wait();
+    task<int> next = hangups.wait();
     co_await std::move(next);
     try {
       log::configure(how);

@@ -33,12 +33,12 @@ task<int> serve(net::endpoint where) {
   // The name makes up for the "Connection: keep-alive" that nginx sends and HTTP/1.1 does without.
   http::server server(std::move(routes), {.server_name = "penstock hello_server (bench)"});
   server.measure(metrics::default_registry());
+  net::signal_set quit{SIGINT, SIGTERM};
   std::unique_ptr<net::listener> listener = net::listen(where);
   std::cout << "listening on " << listener->local_endpoint().to_string() << std::endl;
 
   co_await with_task_group([&](task_group& group) -> task<> {
     group.start(server.serve(*listener), "server");
-    net::signal_set quit{SIGINT, SIGTERM};
     co_await quit.wait();
     server.stop();
   });

@@ -61,12 +61,12 @@ task<void> serve(net::endpoint where) {
   http::router routes;
   service.add_routes(routes);
   http::server server(std::move(routes));
+  net::signal_set quit{SIGINT, SIGTERM};
   std::unique_ptr<net::listener> listener = net::listen(where);
   std::cout << "listening on http://" << listener->local_endpoint().to_string() << std::endl;
   co_await with_task_group([&](task_group& group) -> task<void> {
     group.start(service.run(), "service");
     group.start_background(server.serve(*listener), "server");
-    net::signal_set quit{SIGINT, SIGTERM};
     co_await quit.wait();
     service.stop();
   });

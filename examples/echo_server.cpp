@@ -29,12 +29,12 @@ task<int> serve(net::endpoint where) {
   routes.add("GET", "/", hello);
   routes.add("POST", "/", echo);
   http::server server(std::move(routes));
+  net::signal_set quit{SIGINT, SIGTERM};
   std::unique_ptr<net::listener> listener = net::listen(where);
   std::cout << "listening on " << listener->local_endpoint().to_string() << std::endl;
 
   co_await with_task_group([&](task_group& group) -> task<> {
     group.start(server.serve(*listener), "server");
-    net::signal_set quit{SIGINT, SIGTERM};
     co_await quit.wait();
     server.stop();
   });
