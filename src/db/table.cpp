@@ -5,19 +5,25 @@
 namespace penstock::db {
 namespace {
 
-bool same_set(std::vector<std::string> a, std::vector<std::string> b) {
-  std::sort(a.begin(), a.end());
-  std::sort(b.begin(), b.end());
-  return a == b;
+char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
+
+// No name is in either list twice.
+bool same_set(const std::vector<std::string>& a, const std::vector<std::string>& b) {
+  return std::is_permutation(a.begin(), a.end(), b.begin(), b.end(), same_name);
 }
 
 }  // namespace
+
+bool same_name(std::string_view a, std::string_view b) noexcept {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) { return lower(x) == lower(y); });
+}
 
 std::vector<std::string> table_differences(const table_definition& wanted, const std::vector<existing_column>& existing,
                                            const std::vector<std::vector<std::string>>& unique_keys) {
   std::vector<std::string> differences;
   auto find = [&](const std::string& name) {
-    return std::find_if(existing.begin(), existing.end(), [&](const existing_column& c) { return c.name == name; });
+    return std::find_if(existing.begin(), existing.end(),
+                        [&](const existing_column& c) { return same_name(c.name, name); });
   };
   if (!wanted.id_column.empty() && find(wanted.id_column) == existing.end())
     differences.push_back("column '" + wanted.id_column + "' (the generated id) is missing");
@@ -25,9 +31,9 @@ std::vector<std::string> table_differences(const table_definition& wanted, const
     if (find(column.name) == existing.end())
       differences.push_back("column '" + column.name + "' (" + std::string(name_of(column.type)) + ") is missing");
   for (const existing_column& column : existing) {
-    bool filled =
-        column.name == wanted.id_column || std::any_of(wanted.columns.begin(), wanted.columns.end(),
-                                                       [&](const table_column& c) { return c.name == column.name; });
+    bool filled = same_name(column.name, wanted.id_column) ||
+                  std::any_of(wanted.columns.begin(), wanted.columns.end(),
+                              [&](const table_column& c) { return same_name(c.name, column.name); });
     if (column.required && !filled)
       differences.push_back("column '" + column.name +
                             "' is NOT NULL without a default, and the stream does not fill it");

@@ -18,12 +18,6 @@ constexpr std::string_view name_characters = "abcdefghijklmnopqrstuvwxyzABCDEFGH
 
 std::string in_quotes(std::string_view name) { return "'" + std::string(name) + "'"; }
 
-// Databases fold the case of names, some of all, some of ASCII letters.
-bool same_name(std::string_view a, std::string_view b) noexcept {
-  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
-}
-
 // Names of tables and columns are quoted in SQL, so all but control characters will do.
 void check_sql_name(std::string_view what, std::string_view name) {
   auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
@@ -63,11 +57,11 @@ void set_default(column_rule& rule, const std::string& json) {
 
 void add_column(compiled_stream& schema, const stream_column& column) {
   for (const column_rule& before : schema.rules)
-    if (same_name(before.name, column.name))
+    if (db::same_name(before.name, column.name))
       throw error(ingest_errc::bad_stream, before.name == column.name
                                                ? "it is there twice"
                                                : "it differs from " + in_quotes(before.name) + " in case only");
-  if (same_name(column.name, schema.table.id_column))
+  if (db::same_name(column.name, schema.table.id_column))
     throw error(ingest_errc::bad_stream, "that is the name of the generated primary key: name it otherwise");
   if (column.type == db::column_type::blob)
     throw error(ingest_errc::bad_stream, "JSON has no blobs: make it text, or json");

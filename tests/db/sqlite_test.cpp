@@ -125,6 +125,50 @@ TEST(sqlite, a_table_that_does_not_fit_is_named_with_each_difference) {
   });
 }
 
+TEST(sqlite, names_that_differ_in_case_only_are_no_drift) {
+  with_memory_database([](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE Things(ID INTEGER PRIMARY KEY, Name TEXT NOT NULL, SIZE INTEGER, UNIQUE(NAME))");
+    table_definition table = things();
+    co_await c.prepare_table(table);
+    row_batch rows(2);
+    add(rows, "one", 1);
+    add(rows, "one", 2);
+    batch_report report;
+    co_await c.insert_batch(table, rows, report);
+    EXPECT_EQ(report.rows[0].what, row_outcome::status::stored);
+    EXPECT_EQ(report.rows[1].what, row_outcome::status::duplicate);
+  });
+}
+
+TEST(sqlite, a_type_that_does_not_fit_is_seen_whatever_the_case_of_the_name) {
+  with_memory_database([](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT UNIQUE, Size TEXT)");
+    table_definition table = things();
+    try {
+      co_await c.prepare_table(table);
+      ADD_FAILURE() << "drift went unseen";
+    } catch (const database_error& e) {
+      EXPECT_NE(e.message().find("column 'size' is TEXT"), std::string::npos) << e.message();
+    }
+  });
+}
+
+TEST(sqlite, an_index_over_some_rows_or_an_expression_makes_no_key) {
+  for (const char* index : {"things(name) WHERE size > 0", "things(lower(name))"}) {
+    with_memory_database([&](connection& c) -> task<> {
+      co_await c.execute("CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT, size INTEGER)");
+      co_await c.execute(std::string("CREATE UNIQUE INDEX only ON ") + index);
+      table_definition table = things();
+      try {
+        co_await c.prepare_table(table);
+        ADD_FAILURE() << "drift went unseen: " << index;
+      } catch (const database_error& e) {
+        EXPECT_NE(e.message().find("unique index on (name)"), std::string::npos) << e.message();
+      }
+    });
+  }
+}
+
 TEST(sqlite, a_column_that_would_keep_values_as_others_is_drift) {
   struct row {
     const char* declared;

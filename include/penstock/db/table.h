@@ -5,6 +5,7 @@
 #include "penstock/db/value.h"
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace penstock::db {
@@ -31,9 +32,13 @@ struct existing_column {
   bool required = false;      ///< NOT NULL and without a default.
 };
 
+/// Whether two names are one to SQL that compares the names of columns without the case of ASCII letters, as SQLite and
+/// MariaDB do, in quotes too.
+bool same_name(std::string_view a, std::string_view b) noexcept;
+
 /// What stands between a definition and the table that exists: a sentence for each difference that would make
-/// inserting fail or store something else; empty when it fits. `unique_keys` are the column lists of the table's
-/// unique indexes.
+/// inserting fail or store something else; empty when it fits. Names are compared by `same_name`. `unique_keys` are the
+/// column lists of the table's unique indexes.
 std::vector<std::string> table_differences(const table_definition& wanted, const std::vector<existing_column>& existing,
                                            const std::vector<std::vector<std::string>>& unique_keys);
 

@@ -22,10 +22,12 @@ std::vector<existing_column> columns_of(session& s, const std::string& table) {
   return columns;
 }
 
+// Without the indexes that cover only some rows. An expression in an index has no name: it stands as "", which is no
+// column's.
 std::vector<std::vector<std::string>> unique_keys_of(session& s, const std::string& table) {
   result found = s.query(
-      "SELECT l.seq, i.name FROM pragma_index_list(?) AS l JOIN pragma_index_info(l.name) AS i WHERE l.\"unique\" "
-      "ORDER BY l.seq, i.seqno",
+      "SELECT l.seq, ifnull(i.name, '') FROM pragma_index_list(?) AS l JOIN pragma_index_info(l.name) AS i "
+      "WHERE l.\"unique\" AND NOT l.partial ORDER BY l.seq, i.seqno",
       {table});
   std::vector<std::vector<std::string>> keys;
   std::int64_t last = -1;
@@ -54,7 +56,7 @@ std::vector<std::string> type_differences(const table_definition& wanted,
   std::vector<std::string> differences;
   for (const table_column& column : wanted.columns)
     for (const existing_column& there : existing)
-      if (there.name == column.name && would_change(there.declared_type, column.type))
+      if (same_name(there.name, column.name) && would_change(there.declared_type, column.type))
         differences.push_back("column '" + column.name + "' is " + there.declared_type + ", which does not keep " +
                               std::string(name_of(column.type)) + " values as they are");
   return differences;
