@@ -5,17 +5,15 @@
 #include "app/error.h"
 #include "app/load/csv_cell.h"
 #include <penstock/core/nearest.h>
+#include <penstock/ingest/json_pointer.h>
+#include <penstock/ingest/stream_definition.h>
 
 #include <algorithm>
-#include <array>
 
 #include <simdjson.h>
 
 namespace penstock::app::load {
 namespace {
-
-constexpr std::array csv_types = {db::column_type::integer, db::column_type::real,      db::column_type::text,
-                                  db::column_type::boolean, db::column_type::timestamp, db::column_type::json};
 
 std::string in_quotes(std::string_view text) {
   constexpr std::size_t most = 40;
@@ -24,23 +22,10 @@ std::string in_quotes(std::string_view text) {
   return "'" + shown + "'";
 }
 
-std::string pointer_to(std::string_view name) {
-  std::string pointer = "/";
-  for (char c : name) {
-    if (c == '~')
-      pointer += "~0";
-    else if (c == '/')
-      pointer += "~1";
-    else
-      pointer += c;
-  }
-  return pointer;
-}
-
 }  // namespace
 
 std::optional<db::column_type> parse_csv_type(std::string_view name) noexcept {
-  for (db::column_type type : csv_types)
+  for (db::column_type type : ingest::item_column_types)
     if (db::name_of(type) == name) return type;
   return std::nullopt;
 }
@@ -55,7 +40,7 @@ column_types parse_column_types(std::string_view text) {
     std::optional<db::column_type> known = parse_csv_type(type);
     if (!known) {
       std::vector<std::string_view> names;
-      for (db::column_type t : csv_types) names.push_back(db::name_of(t));
+      for (db::column_type t : ingest::item_column_types) names.push_back(db::name_of(t));
       throw error(app_errc::bad_usage,
                   "--types: " + in_quotes(one) +
                       ": expected COLUMN=TYPE with integer, real, text, boolean, timestamp or json" +
@@ -103,7 +88,7 @@ std::optional<cell_problem> csv_columns::append(std::span<const std::string_view
     if (const char* expected = append_cell(fields[i], c.type, body)) {
       body.resize(before);
       return cell_problem{"column " + in_quotes(c.name) + ": expected " + expected + ", got " + in_quotes(fields[i]),
-                          pointer_to(c.name)};
+                          ingest::pointer_to_member(c.name)};
     }
   }
   body.push_back('}');

@@ -4,7 +4,9 @@
 
 #include <penstock/core/error.h>
 #include <penstock/core/nearest.h>
+#include <penstock/db/table.h>
 #include <penstock/ingest/item_schema.h>
+#include <penstock/ingest/json_pointer.h>
 
 #include <algorithm>
 #include <array>
@@ -17,24 +19,8 @@ namespace {
 
 constexpr std::array<std::string_view, 4> stream_keys{"name", "table", "key", "columns"};
 constexpr std::array<std::string_view, 5> column_keys{"name", "pointer", "type", "required", "default"};
-constexpr std::array column_types{db::column_type::integer, db::column_type::real,      db::column_type::text,
-                                  db::column_type::boolean, db::column_type::timestamp, db::column_type::json};
 
 std::string quoted(std::string_view name) { return "'" + std::string(name) + "'"; }
-
-// "~" and "/" have a meaning in JSON pointers (RFC 6901, 3).
-std::string pointer_to_member(std::string_view name) {
-  std::string pointer = "/";
-  for (char c : name) {
-    if (c == '~')
-      pointer += "~0";
-    else if (c == '/')
-      pointer += "~1";
-    else
-      pointer += c;
-  }
-  return pointer;
-}
 
 // Reads one table; `what` names it in messages, such as "stream 'orders'".
 class table_reader {
@@ -100,10 +86,10 @@ class table_reader {
 std::optional<db::column_type> read_type(table_reader& column, toml_problems& problems) {
   std::optional<std::string> name = column.string("type");
   if (!name) return std::nullopt;
-  std::array<std::string_view, column_types.size()> names;
-  std::transform(column_types.begin(), column_types.end(), names.begin(), db::name_of);
+  std::array<std::string_view, ingest::item_column_types.size()> names;
+  std::transform(ingest::item_column_types.begin(), ingest::item_column_types.end(), names.begin(), db::name_of);
   auto found = std::find(names.begin(), names.end(), *name);
-  if (found != names.end()) return column_types[static_cast<std::size_t>(found - names.begin())];
+  if (found != names.end()) return ingest::item_column_types[static_cast<std::size_t>(found - names.begin())];
   std::string known;
   for (std::string_view n : names) known += (known.empty() ? "" : ", ") + std::string(n);
   problems.add(column.get("type")->source(),
@@ -124,7 +110,7 @@ ingest::stream_column read_column(const toml::table& table, const std::string& s
   reader.allow_only(column_keys);
   ingest::stream_column column;
   column.name = reader.string("name", true).value_or("");
-  column.pointer = reader.string("pointer").value_or(pointer_to_member(column.name));
+  column.pointer = reader.string("pointer").value_or(ingest::pointer_to_member(column.name));
   column.type = read_type(reader, problems).value_or(db::column_type::text);
   column.required = reader.boolean("required").value_or(false);
   if (const toml::node* value = reader.get("default")) column.default_value = json_of(*value);
@@ -171,7 +157,7 @@ void check_stream(const ingest::stream_definition& stream, const std::vector<ing
   }
   for (const ingest::stream_definition& other : before) {
     if (other.name == stream.name) problems.add(at, "stream " + quoted(stream.name) + " is there twice");
-    if (other.table == stream.table)
+    if (db::same_name(other.table, stream.table))
       problems.add(at, "stream " + quoted(stream.name) + ": table " + quoted(stream.table) + " is that of stream " +
                            quoted(other.name) + " already");
   }

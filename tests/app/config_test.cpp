@@ -204,6 +204,8 @@ TEST(config, streams_whose_parts_do_not_fit_are_named) {
             "FILE:3: stream 'o' is there twice");
   EXPECT_EQ(problems_of_file("[[stream]]\nname = \"o\"\n[[stream]]\nname = \"p\"\ntable = \"o\""),
             "FILE:3: stream 'p': table 'o' is that of stream 'o' already");
+  EXPECT_EQ(problems_of_file("[[stream]]\nname = \"o\"\n[[stream]]\nname = \"p\"\ntable = \"O\""),
+            "FILE:3: stream 'p': table 'O' is that of stream 'o' already");
 }
 
 TEST(config, the_example_is_right) {

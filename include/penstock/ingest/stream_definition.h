@@ -10,11 +10,17 @@
 
 #include "penstock/db/value.h"
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace penstock::ingest {
+
+/// The types that a part of an item may have: all but the blob, which JSON has not.
+inline constexpr std::array item_column_types{db::column_type::integer,   db::column_type::real,
+                                              db::column_type::text,      db::column_type::boolean,
+                                              db::column_type::timestamp, db::column_type::json};
 
 /// A column that takes one part of each item. What its type takes; anything else is `item.type`, never converted:
 ///
