@@ -19,14 +19,18 @@ bool is_request_id(std::string_view text) noexcept {
   });
 }
 
+problem problem_of(http_errc code, std::string detail, const request& r) {
+  return {status_of(code), std::string(code_name(code)), std::move(detail), r.id(), {}};
+}
+
 // What the router answers itself.
 response answer_without_handler(const request& r, const router::match& found) {
   if (!found.allow.empty() && r.method() == "OPTIONS") return response(204, "").with("Allow", found.allow);
   if (!found.allow.empty()) {
     std::string detail = std::string(r.method()) + " is not served here, only " + found.allow;
-    return to_response({405, "http.method_not_allowed", std::move(detail), r.id(), {}}).with("Allow", found.allow);
+    return to_response(problem_of(http_errc::method_not_allowed, std::move(detail), r)).with("Allow", found.allow);
   }
-  return to_response({404, "http.not_found", "there is nothing at " + std::string(r.path()), r.id(), {}});
+  return to_response(problem_of(http_errc::not_found, "there is nothing at " + std::string(r.path()), r));
 }
 
 }  // namespace
@@ -194,13 +198,13 @@ response connection::answer_to(const std::exception_ptr& failure) {
     for (const auto& field : e.headers()) answer.headers.push_back(field);
     ours = e.status() >= 500;
   } catch (const protocol_error& e) {
-    answer = to_response({status_of(e.errc()), std::string(e.code()), e.message(), request_.id(), {}});
+    answer = to_response(problem_of(e.errc(), e.message(), request_));
     close_after_answer_ = true;
     ours = answer.status >= 500;
   } catch (...) {
     if (is_cancelled()) throw;
     std::string detail = "the request failed; the log says more under this request id";
-    answer = to_response({500, "http.internal_error", std::move(detail), request_.id(), {}});
+    answer = to_response(problem_of(http_errc::internal_error, std::move(detail), request_));
   }
   if (ours)
     log::exception(log::level::error, "request failed", failure,

@@ -19,6 +19,9 @@ enum class http_errc {
   not_implemented,      ///< A transfer coding other than chunked.
   version_unsupported,  ///< Neither HTTP/1.0 nor HTTP/1.1.
   body_incomplete,      ///< The connection ended inside a body.
+  not_found,            ///< No route has this path.
+  method_not_allowed,   ///< The path's routes have other methods.
+  internal_error,       ///< A handler failed; the log says how, under the request's id.
   bad_route,            ///< A route's pattern is malformed, or twice there.
   bad_answer,           ///< A handler's answer can't be sent: its status, or a field's name or value.
 };
@@ -44,6 +47,12 @@ constexpr std::string_view code_name(http_errc code) noexcept {
       return "http.version_unsupported";
     case http_errc::body_incomplete:
       return "http.body_incomplete";
+    case http_errc::not_found:
+      return "http.not_found";
+    case http_errc::method_not_allowed:
+      return "http.method_not_allowed";
+    case http_errc::internal_error:
+      return "http.internal_error";
     case http_errc::bad_route:
       return "http.bad_route";
     case http_errc::bad_answer:
@@ -69,6 +78,11 @@ constexpr int status_of(http_errc code) noexcept {
       return 501;
     case http_errc::version_unsupported:
       return 505;
+    case http_errc::not_found:
+      return 404;
+    case http_errc::method_not_allowed:
+      return 405;
+    case http_errc::internal_error:
     case http_errc::bad_route:
     case http_errc::bad_answer:
       return 500;
