@@ -1,7 +1,6 @@
-#include "virtual_time.h"
+#include "timed_tasks.h"
 #include <penstock/async/gather.h>
 #include <penstock/async/task_group.h>
-#include <penstock/async/timeout.h>
 
 #include <optional>
 #include <string>
@@ -13,18 +12,6 @@ namespace penstock {
 namespace {
 
 using ::testing::HasSubstr;
-
-task<int> later(int v, duration d) {
-  co_await sleep_for(d);
-  co_return v;
-}
-
-// How long the running task has left; a negative number where it has no
-// deadline.
-task<duration> time_left() {
-  std::optional<time_point> deadline = current_deadline();
-  co_return deadline ? *deadline - scheduler::current().now() : -1ns;
-}
 
 TEST(deadline, a_childs_is_never_later_than_its_parents) {
   struct row {

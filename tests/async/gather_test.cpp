@@ -1,10 +1,9 @@
-#include "virtual_time.h"
+#include "timed_tasks.h"
 #include <penstock/async/cancel.h>
 #include <penstock/async/event.h>
 #include <penstock/async/gather.h>
 #include <penstock/async/semaphore.h>
 #include <penstock/async/task_group.h>
-#include <penstock/async/timeout.h>
 #include <penstock/async/yield.h>
 
 #include <stdexcept>
@@ -19,16 +18,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-task<int> later(int v, duration d) {
-  co_await sleep_for(d);
-  co_return v;
-}
-
-task<int> fail_after(std::string text, duration d) {
-  co_await sleep_for(d);
-  throw std::runtime_error(text);
-}
 
 // Fails while it unwinds from a cancellation.
 task<int> fail_when_cancelled(std::string text) {

@@ -1,8 +1,7 @@
-#include "virtual_time.h"
+#include "timed_tasks.h"
 #include <penstock/async/cancel.h>
 #include <penstock/async/gather.h>
 #include <penstock/async/race.h>
-#include <penstock/async/timeout.h>
 
 #include <stdexcept>
 #include <string>
@@ -16,16 +15,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-task<int> later(int v, duration d) {
-  co_await sleep_for(d);
-  co_return v;
-}
-
-task<int> fail_after(std::string text, duration d) {
-  co_await sleep_for(d);
-  throw std::runtime_error(text);
-}
 
 TEST(race, the_first_to_end_decides_and_the_others_are_cancelled) {
   in_virtual_time([]() -> task<> {

@@ -1,6 +1,5 @@
-#include "virtual_time.h"
+#include "timed_tasks.h"
 #include <penstock/async/cancel.h>
-#include <penstock/async/timeout.h>
 
 #include <string>
 
@@ -11,11 +10,6 @@ namespace penstock {
 namespace {
 
 using ::testing::HasSubstr;
-
-task<int> later(int v, duration d) {
-  co_await sleep_for(d);
-  co_return v;
-}
 
 TEST(shield, keeps_cancellation_and_deadline_out_and_the_caller_waits) {
   in_virtual_time([]() -> task<> {

@@ -1,4 +1,4 @@
-#include "virtual_time.h"
+#include "timed_tasks.h"
 #include <penstock/async/cancel.h>
 #include <penstock/async/gather.h>
 #include <penstock/async/task_group.h>
@@ -16,18 +16,6 @@ namespace penstock {
 namespace {
 
 using ::testing::HasSubstr;
-
-task<int> later(int v, duration d) {
-  co_await sleep_for(d);
-  co_return v;
-}
-
-// How long the running task has left; a negative number where it has no
-// deadline.
-task<duration> time_left() {
-  std::optional<time_point> deadline = current_deadline();
-  co_return deadline ? *deadline - scheduler::current().now() : -1ns;
-}
 
 TEST(sleep, sleepers_wake_by_deadline_and_then_in_the_order_they_came) {
   std::string log;
