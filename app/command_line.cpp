@@ -77,6 +77,7 @@ int run_command_line(std::span<const std::string> arguments, std::ostream& out, 
   app.footer("Run 'penstock COMMAND --help' for what a command takes.");
   add_serve_command(app, exit_code);
   add_load_command(app, exit_code);
+  add_check_command(app, exit_code);
   add_fetch_command(app, exit_code);
 
   if (arguments.empty()) {

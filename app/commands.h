@@ -20,6 +20,8 @@ enum exit_status : int {
 void add_serve_command(CLI::App& app, int& exit_code);
 /// Adds `penstock load`, likewise.
 void add_load_command(CLI::App& app, int& exit_code);
+/// Adds `penstock check`, likewise.
+void add_check_command(CLI::App& app, int& exit_code);
 /// Adds `penstock fetch`, likewise.
 void add_fetch_command(CLI::App& app, int& exit_code);
 

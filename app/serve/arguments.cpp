@@ -28,11 +28,15 @@ void add_table_option(CLI::App& serve, const option& what, std::vector<std::stri
 }  // namespace
 
 void add_serve_options(CLI::App& serve, serve_arguments& into) {
-  serve.add_option("--config", into.config_file, "A TOML file; see docs/configuration.md")->type_name("FILE");
   serve.add_flag("--print-config", into.print_config, "Print what is configured, and by what, and exit");
   serve.add_flag("--print-config-reference", into.print_reference, "Print docs/configuration.md")->group("");
-  for (std::size_t i = 0; i < option_table().size(); ++i) add_table_option(serve, option_table()[i], into.texts[i]);
-  serve.footer("Later ones win: the config file, PENSTOCK_* variables, these options.");
+  add_config_options(serve, into);
+}
+
+void add_config_options(CLI::App& command, serve_arguments& into) {
+  command.add_option("--config", into.config_file, "A TOML file; see docs/configuration.md")->type_name("FILE");
+  for (std::size_t i = 0; i < option_table().size(); ++i) add_table_option(command, option_table()[i], into.texts[i]);
+  command.footer("Later ones win: the config file, PENSTOCK_* variables, these options.");
 }
 
 config_sources sources_of(const serve_arguments& given) {

@@ -25,6 +25,9 @@ struct serve_arguments {
 /// Adds all options to the subcommand. They are read into `into`, which outlives the parsing.
 void add_serve_options(CLI::App& serve, serve_arguments& into);
 
+/// Adds those of them that say what is served, for subcommands that only look at it.
+void add_config_options(CLI::App& command, serve_arguments& into);
+
 /// All sources of the configuration, with this process's environment.
 config_sources sources_of(const serve_arguments& given);
 

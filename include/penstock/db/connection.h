@@ -7,6 +7,7 @@
 //   result r = co_await c->query("SELECT name FROM customer WHERE id = ?", parameters_of(7));
 
 #include "penstock/async/task.h"
+#include "penstock/db/examination.h"
 #include "penstock/db/row_batch.h"
 #include "penstock/db/table.h"
 #include "penstock/db/value.h"
@@ -124,6 +125,9 @@ class connection {
   virtual task<void> reset() = 0;
   /// Throws when the session is dead.
   virtual task<void> ping() = 0;
+  /// Looks at the server's version and settings and at this account's rights, and says what threatens durability, what
+  /// is missing and what is slow; the first finding names the server. Changes nothing.
+  virtual task<std::vector<finding>> examine(const expected_load& load);
   /// What is known about the session; no trip to the server.
   virtual session_state state() const noexcept = 0;
   /// Ends the session. Idempotent; operations after it throw `db_errc::connection_lost`.

@@ -15,9 +15,11 @@ namespace penstock::net {
 /// What a descriptor is ready for; a set.
 enum class readiness : unsigned char { none = 0, readable = 1, writable = 2 };
 
+/// What is in either set.
 constexpr readiness operator|(readiness a, readiness b) noexcept {
   return static_cast<readiness>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
 }
+/// True when the set has something of `one`.
 constexpr bool includes(readiness set, readiness one) noexcept {
   return (static_cast<unsigned>(set) & static_cast<unsigned>(one)) != 0;
 }

@@ -1,5 +1,6 @@
 #include "driver.h"
 
+#include "examination.h"
 #include "penstock/async/cancel.h"
 #include "penstock/async/on_worker.h"
 #include "penstock/db/error.h"
@@ -102,6 +103,8 @@ class sqlite_connection final : public connection {
     open_session();
     co_return;
   }
+
+  task<std::vector<finding>> examine(const expected_load&) override { return examine_file(*this); }
 
   session_state state() const noexcept override {
     if (!session_) return session_state::dead;

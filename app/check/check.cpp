@@ -1,0 +1,100 @@
+// Invariant: nothing is changed: a table is compared only when it is there, since preparing one that is missing makes
+// it.
+
+#include "app/check/check.h"
+
+#include <penstock/async/scheduler.h>
+#include <penstock/core/units.h>
+#include <penstock/db/connection.h>
+#include <penstock/db/error.h>
+#include <penstock/ingest/item_schema.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace penstock::app::check {
+namespace {
+
+using db::finding;
+using level = finding::level;
+
+db::expected_load load_of(const ingest::service_options& options) {
+  return {options.read_connections + options.batch.commits_in_flight, options.batch.max_bytes};
+}
+
+finding unreachable(const error& failure) { return {level::error, "the store can't be used", failure.message(), {}}; }
+
+task<finding> round_trip(db::connection& c) {
+  constexpr int count = 20;
+  const scheduler& clock = scheduler::current();
+  time_point start = clock.now();
+  for (int i = 0; i < count; ++i) {
+    task<void> asking = c.ping();
+    co_await std::move(asking);
+  }
+  auto each = std::chrono::duration_cast<std::chrono::microseconds>((clock.now() - start) / count);
+  co_return finding{level::note, format_duration(each) + " a round trip", "every commit waits for a few of them", {}};
+}
+
+// Nothing when the table is missing.
+task<std::optional<std::string>> drift(db::connection& c, const db::table_definition& table) {
+  try {
+    task<db::result> looking = c.query("SELECT 1 FROM " + db::quote_identifier(table.name) + " WHERE 1 = 0");
+    co_await std::move(looking);
+  } catch (const db::database_error& e) {
+    if (e.errc() == db::db_errc::syntax) co_return std::nullopt;
+    throw;
+  }
+  try {
+    task<void> comparing = c.prepare_table(table);
+    co_await std::move(comparing);
+  } catch (const db::database_error& e) {
+    co_return e.message();
+  }
+  co_return std::string();
+}
+
+task<finding> stream_finding(db::connection& c, const ingest::stream_definition& stream) {
+  std::string name = "stream '" + stream.name + "'";
+  ingest::item_schema schema(stream);
+  task<std::optional<std::string>> comparing = drift(c, schema.table());
+  std::optional<std::string> differences = co_await std::move(comparing);
+  if (!differences)
+    co_return finding{level::note, name, "table '" + stream.table + "' is missing; `penstock serve` makes it", {}};
+  if (differences->empty()) co_return finding{level::note, name, "table '" + stream.table + "' fits", {}};
+  co_return finding{level::error, name, *differences,
+                    "change the table, or the stream's columns, or name another table"};
+}
+
+}  // namespace
+
+task<void> check_store(const serve_config& config, report& into) {
+  std::optional<finding> failed;
+  try {
+    db::database database(config.store_url);
+    task<std::unique_ptr<db::connection>> connecting = database.connect();
+    std::unique_ptr<db::connection> session = co_await std::move(connecting);
+    db::expected_load load = load_of(config.ingest);
+    task<std::vector<finding>> examining = session->examine(load);
+    std::vector<finding> found = co_await std::move(examining);
+    for (const finding& f : found) into.add(f);
+    if (database.commits_can_be_ambiguous()) {
+      task<finding> measuring = round_trip(*session);
+      finding measured = co_await std::move(measuring);
+      into.add(measured);
+    }
+    for (const ingest::stream_definition& stream : config.ingest.streams) {
+      task<finding> comparing = stream_finding(*session, stream);
+      finding compared = co_await std::move(comparing);
+      into.add(compared);
+    }
+  } catch (const error& e) {
+    failed = unreachable(e);
+  }
+  if (failed) into.add(*failed);
+}
+
+}  // namespace penstock::app::check

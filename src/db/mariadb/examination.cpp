@@ -1,0 +1,184 @@
+#include "examination.h"
+
+#include "../server_settings.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+// Where a sentence about a setting comes from: MariaDB's "InnoDB System Variables" and "Galera Cluster System
+// Variables", MySQL's manual, 17.14.
+
+namespace penstock::db::mariadb {
+namespace {
+
+using level = finding::level;
+
+class examination {
+ public:
+  examination(const server_settings& settings, const std::string& grants, const expected_load& load)
+      : settings_(settings), grants_(grants), load_(load) {}
+
+  std::vector<finding> findings() {
+    look_at_version();
+    look_at_durability();
+    look_at_cluster();
+    look_at_capacity();
+    look_at_rights();
+    return std::move(found_);
+  }
+
+ private:
+  void add(level how, std::string what, std::string means, std::string change = {}) {
+    found_.push_back({how, std::move(what), std::move(means), std::move(change)});
+  }
+  std::string set_global(std::string_view name, std::string_view value) const {
+    std::string text(name);
+    return "SET GLOBAL " + text + " = " + std::string(value) + "; and " + text + " = " + std::string(value) +
+           " under [mysqld] in the server's option file, so that it lasts";
+  }
+
+  bool is_mariadb() const { return settings_.text("version").find("MariaDB") != std::string::npos; }
+
+  void look_at_version() {
+    const std::string& version = settings_.text("version");
+    add(level::note, (is_mariadb() ? "" : "MySQL ") + version, "the server's version");
+    int major = 0;
+    int minor = 0;
+    const char* end = version.data() + version.size();
+    const char* dot = std::from_chars(version.data(), end, major).ptr;
+    if (dot != end) std::from_chars(dot + 1, end, minor);
+    bool old = is_mariadb() ? std::pair(major, minor) < std::pair(10, 6) : major < 8;
+    if (old)
+      add(level::warning, "version " + version, "older than what Penstock is tested with: MariaDB 10.6, MySQL 8.0",
+          "upgrade the server");
+  }
+
+  void look_at_durability() {
+    if (std::optional<std::int64_t> flush = settings_.number("innodb_flush_log_at_trx_commit"); flush && *flush != 1)
+      add(level::warning, settings_.line("innodb_flush_log_at_trx_commit"),
+          *flush == 2
+              ? "a commit is answered before it is on disk: a power failure or a crash of the system loses up to "
+                "a second of acknowledged items"
+              : "a commit is answered before it is on disk: a crash of the server alone loses up to a second of "
+                "acknowledged items",
+          set_global("innodb_flush_log_at_trx_commit", "1"));
+    if (settings_.is_on("log_bin") && settings_.number("sync_binlog").value_or(1) != 1)
+      add(level::warning, settings_.line("sync_binlog"),
+          "after a power failure the binary log may lack commits that were acknowledged: replicas, and backups that "
+          "use "
+          "it, lose them",
+          set_global("sync_binlog", "1"));
+    if (settings_.has("innodb_doublewrite") && settings_.text("innodb_doublewrite") == "OFF")
+      add(level::warning, settings_.line("innodb_doublewrite"),
+          "a page that is half written when the power fails can't be mended, unless the disk writes pages whole",
+          "innodb_doublewrite = ON under [mysqld]; restart the server");
+    for (const char* method : {"nosync", "O_DIRECT_NO_FSYNC"})
+      if (settings_.text("innodb_flush_method") == method)
+        add(level::warning, settings_.line("innodb_flush_method"),
+            "data files are not synced to disk: a power failure may damage them",
+            "innodb_flush_method = O_DIRECT under [mysqld]; restart the server");
+    if (settings_.is_on("read_only"))
+      add(level::error, "read_only = ON", "the server takes no writes: it is a replica, or was set so",
+          "name the primary in the URL, or several servers: mariadb://user@a,b/database");
+  }
+
+  void look_at_cluster() {
+    if (!settings_.is_on("wsrep_on")) return;
+    std::string members = settings_.text("wsrep_cluster_size");
+    add(level::note, "a Galera cluster of " + members, "commits are certified by all nodes; conflicts are tried again");
+    if (settings_.text("wsrep_cluster_status") != "Primary")
+      add(level::error, settings_.line("wsrep_cluster_status"),
+          "this node is cut off from the majority of its cluster and takes no statements",
+          "mend the network between the nodes; or name other nodes in the URL as well");
+    else if (!settings_.is_on("wsrep_ready"))
+      add(level::error, settings_.line("wsrep_ready"), "this node is not in step with its cluster yet",
+          "wait, or name other nodes in the URL as well");
+    if (settings_.number("wsrep_cluster_size").value_or(3) < 3)
+      add(level::warning, settings_.line("wsrep_cluster_size"),
+          "with fewer than three nodes the loss of one, or of the network between them, stops all writes",
+          "add nodes, or an arbitrator (garbd)");
+    if (settings_.has("binlog_format") && settings_.text("binlog_format") != "ROW")
+      add(level::error, settings_.line("binlog_format"), "a cluster replicates rows only",
+          set_global("binlog_format", "ROW"));
+  }
+
+  void look_at_capacity() {
+    if (settings_.has("local_infile") && !settings_.is_on("local_infile"))
+      add(level::note, "local_infile = OFF",
+          "large batches go in by INSERT instead of LOAD DATA LOCAL, which is up to twice as fast",
+          set_global("local_infile", "ON"));
+    // The text of a batch may be twice as long as its values when every byte must be escaped.
+    auto wanted = static_cast<std::int64_t>(2 * load_.batch_bytes);
+    if (std::optional<std::int64_t> packet = settings_.number("max_allowed_packet"); packet && *packet < wanted)
+      add(level::warning, settings_.line("max_allowed_packet"),
+          "larger values, and statements of larger batches, are refused by the server",
+          set_global("max_allowed_packet", std::to_string(wanted)) + "; or lower batch.max_bytes");
+    auto sessions = static_cast<std::int64_t>(load_.sessions);
+    if (std::optional<std::int64_t> most = settings_.number("max_connections"); most && *most < 2 * sessions)
+      add(level::warning, settings_.line("max_connections"),
+          "this service alone opens up to " + std::to_string(sessions) +
+              ": with what else connects, the server may run out",
+          set_global("max_connections", std::to_string(std::max<std::int64_t>(150, 4 * sessions))));
+  }
+
+  void look_at_rights() {
+    if (grants_.find("ALL PRIVILEGES") != std::string::npos) return;
+    constexpr std::array<std::pair<std::string_view, std::string_view>, 5> needed = {{
+        {"SELECT", "items can't be read back, and the outcome of a lost commit can't be looked up"},
+        {"INSERT", "items can't be stored"},
+        {"UPDATE", "commits can't be marked, so none is made"},
+        {"DELETE", "old idempotency keys and the marks of writers that are gone stay for ever"},
+        {"CREATE", "tables that are missing can't be made: make them by hand"},
+    }};
+    for (const auto& [right, without] : needed) {
+      if (grants_.find(right) != std::string::npos) continue;
+      bool minor = right == "DELETE" || right == "CREATE";
+      add(minor ? level::warning : level::error, "no right to " + std::string(right), std::string(without),
+          "GRANT " + std::string(right) + " ON the database TO this account");
+    }
+  }
+
+  const server_settings& settings_;
+  const std::string& grants_;
+  const expected_load& load_;
+  std::vector<finding> found_;
+};
+
+// The grants that hold for the session's database, a line each.
+task<std::string> grants_here(connection* c) {
+  task<result> naming = c->query("SELECT DATABASE()");
+  result name = co_await std::move(naming);
+  const auto* database = std::get_if<std::string>(&name.rows.at(0).at(0));
+  task<result> asking = c->query("SHOW GRANTS");
+  result rows = co_await std::move(asking);
+  std::string grants;
+  for (const auto& row : rows.rows) {
+    std::string line = std::get<std::string>(row.at(0));
+    std::erase(line, '\\');  // before '_', which would stand for any character
+    bool holds = line.find(" ON *.*") != std::string::npos ||
+                 (database != nullptr && line.find(" ON `" + *database + "`.*") != std::string::npos);
+    if (holds) grants += line + "\n";
+  }
+  co_return grants;
+}
+
+}  // namespace
+
+task<std::vector<finding>> examine_server(connection& c, const expected_load* load) {
+  server_settings settings;
+  for (const char* sql : {"SHOW VARIABLES", "SHOW STATUS LIKE 'wsrep%'"}) {
+    task<result> asking = c.query(sql);
+    result rows = co_await std::move(asking);
+    settings.add(rows);
+  }
+  task<std::string> granting = grants_here(&c);
+  std::string grants = co_await std::move(granting);
+  co_return examination(settings, grants, *load).findings();
+}
+
+}  // namespace penstock::db::mariadb
