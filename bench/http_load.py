@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 
@@ -40,6 +41,12 @@ def write_post_script(folder):
     script = pathlib.Path(folder, "post.lua")
     script.write_text(POST_SCRIPT)
     return script
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
 
 
 def start_server(command, log=None):
