@@ -161,7 +161,8 @@ void announce(const serve_config& config, const listeners& at) {
 // A thread for each connection that may be busy, so that no reader waits behind the commit of another stream.
 std::size_t worker_threads(const ingest::service_options& options) {
   constexpr std::size_t most = 64;
-  std::size_t wanted = options.read_connections + options.streams.size() * options.batch.commits_in_flight;
+  std::size_t wanted =
+      options.read_connections + options.streams.size() * std::max<std::size_t>(1, options.batch.commits_in_flight);
   return std::clamp<std::size_t>(wanted, 1, most);
 }
 

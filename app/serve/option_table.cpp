@@ -15,8 +15,9 @@ constexpr option text(std::string_view key, std::string_view flag, text_field fi
   return {key, flag, value_kind::text, field, help};
 }
 
-constexpr option count(std::string_view key, std::string_view flag, number_field field, std::string_view help) {
-  return {key, flag, value_kind::count, field, help, 1};
+constexpr option count(std::string_view key, std::string_view flag, number_field field, std::string_view help,
+                       std::uint64_t least = 1) {
+  return {key, flag, value_kind::count, field, help, least};
 }
 
 constexpr option bytes(std::string_view key, std::string_view flag, number_field field, std::string_view help,
@@ -65,7 +66,7 @@ constexpr std::array all_options{
     count(
         "batch.commits_in_flight", "--batch-commits-in-flight",
         [](config& c) -> std::uint64_t& { return c.ingest.batch.commits_in_flight; },
-        "Batches of a stream committed at a time; leave it at 1 for SQLite, which writes one at a time"),
+        "Batches of a stream committed at a time; 0: as the database takes them, 1 for SQLite and 4 for a server", 0),
 
     bytes(
         "ingest.max_item_bytes", "--ingest-max-item-bytes",

@@ -111,8 +111,12 @@ http::response commit_failure(const intake& taken, const http::request& asked, d
   const auto* refused = detail::exception_as<error>(taken.failure());
   std::string code(refused != nullptr ? refused->code() : code_name(ingest_errc::commit_failed));
   const item_counts& counts = taken.counts();
-  std::string detail = std::to_string(counts.failed) + " of " + std::to_string(counts.all()) +
-                       " items were not stored: their batch could not be committed; send them again";
+  std::string how_many = std::to_string(counts.failed) + " of " + std::to_string(counts.all()) + " items ";
+  bool unknown = refused != nullptr && refused->is(ingest_errc::outcome_unknown);
+  std::string detail =
+      unknown ? "it is not known whether " + how_many +
+                    "are stored: the database was lost during their commit; look them up before sending them again"
+              : how_many + "were not stored: their batch could not be committed; send them again";
   return to_response(problem_with_counts(503, std::move(code), std::move(detail), taken, asked))
       .with("Retry-After", retry_after_field(retry_after));
 }

@@ -5,6 +5,7 @@
 #include "penstock/async/suspension.h"
 #include "penstock/ingest/error.h"
 
+#include <algorithm>
 #include <utility>
 
 // The form is LevelDB's group commit: who comes while a commit is under way joins the next one. A row joins the open
@@ -56,7 +57,10 @@ class coalescer::gathering final : public suspension {
 };
 
 coalescer::coalescer(std::size_t columns, commit_function commit, const coalescer_options& options)
-    : columns_(columns), commit_(std::move(commit)), options_(options), slots_(options.commits_in_flight) {}
+    : columns_(columns),
+      commit_(std::move(commit)),
+      options_(options),
+      slots_(std::max<std::size_t>(1, options.commits_in_flight)) {}
 
 coalescer::~coalescer() = default;
 
@@ -142,7 +146,7 @@ batch_ref coalescer::take_next() noexcept {
 task<void> coalescer::commit_one(batch_ref b, [[maybe_unused]] semaphore::permit slot) {
   std::exception_ptr failure;
   try {
-    task<void> commit = commit_(b->rows, b->report);
+    task<void> commit = commit_(*b);
     co_await std::move(commit);
   } catch (...) {
     failure = std::current_exception();

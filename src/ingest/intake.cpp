@@ -1,11 +1,22 @@
 #include "intake.h"
 
+#include "penstock/core/outcome.h"
 #include "penstock/ingest/error.h"
 
 #include <algorithm>
 #include <utility>
 
 namespace penstock::ingest {
+namespace {
+
+item_error error_of_batch(const std::exception_ptr& failure) {
+  const auto* known = detail::exception_as<error>(failure);
+  if (known != nullptr && known->is(ingest_errc::outcome_unknown))
+    return {code_name(ingest_errc::outcome_unknown), "it is not known whether its batch was committed", {}, {}};
+  return {code_name(ingest_errc::commit_failed), "its batch was not committed", {}, {}};
+}
+
+}  // namespace
 
 intake::intake(stream_writer& into, kept_results keep)
     : into_(into),
@@ -72,8 +83,7 @@ void intake::ended(const waiting_item& item, const db::row_outcome& outcome, con
   }
   if (!keep(result.status)) return;
   if (refusal != nullptr) result.error = item_error{refusal->code, refusal->message, {}, {}};
-  if (failure != nullptr)
-    result.error = item_error{code_name(ingest_errc::commit_failed), "its batch was not committed", {}, {}};
+  if (failure != nullptr) result.error = error_of_batch(*failure);
   results_.push_back(std::move(result));
 }
 

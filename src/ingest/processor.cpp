@@ -28,15 +28,19 @@ item_error error_of_step(const std::exception_ptr& failure) {
   return {code_name(item_errc::step_failed), describe(failure), {}, {}};
 }
 
+processor_options fitting_options(processor_options options, const db::database& database) {
+  options.commits = fitting(options.commits, database);
+  return options;
+}
+
 }  // namespace
 
 struct processor::implementation {
-  implementation(db::database database, processor_options o, processing_step s, metrics::registry& measure)
-      : options(std::move(o)),
+  implementation(const db::database& database, processor_options o, processing_step s, metrics::registry& measure)
+      : options(fitting_options(std::move(o), database)),
         step(std::move(s)),
-        connections(std::move(database),
-                    session_pool_options(options.stream.name, options.commits.commits_in_flight, measure)),
-        writer(item_schema(options.stream), connections, options.commits, measure),
+        connections(database, session_pool_options(options.stream.name, options.commits.commits_in_flight, measure)),
+        writer(item_schema(options.stream), database, connections, options.commits, measure),
         turns(options.max_batches) {}
 
   task<semaphore::permit> admit();
@@ -54,7 +58,7 @@ struct processor::implementation {
 };
 
 processor::processor(db::database database, processor_options options, processing_step step, metrics::registry* measure)
-    : implementation_(std::make_unique<implementation>(std::move(database), std::move(options), std::move(step),
+    : implementation_(std::make_unique<implementation>(database, std::move(options), std::move(step),
                                                        measure != nullptr ? *measure : metrics::default_registry())) {}
 
 processor::~processor() = default;
@@ -63,10 +67,10 @@ task<void> processor::open() {
   implementation& p = *implementation_;
   auto acquiring = p.connections.acquire();
   db::pool::lease session = co_await std::move(acquiring);
-  task<void> preparing = session->prepare_table(p.writer.schema().table());
+  task<void> preparing = p.writer.prepare(*session);
   co_await std::move(preparing);
   p.committing.start_background(p.connections.run(), "connections");
-  p.committing.start(p.writer.queue().run(), "commits of " + p.writer.name());
+  p.committing.start(p.writer.run(), "commits of " + p.writer.name());
   p.taking = true;
 }
 

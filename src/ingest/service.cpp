@@ -25,12 +25,17 @@ constexpr auto failing_is_not_ready = std::chrono::seconds(5);
 // Sessions of a SQLite database in memory share its cache and refuse one another while one writes: they take turns.
 bool is_in_memory(const db::database& database) { return database.name().ends_with(":memory:"); }
 
+service_options fitting_options(service_options options, const db::database& database) {
+  options.batch = fitting(options.batch, database);
+  return options;
+}
+
 }  // namespace
 
 struct service::implementation {
   struct stream {
     stream(const stream_definition& definition, implementation& home)
-        : writer(item_schema(definition), home.writers, home.options.batch, home.measure),
+        : writer(item_schema(definition), home.database, home.writers, home.options.batch, home.measure),
           endpoint(writer, home.reading(), home.options, home.measure) {}
     stream_writer writer;
     stream_endpoint endpoint;
@@ -57,7 +62,7 @@ struct service::implementation {
 
 service::implementation::implementation(db::database d, service_options o, metrics::registry& m)
     : database(std::move(d)),
-      options(std::move(o)),
+      options(fitting_options(std::move(o), database)),
       measure(m),
       writers(database, session_pool_options("writers", options.batch.commits_in_flight, measure)),
       readers(database, session_pool_options("readers", options.read_connections, measure)) {
@@ -83,7 +88,7 @@ task<void> service::open() {
   auto acquiring = implementation_->writers.acquire();
   db::pool::lease session = co_await std::move(acquiring);
   for (auto& [name, stream] : implementation_->streams) {
-    task<void> preparing = session->prepare_table(stream.writer.schema().table());
+    task<void> preparing = stream.writer.prepare(*session);
     co_await std::move(preparing);
   }
   implementation_->opened = true;
@@ -93,7 +98,7 @@ task<void> service::run() {
   co_await with_task_group([this](task_group& group) -> task<void> {
     group.start_background(implementation_->writers.run(), "writing connections");
     group.start_background(implementation_->readers.run(), "reading connections");
-    for (auto& [name, stream] : implementation_->streams) group.start(stream.writer.queue().run(), "stream " + name);
+    for (auto& [name, stream] : implementation_->streams) group.start(stream.writer.run(), "stream " + name);
     co_return;
   });
   co_await implementation_->readers.close();

@@ -1,30 +1,14 @@
 #include "stream_writer.h"
 
-#include "penstock/async/timeout.h"
-#include "penstock/core/outcome.h"
-#include "penstock/db/error.h"
 #include "penstock/observe/log.h"
 
-#include <algorithm>
+#include <utility>
 
 namespace penstock::ingest {
 namespace {
 
-constexpr auto first_backoff = std::chrono::milliseconds(10);
-constexpr auto longest_backoff = std::chrono::seconds(1);
-
-// What may succeed when it is simply tried again. Of an ambiguous commit that can't be said.
-bool is_transient(const std::exception_ptr& failure) {
-  const auto* refused = detail::exception_as<db::database_error>(failure);
-  return refused != nullptr && refused->is_transient();
-}
-
-// Between half of the backoff and the whole of it, so that writers who failed together do not come back together.
-duration jittered(duration backoff) {
-  auto half = backoff / 2;
-  return half + duration(static_cast<duration::rep>(scheduler::current().random() %
-                                                    static_cast<std::uint64_t>(half.count() + 1)));
-}
+// On a server, one commit waits for the disk while the others' rows are on their way.
+constexpr std::size_t commits_in_flight_on_a_server = 4;
 
 }  // namespace
 
@@ -33,20 +17,24 @@ db::pool_options session_pool_options(std::string name, std::size_t size, metric
   options.name = std::move(name);
   options.min_size = 1;
   options.max_size = size;
-  options.max_lifetime = duration::zero();
   options.registry = &measure;
   return options;
 }
 
-stream_writer::stream_writer(item_schema schema, db::pool& writers, const coalescer_options& options,
-                             metrics::registry& measure)
+coalescer_options fitting(coalescer_options options, const db::database& database) {
+  if (options.commits_in_flight == 0)
+    options.commits_in_flight = database.commits_can_be_ambiguous() ? commits_in_flight_on_a_server : 1;
+  return options;
+}
+
+stream_writer::stream_writer(item_schema schema, const db::database& database, db::pool& writers,
+                             const coalescer_options& options, metrics::registry& measure)
     : schema_(std::move(schema)),
       parser_(schema_),
-      writers_(writers),
       registry_(measure),
+      committer_(name(), schema_.table(), writers, database.commits_can_be_ambiguous(), measure),
       queue_(
-          schema_.table().columns.size(),
-          [this](const db::row_batch& rows, db::batch_report& report) { return commit(rows, report); }, options) {
+          schema_.table().columns.size(), [this](batch& b) { return commit(b); }, options) {
   auto items = [&](const char* result) {
     return measure.counter("penstock_items_total", "Items, by how they ended.",
                            {{"stream", name()}, {"result", result}});
@@ -56,8 +44,6 @@ stream_writer::stream_writer(item_schema schema, db::pool& writers, const coales
   duplicates_ = items("duplicate");
   rejected_ = items("rejected");
   failed_ = items("failed");
-  retries_ =
-      measure.counter("penstock_commit_retries_total", "Commits tried again after a transient failure.", of_stream);
   commit_seconds_ = measure.histogram("penstock_commit_duration_seconds", "How long a batch took to be committed.",
                                       metrics::duration_buckets(), of_stream);
   batch_rows_ =
@@ -80,37 +66,37 @@ void stream_writer::count(const item_counts& ended) const noexcept {
   if (ended.failed > 0) failed_.add(ended.failed);
 }
 
-task<void> stream_writer::commit(const db::row_batch& rows, db::batch_report& report) {
-  if (rows.empty()) co_return;
-  const scheduler& clock = scheduler::current();
-  time_point start = clock.now();
-  time_point give_up = start + queue_.options().commit_retry;
-  duration backoff = first_backoff;
-  for (;;) {
-    std::exception_ptr failure;
-    try {
-      task<void> attempt = try_commit(rows, report);
-      co_await std::move(attempt);
-    } catch (...) {
-      failure = std::current_exception();
-    }
-    if (!failure) break;
-    if (!is_transient(failure) || clock.now() + backoff >= give_up) {
-      failed(failure, rows);
-      std::rethrow_exception(failure);
-    }
-    retries_.add();
-    co_await sleep_for(jittered(backoff));
-    backoff = std::min<duration>(backoff * 2, longest_backoff);
-  }
-  committed(rows, clock.now() - start);
+task<void> stream_writer::prepare(db::connection& session) {
+  task<void> preparing = session.prepare_table(schema_.table());
+  co_await std::move(preparing);
+  task<void> more = committer_.prepare(session);
+  co_await std::move(more);
 }
 
-task<void> stream_writer::try_commit(const db::row_batch& rows, db::batch_report& report) {
-  auto acquiring = writers_.acquire();
-  db::pool::lease session = co_await std::move(acquiring);
-  task<void> inserting = session->insert_batch(schema_.table(), rows, report);
-  co_await std::move(inserting);
+task<void> stream_writer::run() {
+  task<void> committing = queue_.run();
+  co_await std::move(committing);
+  task<void> leaving = committer_.retire();
+  co_await std::move(leaving);
+}
+
+task<void> stream_writer::commit(batch& b) {
+  if (b.rows.empty()) co_return;
+  const scheduler& clock = scheduler::current();
+  time_point start = clock.now();
+  std::exception_ptr failure;
+  try {
+    task<void> committing = committer_.commit(b, queue_.options().commit_retry);
+    co_await std::move(committing);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (!failure) {
+    committed(b.rows, clock.now() - start);
+    co_return;
+  }
+  failed(failure, b.rows);
+  std::rethrow_exception(failure);
 }
 
 void stream_writer::committed(const db::row_batch& rows, duration elapsed) noexcept {

@@ -23,7 +23,7 @@ struct fake_store {
   bool fails = false;
 
   coalescer::commit_function commit() {
-    return [this](const db::row_batch& rows, db::batch_report& report) { return store(rows, report); };
+    return [this](batch& b) { return store(b.rows, b.report); };
   }
   task<void> store(const db::row_batch& rows, db::batch_report& report) {
     co_await sleep_for(latency);

@@ -34,7 +34,9 @@ struct coalescer_options {
   duration linger = std::chrono::milliseconds(1);    ///< How long an idle coalescer waits for company for a row.
   std::size_t queue_rows = 100'000;                  ///< Rows waiting or being committed; beyond: overloaded.
   std::size_t queue_bytes = std::size_t{256} << 20;  ///< Bytes waiting or being committed; beyond: overloaded.
-  std::size_t commits_in_flight = 1;                 ///< Batches committed at a time; 1 for SQLite.
+  /// Batches committed at a time. 0: as the database takes them, 1 for SQLite and 4 for a server; a coalescer of one's
+  /// own takes it for 1.
+  std::size_t commits_in_flight = 0;
   /// How long a commit that fails for a passing reason (a lock, a lost connection) is tried again, by those who commit
   /// for a coalescer. Longer, and clients wait longer before they are told.
   duration commit_retry = std::chrono::seconds(10);
@@ -56,9 +58,9 @@ struct coalescer_stats {
 /// that wait or are being committed never exceed the queue's bounds by more than one row.
 class coalescer {
  public:
-  /// Commits a batch and reports an outcome a row, or throws when nothing was stored. Called on the coalescer's
-  /// thread; both arguments outlive the task.
-  using commit_function = std::function<task<void>(const db::row_batch& rows, db::batch_report& report)>;
+  /// Commits a batch's rows and writes an outcome a row into its report, or throws when nothing was stored. Called on
+  /// the coalescer's thread; the batch outlives the task.
+  using commit_function = std::function<task<void>(batch& b)>;
 
   coalescer(std::size_t columns, commit_function commit, const coalescer_options& options = {});
   coalescer(const coalescer&) = delete;

@@ -14,6 +14,7 @@ enum class ingest_errc {
   busy,               ///< A processor under `admission::reject` is at work already.
   closed,             ///< The coalescer, processor or service takes no more.
   commit_failed,      ///< The batch with these items was not committed; its cause says why.
+  outcome_unknown,    ///< The database was lost during COMMIT, and could not be asked in time whether it happened.
   bad_stream,         ///< A stream's definition is wrong.
   unknown_stream,     ///< There is no stream of that name.
   unsupported_media,  ///< The Content-Type or Content-Encoding is none that Penstock reads.
@@ -34,6 +35,8 @@ constexpr std::string_view code_name(ingest_errc code) noexcept {
       return "ingest.closed";
     case ingest_errc::commit_failed:
       return "ingest.commit_failed";
+    case ingest_errc::outcome_unknown:
+      return "ingest.outcome_unknown";
     case ingest_errc::bad_stream:
       return "ingest.bad_stream";
     case ingest_errc::unknown_stream:

@@ -15,7 +15,8 @@ enum class item_status : std::uint8_t {
   stored,     ///< Committed.
   duplicate,  ///< An item with the same key is in the table already; nothing changed.
   rejected,   ///< Not stored, and never will be as it is: see the error.
-  failed,     ///< Not stored, through no fault of its own: its batch could not be committed. Send it again.
+  failed,     ///< Not stored, through no fault of its own: its batch could not be committed. Send it again, unless its
+              ///< error is "ingest.outcome_unknown": then it may be stored.
 };
 
 /// "stored", "duplicate", "rejected", "failed".

@@ -1,0 +1,189 @@
+#include "batch_committer.h"
+
+#include "penstock/async/cancel.h"
+#include "penstock/async/timeout.h"
+#include "penstock/core/outcome.h"
+#include "penstock/core/traceback.h"
+#include "penstock/db/error.h"
+#include "penstock/ingest/error.h"
+#include "penstock/observe/log.h"
+
+#include <algorithm>
+
+// A marker serves one batch at a time and is used again once that batch's end is known; one in doubt is given up, and
+// so is its batch: its row stays for whoever wants to look, until it is old.
+
+namespace penstock::ingest {
+namespace {
+
+constexpr auto first_backoff = std::chrono::milliseconds(10);
+constexpr auto longest_backoff = std::chrono::milliseconds(500);
+// BEGIN, the marker and COMMIT, beside what the rows need.
+constexpr std::size_t round_trips_of_a_marked_commit = 3;
+
+// What may succeed when it is tried again. A pool that has no session in time may have one later.
+bool may_pass(const std::exception_ptr& failure) {
+  const auto* refused = detail::exception_as<db::database_error>(failure);
+  return refused != nullptr && (refused->is_transient() || refused->errc() == db::db_errc::ambiguous_commit ||
+                                refused->errc() == db::db_errc::pool_timeout);
+}
+
+// Between half of the backoff and the whole of it, so that writers who failed together do not come back together.
+duration jittered(duration backoff) {
+  auto half = backoff / 2;
+  return half + duration(static_cast<duration::rep>(scheduler::current().random() %
+                                                    static_cast<std::uint64_t>(half.count() + 1)));
+}
+
+// A session that can't roll back is of no use to the next one: the pool closes or resets it.
+task<void> roll_back(db::connection& session) {
+  if (session.state() != db::session_state::dirty) co_return;
+  try {
+    task<void> undoing = shield(session.rollback());
+    co_await std::move(undoing);
+  } catch (const db::database_error& e) {
+    log::debug("a transaction could not be rolled back", {{"reason", e.what()}});
+  }
+}
+
+std::exception_ptr outcome_unknown(std::exception_ptr cause) {
+  const auto* already = detail::exception_as<error>(cause);
+  if (already != nullptr && already->is(ingest_errc::outcome_unknown)) return cause;
+  return std::make_exception_ptr(error(ingest_errc::outcome_unknown,
+                                       "the database was lost during a commit and did not come back in time to say "
+                                       "whether it happened",
+                                       std::move(cause)));
+}
+
+}  // namespace
+
+batch_committer::batch_committer(const std::string& stream, const db::table_definition& into, db::pool& sessions,
+                                 bool marked, metrics::registry& measure)
+    : into_(into), sessions_(sessions), marked_(marked), stream_(stream), registry_(measure) {
+  const metrics::labels of_stream = {{"stream", stream}};
+  retries_ =
+      measure.counter("penstock_commit_retries_total", "Commits tried again after a transient failure.", of_stream);
+  round_trips_ = measure.counter("penstock_commit_round_trips_total",
+                                 "Times the database was waited for by committed batches.", of_stream);
+  auto ambiguous = [&](const char* found) {
+    return measure.counter("penstock_ambiguous_commits_total",
+                           "Batches whose COMMIT lost its connection, by what was found out about it.",
+                           {{"stream", stream}, {"found", found}});
+  };
+  resolved_committed_ = ambiguous("committed");
+  resolved_repeated_ = ambiguous("not_committed");
+  unresolved_ = ambiguous("nothing");
+}
+
+task<void> batch_committer::prepare(db::connection& session) {
+  if (!marked_) co_return;
+  task<void> preparing = session.prepare_table(commit_marker::table());
+  co_await std::move(preparing);
+  task<void> forgetting = commit_marker::forget_old(session);
+  co_await std::move(forgetting);
+}
+
+task<void> batch_committer::commit(batch& b, duration retry_for) {
+  const scheduler& clock = scheduler::current();
+  time_point give_up = clock.now() + retry_for;
+  duration backoff = first_backoff;
+  std::unique_ptr<commit_marker> marker = marked_ ? take_marker() : nullptr;
+  for (;;) {
+    std::exception_ptr failure;
+    try {
+      task<void> trying = attempt(b, marker.get());
+      co_await std::move(trying);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    if (!failure) break;
+    if (!may_pass(failure) || clock.now() + backoff >= give_up) {
+      if (marker && marker->in_doubt()) {
+        unresolved_.add();
+        failure = outcome_unknown(std::move(failure));
+      } else if (marker) {
+        free_markers_.push_back(std::move(marker));
+      }
+      std::rethrow_exception(failure);
+    }
+    retries_.add();
+    co_await sleep_for(jittered(backoff));
+    backoff = std::min<duration>(backoff * 2, longest_backoff);
+  }
+  if (marker) free_markers_.push_back(std::move(marker));
+  count(b);
+}
+
+task<void> batch_committer::attempt(batch& b, commit_marker* marker) {
+  auto acquiring = sessions_.acquire();
+  db::pool::lease session = co_await std::move(acquiring);
+  if (marker == nullptr) {
+    task<void> inserting = session->insert_batch(into_, b.rows, b.report);
+    co_await std::move(inserting);
+    co_return;
+  }
+  std::exception_ptr failure;
+  try {
+    task<void> marked = attempt_marked(*session, b, *marker);
+    co_await std::move(marked);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (!failure) co_return;
+  task<void> undoing = roll_back(*session);
+  co_await std::move(undoing);
+  std::rethrow_exception(failure);
+}
+
+task<void> batch_committer::attempt_marked(db::connection& session, batch& b, commit_marker& marker) {
+  bool in_doubt = marker.in_doubt();
+  task<bool> beginning = marker.begin(session, b.report);
+  bool to_write = co_await std::move(beginning);
+  if (!to_write) {
+    resolved_committed_.add();
+    co_return;
+  }
+  task<void> inserting = session.insert_rows(into_, b.rows, b.report);
+  co_await std::move(inserting);
+  task<void> committing = marker.commit(session, b.report);
+  co_await std::move(committing);
+  if (in_doubt) resolved_repeated_.add();
+}
+
+std::unique_ptr<commit_marker> batch_committer::take_marker() {
+  if (free_markers_.empty()) return std::make_unique<commit_marker>();
+  std::unique_ptr<commit_marker> marker = std::move(free_markers_.back());
+  free_markers_.pop_back();
+  return marker;
+}
+
+void batch_committer::count(const batch& b) {
+  round_trips_.add(b.report.round_trips + (marked_ ? round_trips_of_a_marked_commit : 0));
+  auto known = std::find_if(rows_by_method_.begin(), rows_by_method_.end(),
+                            [&](const auto& entry) { return entry.first == b.report.method; });
+  if (known == rows_by_method_.end()) {
+    rows_by_method_.emplace_back(
+        b.report.method,
+        registry_.counter("penstock_batch_rows_total", "Rows of committed batches, by how they went in.",
+                          {{"stream", stream_}, {"method", std::string(b.report.method)}}));
+    known = rows_by_method_.end() - 1;
+  }
+  known->second.add(b.rows.rows());
+}
+
+task<void> batch_committer::retire() {
+  if (free_markers_.empty()) co_return;
+  try {
+    auto acquiring = sessions_.acquire();
+    db::pool::lease session = co_await std::move(acquiring);
+    for (const std::unique_ptr<commit_marker>& marker : free_markers_) {
+      task<void> retiring = marker->retire(*session);
+      co_await std::move(retiring);
+    }
+  } catch (const db::database_error& e) {
+    log::info("commit markers stay in the database until they are old", {{"stream", stream_}, {"reason", e.what()}});
+  }
+  free_markers_.clear();
+}
+
+}  // namespace penstock::ingest

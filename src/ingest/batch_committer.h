@@ -1,0 +1,51 @@
+#pragma once
+
+// Commits batches, each exactly once, over sessions that may die at any moment. A failure that may pass is tried again
+// with the batch whole and in its place, so nothing is lost; where COMMIT may go without an answer, a marker tells
+// what became of it, so nothing is stored twice.
+
+#include "commit_marker.h"
+#include "penstock/db/pool.h"
+#include "penstock/ingest/batch.h"
+#include "penstock/observe/metrics.h"
+
+#include <exception>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace penstock::ingest {
+
+class batch_committer {
+ public:
+  // Everything outlives the committer. `marked`: whether the outcome of a COMMIT may be unknown.
+  batch_committer(const std::string& stream, const db::table_definition& into, db::pool& sessions, bool marked,
+                  metrics::registry& measure);
+
+  // Makes the table that it needs for itself, and clears it of what is old.
+  task<void> prepare(db::connection& session);
+  // Commits a batch; several may be under way. Tries again what may pass, for `retry_for`. When it throws, nothing was
+  // stored, save with `ingest_errc::outcome_unknown`.
+  task<void> commit(batch& b, duration retry_for);
+  // Drops what `prepare` and `commit` have left in the database for themselves. When no batch is under way.
+  task<void> retire();
+
+ private:
+  task<void> attempt(batch& b, commit_marker* marker);
+  task<void> attempt_marked(db::connection& session, batch& b, commit_marker& marker);
+  std::unique_ptr<commit_marker> take_marker();
+  void count(const batch& b);
+
+  const db::table_definition& into_;
+  db::pool& sessions_;
+  bool marked_;
+  std::string stream_;
+  metrics::registry& registry_;
+  metrics::counter retries_, round_trips_, resolved_committed_, resolved_repeated_, unresolved_;
+  std::vector<std::pair<std::string_view, metrics::counter>> rows_by_method_;
+  std::vector<std::unique_ptr<commit_marker>> free_markers_;
+};
+
+}  // namespace penstock::ingest

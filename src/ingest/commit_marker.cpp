@@ -1,0 +1,127 @@
+#include "commit_marker.h"
+
+#include "penstock/core/id.h"
+#include "penstock/db/error.h"
+#include "penstock/ingest/error.h"
+
+#include <utility>
+
+// The row is made by a statement of its own, before the first transaction that needs it: a row that an open transaction
+// inserts can't be waited for. An attempt that finds the row as it expects has proof only once it is committed itself:
+// in a cluster, an earlier one may be committed elsewhere and arrive first.
+
+namespace penstock::ingest {
+namespace {
+
+db::timestamp current_time() { return std::chrono::floor<std::chrono::microseconds>(scheduler::current().wall_now()); }
+
+error unknown_outcome(const std::string& why) {
+  return error(ingest_errc::outcome_unknown, "the database was lost during a commit, and " + why);
+}
+
+}  // namespace
+
+db::table_definition commit_marker::table() {
+  db::table_definition t;
+  t.name = "penstock_writer";
+  t.id_column.clear();
+  t.columns = {{"writer", db::column_type::text, true},
+               {"commit_number", db::column_type::integer, true},
+               {"committed_at", db::column_type::timestamp, true}};
+  t.unique_key = {"writer"};
+  return t;
+}
+
+commit_marker::commit_marker() { start_over(); }
+
+void commit_marker::start_over() {
+  scheduler& s = scheduler::current();
+  writer_ = make_id(s.random()) + make_id(s.random());
+  has_row_ = false;
+  last_ = number_ = 0;
+}
+
+task<bool> commit_marker::begin(db::connection& session, db::batch_report& report) {
+  for (;;) {
+    if (!has_row_) {
+      task<void> making = make_row(session);
+      co_await std::move(making);
+    }
+    task<void> beginning = session.begin();
+    co_await std::move(beginning);
+    ++number_;
+    task<std::uint64_t> updating = session.execute(
+        R"(UPDATE "penstock_writer" SET "commit_number" = ?, "committed_at" = ? WHERE "writer" = ? AND "commit_number" = ?)",
+        db::parameters_of(number_, current_time(), writer_, last_));
+    std::uint64_t changed = co_await std::move(updating);
+    if (changed == 1) co_return true;
+    task<bool> finding = find_committed(session, report);
+    bool committed = co_await std::move(finding);
+    if (committed) co_return false;
+  }
+}
+
+task<void> commit_marker::make_row(db::connection& session) {
+  try {
+    task<std::uint64_t> inserting =
+        session.execute(R"(INSERT INTO "penstock_writer" ("writer", "commit_number", "committed_at") VALUES (?, ?, ?))",
+                        db::parameters_of(writer_, last_, current_time()));
+    co_await std::move(inserting);
+  } catch (const db::database_error& e) {
+    // It is there from an earlier try that got no answer.
+    if (e.errc() != db::db_errc::constraint) throw;
+  }
+  has_row_ = true;
+}
+
+// The row is not as the attempt expected it. True: an earlier one is committed. False: there was none, the marker has
+// another row now. The transaction ends first: a later statement of it may not see what others have committed.
+task<bool> commit_marker::find_committed(db::connection& session, db::batch_report& report) {
+  task<void> ending = session.rollback();
+  co_await std::move(ending);
+  task<db::result> asking =
+      session.query(R"(SELECT "commit_number" FROM "penstock_writer" WHERE "writer" = ?)", db::parameters_of(writer_));
+  db::result found = co_await std::move(asking);
+  if (!in_doubt()) {
+    start_over();
+    co_return false;
+  }
+  if (found.rows.empty()) throw unknown_outcome("its marker is gone from table penstock_writer");
+  auto number = std::get<std::int64_t>(found.rows.front().front());
+  for (attempt& earlier : open_) {
+    if (earlier.number != number) continue;
+    report = std::move(earlier.report);
+    last_ = number;
+    open_.clear();
+    co_return true;
+  }
+  throw unknown_outcome("its marker in table penstock_writer has a number that it never gave");
+}
+
+task<void> commit_marker::commit(db::connection& session, db::batch_report& report) {
+  try {
+    task<void> committing = session.commit();
+    co_await std::move(committing);
+  } catch (const db::database_error& e) {
+    if (e.errc() == db::db_errc::ambiguous_commit) open_.push_back({number_, std::move(report)});
+    throw;
+  }
+  last_ = number_;
+  open_.clear();
+}
+
+task<void> commit_marker::retire(db::connection& session) {
+  if (!std::exchange(has_row_, false)) co_return;
+  task<std::uint64_t> deleting =
+      session.execute(R"(DELETE FROM "penstock_writer" WHERE "writer" = ?)", db::parameters_of(writer_));
+  co_await std::move(deleting);
+}
+
+task<void> commit_marker::forget_old(db::connection& session) {
+  db::timestamp before = current_time() - std::chrono::duration_cast<std::chrono::microseconds>(forgotten_after);
+  task<std::uint64_t> deleting =
+      session.execute(R"(DELETE FROM "penstock_writer" WHERE "committed_at" < ?)", db::parameters_of(before));
+  co_await std::move(deleting);
+}
+
+}  // namespace penstock::ingest

@@ -1,0 +1,58 @@
+#pragma once
+
+// Tells whether a transaction was committed when its connection died before the answer came. Each marker owns a row of
+// table penstock_writer; every transaction changes it, and waits for that before COMMIT is sent: so a COMMIT that is
+// still under way somewhere holds the row, and who looks at it waits for the end of that COMMIT.
+//
+//   bool to_write = co_await marker.begin(session, report);   // false: an earlier attempt did it, `report` is its own
+//   …; co_await marker.commit(session, report);
+
+#include "penstock/db/connection.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace penstock::ingest {
+
+// Serves one batch at a time: attempt after attempt, until one is known to be committed. Invariants: the row's number
+// is `last_`, or that of an attempt in `open_`; no number is used twice.
+class commit_marker {
+ public:
+  static db::table_definition table();
+  // Markers of writers that were not used for so long are dropped at the start of any.
+  static constexpr duration forgotten_after = std::chrono::hours(7 * 24);
+
+  commit_marker();
+
+  // True while it is unknown whether the batch is committed.
+  bool in_doubt() const noexcept { return !open_.empty(); }
+  // Opens a transaction for the next attempt. False, without a transaction, when an earlier attempt turns out to be
+  // committed: `report` is then what that one reported. Throws `ingest_errc::outcome_unknown` when the row is gone.
+  task<bool> begin(db::connection& session, db::batch_report& report);
+  // Commits it. When that ends in doubt, `report` is kept.
+  task<void> commit(db::connection& session, db::batch_report& report);
+  // Drops the row. Not while in doubt.
+  task<void> retire(db::connection& session);
+
+  // Drops the rows of those that are gone without a word.
+  static task<void> forget_old(db::connection& session);
+
+ private:
+  struct attempt {
+    std::int64_t number;
+    db::batch_report report;
+  };
+
+  void start_over();
+  task<void> make_row(db::connection& session);
+  task<bool> find_committed(db::connection& session, db::batch_report& report);
+
+  std::string writer_;
+  bool has_row_ = false;
+  std::int64_t last_ = 0;
+  std::int64_t number_ = 0;    // of the newest attempt
+  std::vector<attempt> open_;  // COMMIT was sent, and no answer came
+};
+
+}  // namespace penstock::ingest

@@ -1,0 +1,229 @@
+#pragma once
+
+// A database server made of virtual time, on a network that cuts connections at a chosen operation: before the server
+// got it, after it was carried out, or while it goes on (a COMMIT that takes its time). It holds row locks as servers
+// do, and so shows a commit protocol that stores rows twice, or waits for nothing.
+
+#include <penstock/async/event.h>
+#include <penstock/async/timeout.h>
+#include <penstock/db/connection.h>
+#include <penstock/db/error.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace penstock::ingest {
+
+using namespace std::chrono_literals;
+
+// How an operation's connection is lost.
+enum class cut { before, after, during };
+
+struct marked_server {
+  // Asked before each operation while armed, with its number from 0 and what it is; gives how its connection is lost.
+  std::function<std::optional<cut>(std::size_t number, const std::string& what)> cuts =
+      [](std::size_t, const std::string&) { return std::optional<cut>(); };
+  bool armed = false;
+  duration latency = 1ms;
+  duration slow_commit = 200ms;  // of one whose connection is gone
+  duration lock_timeout = 100ms;
+  bool away = false;  // connects are refused
+  bool commits_are_refused = false;
+
+  std::vector<std::string> stored;
+  std::map<std::string, std::int64_t> markers;
+  std::map<std::string, const void*> locks;  // who holds a marker's row
+  std::vector<std::string> operations;
+  std::size_t inserted_rows = 0;  // also of transactions that came to nothing
+};
+
+class marked_connection final : public db::connection {
+ public:
+  explicit marked_connection(std::shared_ptr<marked_server> s) : server_(std::move(s)) {}
+  ~marked_connection() override { close(); }
+
+  task<db::result> query(std::string, db::parameters values) override {
+    task<bool> going = operate("SELECT");
+    bool lost = co_await std::move(going);
+    db::result found;
+    auto row = server_->markers.find(std::get<std::string>(values[0]));
+    if (row != server_->markers.end()) found.rows.push_back({row->second});
+    if (lost) lose();
+    co_return found;
+  }
+  task<std::uint64_t> query_each(std::string, db::parameters, db::row_consumer, std::size_t) override { co_return 0; }
+  task<std::uint64_t> execute(std::string sql, db::parameters values) override {
+    std::string what = sql.substr(0, 6);
+    task<bool> going = operate(what);
+    bool lost = co_await std::move(going);
+    std::uint64_t changed = 0;
+    if (what == "INSERT") changed = insert_marker(values);
+    if (what == "DELETE" && std::holds_alternative<std::string>(values[0]))
+      changed = server_->markers.erase(std::get<std::string>(values[0]));
+    if (what == "UPDATE") {
+      task<std::uint64_t> updating = update_marker(std::move(values));
+      changed = co_await std::move(updating);
+    }
+    if (lost) lose();
+    co_return changed;
+  }
+  task<void> insert_rows(const db::table_definition&, const db::row_batch& rows, db::batch_report& report) override {
+    task<bool> going = operate("ROWS");
+    bool lost = co_await std::move(going);
+    report.clear();
+    report.method = "made up";
+    for (std::size_t r = 0; r < rows.rows(); ++r) {
+      rows_.emplace_back(rows.row(r)[0].text());
+      report.rows.push_back({static_cast<std::int64_t>(server_->inserted_rows++) + 1});
+    }
+    if (lost) lose();
+  }
+  task<void> begin() override {
+    task<bool> going = operate("BEGIN");
+    bool lost = co_await std::move(going);
+    state_ = db::session_state::dirty;
+    if (lost) lose();
+  }
+  task<void> commit() override {
+    std::optional<cut> how;
+    task<std::optional<cut>> sending = send("COMMIT");
+    how = co_await std::move(sending);
+    if (how == cut::during) {
+      leave_commit_going();
+    } else if (how != cut::before && server_->commits_are_refused) {
+      end_transaction();
+      throw db::database_error(db::db_errc::serialization, "another one was first");
+    } else if (how != cut::before) {
+      carry_out(rows_, marker_);
+    }
+    if (how) {
+      end_transaction();
+      state_ = db::session_state::dead;
+      throw db::database_error(db::db_errc::ambiguous_commit, "no answer to COMMIT");
+    }
+    end_transaction();
+  }
+  task<void> rollback() override {
+    task<bool> going = operate("ROLLBACK");
+    bool lost = co_await std::move(going);
+    end_transaction();
+    if (lost) lose();
+  }
+  task<void> prepare_table(const db::table_definition&) override { co_return; }
+  task<void> reset() override { return rollback(); }
+  task<void> ping() override {
+    if (state_ == db::session_state::dead) throw db::database_error(db::db_errc::connection_lost, "gone");
+    co_return;
+  }
+  db::session_state state() const noexcept override { return state_; }
+  void close() noexcept override {
+    end_transaction();
+    state_ = db::session_state::dead;
+  }
+
+ private:
+  struct marker_change {
+    std::string writer;
+    std::int64_t number;
+  };
+
+  task<std::optional<cut>> send(std::string what) {
+    if (state_ == db::session_state::dead) throw db::database_error(db::db_errc::connection_lost, "gone");
+    std::size_t number = server_->operations.size();
+    server_->operations.push_back(what);
+    co_await sleep_for(server_->latency);
+    co_return server_->armed ? server_->cuts(number, what) : std::nullopt;
+  }
+  // True: the connection is to be lost once it is carried out.
+  task<bool> operate(std::string what) {
+    task<std::optional<cut>> sending = send(std::move(what));
+    std::optional<cut> how = co_await std::move(sending);
+    if (how && *how != cut::after) lose();
+    co_return how.has_value();
+  }
+  [[noreturn]] void lose() {
+    close();
+    throw db::database_error(db::db_errc::connection_lost, "the connection was cut");
+  }
+
+  std::uint64_t insert_marker(const db::parameters& values) {
+    if (!server_->markers.emplace(std::get<std::string>(values[0]), std::get<std::int64_t>(values[1])).second)
+      throw db::database_error(db::db_errc::constraint, "there is such a row");
+    return 1;
+  }
+  task<std::uint64_t> update_marker(db::parameters values) {
+    const std::string writer = std::get<std::string>(values[2]);
+    for (duration waited{}; server_->locks.contains(writer) && server_->locks[writer] != this; waited += 1ms) {
+      if (waited >= server_->lock_timeout) throw db::database_error(db::db_errc::lock_timeout, "waited in vain");
+      co_await sleep_for(1ms);
+    }
+    auto row = server_->markers.find(writer);
+    if (row == server_->markers.end() || row->second != std::get<std::int64_t>(values[3])) co_return 0;
+    server_->locks[writer] = this;
+    marker_ = marker_change{writer, std::get<std::int64_t>(values[0])};
+    co_return 1;
+  }
+  void carry_out(const std::vector<std::string>& rows, const std::optional<marker_change>& marker) {
+    server_->stored.insert(server_->stored.end(), rows.begin(), rows.end());
+    if (marker) server_->markers[marker->writer] = marker->number;
+  }
+  // The server goes on by itself, and holds its locks until it is done.
+  void leave_commit_going() {
+    struct late_commit final : timer {
+      explicit late_commit(std::shared_ptr<marked_server> s) : timer(&fire), server(std::move(s)) {}
+      static void fire(timer& t) noexcept {
+        std::unique_ptr<late_commit> self(static_cast<late_commit*>(&t));
+        self->server->stored.insert(self->server->stored.end(), self->rows.begin(), self->rows.end());
+        self->server->markers[self->writer] = self->number;
+        self->server->locks.erase(self->writer);
+      }
+      std::shared_ptr<marked_server> server;
+      std::vector<std::string> rows;
+      std::string writer;
+      std::int64_t number = 0;
+    };
+    auto later = std::make_unique<late_commit>(server_);
+    later->rows = std::exchange(rows_, {});
+    later->writer = marker_->writer;
+    later->number = marker_->number;
+    server_->locks[marker_->writer] = later.get();
+    marker_.reset();
+    scheduler& s = scheduler::current();
+    s.add_timer(*later, s.now() + server_->slow_commit);
+    static_cast<void>(later.release());  // it deletes itself
+  }
+  void end_transaction() noexcept {
+    std::erase_if(server_->locks, [this](const auto& lock) { return lock.second == this; });
+    rows_.clear();
+    marker_.reset();
+    if (state_ != db::session_state::dead) state_ = db::session_state::clean;
+  }
+
+  std::shared_ptr<marked_server> server_;
+  db::session_state state_ = db::session_state::clean;
+  std::vector<std::string> rows_;
+  std::optional<marker_change> marker_;
+};
+
+class marked_driver final : public db::driver {
+ public:
+  explicit marked_driver(std::shared_ptr<marked_server> s) : server_(std::move(s)) {}
+  const std::string& name() const noexcept override { return name_; }
+  task<std::unique_ptr<db::connection>> connect() override {
+    co_await sleep_for(server_->latency);
+    if (server_->away) throw db::database_error(db::db_errc::connection_lost, "nobody listens");
+    co_return std::make_unique<marked_connection>(server_);
+  }
+
+ private:
+  std::shared_ptr<marked_server> server_;
+  std::string name_ = "made up";
+};
+
+}  // namespace penstock::ingest
