@@ -87,8 +87,9 @@ enum class session_state : std::uint8_t {
 /// Statements mark their parameters with `?`, whatever the database calls them. Names in double quotes are identifiers
 /// (`quote_identifier`), on MariaDB and MySQL too.
 ///
-/// Every operation throws `database_error`, or `operation_cancelled` when it was cancelled: a statement under way is
-/// interrupted, and the transaction that it was part of is rolled back, at once or by `reset`.
+/// Every operation throws `database_error`, or `operation_cancelled` when it was cancelled: a statement that runs, or
+/// waits for another session's lock, is interrupted, and the transaction that it was part of is rolled back, at once or
+/// by `reset`.
 class connection {
  public:
   connection() = default;
@@ -110,12 +111,12 @@ class connection {
   /// committed. When it throws, the transaction is to be rolled back. `rows` and `report` must outlive it.
   virtual task<void> insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) = 0;
   /// As above, in a transaction of its own. When it throws, no row was stored, save with `db_errc::ambiguous_commit`.
-  /// Not cut short by a cancellation once it runs.
+  /// Not cut short by a cancellation once it runs; SQLite's, while it waits for another session's lock.
   virtual task<void> insert_batch(const table_definition& into, const row_batch& rows, batch_report& report);
   /// Opens a transaction, ready to write. See `transaction`, which closes it on every path.
   virtual task<void> begin() = 0;
-  /// Commits it. Not cut short by a cancellation once it runs. Throws `db_errc::ambiguous_commit` when the connection
-  /// died meanwhile.
+  /// Commits it. Not cut short by a cancellation once it runs; SQLite's, while it waits for another session's lock, and
+  /// it is rolled back then. Throws `db_errc::ambiguous_commit` when the connection died meanwhile.
   virtual task<void> commit() = 0;
   /// Rolls it back; nothing when none is open.
   virtual task<void> rollback() = 0;
@@ -156,7 +157,9 @@ class database {
  public:
   /// By URL: "sqlite:file.db" (and "?busy_timeout=5s" behind it: how long a statement waits for a lock that another
   /// session or process holds, before `db_errc::lock_timeout`), or "sqlite::memory:" for one in memory, which the
-  /// sessions of this object and its copies share and which is gone with them. Throws `database_error` with
+  /// sessions of this object and its copies share and which is gone with them. Sessions of one loop get the write lock
+  /// in the order in which they asked for it. A statement that would write in a transaction that began by reading does
+  /// not wait: it throws `db_errc::serialization` when another session writes or wrote. Throws `database_error` with
   /// `db_errc::bad_url` for a URL of no known driver.
   explicit database(const std::string& url);
   /// By a driver of your own, which must not be null.

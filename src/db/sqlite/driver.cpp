@@ -1,55 +1,151 @@
 #include "driver.h"
 
 #include "examination.h"
+#include "lock_wait.h"
 #include "penstock/async/cancel.h"
 #include "penstock/async/on_worker.h"
+#include "penstock/async/scheduler.h"
 #include "penstock/db/error.h"
 #include "session.h"
 
 #include <atomic>
+#include <exception>
+#include <map>
+#include <mutex>
 #include <optional>
 #include <utility>
 
-// Every operation is one trip to a worker thread. Invariant: the session is touched by one thread at a time: the
-// worker's during a call, and the loop's when none is under way; only `interrupt` comes from the loop meanwhile.
+// Every operation is one trip to a worker thread, or several where it meets another session's lock: between two tries
+// it waits on the loop, since a worker that waits would be missing to the session that has the lock. Invariant: the
+// session is touched by one thread at a time: the worker's during a trip, and the loop's when none is under way; only
+// `interrupt` comes from the loop meanwhile.
 
 namespace penstock::db::sqlite {
 namespace {
 
+// What a cancel does to a trip that is under way. The caller waits until the worker has let go of the session anyway.
+enum class on_cancel { finish, interrupt };
+
+template <class T, class Work>
+task<T> trip(session& s, Work& work, on_cancel how) {
+  if (how == on_cancel::finish) {
+    auto call = on_worker([&] { return work(); });
+    co_return co_await call;
+  }
+  s.allow_interrupt();
+  auto call = on_worker([&] { return s.interruptible(work); }, [&s]() noexcept { s.interrupt(); });
+  try {
+    co_return co_await call;
+  } catch (const database_error& e) {
+    if (e.errc() != db_errc::interrupted) throw;
+    throw_if_cancelled();
+    throw;
+  }
+}
+
+task<void> undo(session& s) {
+  if (!s.in_transaction()) co_return;
+  auto work = [&] { s.rollback(); };
+  task<void> rolling_back = shield(trip<void>(s, work, on_cancel::finish));
+  co_await std::move(rolling_back);
+}
+
+// Tells the line when the session has let go of the lock.
+class release_notice {
+ public:
+  release_notice(session& s, lock_line& line) noexcept : session_(s), line_(line) {}
+  release_notice(const release_notice&) = delete;
+  release_notice& operator=(const release_notice&) = delete;
+  ~release_notice() {
+    if (session_.take_released()) line_.released();
+  }
+
+ private:
+  session& session_;
+  lock_line& line_;
+};
+
+// Waits before the next try, or throws what the last one failed with. A cancelled wait leaves no transaction open.
+task<void> wait_or_rethrow(session& s, lock_wait& wait, std::exception_ptr failure) {
+  std::exception_ptr cut;
+  bool again = false;
+  try {
+    task<bool> waiting = wait.next(s.holds_write_lock());
+    again = co_await std::move(waiting);
+  } catch (const operation_cancelled&) {
+    cut = std::current_exception();
+  }
+  if (cut) {
+    task<void> undoing = undo(s);
+    co_await std::move(undoing);
+    std::rethrow_exception(cut);
+  }
+  if (!again) std::rethrow_exception(failure);
+}
+
+// Tries until no other session's lock is in the way, or the busy timeout is over.
+template <class T, class Work>
+task<T> until_unlocked(session& s, lock_line& line, Work& work, on_cancel how) {
+  release_notice at_end(s, line);  // after the place in the line was given up
+  lock_wait wait(line, s.busy_timeout());
+  const bool inside = s.in_transaction();
+  s.set_queueing(wait.must_queue());
+  for (;;) {
+    std::exception_ptr failure;
+    try {
+      task<T> trying = trip<T>(s, work, how);
+      co_return co_await std::move(trying);
+    } catch (const database_error& e) {
+      // What ended the transaction can't be made good by one statement of it.
+      if (!session::worth_waiting(e) || s.in_transaction() != inside) throw;
+      failure = std::current_exception();
+    }
+    s.set_queueing(false);
+    task<void> waiting = wait_or_rethrow(s, wait, std::move(failure));
+    co_await std::move(waiting);
+  }
+}
+
 class sqlite_connection final : public connection {
  public:
-  explicit sqlite_connection(std::unique_ptr<session> s) : session_(std::move(s)) {}
+  sqlite_connection(std::unique_ptr<session> s, std::shared_ptr<lock_line> line) noexcept
+      : session_(std::move(s)), line_(std::move(line)) {}
+  ~sqlite_connection() override { close(); }
 
   task<result> query(std::string sql, parameters values) override {
     session& s = open_session();
     auto work = [&] { return s.query(sql, values); };
-    task<result> running = interruptibly<result>(s, work);
+    task<result> running = until_unlocked<result>(s, *line_, work, on_cancel::interrupt);
     co_return co_await std::move(running);
   }
 
   task<std::uint64_t> execute(std::string sql, parameters values) override {
     session& s = open_session();
     auto work = [&] { return s.execute(sql, values); };
-    task<std::uint64_t> running = interruptibly<std::uint64_t>(s, work);
+    task<std::uint64_t> running = until_unlocked<std::uint64_t>(s, *line_, work, on_cancel::interrupt);
     co_return co_await std::move(running);
   }
 
   task<std::uint64_t> query_each(std::string sql, parameters values, row_consumer take, std::size_t max_rows) override {
     session& s = open_session();
+    release_notice at_end(s, *line_);
     reading under_way(s);
-    auto start = [&] { s.start_reading(sql, values); };
-    task<void> starting = interruptibly<void>(s, start);
-    co_await std::move(starting);
+    auto start = [&] {
+      s.start_reading(sql, values);
+      return s.read_some(max_rows);
+    };
+    task<result> starting = until_unlocked<result>(s, *line_, start, on_cancel::interrupt);
+    result some = co_await std::move(starting);
+    auto work = [&] { return s.read_some(max_rows); };
     std::uint64_t count = 0;
-    for (bool more = true; more;) {
-      auto work = [&] { return s.read_some(max_rows); };
-      task<result> running = interruptibly<result>(s, work);
-      result some = co_await std::move(running);
-      more = some.rows.size() == max_rows;
+    while (!some.rows.empty()) {
       count += some.rows.size();
-      if (some.rows.empty()) break;
       task<void> taking = take(some);
       co_await std::move(taking);
+      if (some.rows.size() < max_rows) break;
+      // Not tried again: the statement would begin anew, with rows that were handed over already.
+      task<result> running = trip<result>(s, work, on_cancel::interrupt);
+      some = co_await std::move(running);
     }
     co_return count;
   }
@@ -57,35 +153,52 @@ class sqlite_connection final : public connection {
   task<void> insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) override {
     session& s = open_session();
     if (!s.in_transaction()) throw database_error(db_errc::other, "insert_rows needs a transaction: begin one first");
-    auto call = on_worker([&] { s.insert_rows(into, rows, report); });
-    co_await call;
+    auto work = [&] { s.insert_rows(into, rows, report); };
+    task<void> running = until_unlocked<void>(s, *line_, work, on_cancel::finish);
+    co_await std::move(running);
   }
 
-  // In one trip to the worker instead of three.
+  // In one trip to the worker instead of three, where no lock is in the way.
   task<void> insert_batch(const table_definition& into, const row_batch& rows, batch_report& report) override {
     session& s = open_session();
     if (s.in_transaction())
       throw database_error(db_errc::other, "a batch is a transaction of its own: end the one that is open first");
-    auto call = on_worker([&] { s.insert_batch(into, rows, report); });
-    co_await call;
+    auto work = [&] { return s.insert_batch(into, rows, report); };
+    task<bool> storing = until_unlocked<bool>(s, *line_, work, on_cancel::finish);
+    bool committed = co_await std::move(storing);
+    if (committed) co_return;
+    std::exception_ptr failure;
+    try {
+      task<void> committing = commit();
+      co_await std::move(committing);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    if (!failure) co_return;
+    report.clear();
+    release_notice at_end(s, *line_);
+    task<void> undoing = undo(s);
+    co_await std::move(undoing);
+    std::rethrow_exception(failure);
   }
 
-  // Waiting for the write lock may be cut short.
   task<void> begin() override {
     session& s = open_session();
     auto work = [&] { s.begin(); };
-    task<void> running = interruptibly<void>(s, work);
+    task<void> running = until_unlocked<void>(s, *line_, work, on_cancel::interrupt);
     co_await std::move(running);
   }
 
   task<void> commit() override {
     session& s = open_session();
-    auto call = on_worker([&] { s.commit(); });
-    co_await call;
+    auto work = [&] { s.commit(); };
+    task<void> running = until_unlocked<void>(s, *line_, work, on_cancel::finish);
+    co_await std::move(running);
   }
 
   task<void> rollback() override {
     session& s = open_session();
+    release_notice at_end(s, *line_);
     if (!s.in_transaction()) co_return;
     auto call = on_worker([&] { s.rollback(); });
     co_await call;
@@ -93,8 +206,9 @@ class sqlite_connection final : public connection {
 
   task<void> prepare_table(const table_definition& definition) override {
     session& s = open_session();
-    auto call = on_worker([&] { s.prepare_table(definition); });
-    co_await call;
+    auto work = [&] { s.prepare_table(definition); };
+    task<void> running = until_unlocked<void>(s, *line_, work, on_cancel::finish);
+    co_await std::move(running);
   }
 
   task<void> reset() override { return rollback(); }
@@ -111,7 +225,11 @@ class sqlite_connection final : public connection {
     return session_->in_transaction() ? session_state::dirty : session_state::clean;
   }
 
-  void close() noexcept override { session_.reset(); }
+  void close() noexcept override {
+    if (!session_) return;
+    session_.reset();
+    line_->released();
+  }
 
  private:
   // Ends a read that its consumer left early. The worker has let go of the session by then.
@@ -128,22 +246,8 @@ class sqlite_connection final : public connection {
     return *session_;
   }
 
-  // A cancel interrupts what runs; the caller still waits until the worker has let go of the session.
-  template <class T, class Work>
-  static task<T> interruptibly(session& s, Work& work) {
-    s.allow_interrupt();
-
-    auto call = on_worker([&] { return s.interruptible(work); }, [&s]() noexcept { s.interrupt(); });
-    try {
-      co_return co_await call;
-    } catch (const database_error& e) {
-      if (e.errc() != db_errc::interrupted) throw;
-      throw_if_cancelled();
-      throw;
-    }
-  }
-
   std::unique_ptr<session> session_;
+  std::shared_ptr<lock_line> line_;
 };
 
 // The sessions of a database in memory find it by a name of its own. SQLite drops it with its last session, so the
@@ -155,21 +259,38 @@ class sqlite_driver final : public driver {
     static std::atomic<std::uint64_t> count = 0;
     where_.file = "file:/penstock-" + std::to_string(++count) + "?vfs=memdb";
     anchor_.emplace(where_);
+    anchor_->configure();
   }
 
   const std::string& name() const noexcept override { return name_; }
   bool commits_can_be_ambiguous() const noexcept override { return false; }
 
   task<std::unique_ptr<connection>> connect() override {
+    std::shared_ptr<lock_line> line = line_here();
     auto call = on_worker([&] { return std::make_unique<session>(where_); });
     std::unique_ptr<session> opened = co_await call;
-    co_return std::make_unique<sqlite_connection>(std::move(opened));
+    auto work = [&] { opened->configure(); };
+    task<void> configuring = until_unlocked<void>(*opened, *line, work, on_cancel::finish);
+    co_await std::move(configuring);
+    co_return std::make_unique<sqlite_connection>(std::move(opened), std::move(line));
   }
 
  private:
+  // A line serves one thread: each loop has its own, as long as it has sessions.
+  std::shared_ptr<lock_line> line_here() {
+    std::lock_guard lock(lines_mutex_);
+    std::erase_if(lines_, [](const auto& entry) { return entry.second.expired(); });
+    std::weak_ptr<lock_line>& here = lines_[&scheduler::current()];
+    std::shared_ptr<lock_line> line = here.lock();
+    if (!line) here = line = std::make_shared<lock_line>();
+    return line;
+  }
+
   std::string name_;
   location where_;
   std::optional<session> anchor_;
+  std::mutex lines_mutex_;
+  std::map<scheduler*, std::weak_ptr<lock_line>> lines_;
 };
 
 }  // namespace

@@ -58,7 +58,17 @@ db_errc classify(int extended) noexcept {
 void throw_failure(sqlite3* handle, const std::string& path, const std::string& doing) {
   int code = handle == nullptr ? SQLITE_NOMEM : sqlite3_extended_errcode(handle);
   std::string said = handle == nullptr ? "out of memory" : sqlite3_errmsg(handle);
+  if ((code & 0xff) == SQLITE_BUSY)
+    said += "; another session or process holds the file's lock: let it end its transaction, or raise busy_timeout";
   throw database_error(classify(code), "SQLite '" + path + "', " + doing + ": " + said, code);
+}
+
+void throw_serialization_failure(sqlite3* handle, const std::string& path, const std::string& doing) {
+  throw database_error(db_errc::serialization,
+                       "SQLite '" + path + "', " + doing + ": " + sqlite3_errmsg(handle) +
+                           "; another session wrote, and this transaction began by reading: roll it back and begin "
+                           "again, by `begin` when it is to write",
+                       sqlite3_extended_errcode(handle));
 }
 
 void throw_open_failure(sqlite3* handle, const std::string& path) {

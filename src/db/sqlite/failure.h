@@ -14,6 +14,9 @@ db_errc classify(int extended) noexcept;
 // Throws what the handle's last call failed with. `path` is the file; `handle` may be null: out of memory.
 [[noreturn]] void throw_failure(sqlite3* handle, const std::string& path, const std::string& doing);
 
+// As above, for SQLITE_BUSY in a transaction that had only read.
+[[noreturn]] void throw_serialization_failure(sqlite3* handle, const std::string& path, const std::string& doing);
+
 // As above, for a file that could not be opened: says what to do.
 [[noreturn]] void throw_open_failure(sqlite3* handle, const std::string& path);
 

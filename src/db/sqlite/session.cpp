@@ -5,7 +5,6 @@
 #include "sql.h"
 
 #include <algorithm>
-#include <array>
 #include <limits>
 #include <utility>
 
@@ -17,16 +16,6 @@ namespace {
 constexpr std::size_t most_statements = 64;
 // Virtual-machine steps between two looks for an interrupt: some ten microseconds.
 constexpr int steps_between_looks = 1'000;
-
-duration lock_delay(int tries) {
-  constexpr std::array<int, 7> milliseconds{1, 2, 5, 10, 15, 20, 25};
-  return std::chrono::milliseconds(milliseconds[std::min<std::size_t>(static_cast<std::size_t>(tries), 6)]);
-}
-
-// SQLite's own sleep, as its busy timeout does it: the worker thread has nothing else to do.
-void pause_worker(duration pause) {
-  sqlite3_sleep(static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(pause).count()));
-}
 
 }  // namespace
 
@@ -65,34 +54,14 @@ void session::open() {
   if (where_.file.starts_with("file:")) flags |= SQLITE_OPEN_URI;
   if (sqlite3_open_v2(where_.file.c_str(), &handle_, flags, nullptr) != SQLITE_OK)
     throw_open_failure(handle_, where_.name);
-  sqlite3_busy_handler(handle_, &wait_for_lock, this);
   sqlite3_progress_handler(handle_, steps_between_looks, &look_for_interrupt, this);
+}
+
+void session::configure() {
   // WAL survives a crash with FULL at one sync a commit (https://www.sqlite.org/pragma.html#pragma_synchronous).
   for (const char* pragma : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON",
                              "PRAGMA cache_size=-16384", "PRAGMA temp_store=MEMORY"})
-    set_pragma(pragma);
-}
-
-// Sessions that turn a new file to WAL at the same time get SQLITE_BUSY without their busy handlers being asked.
-void session::set_pragma(const char* pragma) {
-  duration waited{};
-  for (int tries = 0;; ++tries) {
-    int code = sqlite3_exec(handle_, pragma, nullptr, nullptr, nullptr);
-    if (code == SQLITE_OK) return;
-    if ((code & 0xff) != SQLITE_BUSY || waited >= where_.busy_timeout) throw_open_failure(handle_, where_.name);
-    pause_worker(lock_delay(tries));
-    waited += lock_delay(tries);
-  }
-}
-
-int session::wait_for_lock(void* self, int tries) noexcept {
-  auto& me = *static_cast<session*>(self);
-  if (tries == 0) me.waited_ = duration::zero();
-  if (me.waited_ >= me.where_.busy_timeout || me.interruption_.requested()) return 0;
-  duration pause = std::min(lock_delay(tries), me.where_.busy_timeout - me.waited_);
-  pause_worker(pause);
-  me.waited_ += pause;
-  return 1;
+    if (sqlite3_exec(handle_, pragma, nullptr, nullptr, nullptr) != SQLITE_OK) throw_open_failure(handle_, where_.name);
 }
 
 int session::look_for_interrupt(void* self) noexcept {
@@ -100,8 +69,10 @@ int session::look_for_interrupt(void* self) noexcept {
 }
 
 void session::fail(const std::string& doing) const {
-  // A wait for a lock that was cut short ends as if it had been too long.
-  if ((sqlite3_errcode(handle_) & 0xff) == SQLITE_BUSY) throw_if_interrupted();
+  // What it has read is out of date, or will be when the lock is free: waiting can't help
+  // (https://www.sqlite.org/isolation.html).
+  if (was_reading_ && (sqlite3_errcode(handle_) & 0xff) == SQLITE_BUSY)
+    throw_serialization_failure(handle_, where_.name, doing);
   throw_failure(handle_, where_.name, doing);
 }
 
@@ -109,7 +80,21 @@ void session::throw_if_interrupted() const {
   if (interruption_.requested()) throw database_error(db_errc::interrupted, "interrupted", SQLITE_INTERRUPT);
 }
 
+bool session::worth_waiting(const database_error& failure) noexcept {
+  return failure.errc() == db_errc::lock_timeout && (failure.server_code() & 0xff) == SQLITE_BUSY;
+}
+
+bool session::holds_write_lock() const noexcept { return sqlite3_txn_state(handle_, nullptr) == SQLITE_TXN_WRITE; }
+
+void session::enter(sqlite3_stmt* statement) {
+  if (sqlite3_stmt_readonly(statement) != 0) return;
+  if (queueing_ && sqlite3_txn_state(handle_, nullptr) == SQLITE_TXN_NONE)
+    throw database_error(db_errc::lock_timeout, "others wait for the lock already", SQLITE_BUSY);
+  wrote_ = true;
+}
+
 session::use session::prepare(const std::string& sql) {
+  was_reading_ = sqlite3_txn_state(handle_, nullptr) == SQLITE_TXN_READ;
   auto found = statements_.find(sql);
   if (found != statements_.end()) return use(found->second);
   sqlite3_stmt* statement = compile(sql);
@@ -169,6 +154,7 @@ int read_rows(sqlite3_stmt* statement, result& into, std::size_t most) {
 
 result session::query(const std::string& sql, const parameters& values) {
   use statement = prepare(sql);
+  enter(statement.get());
   bind_values(statement.get(), values);
   result found = columns_of(statement.get());
   if (read_rows(statement.get(), found, std::numeric_limits<std::size_t>::max()) != SQLITE_DONE) fail("query");
@@ -176,7 +162,10 @@ result session::query(const std::string& sql, const parameters& values) {
 }
 
 void session::start_reading(const std::string& sql, const parameters& values) {
+  stop_reading();
+  was_reading_ = sqlite3_txn_state(handle_, nullptr) == SQLITE_TXN_READ;
   reading_ = compile(sql);
+  enter(reading_);
   bind_values(reading_, values);
 }
 
@@ -192,19 +181,22 @@ void session::stop_reading() noexcept {
   reading_ = nullptr;
 }
 
-std::uint64_t session::execute(const std::string& sql, const parameters& values) {
+std::uint64_t session::execute(const std::string& sql, const parameters& values) { return run(sql, values, "execute"); }
+
+std::uint64_t session::run(const std::string& sql, const parameters& values, const char* doing) {
   use statement = prepare(sql);
+  enter(statement.get());
   bind_values(statement.get(), values);
   int step = 0;
   while ((step = sqlite3_step(statement.get())) == SQLITE_ROW) {
   }
-  if (step != SQLITE_DONE) fail("execute");
+  if (step != SQLITE_DONE) fail(doing);
   return static_cast<std::uint64_t>(sqlite3_changes64(handle_));
 }
 
 // IMMEDIATE takes the write lock at once: a later upgrade could fail with SQLITE_BUSY in the middle.
-void session::begin() { execute("BEGIN IMMEDIATE", {}); }
-void session::commit() { execute("COMMIT", {}); }
+void session::begin() { run("BEGIN IMMEDIATE", {}, "begin"); }
+void session::commit() { run("COMMIT", {}, "commit"); }
 
 void session::rollback() noexcept {
   // Some failures have rolled back already (https://www.sqlite.org/lang_transaction.html).
@@ -213,11 +205,12 @@ void session::rollback() noexcept {
 
 bool session::in_transaction() const noexcept { return sqlite3_get_autocommit(handle_) == 0; }
 
-void session::insert_batch(const table_definition& into, const row_batch& rows, batch_report& report) {
+bool session::insert_batch(const table_definition& into, const row_batch& rows, batch_report& report) {
+  report.clear();
   begin();
   try {
     insert_rows(into, rows, report);
-    commit();
+    return try_commit();
   } catch (...) {
     rollback();
     report.clear();
@@ -225,9 +218,20 @@ void session::insert_batch(const table_definition& into, const row_batch& rows, 
   }
 }
 
+bool session::try_commit() {
+  try {
+    commit();
+    return true;
+  } catch (const database_error& e) {
+    if (!worth_waiting(e) || !in_transaction()) throw;
+    return false;
+  }
+}
+
 void session::insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) {
   report.clear();
   use insert = prepare(insert_sql(into));
+  enter(insert.get());
   texts_.resize(std::max(texts_.size(), rows.columns()));
   insert_each(insert.get(), into, rows, report);
   report.method = "statement";

@@ -2,7 +2,8 @@
 
 // The blocking half of the SQLite driver: one sqlite3 handle, used by one thread at a time. Invariants: between calls
 // no transaction is open unless the caller opened it; cached statements are reset; a call that was interrupted has
-// rolled back.
+// rolled back. No call waits for another session's lock: it throws `db_errc::lock_timeout` at once, has then changed
+// nothing, and may be made again where `worth_waiting` says so.
 
 #include "binding.h"
 #include "interruption.h"
@@ -13,6 +14,7 @@
 #include <string>
 #include <type_traits>
 #include <unordered_map>
+#include <utility>
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -21,16 +23,21 @@ namespace penstock::db::sqlite {
 
 class session {
  public:
+  // Opens the file; nothing is read from it before `configure`.
   explicit session(location where);
   session(const session&) = delete;
   session& operator=(const session&) = delete;
   ~session();
 
+  // The first call. Throws as an opening that failed.
+  void configure();
   result query(const std::string& sql, const parameters& values);
   std::uint64_t execute(const std::string& sql, const parameters& values);
   void insert_rows(const table_definition& into, const row_batch& rows, batch_report& report);
-  void insert_batch(const table_definition& into, const row_batch& rows, batch_report& report);
+  // False when the rows are in and only COMMIT met a lock: `commit` or `rollback` ends it.
+  bool insert_batch(const table_definition& into, const row_batch& rows, batch_report& report);
   // Up to `max_rows` more rows of the statement that `start_reading` began; fewer only at its end, and it is over then.
+  // Once rows were read, a lock that is met ends the statement.
   void start_reading(const std::string& sql, const parameters& values);
   result read_some(std::size_t max_rows);
   void stop_reading() noexcept;
@@ -40,6 +47,16 @@ class session {
   void rollback() noexcept;
   // From the thread that owns the session, when no call is under way.
   bool in_transaction() const noexcept;
+
+  // For the thread that owns the session, around calls that may meet a lock. While `queueing` is on, a call that would
+  // take the write lock throws as if it met one.
+  void set_queueing(bool on) noexcept { queueing_ = on; }
+  duration busy_timeout() const noexcept { return where_.busy_timeout; }
+  bool holds_write_lock() const noexcept;
+  // True when a call failed with a lock that another session may let go of.
+  static bool worth_waiting(const database_error& failure) noexcept;
+  // True once after the session let go of the write lock.
+  bool take_released() noexcept { return !holds_write_lock() && !in_transaction() && std::exchange(wrote_, false); }
 
   // Runs one of the above so that `interrupt` ends it early, with `db_errc::interrupted`. Call `allow_interrupt` before
   // the call goes to the worker; `interrupt` may then come from any thread, at any time.
@@ -53,10 +70,13 @@ class session {
   class use;
 
   void open();
-  void set_pragma(const char* pragma);
-  static int wait_for_lock(void* self, int tries) noexcept;
   static int look_for_interrupt(void* self) noexcept;
+  // Before a statement's first step.
+  void enter(sqlite3_stmt* statement);
   use prepare(const std::string& sql);
+  std::uint64_t run(const std::string& sql, const parameters& values, const char* doing);
+  // False when a lock is in the way; the transaction is still open then.
+  bool try_commit();
   sqlite3_stmt* compile(const std::string& sql);
   [[noreturn]] void fail(const std::string& doing) const;
   void throw_if_interrupted() const;
@@ -66,7 +86,9 @@ class session {
   location where_;
   sqlite3* handle_ = nullptr;
   interruption interruption_;
-  duration waited_{};  // for the lock that is waited for now
+  bool queueing_ = false;
+  bool wrote_ = false;        // may have had the write lock since `take_released`
+  bool was_reading_ = false;  // the statement began in a transaction that had only read
   std::unordered_map<std::string, sqlite3_stmt*> statements_;
   sqlite3_stmt* reading_ = nullptr;  // not of the cache, which may drop any
   timestamp_texts texts_;

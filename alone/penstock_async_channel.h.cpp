@@ -1,0 +1,2 @@
+#include "penstock/async/channel.h"
+#include "penstock/async/channel.h"

@@ -1,0 +1,2 @@
+#include "penstock/async/detail/list.h"
+#include "penstock/async/detail/list.h"

@@ -1,0 +1,2 @@
+#include "penstock/async/detail/result.h"
+#include "penstock/async/detail/result.h"

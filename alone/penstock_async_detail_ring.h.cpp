@@ -1,0 +1,2 @@
+#include "penstock/async/detail/ring.h"
+#include "penstock/async/detail/ring.h"

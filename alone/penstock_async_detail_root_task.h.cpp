@@ -1,0 +1,2 @@
+#include "penstock/async/detail/root_task.h"
+#include "penstock/async/detail/root_task.h"
