@@ -1,8 +1,11 @@
 """`penstock check` against stores that are fit, unfit, and not there."""
 
+import shutil
 import sqlite3
+import subprocess
+import tempfile
 
-from penstock_process import BlackBoxTest, main, run
+from penstock_process import SOURCE, BlackBoxTest, main, run
 
 
 class Checking(BlackBoxTest):
@@ -36,6 +39,40 @@ class Checking(BlackBoxTest):
         self.assertEqual((done.returncode, done.stdout), (2, ""))
         self.assertIn("is no database URL", done.stderr)
         self.assertEqual(self.check("--stroe", "sqlite:x.db").returncode, 2)
+
+    def check_server(self, kind, *settings):
+        """Against a server of its own, with these settings."""
+        folder = tempfile.mkdtemp(prefix="penstock-check-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        tool = SOURCE / "tools/test-server"
+        url = subprocess.run([tool, "start", kind, folder, *settings], stdout=subprocess.PIPE, text=True, timeout=120,
+                             check=True).stdout.strip()
+        self.addCleanup(subprocess.run, [tool, "stop", folder], check=True)
+        done = self.check("--store", url)
+        self.assertNotIn("only for tests", done.stdout)
+        return done
+
+    def test_settings_of_mariadb_that_threaten_durability_are_warned_of(self):
+        done = self.check_server("mariadb", "innodb-flush-log-at-trx-commit=2", "log-bin", "sync-binlog=0",
+                                 "local-infile=0", "max-allowed-packet=1M")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        for setting in ("innodb_flush_log_at_trx_commit = 2", "sync_binlog = 0", "max_allowed_packet = 1048576"):
+            self.assertIn(f"WARNING  {setting}\n", done.stdout)
+        self.assertIn("change: SET GLOBAL innodb_flush_log_at_trx_commit = 1", done.stdout)
+        self.assertIn("local_infile = OFF", done.stdout)
+        self.assertIn("a round trip", done.stdout)
+
+    def test_settings_of_postgresql_that_threaten_durability_are_warned_of(self):
+        done = self.check_server("postgresql", "fsync=off", "synchronous_commit=off", "full_page_writes=off")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+            self.assertIn(f"WARNING  {setting}\n", done.stdout)
+
+    def test_a_server_as_it_comes_is_ready(self):
+        for kind in ("mariadb", "postgresql"):
+            with self.subTest(kind=kind):
+                done = self.check_server(kind)
+                self.assertIn("no error, no warning: ready to serve", done.stdout)
 
 
 if __name__ == "__main__":

@@ -189,6 +189,7 @@ class Clients:
             return False
         if status != 200:
             self.refused.append((item, status))
+            self._ended.wait(0.02)  # a client that is told to come back later does not come back at once
         elif json.loads(body)["stored"] == 1:
             self.acknowledged.append(item)
         else:

@@ -1,0 +1,111 @@
+"""Databases of several servers that go, one after another or for good, below two running `penstock serve`: writes go on,
+nothing that was acknowledged is lost, and nothing is stored twice."""
+
+import collections
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+from penstock_process import SOURCE, BlackBoxTest, Clients, Serve, main
+
+GALERA = pathlib.Path("/usr/lib/galera/libgalera_smm.so")
+PASSWORD = "only for tests"
+
+
+def tool(name, *arguments):
+    done = subprocess.run([SOURCE / "tools" / name, *map(str, arguments)], stdout=subprocess.PIPE, text=True, timeout=240,
+                          check=True)
+    return done.stdout.strip()
+
+
+def rotated(url, by):
+    """The same URL with its hosts in another order, so that two services begin with different servers."""
+    head, _, rest = url.rpartition("@")
+    hosts, _, database = rest.partition("/")
+    hosts = hosts.split(",")
+    return f"{head}@{','.join(hosts[by:] + hosts[:by])}/{database}"
+
+
+class SeveralServers(BlackBoxTest):
+    def setUp(self):
+        super().setUp()
+        # Of its own, and open to the account that database servers run under.
+        self.servers = pathlib.Path(tempfile.mkdtemp(prefix="penstock-cluster-"))
+        self.servers.chmod(0o755)
+        self.addCleanup(subprocess.run, ["rm", "-rf", str(self.servers)], check=False)
+
+    def start_two_services(self, url):
+        self.services = []
+        for number in range(2):
+            folder = self.folder / f"service{number}"
+            folder.mkdir()
+            service = Serve(folder, "--store", rotated(url, number))
+            self.addCleanup(service.close)
+            self.services.append(service)
+        self.clients = [Clients(service, 8, prefix=f"{number}:") for number, service in enumerate(self.services)]
+        self.addCleanup(lambda: [clients.stop() for clients in self.clients])
+        self.writes_go_on()
+
+    def writes_go_on(self):
+        for clients in self.clients:
+            clients.wait_for(len(clients.acknowledged) + 300)
+
+    def stop_and_compare(self, stored):
+        """`stored` gives each stored item's id, as often as it is there."""
+        for clients in self.clients:
+            clients.stop()
+        for service in self.services:
+            self.assertEqual(service.stop(), 0, service.log())
+        counts = collections.Counter(stored())
+        acknowledged = [item for clients in self.clients for item in clients.acknowledged]
+        self.assertEqual([item for item in acknowledged if counts[item] == 0], [], "acknowledged and lost")
+        self.assertEqual([item for item, count in counts.items() if count > 1], [], "stored twice")
+        self.assertEqual([strange for clients in self.clients for strange in clients.strange], [])
+        print(f"{len(acknowledged)} acknowledged, {len(counts)} stored, "
+              f"{sum(len(clients.refused) for clients in self.clients)} told to come back later")
+
+    @unittest.skipUnless(GALERA.exists(), "no Galera here: tools/install-deps --galera")
+    def test_writes_go_on_while_any_node_of_a_cluster_goes_and_comes_back(self):
+        url = tool("galera", "up", self.servers)
+        self.addCleanup(tool, "galera", "down", self.servers)
+        self.start_two_services(url)
+        for node, leave, come_back in ((1, "stop", "start"), (2, "kill", "start"), (3, "cut", "mend"), (1, "kill", "start")):
+            with self.subTest(node=node, leave=leave):
+                tool("galera", leave, self.servers, node)
+                self.writes_go_on()
+                tool("galera", come_back, self.servers, node)
+                self.writes_go_on()
+
+        def stored(node):
+            return subprocess.run(
+                ["mariadb", "--no-defaults", f"--socket={self.servers}/node{node}/socket", "--user=penstock",
+                 f"--password={PASSWORD}", "--batch", "--skip-column-names", "penstock",
+                 "--execute=SET SESSION wsrep_sync_wait = 1; SELECT JSON_VALUE(data, '$.id') FROM processed_data"],
+                stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+
+        self.stop_and_compare(lambda: stored(1))
+        self.assertEqual(sorted(stored(1)), sorted(stored(2)), "the nodes differ")
+        self.assertEqual(sorted(stored(1)), sorted(stored(3)), "the nodes differ")
+
+    def test_writes_go_on_after_a_synchronous_standby_was_promoted(self):
+        url = tool("standby", "up", self.servers)
+        self.addCleanup(tool, "standby", "down", self.servers)
+        self.start_two_services(url)
+        tool("test-server", "kill", self.servers / "primary")
+        tool("standby", "promote", self.servers)
+        self.writes_go_on()
+
+        def stored():
+            port = (self.servers / "standby/port").read_text().strip()
+            return subprocess.run(
+                ["psql", "-X", "-q", "-A", "-t", f"postgresql://penstock@127.0.0.1:{port}/penstock",
+                 "-c", "SELECT data->>'id' FROM processed_data"],
+                env={"PGPASSWORD": PASSWORD, "PATH": "/usr/bin:/bin"}, stdout=subprocess.PIPE, text=True,
+                check=True).stdout.split()
+
+        self.stop_and_compare(stored)
+
+
+if __name__ == "__main__":
+    main()
