@@ -1,2 +1,0 @@
-#include "penstock/async/channel.h"
-#include "penstock/async/channel.h"

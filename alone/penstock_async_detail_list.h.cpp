@@ -1,2 +1,0 @@
-#include "penstock/async/detail/list.h"
-#include "penstock/async/detail/list.h"

@@ -1,2 +1,0 @@
-#include "penstock/async/detail/result.h"
-#include "penstock/async/detail/result.h"

@@ -1,2 +1,0 @@
-#include "penstock/async/detail/ring.h"
-#include "penstock/async/detail/ring.h"

@@ -1,2 +1,0 @@
-#include "penstock/async/detail/root_task.h"
-#include "penstock/async/detail/root_task.h"
