@@ -1,6 +1,7 @@
 #include "penstock/db/connection.h"
 #include "penstock/db/error.h"
 #include "penstock/observe/log.h"
+#include "postgres/driver.h"
 #include "sqlite/driver.h"
 
 // The only place that knows which drivers there are.
@@ -11,9 +12,11 @@ namespace {
 constexpr std::string_view sqlite_scheme = "sqlite:";
 
 std::shared_ptr<driver> driver_for(const std::string& url) {
+  if (url.starts_with("postgresql://") || url.starts_with("postgres://")) return postgres::make_driver(url);
   if (!url.starts_with(sqlite_scheme) || url.size() == sqlite_scheme.size())
-    throw database_error(db_errc::bad_url,
-                         "'" + log::redact_url(url) + "' is no database URL: expected sqlite:FILE or sqlite::memory:");
+    throw database_error(
+        db_errc::bad_url,
+        "'" + log::redact_url(url) + "' is no database URL: expected sqlite:FILE, sqlite::memory: or postgresql://…");
   return sqlite::make_driver(url.substr(sqlite_scheme.size()));
 }
 

@@ -1,0 +1,230 @@
+#include "batch_insert.h"
+
+#include "failure.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+namespace penstock::db::postgres {
+namespace {
+
+// Rows of a part, trip by trip. The first bounds what one bad row makes go again, the second keeps that cheap.
+constexpr std::array<std::size_t, 3> part_rows{256, 16, 1};
+constexpr std::size_t part_bytes = std::size_t{1} << 20;
+
+std::size_t bytes_of(std::span<const cell> row) {
+  std::size_t bytes = row.size() * sizeof(cell);
+  for (const cell& c : row) bytes += c.type == cell::kind::text || c.type == cell::kind::blob ? c.size : 0;
+  return bytes;
+}
+
+std::size_t stored_rows(const PGresult* r) {
+  std::string_view tag = PQcmdTuples(const_cast<PGresult*>(r));
+  std::size_t n = 0;
+  std::from_chars(tag.data(), tag.data() + tag.size(), n);
+  return n;
+}
+
+}  // namespace
+
+batch_insert::batch_insert(session& s, const insert_plan& plan, const row_batch& rows, batch_report& report)
+    : session_(s), plan_(plan), rows_(rows), report_(report) {}
+
+std::vector<batch_insert::part> batch_insert::cut(const part& whole, std::size_t most_rows) const {
+  std::vector<part> parts;
+  std::size_t end = whole.first + whole.count;
+  std::size_t bytes = 0;
+  for (std::size_t row = whole.first; row < end; ++row) {
+    bytes += bytes_of(rows_.row(row));
+    if (parts.empty() || parts.back().count >= most_rows || bytes > part_bytes) {
+      parts.push_back({.first = row});
+      bytes = bytes_of(rows_.row(row));
+    }
+    ++parts.back().count;
+  }
+  return parts;
+}
+
+task<void> batch_insert::run() {
+  std::size_t trips_before = session_.wire_->round_trips();
+  report_.rows.resize(rows_.rows());
+  task<statement*> preparing_one = session_.prepared(plan_.one_row);
+  one_ = co_await std::move(preparing_one);
+  if (!plan_.many_rows.empty() && rows_.rows() > 1) {
+    task<statement*> preparing_many = session_.prepared(plan_.many_rows);
+    many_ = co_await std::move(preparing_many);
+  }
+  report_.method = many_ != nullptr ? "unnest" : "statement";
+  std::vector<part> parts = cut({.count = rows_.rows()}, part_rows[0]);
+  for (std::size_t level = 1; !parts.empty(); ++level) {
+    task<void> trip = make_trip(parts, level == 1 && parts.size() == 1);
+    co_await std::move(trip);
+    std::vector<part> smaller;
+    for (part& p : parts) {
+      if (p.failed && p.count == 1) refuse(p.first, p.errc, std::move(p.said));
+      if (!p.failed || p.count == 1) continue;
+      std::size_t most_rows = p.count <= part_rows[1] ? 1 : part_rows[std::min(level, part_rows.size() - 1)];
+      std::vector<part> pieces = cut(p, most_rows);
+      smaller.insert(smaller.end(), pieces.begin(), pieces.end());
+    }
+    parts = std::move(smaller);
+  }
+  report_.round_trips = session_.wire_->round_trips() - trips_before;
+}
+
+task<void> batch_insert::make_trip(std::vector<part>& parts, bool only_one) {
+  wire& w = *session_.wire_;
+  commands_.clear();
+  if (std::exchange(begins_again_, false)) {
+    send_plain("ROLLBACK");
+    session_.begin_is_due_ = true;
+  }
+  // A transaction in which nothing was done yet needs no savepoint for its only part: it can begin again.
+  bool fresh = only_one && session_.begin_is_due_;
+  if (session_.begin_is_due_) commands_.emplace_back();
+  session_.send_begin(w);
+  for (const std::string& name : session_.statements_.take_evicted())
+    send_plain("DEALLOCATE " + quote_identifier(name));
+  if (!fresh) send_plain("SAVEPOINT penstock");
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (i > 0) send_plain("ROLLBACK TO SAVEPOINT penstock");
+    send_part(parts[i], i);
+    if (!fresh) {
+      send_plain("RELEASE SAVEPOINT penstock");
+      send_plain("SAVEPOINT penstock");
+    }
+    w.sync();
+    task<void> flushing = w.flush();
+    co_await std::move(flushing);
+  }
+  if (!fresh) {
+    send_plain("ROLLBACK TO SAVEPOINT penstock");
+    send_plain("RELEASE SAVEPOINT penstock");
+    w.sync();
+  }
+  task<void> asking = w.finish([&](std::size_t at, const PGresult* r) { take(parts, at, r); });
+  co_await std::move(asking);
+  if (fatal_) throw *std::move(fatal_);
+  begins_again_ = fresh && parts[0].failed;
+}
+
+void batch_insert::send_plain(const std::string& sql) {
+  session_.wire_->execute(sql);
+  commands_.emplace_back();
+}
+
+void batch_insert::send_part(part& p, std::size_t index) {
+  p.failed = false;
+  p.sent = 0;
+  if (many_ == nullptr || p.count == 1)
+    send_rows(p, index);
+  else
+    send_arrays(p, index);
+}
+
+void batch_insert::send_rows(part& p, std::size_t index) {
+  arguments& values = session_.arguments_;
+  for (std::size_t row = p.first; row < p.first + p.count; ++row) {
+    if (is_refused(row)) continue;
+    values.clear();
+    std::string misfit;
+    for (std::size_t i = 0; i < plan_.types.size() && misfit.empty(); ++i) {
+      std::string why = values.add(rows_.row(row)[i], plan_.types[i], text_reader::driver);
+      if (!why.empty()) misfit = "column '" + plan_.into.columns[i].name + "': " + why;
+    }
+    if (!misfit.empty()) {
+      refuse(row, db_errc::data, std::move(misfit));
+      continue;
+    }
+    session_.wire_->execute(one_->name, values.bound(), one_->binary);
+    commands_.push_back({index, row});
+    ++p.sent;
+  }
+}
+
+void batch_insert::send_arrays(part& p, std::size_t index) {
+  row_arrays& arrays = session_.arrays_;
+  arrays.start(plan_);
+  for (std::size_t row = p.first; row < p.first + p.count; ++row) {
+    if (is_refused(row)) continue;
+    std::string misfit = arrays.add(plan_, rows_.row(row));
+    if (!misfit.empty()) refuse(row, db_errc::data, std::move(misfit));
+  }
+  p.sent = arrays.rows();
+  if (p.sent == 0) return;
+  session_.wire_->execute(many_->name, arrays.bound(), many_->binary);
+  commands_.push_back({index, command::none});
+}
+
+void batch_insert::take(std::vector<part>& parts, std::size_t at, const PGresult* r) {
+  const command& c = commands_[at];
+  part* p = c.part == command::none ? nullptr : &parts[c.part];
+  ExecStatusType status = PQresultStatus(r);
+  if (status == PGRES_PIPELINE_ABORTED || fatal_) return;
+  if (status == PGRES_FATAL_ERROR)
+    take_failure(p, r);
+  else if (p != nullptr && c.row != command::none)
+    take_one(c.row, r);
+  else if (p != nullptr)
+    take_many(*p, r);
+}
+
+void batch_insert::take_failure(part* of, const PGresult* r) {
+  db_errc errc = classify(sqlstate_of(r));
+  if (of == nullptr || !refuses_a_row(errc)) {
+    fatal_ = failure_of(r, "insert into " + plan_.into.name);
+    return;
+  }
+  of->failed = true;
+  of->errc = errc;
+  of->said = said_by(r);
+}
+
+void batch_insert::take_one(std::size_t row, const PGresult* r) {
+  if (stored_rows(r) == 1)
+    store(row, PQntuples(r) == 1 ? binary_integer(r, 0, 0) : 0);
+  else if (!plan_.into.unique_key.empty())
+    report_.rows[row].what = row_outcome::status::duplicate;
+  else
+    miss_rows();
+}
+
+// The rows of a part are stored in their order, and so are their ids given.
+void batch_insert::take_many(const part& p, const PGresult* r) {
+  int given = PQntuples(r);
+  if (plan_.many_give_row) {
+    for (std::size_t row = p.first; row < p.first + p.count; ++row)
+      if (!is_refused(row)) report_.rows[row].what = row_outcome::status::duplicate;
+    sent_rows_.clear();
+    for (std::size_t row = p.first; row < p.first + p.count; ++row)
+      if (!is_refused(row)) sent_rows_.push_back(row);
+    for (int i = 0; i < given; ++i)
+      store(sent_rows_.at(static_cast<std::size_t>(binary_integer(r, i, 0)) - 1), binary_integer(r, i, 1));
+    return;
+  }
+  if (stored_rows(r) != p.sent) return miss_rows();
+  int next = 0;
+  for (std::size_t row = p.first; row < p.first + p.count; ++row)
+    if (!is_refused(row)) store(row, given == 0 ? 0 : binary_integer(r, next++, 0));
+}
+
+void batch_insert::miss_rows() {
+  fatal_ = database_error(db_errc::other, "PostgreSQL, insert into " + plan_.into.name +
+                                              ": rows were accepted but not stored; take away the trigger or rule "
+                                              "that drops them");
+}
+
+void batch_insert::store(std::size_t row, std::int64_t id) {
+  report_.rows[row].what = row_outcome::status::stored;
+  report_.rows[row].id = id;
+}
+
+void batch_insert::refuse(std::size_t row, db_errc errc, std::string why) {
+  report_.rows[row].what = row_outcome::status::refused;
+  report_.rows[row].refusal = static_cast<std::int32_t>(report_.refusals.size());
+  report_.refusals.push_back({code_name(errc), std::move(why)});
+}
+
+}  // namespace penstock::db::postgres

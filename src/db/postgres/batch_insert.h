@@ -1,0 +1,79 @@
+#pragma once
+
+// Stores a batch inside a transaction, in few round trips, each row harming no other.
+//
+// The rows are cut into parts, which all travel in one trip. Between them stands a savepoint that is moved on behind
+// each part that went well:
+//
+//   SAVEPOINT s;
+//   INSERT part 1; RELEASE s; SAVEPOINT s;  <sync>
+//   ROLLBACK TO s;                                        (undoes a part that failed, and nothing otherwise)
+//   INSERT part 2; RELEASE s; SAVEPOINT s;  <sync>  …
+//
+// When an INSERT fails, the server skips what follows up to the sync. Invariant: behind each sync the transaction holds
+// exactly the parts that went well. Parts that failed are cut smaller and go again, in the next trip; a row that fails
+// alone is refused. So a batch takes one trip when all is well, and three however many rows are refused.
+
+#include "insert_plan.h"
+#include "penstock/db/connection.h"
+#include "penstock/db/error.h"
+#include "session.h"
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace penstock::db::postgres {
+
+class batch_insert {
+ public:
+  // The arguments must outlive it.
+  batch_insert(session& s, const insert_plan& plan, const row_batch& rows, batch_report& report);
+
+  task<void> run();
+
+ private:
+  struct part {
+    std::size_t first = 0;
+    std::size_t count = 0;
+    std::size_t sent = 0;  // of them; the others were refused before
+    bool failed = false;
+    db_errc errc = db_errc::other;
+    std::string said = {};
+  };
+  // What a command of the trip is: a part's INSERT, or its row's, or one of those around them.
+  struct command {
+    static constexpr std::size_t none = static_cast<std::size_t>(-1);
+    std::size_t part = none;
+    std::size_t row = none;
+  };
+
+  std::vector<part> cut(const part& whole, std::size_t most_rows) const;
+  task<void> make_trip(std::vector<part>& parts, bool only_one);
+  void send_part(part& p, std::size_t index);
+  void send_rows(part& p, std::size_t index);
+  void send_arrays(part& p, std::size_t index);
+  void send_plain(const std::string& sql);
+  void take(std::vector<part>& parts, std::size_t at, const PGresult* r);
+  void take_failure(part* of, const PGresult* r);
+  void take_one(std::size_t row, const PGresult* r);
+  void take_many(const part& p, const PGresult* r);
+  void miss_rows();
+  void refuse(std::size_t row, db_errc errc, std::string why);
+  void store(std::size_t row, std::int64_t id);
+  bool is_refused(std::size_t row) const { return report_.rows[row].what == row_outcome::status::refused; }
+
+  session& session_;
+  const insert_plan& plan_;
+  const row_batch& rows_;
+  batch_report& report_;
+  statement* one_ = nullptr;
+  statement* many_ = nullptr;
+  std::vector<command> commands_;
+  std::vector<std::size_t> sent_rows_;  // of the part whose result is read
+  std::optional<database_error> fatal_;
+  bool begins_again_ = false;
+};
+
+}  // namespace penstock::db::postgres

@@ -1,0 +1,115 @@
+#include "failure.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <utility>
+
+namespace penstock::db::postgres {
+namespace {
+
+// Looked up by the whole code first, then by its class, the first two characters.
+constexpr std::array<std::pair<std::string_view, db_errc>, 34> known{{
+    {"40001", db_errc::serialization},
+    {"40P01", db_errc::deadlock},
+    {"55P03", db_errc::lock_timeout},
+    {"25006", db_errc::read_only},
+    {"25P03", db_errc::connection_lost},
+    {"42501", db_errc::auth},
+    {"53100", db_errc::full},
+    {"53300", db_errc::too_many_connections},
+    {"57014", db_errc::interrupted},
+    {"57P01", db_errc::connection_lost},
+    {"57P02", db_errc::connection_lost},
+    {"57P03", db_errc::connection_lost},
+    {"57P04", db_errc::connection_lost},
+    {"57P05", db_errc::connection_lost},
+    {"08P01", db_errc::other},
+    {"44000", db_errc::constraint},
+    {"P0001", db_errc::constraint},
+    {"XX001", db_errc::corrupt},
+    {"XX002", db_errc::corrupt},
+    {"08", db_errc::connection_lost},
+    {"0A", db_errc::syntax},
+    {"20", db_errc::syntax},
+    {"21", db_errc::data},
+    {"22", db_errc::data},
+    {"23", db_errc::constraint},
+    {"26", db_errc::syntax},
+    {"28", db_errc::auth},
+    {"34", db_errc::syntax},
+    {"3D", db_errc::syntax},
+    {"3F", db_errc::syntax},
+    {"42", db_errc::syntax},
+    {"54", db_errc::data},
+    {"2B", db_errc::constraint},
+    {"2F", db_errc::other},
+}};
+
+std::string without_line_end(std::string text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+  return text;
+}
+
+std::string field(const PGresult* r, int code) {
+  const char* text = PQresultErrorField(r, code);
+  return text == nullptr ? "" : text;
+}
+
+// libpq keeps the SQLSTATE of a refused connect to itself, but writes it when it is to be verbose:
+// "FATAL:  53300: sorry, too many clients already".
+std::string sqlstate_in(std::string_view message) {
+  for (std::size_t at = message.find(":  "); at != std::string_view::npos; at = message.find(":  ", at + 1)) {
+    std::string_view code = message.substr(at + 3, 6);
+    bool is_code = code.size() == 6 && code[5] == ':' && std::all_of(code.begin(), code.begin() + 5, [](char c) {
+                     return std::isdigit(static_cast<unsigned char>(c)) != 0 || (c >= 'A' && c <= 'Z');
+                   });
+    if (is_code) return std::string(code.substr(0, 5));
+  }
+  return {};
+}
+
+}  // namespace
+
+db_errc classify(std::string_view sqlstate) noexcept {
+  for (std::string_view part : {sqlstate, sqlstate.substr(0, 2)})
+    for (const auto& [code, errc] : known)
+      if (code == part) return errc;
+  return db_errc::other;
+}
+
+bool refuses_a_row(db_errc errc) noexcept { return errc == db_errc::constraint || errc == db_errc::data; }
+
+std::string_view sqlstate_of(const PGresult* r) noexcept {
+  const char* code = PQresultErrorField(r, PG_DIAG_SQLSTATE);
+  return code == nullptr ? std::string_view() : code;
+}
+
+std::string said_by(const PGresult* r) {
+  std::string said = field(r, PG_DIAG_MESSAGE_PRIMARY);
+  if (said.empty()) return without_line_end(PQresultErrorMessage(r));
+  std::string detail = field(r, PG_DIAG_MESSAGE_DETAIL);
+  if (!detail.empty()) said.append("; ").append(detail);
+  return said;
+}
+
+database_error failure_of(const PGresult* r, const std::string& doing) {
+  std::string sqlstate(sqlstate_of(r));
+  return {classify(sqlstate), "PostgreSQL, " + doing + ": " + said_by(r), 0, sqlstate};
+}
+
+database_error connect_failure(PGconn* c) {
+  if (c == nullptr) return {db_errc::other, "PostgreSQL: out of memory"};
+  std::string said = without_line_end(PQerrorMessage(c));
+  std::string sqlstate = sqlstate_in(said);
+  std::size_t location = said.find("\nLOCATION:");  // of the server's source code
+  if (!sqlstate.empty() && location != std::string::npos) said.erase(location);
+  return {sqlstate.empty() ? db_errc::connection_lost : classify(sqlstate), "PostgreSQL: " + said, 0, sqlstate};
+}
+
+database_error loss_of(PGconn* c, const std::string& doing) {
+  return {db_errc::connection_lost,
+          "PostgreSQL, " + doing + ": the connection was lost: " + without_line_end(PQerrorMessage(c))};
+}
+
+}  // namespace penstock::db::postgres

@@ -1,0 +1,29 @@
+#pragma once
+
+#include "penstock/db/error.h"
+
+#include <string>
+#include <string_view>
+
+#include <libpq-fe.h>
+
+namespace penstock::db::postgres {
+
+// The class of an SQLSTATE (PostgreSQL manual, appendix A).
+db_errc classify(std::string_view sqlstate) noexcept;
+
+// True for what is the fault of one row, and leaves the server able to take others.
+bool refuses_a_row(db_errc errc) noexcept;
+
+std::string_view sqlstate_of(const PGresult* r) noexcept;
+
+// The server's message with its detail.
+std::string said_by(const PGresult* r);
+
+database_error failure_of(const PGresult* r, const std::string& doing);
+
+// What broke the connection, as libpq tells it; classified when the server gave an SQLSTATE.
+database_error connect_failure(PGconn* c);
+database_error loss_of(PGconn* c, const std::string& doing);
+
+}  // namespace penstock::db::postgres

@@ -1,0 +1,29 @@
+#pragma once
+
+// What results hold.
+
+#include "penstock/db/value.h"
+
+#include <cstdint>
+#include <memory>
+
+#include <libpq-fe.h>
+
+namespace penstock::db::postgres {
+
+struct result_deleter {
+  void operator()(PGresult* r) const noexcept { PQclear(r); }
+};
+using result_handle = std::unique_ptr<PGresult, result_deleter>;
+
+// True where values of the type can be read in their binary format.
+bool is_readable_in_binary(Oid type) noexcept;
+
+// A field, whichever its format. Types without a counterpart are texts; the times of "infinity" are the last and the
+// first a timestamp can hold.
+value field_value(const PGresult* r, int row, int column);
+
+// A field that holds a whole number in its binary format; 0 for any other.
+std::int64_t binary_integer(const PGresult* r, int row, int column) noexcept;
+
+}  // namespace penstock::db::postgres

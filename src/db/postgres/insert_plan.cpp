@@ -1,0 +1,180 @@
+#include "insert_plan.h"
+
+#include "session.h"
+
+#include <algorithm>
+
+// Arrays in their binary format (array_recv in src/backend/utils/adt/arrayfuncs.c): the number of dimensions, whether
+// there are nulls, the elements' type, and for the one dimension its size and its first index; then each element's size
+// (-1 for null) and bytes.
+
+namespace penstock::db::postgres {
+namespace {
+
+constexpr std::size_t number_of_rows_at = 12;
+
+Oid element_type(wire_type as) {
+  switch (as) {
+    case wire_type::boolean:
+      return bool_oid;
+    case wire_type::int2:
+      return int2_oid;
+    case wire_type::int4:
+      return int4_oid;
+    case wire_type::int8:
+      return int8_oid;
+    case wire_type::float4:
+      return float4_oid;
+    case wire_type::float8:
+      return float8_oid;
+    case wire_type::bytea:
+      return bytea_oid;
+    case wire_type::timestamp:
+      return timestamptz_oid;
+    case wire_type::text:
+    case wire_type::other:
+      break;
+  }
+  return text_oid;
+}
+
+std::string_view element_name(wire_type as) {
+  switch (as) {
+    case wire_type::boolean:
+      return "boolean";
+    case wire_type::int2:
+      return "smallint";
+    case wire_type::int4:
+      return "integer";
+    case wire_type::int8:
+      return "bigint";
+    case wire_type::float4:
+      return "real";
+    case wire_type::float8:
+      return "double precision";
+    case wire_type::bytea:
+      return "bytea";
+    case wire_type::timestamp:
+      return "timestamptz";
+    case wire_type::text:
+    case wire_type::other:
+      break;
+  }
+  return "text";
+}
+
+// An assignment casts a text to a character type and checks its length; to any other type only a cast does.
+bool needs_cast(Oid type) { return type == json_oid || wire_type_of(type) == wire_type::other; }
+
+std::string column_list(const table_definition& into, bool with_id) {
+  std::string list = with_id ? quote_identifier(into.id_column) : std::string();
+  for (const table_column& column : into.columns) list += (list.empty() ? "" : ", ") + quote_identifier(column.name);
+  return list;
+}
+
+std::string on_conflict(const table_definition& into) {
+  if (into.unique_key.empty()) return {};
+  std::string names;
+  for (const std::string& name : into.unique_key) names += (names.empty() ? "" : ", ") + quote_identifier(name);
+  return " ON CONFLICT (" + names + ") DO NOTHING";
+}
+
+std::string returning_id(const table_definition& into) {
+  return into.id_column.empty() ? std::string() : " RETURNING " + quote_identifier(into.id_column);
+}
+
+std::string in_quotes(const std::string& text) {
+  std::string quoted = "'";
+  for (char c : text) quoted.append(c == '\'' ? 2 : 1, c);
+  return quoted + "'";
+}
+
+void write_size(std::string& to, std::size_t at, std::size_t size) {
+  for (std::size_t i = 0; i < 4; ++i) to[at + i] = static_cast<char>(size >> (8 * (3 - i)));
+}
+
+}  // namespace
+
+bool insert_plan::is_for(const table_definition& t) const {
+  auto same = [](const table_column& a, const table_column& b) { return a.name == b.name && a.type == b.type; };
+  return into.name == t.name && into.id_column == t.id_column && into.unique_key == t.unique_key &&
+         std::equal(into.columns.begin(), into.columns.end(), t.columns.begin(), t.columns.end(), same);
+}
+
+std::string one_row_sql(const table_definition& into) {
+  std::string places;
+  for (std::size_t i = 0; i < into.columns.size(); ++i) places += places.empty() ? "?" : ", ?";
+  return "INSERT INTO " + quote_table(into.name) + " (" + column_list(into, false) + ") VALUES (" + places + ")" +
+         on_conflict(into) + returning_id(into);
+}
+
+std::string many_rows_sql(const table_definition& into, const std::vector<Oid>& types,
+                          const std::vector<std::string>& type_names, const std::string& sequence) {
+  std::string arrays, names, values;
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    std::string separator = i == 0 ? "" : ", ";
+    std::string name = "c" + std::to_string(i);
+    arrays += separator + "?::" + std::string(element_name(wire_type_of(types[i]))) + "[]";
+    names += separator + name;
+    values += separator + name + (needs_cast(types[i]) ? "::" + type_names[i] : "");
+  }
+  std::string table = quote_table(into.name);
+  if (into.unique_key.empty())
+    return "INSERT INTO " + table + " (" + column_list(into, false) + ") SELECT " + values + " FROM unnest(" + arrays +
+           ") AS given(" + names + ")" + returning_id(into);
+  // Ids that are known beforehand tell which rows were stored.
+  if (into.id_column.empty() || sequence.empty()) return {};
+  return "WITH given AS MATERIALIZED (SELECT nextval(" + in_quotes(sequence) + "::regclass) AS id, u.* FROM unnest(" +
+         arrays + ") WITH ORDINALITY AS u(" + names + ", place)), stored AS (INSERT INTO " + table + " (" +
+         column_list(into, true) + ") OVERRIDING SYSTEM VALUE SELECT id, " + values + " FROM given" +
+         on_conflict(into) + " RETURNING " + quote_identifier(into.id_column) +
+         " AS id) SELECT place, id FROM stored JOIN given USING (id)";
+}
+
+void row_arrays::start(const insert_plan& plan) {
+  columns_.resize(plan.types.size());
+  rows_ = 0;
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    std::string& bytes = columns_[i].bytes;
+    bytes.clear();
+    append_int32(bytes, 1);  // dimension
+    append_int32(bytes, 1);  // nulls may follow
+    append_int32(bytes, static_cast<std::int32_t>(element_type(plan.as[i])));
+    append_int32(bytes, 0);  // the number of rows, when it is known
+    append_int32(bytes, 1);
+  }
+}
+
+std::string row_arrays::add(const insert_plan& plan, std::span<const cell> row) {
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    column& c = columns_[i];
+    c.before_row = c.bytes.size();
+    if (row[i].type == cell::kind::null) {
+      append_int32(c.bytes, -1);
+      continue;
+    }
+    c.bytes.append(4, '\0');
+    std::string why = append_value(c.bytes, row[i], plan.as[i]);
+    if (!why.empty()) {
+      for (std::size_t k = 0; k <= i; ++k) columns_[k].bytes.resize(columns_[k].before_row);
+      return "column '" + plan.into.columns[i].name + "': " + why;
+    }
+    write_size(c.bytes, c.before_row, c.bytes.size() - c.before_row - 4);
+  }
+  ++rows_;
+  return {};
+}
+
+bound_values row_arrays::bound() {
+  pointers_.clear();
+  lengths_.clear();
+  formats_.assign(columns_.size(), 1);
+  for (column& c : columns_) {
+    write_size(c.bytes, number_of_rows_at, rows_);
+    pointers_.push_back(c.bytes.data());
+    lengths_.push_back(static_cast<int>(c.bytes.size()));
+  }
+  return {static_cast<int>(columns_.size()), pointers_.data(), lengths_.data(), formats_.data()};
+}
+
+}  // namespace penstock::db::postgres

@@ -1,0 +1,52 @@
+#pragma once
+
+#include "binding.h"
+#include "penstock/db/row_batch.h"
+#include "penstock/db/table.h"
+
+#include <span>
+#include <string>
+#include <vector>
+
+namespace penstock::db::postgres {
+
+// How rows go into one table.
+struct insert_plan {
+  table_definition into;
+  std::vector<Oid> types;      // of the columns
+  std::vector<wire_type> as;   // how their values travel
+  std::string one_row;         // one row's INSERT; a repeated unique key stores nothing
+  std::string many_rows;       // of arrays, one for each column; empty where rows must go one by one
+  bool many_give_row = false;  // many_rows gives (row from 1, id) of those stored, instead of the id of each
+
+  bool is_for(const table_definition& t) const;
+};
+
+std::string one_row_sql(const table_definition& into);
+// `type_names` are the columns' types, for casts; `sequence` is that of the id column, and may be empty.
+std::string many_rows_sql(const table_definition& into, const std::vector<Oid>& types,
+                          const std::vector<std::string>& type_names, const std::string& sequence);
+
+// Rows as arrays, one for each column; keeps its memory.
+class row_arrays {
+ public:
+  void start(const insert_plan& plan);
+  // Gives why the row can't be stored, naming the column; empty when it was added.
+  std::string add(const insert_plan& plan, std::span<const cell> row);
+  std::size_t rows() const noexcept { return rows_; }
+  // Valid until the next change.
+  bound_values bound();
+
+ private:
+  struct column {
+    std::string bytes;
+    std::size_t before_row = 0;
+  };
+  std::vector<column> columns_;
+  std::size_t rows_ = 0;
+  std::vector<const char*> pointers_;
+  std::vector<int> lengths_;
+  std::vector<int> formats_;
+};
+
+}  // namespace penstock::db::postgres

@@ -1,0 +1,279 @@
+#include "session.h"
+
+#include "failure.h"
+#include "penstock/async/cancel.h"
+#include "penstock/db/error.h"
+#include "placeholders.h"
+
+#include <charconv>
+#include <cstring>
+#include <utility>
+
+namespace penstock::db::postgres {
+namespace {
+
+std::vector<std::string> column_names(const PGresult* r) {
+  std::vector<std::string> names;
+  for (int i = 0; i < PQnfields(r); ++i) names.emplace_back(PQfname(r, i));
+  return names;
+}
+
+void append_rows(const PGresult* r, result& to) {
+  int columns = PQnfields(r);
+  for (int row = 0; row < PQntuples(r); ++row) {
+    auto& fields = to.rows.emplace_back();
+    fields.reserve(static_cast<std::size_t>(columns));
+    for (int column = 0; column < columns; ++column) fields.push_back(field_value(r, row, column));
+  }
+}
+
+std::uint64_t changed_rows(const PGresult* r) {
+  std::string_view tag = PQcmdTuples(const_cast<PGresult*>(r));
+  bool reads = std::strncmp(PQcmdStatus(const_cast<PGresult*>(r)), "SELECT", 6) == 0;
+  std::uint64_t n = 0;
+  if (!reads) std::from_chars(tag.data(), tag.data() + tag.size(), n);
+  return n;
+}
+
+bool is_failure(const PGresult* r) {
+  ExecStatusType status = PQresultStatus(r);
+  return status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE;
+}
+
+}  // namespace
+
+session::session(connection_handle connected, const settings& s)
+    : wire_(std::make_unique<wire>(std::move(connected))), settings_(s) {}
+session::~session() = default;
+
+wire& session::connected_wire() const {
+  if (!wire_) throw database_error(db_errc::connection_lost, "the connection was closed");
+  if (!wire_->alive()) throw database_error(db_errc::connection_lost, "the connection was lost");
+  return *wire_;
+}
+
+wire& session::open_wire() const {
+  wire& w = connected_wire();
+  if (!w.idle())
+    throw database_error(db_errc::other, "the session's last operation was cut short: roll back or reset it first");
+  return w;
+}
+
+bool session::in_transaction() const noexcept {
+  return begin_is_due_ || PQtransactionStatus(wire_->handle()) != PQTRANS_IDLE;
+}
+
+session_state session::state() const noexcept {
+  if (!wire_ || !wire_->alive()) return session_state::dead;
+  return wire_->idle() && !in_transaction() ? session_state::clean : session_state::dirty;
+}
+
+void session::close() noexcept { wire_.reset(); }
+
+void session::send_begin(wire& w) {
+  if (!begin_is_due_) return;
+  w.execute("BEGIN");
+  begin_is_due_ = false;
+}
+
+task<statement*> session::prepared(const std::string& sql) {
+  if (statement* known = statements_.find(sql)) co_return known;
+  if (sql.find('\0') != std::string::npos) throw database_error(db_errc::syntax, "the statement has a zero byte");
+  statement s;
+  s.sql = sql;
+  s.name = statements_.new_name();
+  wire& w = open_wire();
+  send_begin(w);
+  std::size_t preparing = w.prepare(s.name, number_placeholders(sql).text);
+  std::size_t describing = w.describe(s.name);
+  w.sync();
+  std::optional<database_error> failed;
+  result_taker take = [&](std::size_t command, const PGresult* r) {
+    if (is_failure(r) && !failed) failed = failure_of(r, command == preparing ? "prepare" : "describe");
+    if (command != describing || failed || PQresultStatus(r) != PGRES_COMMAND_OK) return;
+    for (int i = 0; i < PQnparams(r); ++i) s.parameters.push_back(PQparamtype(r, i));
+    s.columns = column_names(r);
+    s.binary = true;
+    for (int i = 0; i < PQnfields(r); ++i) s.binary = s.binary && is_readable_in_binary(PQftype(r, i));
+  };
+  task<void> asking = w.finish(take);
+  co_await std::move(asking);
+  if (failed) throw *std::move(failed);
+  co_return statements_.add(std::move(s));
+}
+
+bool session::forgets_stale_plan(const statement* s, const PGresult* failed) {
+  std::string_view sqlstate = sqlstate_of(failed);
+  const char* routine = PQresultErrorField(failed, PG_DIAG_SOURCE_FUNCTION);
+  bool is_revalidation = routine != nullptr && std::string_view(routine) == "RevalidateCachedQuery";
+  if (sqlstate == "26000")
+    statements_.forget_all();  // by DEALLOCATE ALL, or another server behind the same proxy
+  else if (sqlstate == "0A000" && is_revalidation)
+    statements_.forget(s);
+  else
+    return false;
+  return true;
+}
+
+namespace {
+
+void require_count(const statement& s, const parameters& values) {
+  if (s.parameters.size() == values.size()) return;
+  throw database_error(db_errc::syntax, "the statement has " + std::to_string(s.parameters.size()) +
+                                            " parameters, but was given " + std::to_string(values.size()));
+}
+
+// Gives why a value does not fit; empty when all do.
+std::string fill(arguments& to, const statement& s, const parameters& values) {
+  require_count(s, values);
+  to.clear();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    std::string why = to.add(as_cell(values[i]), s.parameters[i], text_reader::server);
+    if (!why.empty()) return "parameter " + std::to_string(i + 1) + ": " + why;
+  }
+  return {};
+}
+
+}  // namespace
+
+// A statement whose tables were changed after it was prepared is prepared once more. Inside a transaction the server
+// has given that up by then.
+task<void> session::run(const std::string& sql, const parameters& values, const result_taker& take) {
+  for (bool again = false;; again = true) {
+    wire& w = open_wire();
+    bool known = statements_.find(sql) != nullptr;
+    task<statement*> preparing = prepared(sql);
+    statement* s = co_await std::move(preparing);
+    std::string misfit = fill(arguments_, *s, values);
+    if (!misfit.empty() && known && !again) {
+      statements_.forget(s);  // the parameter's type may be another by now
+      continue;
+    }
+    if (!misfit.empty()) throw database_error(db_errc::data, misfit);
+    bool alone = !in_transaction();
+    send_begin(w);
+    for (const std::string& name : statements_.take_evicted()) w.execute("DEALLOCATE " + quote_identifier(name));
+    std::size_t mine = w.execute(s->name, arguments_.bound(), s->binary);
+    w.sync();
+    std::optional<database_error> failed;
+    bool stale = false;
+    result_taker look = [&](std::size_t command, const PGresult* r) {
+      if (is_failure(r) && !failed) {
+        failed = failure_of(r, command == mine ? "execute" : "prepare to execute");
+        stale = forgets_stale_plan(s, r);
+      } else if (command == mine && !failed) {
+        take(command, r);
+      }
+    };
+    task<void> asking = w.finish(look);
+    co_await std::move(asking);
+    if (!failed) co_return;
+    if (stale && alone && !again) continue;
+    if (stale)
+      throw database_error(db_errc::serialization, failed->message() + " (another session changed the table)", 0,
+                           failed->sqlstate());
+    if (failed->errc() == db_errc::connection_lost) close();
+    throw *std::move(failed);
+  }
+}
+
+task<result> session::query(std::string sql, parameters values) {
+  result found;
+  result_taker take = [&](std::size_t, const PGresult* r) {
+    if (found.columns.empty()) found.columns = column_names(r);
+    append_rows(r, found);
+  };
+  task<void> running = run(sql, values, take);
+  co_await std::move(running);
+  co_return found;
+}
+
+task<std::uint64_t> session::execute(std::string sql, parameters values) {
+  std::uint64_t changed = 0;
+  result_taker take = [&](std::size_t, const PGresult* r) { changed = changed_rows(r); };
+  task<void> running = run(sql, values, take);
+  co_await std::move(running);
+  co_return changed;
+}
+
+// Inside a transaction a savepoint lets the statement end early without ending the transaction.
+task<std::uint64_t> session::query_each(std::string sql, parameters values, row_consumer take, std::size_t max_rows) {
+  for (bool again = false;; again = true) {
+    wire& w = open_wire();
+    task<statement*> preparing = prepared(sql);
+    statement* s = co_await std::move(preparing);
+    std::string misfit = fill(arguments_, *s, values);
+    if (!misfit.empty()) throw database_error(db_errc::data, misfit);
+    bool in_savepoint = in_transaction();
+    send_begin(w);
+    if (in_savepoint) w.execute("SAVEPOINT penstock_read");
+    std::size_t mine = w.execute(s->name, arguments_.bound(), s->binary);
+    if (in_savepoint) w.execute("RELEASE SAVEPOINT penstock_read");
+    w.sync();
+    std::optional<database_error> failed;
+    std::exception_ptr left;
+    std::uint64_t count = 0;
+    bool stale = false;
+    try {
+      task<std::uint64_t> reading = read_each(s, mine, take, max_rows == 0 ? 1 : max_rows, failed);
+      count = co_await std::move(reading);
+    } catch (const operation_cancelled&) {
+      throw;
+    } catch (...) {
+      left = std::current_exception();
+    }
+    if (left && state() != session_state::dead) {
+      task<void> leaving = shield(leave_early(in_savepoint));
+      co_await std::move(leaving);
+    }
+    if (left) std::rethrow_exception(left);
+    if (!failed) co_return count;
+    stale = failed->sqlstate() == "26000" || failed->sqlstate() == "0A000";
+    if (stale) statements_.forget_all();
+    if (!stale || in_savepoint || again) throw *std::move(failed);
+  }
+}
+
+task<std::uint64_t> session::read_each(const statement* s, std::size_t rows_at, const row_consumer& take,
+                                       std::size_t max_rows, std::optional<database_error>& failed) {
+  wire& w = *wire_;
+  std::uint64_t count = 0;
+  result some;
+  some.columns = s->columns;
+  task<void> flushing = w.flush();
+  co_await std::move(flushing);
+  for (bool one_at_a_time = false; !w.idle();) {
+    if (w.current() == rows_at && !one_at_a_time) {
+      w.one_row_at_a_time();
+      one_at_a_time = true;
+    }
+    task<result_handle> reading = w.next();
+    result_handle r = co_await std::move(reading);
+    if (!r) continue;
+    if (is_failure(r.get()) && !failed) failed = failure_of(r.get(), "query");
+    if (w.current() != rows_at || failed) continue;
+    count += static_cast<std::uint64_t>(PQntuples(r.get()));
+    append_rows(r.get(), some);
+    bool ended = PQresultStatus(r.get()) != PGRES_SINGLE_TUPLE;
+    if (some.rows.empty() || (some.rows.size() < max_rows && !ended)) continue;
+    task<void> taking = take(some);
+    co_await std::move(taking);
+    some.rows.clear();
+  }
+  co_return count;
+}
+
+task<void> session::leave_early(bool in_savepoint) {
+  task<void> draining = wire_->drain();
+  co_await std::move(draining);
+  if (!in_savepoint) co_return;
+  // RELEASE may have been done already, when the server was faster than the request to end.
+  if (PQtransactionStatus(wire_->handle()) != PQTRANS_INERROR) co_return;
+  wire_->execute("ROLLBACK TO SAVEPOINT penstock_read");
+  wire_->execute("RELEASE SAVEPOINT penstock_read");
+  wire_->sync();
+  task<void> undoing = wire_->finish([](std::size_t, const PGresult*) {});
+  co_await std::move(undoing);
+}
+
+}  // namespace penstock::db::postgres

@@ -1,0 +1,76 @@
+#pragma once
+
+// A session with PostgreSQL. Invariants: one operation at a time; BEGIN is put off until the first statement of its
+// transaction, and travels with that; an operation that was cut short leaves the session dirty, and it serves nothing
+// but `rollback` and `reset` then, which take in what is still to come.
+
+#include "insert_plan.h"
+#include "penstock/db/connection.h"
+#include "penstock/db/error.h"
+#include "statement_cache.h"
+#include "wire.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace penstock::db::postgres {
+
+class session final : public connection {
+ public:
+  struct settings {
+    bool primary_only = true;  // a server that takes no writes any more is left
+    bool bulk_allowed = true;
+  };
+
+  session(connection_handle connected, const settings& s);
+  ~session() override;
+
+  task<result> query(std::string sql, parameters values) override;
+  task<std::uint64_t> query_each(std::string sql, parameters values, row_consumer take, std::size_t max_rows) override;
+  task<std::uint64_t> execute(std::string sql, parameters values) override;
+  task<void> insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) override;
+  task<void> begin() override;
+  task<void> commit() override;
+  task<void> rollback() override;
+  task<void> prepare_table(const table_definition& definition) override;
+  task<void> reset() override;
+  task<void> ping() override;
+  session_state state() const noexcept override;
+  void close() noexcept override;
+
+  // Throws `db_errc::read_only` when the server takes no writes.
+  task<void> require_primary();
+
+ private:
+  friend class batch_insert;
+
+  // Throws unless an operation may begin.
+  wire& open_wire() const;
+  wire& connected_wire() const;
+  bool in_transaction() const noexcept;
+  void send_begin(wire& w);
+  // Runs a statement once; its results go to `take`.
+  task<void> run(const std::string& sql, const parameters& values, const result_taker& take);
+  task<statement*> prepared(const std::string& sql);
+  // True when the failure says that the prepared statement is of no use any more, and it was forgotten.
+  bool forgets_stale_plan(const statement* s, const PGresult* failed);
+  task<void> create_table(const table_definition& definition);
+  task<const insert_plan*> plan_for(const table_definition& into);
+  task<std::uint64_t> read_each(const statement* s, std::size_t rows_at, const row_consumer& take, std::size_t max_rows,
+                                std::optional<database_error>& failed);
+  task<void> leave_early(bool in_savepoint);
+
+  std::unique_ptr<wire> wire_;
+  settings settings_;
+  statement_cache statements_;
+  arguments arguments_;
+  row_arrays arrays_;
+  bool begin_is_due_ = false;
+  std::unique_ptr<insert_plan> plan_;  // of the table that was written to last
+};
+
+// A table's name for SQL: "schema.table" means a table of that schema.
+std::string quote_table(const std::string& name);
+
+}  // namespace penstock::db::postgres

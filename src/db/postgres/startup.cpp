@@ -1,0 +1,162 @@
+#include "startup.h"
+
+#include "failure.h"
+#include "penstock/async/on_worker.h"
+#include "penstock/net/descriptor.h"
+#include "penstock/net/resolver.h"
+
+#include <exception>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+// Each step of libpq's handshake runs on a worker thread: it never waits for the network, but SCRAM and TLS compute for
+// milliseconds, and files are read.
+
+namespace penstock::db::postgres {
+namespace {
+
+constexpr std::string_view socket_file_prefix = ".s.PGSQL.";
+
+// Values a session starts with come back at RESET ALL, which a SET after connecting would not.
+constexpr const char* session_options =
+    "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c standard_conforming_strings=on "
+    "-c bytea_output=hex -c extra_float_digits=1";
+
+class connect_options {
+ public:
+  void set(const char* keyword, std::string value) {
+    keywords_.push_back(keyword);
+    held_.push_back(std::move(value));
+  }
+  connection_handle start() const {
+    std::vector<const char*> keywords = keywords_;
+    std::vector<const char*> values;
+    for (const std::string& value : held_) values.push_back(value.c_str());
+    keywords.push_back(nullptr);
+    values.push_back(nullptr);
+    return connection_handle(PQconnectStartParams(keywords.data(), values.data(), 0));
+  }
+
+ private:
+  std::vector<const char*> keywords_;
+  std::vector<std::string> held_;
+};
+
+// libpq knows no default but a file in the home directory, which few have.
+std::string system_certificates() {
+  for (const char* file : {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"}) {
+    std::error_code ignored;
+    if (std::filesystem::exists(file, ignored)) return file;
+  }
+  return {};
+}
+
+const char* mode_name(tls_mode mode) {
+  switch (mode) {
+    case tls_mode::off:
+      return "disable";
+    case tls_mode::require:
+      return "require";
+    case tls_mode::verify_ca:
+      return "verify-ca";
+    case tls_mode::verify_full:
+      break;
+  }
+  return "verify-full";
+}
+
+void set_tls(connect_options& options, const server_url& url, const server_address& at) {
+  tls_mode mode = url.tls_for(at);
+  options.set("sslmode", mode_name(mode));
+  options.set("gssencmode", "disable");
+  if (mode == tls_mode::off) return;
+  bool verifies = mode == tls_mode::verify_ca || mode == tls_mode::verify_full;
+  std::string authorities = url.tls_ca.empty() && verifies ? system_certificates() : url.tls_ca;
+  if (!authorities.empty()) options.set("sslrootcert", authorities);
+  if (!url.tls_cert.empty()) options.set("sslcert", url.tls_cert);
+  if (!url.tls_key.empty()) options.set("sslkey", url.tls_key);
+}
+
+// libpq takes a socket's folder and port; a URL may name the file itself.
+void set_socket(connect_options& options, const server_address& at) {
+  std::filesystem::path path(at.socket);
+  std::string file = path.filename().string();
+  bool names_file = file.starts_with(socket_file_prefix);
+  options.set("host", names_file ? path.parent_path().string() : at.socket);
+  options.set("port", names_file ? file.substr(socket_file_prefix.size()) : std::to_string(at.port));
+}
+
+connect_options options_for(const server_url& url, const server_address& at, const std::string& numeric_address) {
+  connect_options options;
+  if (at.socket.empty()) {
+    options.set("host", at.host);  // what a certificate must name
+    options.set("hostaddr", numeric_address);
+    options.set("port", std::to_string(at.port));
+  } else {
+    set_socket(options, at);
+  }
+  options.set("dbname", url.database);
+  if (!url.user.empty()) options.set("user", url.user);
+  if (!url.password.empty()) options.set("password", url.password);
+  options.set("client_encoding", "UTF8");
+  options.set("application_name", "penstock");
+  options.set("options", session_options);
+  // A peer that vanished is noticed within half a minute, also by a request to cancel.
+  options.set("keepalives_idle", "15");
+  options.set("keepalives_interval", "5");
+  options.set("keepalives_count", "3");
+  options.set("tcp_user_timeout", "30000");
+  set_tls(options, url, at);
+  return options;
+}
+
+task<connection_handle> handshake(const server_url& url, const server_address& at, const std::string& numeric_address) {
+  connect_options options = options_for(url, at, numeric_address);
+  auto starting = on_worker([&] { return options.start(); });
+  connection_handle c = co_await starting;
+  if (!c || PQstatus(c.get()) == CONNECTION_BAD) throw connect_failure(c.get());
+  PQsetErrorVerbosity(c.get(), PQERRORS_VERBOSE);
+  PostgresPollingStatusType next = PGRES_POLLING_WRITING;
+  while (next != PGRES_POLLING_OK) {
+    {
+      net::descriptor_watch socket(PQsocket(c.get()));  // of this step: libpq may open another
+      bool reads = next == PGRES_POLLING_READING;
+      task<net::readiness> waiting = socket.wait(reads ? net::readiness::readable : net::readiness::writable);
+      co_await std::move(waiting);
+    }
+    auto step = on_worker([&] { return PQconnectPoll(c.get()); });
+    next = co_await step;
+    if (next == PGRES_POLLING_FAILED) throw connect_failure(c.get());
+  }
+  PQsetErrorVerbosity(c.get(), PQERRORS_DEFAULT);
+  co_return c;
+}
+
+}  // namespace
+
+task<connection_handle> connect_to(const server_url& url, const server_address& at) {
+  std::vector<std::string> addresses;
+  if (at.socket.empty()) {
+    task<std::vector<std::string>> resolving = net::resolve_host(at.host);
+    addresses = co_await std::move(resolving);
+  } else {
+    addresses.emplace_back();
+  }
+  std::exception_ptr failure;
+  for (const std::string& address : addresses) {
+    try {
+      task<connection_handle> shaking = handshake(url, at, address);
+      co_return co_await std::move(shaking);
+    } catch (const database_error& e) {
+      // The server itself has spoken: its other addresses would say the same.
+      if (e.errc() != db_errc::connection_lost) throw;
+      failure = std::current_exception();
+    }
+  }
+  if (!failure) throw database_error(db_errc::connection_lost, "PostgreSQL: '" + at.host + "' has no address");
+  std::rethrow_exception(failure);
+}
+
+}  // namespace penstock::db::postgres

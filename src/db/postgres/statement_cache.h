@@ -1,0 +1,46 @@
+#pragma once
+
+#include "wire.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace penstock::db::postgres {
+
+// A statement that the server has prepared.
+struct statement {
+  std::string sql;   // as the caller wrote it
+  std::string name;  // the server's
+  std::vector<Oid> parameters;
+  std::vector<std::string> columns;
+  bool binary = false;  // whether all columns can be read in binary
+};
+
+// The statements of a session, by their text; the one not used for longest goes when there are too many. Pointers stay
+// valid until then.
+class statement_cache {
+ public:
+  static constexpr std::size_t most_statements = 128;
+
+  // Null when it is not there; marks it as used.
+  statement* find(std::string_view sql);
+  statement* add(statement s);
+  std::string new_name() { return "penstock_" + std::to_string(++names_); }
+  void forget(const statement* s);
+  void forget_all() noexcept;
+  // Takes out what is above the bound: to be deallocated.
+  std::vector<std::string> take_evicted();
+
+ private:
+  std::list<statement> statements_;  // the one used last is first
+  std::unordered_map<std::string_view, std::list<statement>::iterator> by_sql_;
+  std::vector<std::string> evicted_;
+  std::uint64_t names_ = 0;
+};
+
+}  // namespace penstock::db::postgres

@@ -1,0 +1,127 @@
+#include "failure.h"
+#include "penstock/async/cancel.h"
+#include "penstock/db/error.h"
+#include "session.h"
+
+#include <optional>
+#include <utility>
+
+// How a session's transactions begin and end, and how it becomes clean again.
+
+namespace penstock::db::postgres {
+namespace {
+
+// What DISCARD ALL does (PostgreSQL manual, DISCARD), but for the prepared statements, which are the driver's.
+constexpr const char* cleaning =
+    "ROLLBACK; CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); "
+    "DISCARD TEMP; DISCARD SEQUENCES";
+
+// Keeps the first failure of a trip.
+result_taker keeping_failure(std::optional<database_error>& failed, const char* doing) {
+  return [&failed, doing](std::size_t, const PGresult* r) {
+    if (PQresultStatus(r) == PGRES_FATAL_ERROR && !failed) failed = failure_of(r, doing);
+  };
+}
+
+task<void> commit_on(wire& w) {
+  std::optional<database_error> failed;
+  bool rolled_back = false;
+  result_taker take = [&](std::size_t, const PGresult* r) {
+    if (PQresultStatus(r) == PGRES_FATAL_ERROR && !failed) failed = failure_of(r, "commit");
+    // COMMIT of a transaction that has failed rolls it back, and calls that a success.
+    rolled_back = rolled_back || std::string_view(PQcmdStatus(const_cast<PGresult*>(r))) == "ROLLBACK";
+  };
+  std::exception_ptr lost;
+  try {
+    w.execute("COMMIT");
+    w.sync();
+    task<void> asking = w.finish(take);
+    co_await std::move(asking);
+  } catch (...) {
+    lost = std::current_exception();
+  }
+  if (lost || (failed && failed->errc() == db_errc::connection_lost))
+    throw database_error(db_errc::ambiguous_commit,
+                         "PostgreSQL: the connection was lost during COMMIT: whether it happened must be looked up", 0,
+                         failed ? failed->sqlstate() : std::string(), lost);
+  if (failed) throw *std::move(failed);
+  if (rolled_back)
+    throw database_error(db_errc::other, "PostgreSQL: a statement of the transaction had failed: it was rolled back");
+}
+
+}  // namespace
+
+task<void> session::begin() {
+  open_wire();
+  if (in_transaction()) throw database_error(db_errc::other, "a transaction is open already: end it first");
+  begin_is_due_ = true;
+  co_return;
+}
+
+task<void> session::commit() {
+  wire& w = open_wire();
+  if (!in_transaction()) throw database_error(db_errc::other, "no transaction is open: begin one first");
+  if (std::exchange(begin_is_due_, false)) co_return;
+  task<void> committing = shield(commit_on(w));
+  co_await std::move(committing);
+}
+
+task<void> session::rollback() {
+  wire& w = connected_wire();
+  begin_is_due_ = false;
+  if (!w.idle()) {
+    task<void> recovering = w.drain();
+    co_await std::move(recovering);
+  }
+  if (!in_transaction()) co_return;
+  std::optional<database_error> failed;
+  w.execute("ROLLBACK");
+  w.sync();
+  task<void> asking = w.finish(keeping_failure(failed, "roll back"));
+  co_await std::move(asking);
+  if (failed) throw *std::move(failed);
+}
+
+task<void> session::reset() {
+  wire& w = connected_wire();
+  begin_is_due_ = false;
+  if (!w.idle()) {
+    task<void> recovering = w.drain();
+    co_await std::move(recovering);
+  }
+  std::optional<database_error> failed;
+  task<void> asking = w.run_plain(cleaning, keeping_failure(failed, "reset"));
+  co_await std::move(asking);
+  if (!failed) co_return;
+  close();  // it can't be made clean
+  throw *std::move(failed);
+}
+
+task<void> session::ping() {
+  wire& w = open_wire();
+  w.sync();  // answered without a statement
+  task<void> asking = w.finish([](std::size_t, const PGresult*) {});
+  co_await std::move(asking);
+  if (!settings_.primary_only) co_return;
+  task<void> checking = require_primary();
+  co_await std::move(checking);
+}
+
+// The server tells of both settings as they change, since version 14.
+task<void> session::require_primary() {
+  wire& w = open_wire();
+  const char* standby = PQparameterStatus(w.handle(), "in_hot_standby");
+  const char* read_only = PQparameterStatus(w.handle(), "default_transaction_read_only");
+  bool takes_no_writes = false;
+  if (standby != nullptr && read_only != nullptr) {
+    takes_no_writes = std::string_view(standby) == "on" || std::string_view(read_only) == "on";
+  } else {
+    task<result> asking =
+        query("SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean", {});
+    result answer = co_await std::move(asking);
+    takes_no_writes = std::get<bool>(answer.rows.at(0).at(0));
+  }
+  if (takes_no_writes) throw database_error(db_errc::read_only, "PostgreSQL: the server takes no writes");
+}
+
+}  // namespace penstock::db::postgres

@@ -1,0 +1,193 @@
+#include "wire.h"
+
+#include "failure.h"
+#include "penstock/async/on_worker.h"
+#include "penstock/db/error.h"
+#include "penstock/observe/log.h"
+
+#include <memory>
+#include <utility>
+
+namespace penstock::db::postgres {
+namespace {
+
+void log_notice(void*, const PGresult* r) { log::debug("PostgreSQL has a remark", {{"said", said_by(r)}}); }
+
+struct cancel_deleter {
+  void operator()(PGcancel* c) const noexcept { PQfreeCancel(c); }
+};
+
+}  // namespace
+
+wire::wire(connection_handle connected) : connection_(std::move(connected)), socket_(PQsocket(handle())) {
+  PQsetNoticeReceiver(handle(), &log_notice, nullptr);
+  PQsetnonblocking(handle(), 1);
+  PQenterPipelineMode(handle());
+}
+
+void wire::lose() const {
+  database_error lost = loss_of(handle(), "session");
+  if (last_said_.empty()) throw lost;
+  throw database_error(db_errc::connection_lost, lost.message() + "; the server's last word was: " + last_said_);
+}
+
+std::size_t wire::sent(int ok) {
+  if (ok == 0) {
+    if (!alive()) lose();
+    throw database_error(db_errc::other, std::string("PostgreSQL: ") + PQerrorMessage(handle()));
+  }
+  ++unsynced_;
+  return commands_++;
+}
+
+std::size_t wire::prepare(const std::string& name, const std::string& sql) {
+  return sent(PQsendPrepare(handle(), name.c_str(), sql.c_str(), 0, nullptr));
+}
+
+std::size_t wire::describe(const std::string& name) { return sent(PQsendDescribePrepared(handle(), name.c_str())); }
+
+std::size_t wire::execute(const std::string& name, const bound_values& values, bool binary) {
+  return sent(PQsendQueryPrepared(handle(), name.c_str(), values.count, values.values, values.lengths, values.formats,
+                                  binary ? 1 : 0));
+}
+
+std::size_t wire::execute(const std::string& sql) {
+  return sent(PQsendQueryParams(handle(), sql.c_str(), 0, nullptr, nullptr, nullptr, nullptr, 1));
+}
+
+void wire::sync() {
+  if (PQpipelineSync(handle()) == 0) lose();
+  unsynced_ = 0;
+  ++syncs_;
+}
+
+task<void> wire::flush() {
+  for (;;) {
+    int pending = PQflush(handle());
+    if (pending < 0) lose();
+    if (pending == 0) co_return;
+    task<net::readiness> waiting = socket_.wait(net::readiness::readable | net::readiness::writable);
+    net::readiness ready = co_await std::move(waiting);
+    if (net::includes(ready, net::readiness::readable) && PQconsumeInput(handle()) == 0) lose();
+  }
+}
+
+task<void> wire::wait_for_result() {
+  bool waited = false;
+  while (PQisBusy(handle()) != 0) {
+    waited = true;
+    task<net::readiness> waiting = socket_.wait(net::readiness::readable);
+    co_await std::move(waiting);
+    // A connection that ended may have said why before: PQgetResult gives that first.
+    if (PQconsumeInput(handle()) == 0) break;
+  }
+  if (waited) ++round_trips_;
+}
+
+task<result_handle> wire::next() {
+  while (syncs_ > 0) {
+    if (PQisBusy(handle()) != 0) {
+      task<void> waiting = wait_for_result();
+      co_await std::move(waiting);
+    }
+    result_handle r(PQgetResult(handle()));
+    ExecStatusType status = r ? PQresultStatus(r.get()) : PGRES_EMPTY_QUERY;
+    if (r && status == PGRES_FATAL_ERROR) last_said_ = said_by(r.get());
+    if (!alive()) lose();
+    if (!r) {
+      ++current_;
+      co_return nullptr;
+    }
+    if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) refuse_copy();
+    if (status != PGRES_PIPELINE_SYNC) co_return r;
+    end_segment();
+  }
+  co_return nullptr;
+}
+
+// It would wait for data that nobody gives, or give some that nobody takes, and a pipeline can't end it.
+void wire::refuse_copy() {
+  broken_ = true;
+  throw database_error(db_errc::syntax,
+                       "PostgreSQL: COPY from or to the client is no statement to run here, and the session had to be "
+                       "closed: use insert_batch, or query_each");
+}
+
+void wire::end_segment() {
+  if (--syncs_ > 0 || unsynced_ > 0) return;
+  commands_ = current_ = 0;
+  last_said_.clear();
+}
+
+task<void> wire::finish(result_taker take) {
+  task<void> flushing = flush();
+  co_await std::move(flushing);
+  std::exception_ptr failure;
+  std::size_t trips_before = round_trips_;
+  while (syncs_ > 0) {
+    task<result_handle> reading = next();
+    result_handle r = co_await std::move(reading);
+    if (!r || failure) continue;
+    try {
+      take(current_, r.get());
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  }
+  round_trips_ = trips_before + 1;  // however many pieces the answer came in
+  if (failure) std::rethrow_exception(failure);
+}
+
+task<void> wire::request_cancel() {
+  std::unique_ptr<PGcancel, cancel_deleter> request(PQgetCancel(handle()));
+  if (!request) lose();
+  std::string why(256, '\0');
+  // PQcancel connects and waits for the server, which blocks.
+  auto call = on_worker([&] { return PQcancel(request.get(), why.data(), static_cast<int>(why.size())); });
+  int ok = co_await call;
+  if (ok == 0)
+    throw database_error(db_errc::connection_lost,
+                         std::string("PostgreSQL: a statement could not be cancelled: ") + why.c_str());
+}
+
+task<void> wire::drain() {
+  if (!plain_ && unsynced_ > 0) sync();
+  task<void> cancelling = request_cancel();
+  co_await std::move(cancelling);
+  result_taker drop = [](std::size_t, const PGresult*) {};
+  task<void> rest = plain_ ? drain_plain(drop) : finish(drop);
+  co_await std::move(rest);
+}
+
+task<void> wire::drain_plain(result_taker take) {
+  task<void> flushing = flush();
+  co_await std::move(flushing);
+  std::exception_ptr failure;
+  for (;;) {
+    task<void> waiting = wait_for_result();
+    co_await std::move(waiting);
+    result_handle r(PQgetResult(handle()));
+    if (!alive()) lose();
+    if (!r) break;
+    try {
+      if (!failure) take(0, r.get());
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  }
+  plain_ = false;
+  PQenterPipelineMode(handle());
+  if (failure) std::rethrow_exception(failure);
+}
+
+task<void> wire::run_plain(std::string sql, result_taker take) {
+  if (PQexitPipelineMode(handle()) == 0 || PQsendQuery(handle(), sql.c_str()) == 0) {
+    if (!alive()) lose();
+    throw database_error(db_errc::other, std::string("PostgreSQL: ") + PQerrorMessage(handle()));
+  }
+  plain_ = true;
+  task<void> running = drain_plain(std::move(take));
+  co_await std::move(running);
+}
+
+}  // namespace penstock::db::postgres

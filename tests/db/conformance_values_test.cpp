@@ -1,0 +1,193 @@
+#include "conformance_fixture.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <vector>
+
+// Values at their limits come back as they went in, by parameters and by batches of several sizes.
+
+namespace penstock::db {
+namespace {
+
+using namespace std::string_literals;
+
+class conformance_values : public conformance_test {
+ protected:
+  static void add(row_batch& rows, const value& v) {
+    auto add_held = [&](const auto& held) {
+      using T = std::decay_t<decltype(held)>;
+      if constexpr (std::is_same_v<T, std::monostate>)
+        rows.add_null();
+      else if constexpr (std::is_same_v<T, std::int64_t>)
+        rows.add_integer(held);
+      else if constexpr (std::is_same_v<T, double>)
+        rows.add_real(held);
+      else if constexpr (std::is_same_v<T, bool>)
+        rows.add_boolean(held);
+      else if constexpr (std::is_same_v<T, timestamp>)
+        rows.add_timestamp(held);
+      else if constexpr (std::is_same_v<T, blob>)
+        rows.add_blob(held.bytes);
+      else
+        rows.add_text(held);
+    };
+    std::visit(add_held, v);
+    rows.commit_row();
+  }
+
+  // Booleans are whole numbers, and timestamps texts, where the database has no such type. SQLite keeps a real without
+  // a fraction as a whole number, which has no negative zero.
+  value as_stored(const value& v) const {
+    if (const auto* truth = std::get_if<bool>(&v); truth != nullptr && !is_postgresql())
+      return static_cast<std::int64_t>(*truth);
+    if (const auto* t = std::get_if<timestamp>(&v); t != nullptr && is_sqlite()) return format_timestamp(*t);
+    if (const auto* d = std::get_if<double>(&v); d != nullptr && *d == 0 && is_sqlite()) return 0.0;
+    return v;
+  }
+
+  static bool same(const value& a, const value& b) {
+    const auto* x = std::get_if<double>(&a);
+    const auto* y = std::get_if<double>(&b);
+    if (x != nullptr && y != nullptr) return *x == *y && std::signbit(*x) == std::signbit(*y);  // -0.0 is not 0.0
+    return a == b;
+  }
+
+  task<void> check_batch(connection& c, const table_definition& table, const std::vector<value>& values) {
+    row_batch rows(1);
+    for (const value& v : values) add(rows, v);
+    batch_report report;
+    task<void> inserting = c.insert_batch(table, rows, report);
+    co_await std::move(inserting);
+    EXPECT_TRUE(report.refusals.empty()) << (report.refusals.empty() ? "" : report.refusals[0].message);
+    std::map<std::int64_t, value> stored;
+    task<result> asking = c.query("SELECT id, v FROM " + quote_identifier(table.name));
+    result found = co_await std::move(asking);
+    for (auto& row : found.rows) stored.emplace(std::get<std::int64_t>(row[0]), std::move(row[1]));
+    for (std::size_t i = 0; i < values.size(); ++i)
+      EXPECT_TRUE(same(stored[report.rows.at(i).id], as_stored(values[i])))
+          << "value " << i << " of a batch of " << values.size();
+  }
+
+  void expect_round_trip(column_type type, std::vector<value> values) {
+    with_connection([&](database&, connection& c) -> task<> {
+      table_definition table{table_name(), "id", {{"v", type, false}}, {}};
+      task<void> preparing = c.prepare_table(table);
+      co_await std::move(preparing);
+      for (std::size_t size : {std::size_t{1}, std::size_t{2}, values.size()}) {
+        for (std::size_t first = 0; first + size <= values.size(); first += size) {
+          std::vector<value> some(values.begin() + static_cast<std::ptrdiff_t>(first),
+                                  values.begin() + static_cast<std::ptrdiff_t>(first + size));
+          task<void> checking = check_batch(c, table, some);
+          co_await std::move(checking);
+        }
+      }
+      if (std::none_of(values.begin(), values.end(), is_large)) {
+        std::vector<value> many;  // enough for the way that large batches go
+        while (many.size() < 2'000) many.insert(many.end(), values.begin(), values.end());
+        task<void> checking = check_batch(c, table, many);
+        co_await std::move(checking);
+      }
+      std::string name = quote_identifier(table.name);
+      for (const value& v : values) {
+        task<std::uint64_t> clearing = c.execute("DELETE FROM " + name);
+        co_await std::move(clearing);
+        task<std::uint64_t> inserting = c.execute("INSERT INTO " + name + "(v) VALUES (?)", parameters_of(v));
+        EXPECT_EQ(co_await std::move(inserting), 1u);
+        task<result> asking = c.query("SELECT v FROM " + name);
+        result found = co_await std::move(asking);
+        EXPECT_TRUE(same(found.rows.at(0).at(0), as_stored(v))) << "a parameter";
+      }
+    });
+  }
+
+  static bool is_large(const value& v) {
+    const auto* text = std::get_if<std::string>(&v);
+    return text != nullptr && text->size() > 100'000;
+  }
+};
+
+TEST_P(conformance_values, texts) {
+  expect_round_trip(column_type::text, {""s, "it's \"quoted\"; DROP TABLE t --"s, "naïve 東京 🚰 é"s, "'"s, "\\"s,
+                                        "\\'"s, "\\N"s, "\\."s, "line\nbreak\ttab\rreturn"s, ",\"\\n"s, "\x1a\b"s,
+                                        "NULL"s, "{a,\"b\"}"s, " spaces  "s, std::string(70'000, 'x'), value()});
+}
+
+TEST_P(conformance_values, texts_of_sixteen_mebibytes) {
+  std::string large;
+  while (large.size() < (std::size_t{16} << 20)) large += "0123456789 it's\t\\ \n東";
+  expect_round_trip(column_type::text, {large, "small"s});
+}
+
+TEST_P(conformance_values, texts_with_zero_bytes_are_kept_or_refused_as_data) {
+  with_connection([&](database&, connection& c) -> task<> {
+    table_definition table{table_name(), "id", {{"v", column_type::text, false}}, {}};
+    task<void> preparing = c.prepare_table(table);
+    co_await std::move(preparing);
+    for (std::size_t neighbours : {0u, 5u, 2'000u}) {
+      row_batch rows(1);
+      add(rows, "nul\0inside"s);
+      for (std::size_t i = 0; i < neighbours; ++i) add(rows, "neighbour"s);
+      batch_report report;
+      task<void> inserting = c.insert_batch(table, rows, report);
+      co_await std::move(inserting);
+      if (is_postgresql()) {
+        EXPECT_EQ(report.rows.at(0).what, row_outcome::status::refused);
+        EXPECT_EQ(report.refusals.at(0).code, "db.data");
+        EXPECT_NE(report.refusals.at(0).message.find("zero byte"), std::string::npos);
+      } else {
+        EXPECT_EQ(report.rows.at(0).what, row_outcome::status::stored);
+      }
+      for (std::size_t i = 1; i < report.rows.size(); ++i) EXPECT_EQ(report.rows[i].what, row_outcome::status::stored);
+    }
+    if (is_postgresql()) {
+      task<std::optional<db_errc>> failing = failure_of(
+          c.execute("INSERT INTO " + quote_identifier(table.name) + "(v) VALUES (?)", parameters_of("nul\0in"s)));
+      EXPECT_EQ(co_await std::move(failing), db_errc::data);
+    } else {
+      std::string where = " WHERE v = ?";
+      task<result> asking =
+          c.query("SELECT v FROM " + quote_identifier(table.name) + where, parameters_of("nul\0inside"s));
+      result found = co_await std::move(asking);
+      EXPECT_EQ(found.rows.size(), 3u);
+    }
+  });
+}
+
+TEST_P(conformance_values, integers) {
+  using limits = std::numeric_limits<std::int64_t>;
+  expect_round_trip(column_type::integer, {limits::min(), limits::max(), std::int64_t{0}, std::int64_t{-1}, value()});
+}
+
+TEST_P(conformance_values, reals) {
+  using limits = std::numeric_limits<double>;
+  expect_round_trip(column_type::real, {0.0, -0.0, -0.5, 0.1, 1.0 / 3, limits::max(), limits::lowest(), limits::min(),
+                                        limits::denorm_min(), 1e15 + 0.3, 9007199254740993.0, 123456789.0, value()});
+}
+
+TEST_P(conformance_values, booleans) { expect_round_trip(column_type::boolean, {true, false, value()}); }
+
+TEST_P(conformance_values, blobs) {
+  blob all;
+  for (int i = 0; i < 256; ++i) all.bytes.push_back(static_cast<std::byte>(i));
+  expect_round_trip(column_type::blob, {blob{}, all, blob{{std::byte{0}, std::byte{0xff}}}, value()});
+}
+
+TEST_P(conformance_values, timestamps) {
+  using namespace std::chrono;
+  expect_round_trip(column_type::timestamp,
+                    {timestamp(microseconds(0)), timestamp(microseconds(-1)),
+                     timestamp(microseconds(1'767'225'600'000'001)), timestamp(sys_days(year(2000) / 1 / 1)),
+                     timestamp(sys_days(year(9999) / 12 / 31)), timestamp(sys_days(year(1000) / 1 / 1)), value()});
+}
+
+TEST_P(conformance_values, json_comes_back_as_it_was_sent) {
+  expect_round_trip(column_type::json, {"{\"b\": 1,  \"a\": [1.50, null, \"\\u00e9\\\\ \\\"q\\\"\"]}"s, "[]"s, "\"x\""s,
+                                        "{\"a\":\"東京\\n\"}"s, value()});
+}
+
+INSTANTIATE_TEST_SUITE_P(all, conformance_values, ::testing::ValuesIn(all_ways_to_insert), name_of_tested);
+
+}  // namespace
+}  // namespace penstock::db

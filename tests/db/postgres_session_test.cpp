@@ -1,0 +1,146 @@
+#include "server_fixture.h"
+#include <penstock/async/timeout.h>
+#include <penstock/db/connection.h>
+#include <penstock/db/error.h>
+#include <penstock/db/transaction.h>
+
+#include <gtest/gtest.h>
+
+// What is PostgreSQL's own; what all databases share is in the conformance tests.
+
+namespace penstock::db {
+namespace {
+
+using namespace std::chrono_literals;
+
+class postgres_session : public server_test {
+ protected:
+  postgres_session() : server_test("PENSTOCK_TEST_POSTGRESQL") {}
+};
+
+TEST_F(postgres_session, question_marks_in_quotes_and_comments_are_no_parameters) {
+  with_connection([](connection& c) -> task<> {
+    task<result> asking = c.query(
+        "SELECT '?', $$?$$, $a$?$$?$a$, E'\\'?', \"?\".x, /* ? /* ? */ ? */ ?::bigint -- ?\n"
+        "FROM (SELECT 1 AS x) AS \"?\" WHERE '{\"a\": 1}'::jsonb ?? ?",
+        parameters_of(7, "a"));
+    result r = co_await std::move(asking);
+    EXPECT_EQ(r.rows.size(), 1u);
+    EXPECT_EQ(std::get<std::string>(r.rows[0][0]), "?");
+    EXPECT_EQ(std::get<std::string>(r.rows[0][2]), "?$$?");
+    EXPECT_EQ(std::get<std::string>(r.rows[0][3]), "'?");
+    EXPECT_EQ(std::get<std::int64_t>(r.rows[0][5]), 7);
+  });
+}
+
+TEST_F(postgres_session, a_whole_number_is_stored_as_it_is_or_refused) {
+  with_connection([](connection& c) -> task<> {
+    co_await c.execute("CREATE TEMPORARY TABLE t(a smallint, b integer, c real, d numeric)");
+    co_await c.execute("INSERT INTO t VALUES (?, ?, ?, ?)", parameters_of(32767, -1, 0.5, INT64_MAX));
+    db_errc errc = db_errc::other;
+    try {
+      co_await c.execute("INSERT INTO t(a) VALUES (?)", parameters_of(32768));
+    } catch (const database_error& e) {
+      errc = e.errc();
+    }
+    EXPECT_EQ(errc, db_errc::data);
+    result r = co_await c.query("SELECT a, b, c, d FROM t");
+    EXPECT_EQ(r.rows.size(), 1u);
+    EXPECT_EQ(std::get<std::int64_t>(r.rows[0][0]), 32767);
+    EXPECT_EQ(std::get<std::string>(r.rows[0][3]), "9223372036854775807");
+  });
+}
+
+TEST_F(postgres_session, results_with_a_type_of_no_counterpart_have_the_same_values) {
+  with_connection([](connection& c) -> task<> {
+    std::string typed =
+        "SELECT 1::smallint, -5::bigint, 1.5::real, 0.1::double precision, true, '\\x00ff'::bytea, "
+        "'2024-02-29 23:05:09.00007+00'::timestamptz, '0044-03-15 12:00:00 BC'::timestamp, NULL::text, 'x'::text";
+    result binary = co_await c.query(typed);
+    result text = co_await c.query(typed + ", 1.50::numeric, 'infinity'::timestamptz");
+    EXPECT_EQ(std::get<std::string>(text.rows[0][10]), "1.50");
+    EXPECT_EQ(std::get<timestamp>(text.rows[0][11]), timestamp::max());
+    for (std::size_t i = 0; i < binary.rows[0].size(); ++i)
+      EXPECT_EQ(binary.rows[0][i], text.rows[0][i]) << "column " << i;
+    EXPECT_EQ(format_timestamp(std::get<timestamp>(text.rows[0][6])), "2024-02-29T23:05:09.000070Z");
+  });
+}
+
+TEST_F(postgres_session, a_statement_is_prepared_again_when_its_table_has_changed) {
+  with_connection([](connection& c) -> task<> {
+    co_await c.execute("CREATE TEMPORARY TABLE t(a integer)");
+    co_await c.execute("INSERT INTO t VALUES (?)", parameters_of(1));
+    co_await c.query("SELECT * FROM t");
+    co_await c.execute("ALTER TABLE t ALTER a TYPE bigint, ADD b text");
+    result r = co_await c.query("SELECT * FROM t");
+    EXPECT_EQ(r.columns.size(), 2u);
+    co_await c.execute("INSERT INTO t VALUES (?)", parameters_of(INT64_MAX));
+    co_await c.execute("DEALLOCATE ALL");
+    r = co_await c.query("SELECT * FROM t");
+    EXPECT_EQ(r.rows.size(), 2u);
+  });
+}
+
+TEST_F(postgres_session, many_different_statements_do_not_pile_up) {
+  with_connection([](connection& c) -> task<> {
+    for (int i = 0; i < 300; ++i) {
+      result r = co_await c.query("SELECT " + std::to_string(i));
+      EXPECT_EQ(std::get<std::int64_t>(r.rows[0][0]), i);
+    }
+    result r = co_await c.query("SELECT count(*) FROM pg_prepared_statements");
+    EXPECT_LE(std::get<std::int64_t>(r.rows[0][0]), 130);
+  });
+}
+
+TEST_F(postgres_session, settings_survive_a_reset_and_changes_do_not) {
+  with_connection([](connection& c) -> task<> {
+    co_await c.execute("SET timezone = 'Asia/Tokyo'");
+    co_await c.execute("SET work_mem = '77MB'");
+    co_await c.begin();
+    co_await c.execute("CREATE TEMPORARY TABLE left_over(x integer)");
+    EXPECT_EQ(c.state(), session_state::dirty);
+    co_await c.reset();
+    EXPECT_EQ(c.state(), session_state::clean);
+    result r = co_await c.query(
+        "SELECT current_setting('timezone'), current_setting('work_mem') = '77MB', to_regclass('left_over') IS NULL, "
+        "current_setting('application_name')");
+    EXPECT_EQ(std::get<std::string>(r.rows[0][0]), "UTC");
+    EXPECT_FALSE(std::get<bool>(r.rows[0][1]));
+    EXPECT_TRUE(std::get<bool>(r.rows[0][2]));
+    EXPECT_EQ(std::get<std::string>(r.rows[0][3]), "penstock");
+  });
+}
+
+TEST_F(postgres_session, a_commit_after_a_failed_statement_says_that_nothing_was_committed) {
+  with_connection([](connection& c) -> task<> {
+    co_await c.begin();
+    bool failed = false;
+    try {
+      co_await c.execute("SELECT 1/0");
+    } catch (const database_error&) {
+    }
+    try {
+      co_await c.commit();
+    } catch (const database_error&) {
+      failed = true;
+    }
+    EXPECT_TRUE(failed);
+    EXPECT_EQ(c.state(), session_state::clean);
+  });
+}
+
+TEST_F(postgres_session, copy_is_refused_and_ends_the_session) {
+  with_connection([](connection& c) -> task<> {
+    std::optional<db_errc> errc;
+    try {
+      co_await c.execute("COPY (SELECT 1) TO STDOUT");
+    } catch (const database_error& e) {
+      errc = e.errc();
+    }
+    EXPECT_EQ(errc, db_errc::syntax);
+    EXPECT_EQ(c.state(), session_state::dead);
+  });
+}
+
+}  // namespace
+}  // namespace penstock::db
