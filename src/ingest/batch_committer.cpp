@@ -77,7 +77,8 @@ batch_committer::batch_committer(const std::string& stream, const db::table_defi
 
 task<void> batch_committer::prepare(db::connection& session) {
   if (!marked_) co_return;
-  task<void> preparing = session.prepare_table(commit_marker::table());
+  const db::table_definition markers = commit_marker::table();
+  task<void> preparing = session.prepare_table(markers);
   co_await std::move(preparing);
   task<void> forgetting = commit_marker::forget_old(session);
   co_await std::move(forgetting);

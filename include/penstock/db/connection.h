@@ -121,13 +121,16 @@ class connection {
   /// Rolls it back; nothing when none is open.
   virtual task<void> rollback() = 0;
   /// Makes the table when it is missing; throws `db_errc::table_drift` naming each difference when it is another.
+  /// `definition` must outlive it.
   virtual task<void> prepare_table(const table_definition& definition) = 0;
+  /// A temporary would be gone before the task begins.
+  task<void> prepare_table(table_definition&& definition) = delete;
   /// Brings the session back to how it was when new: open transactions are rolled back.
   virtual task<void> reset() = 0;
   /// Throws when the session is dead.
   virtual task<void> ping() = 0;
   /// Looks at the server's version and settings and at this account's rights, and says what threatens durability, what
-  /// is missing and what is slow; the first finding names the server. Changes nothing.
+  /// is missing and what is slow; the first finding names the server. Changes nothing. `load` must outlive it.
   virtual task<std::vector<finding>> examine(const expected_load& load);
   /// What is known about the session; no trip to the server.
   virtual session_state state() const noexcept = 0;

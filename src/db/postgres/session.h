@@ -4,6 +4,7 @@
 // transaction, and travels with that; an operation that was cut short leaves the session dirty, and it serves nothing
 // but `rollback` and `reset` then, which take in what is still to come.
 
+#include "examination.h"
 #include "insert_plan.h"
 #include "penstock/db/connection.h"
 #include "penstock/db/error.h"
@@ -36,6 +37,7 @@ class session final : public connection {
   task<void> prepare_table(const table_definition& definition) override;
   task<void> reset() override;
   task<void> ping() override;
+  task<std::vector<finding>> examine(const expected_load& load) override { return examine_server(*this, &load); }
   session_state state() const noexcept override;
   void close() noexcept override;
 
