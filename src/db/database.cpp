@@ -1,3 +1,4 @@
+#include "mariadb/driver.h"
 #include "penstock/db/connection.h"
 #include "penstock/db/error.h"
 #include "penstock/observe/log.h"
@@ -13,10 +14,11 @@ constexpr std::string_view sqlite_scheme = "sqlite:";
 
 std::shared_ptr<driver> driver_for(const std::string& url) {
   if (url.starts_with("postgresql://") || url.starts_with("postgres://")) return postgres::make_driver(url);
+  if (url.starts_with("mariadb://") || url.starts_with("mysql://")) return mariadb::make_driver(url);
   if (!url.starts_with(sqlite_scheme) || url.size() == sqlite_scheme.size())
-    throw database_error(
-        db_errc::bad_url,
-        "'" + log::redact_url(url) + "' is no database URL: expected sqlite:FILE, sqlite::memory: or postgresql://…");
+    throw database_error(db_errc::bad_url, "'" + log::redact_url(url) +
+                                               "' is no database URL: expected sqlite:FILE, sqlite::memory:, "
+                                               "mariadb://…, mysql://… or postgresql://…");
   return sqlite::make_driver(url.substr(sqlite_scheme.size()));
 }
 

@@ -1,0 +1,275 @@
+#include "batch_insertion.h"
+
+#include "penstock/db/error.h"
+#include "sql.h"
+#include "wire_text.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include <mysqld_error.h>
+
+// The ways in. See batch_isolation.cpp for rows that are refused, and batch_keys.cpp for those that are there already.
+
+namespace penstock::db::mariadb {
+namespace {
+
+constexpr std::size_t rows_to_load = 32;
+constexpr std::size_t rows_a_statement = 256;
+constexpr std::size_t bytes_a_statement = std::size_t{1} << 20;
+constexpr std::size_t most_kept = std::size_t{4} << 20;
+constexpr unsigned loading_is_disabled = 3948;  // MySQL's; MariaDB says ER_NOT_ALLOWED_COMMAND
+
+parameters parameters_of_row(std::span<const cell> row) {
+  parameters values;
+  for (const cell& c : row) {
+    switch (c.type) {
+      case cell::kind::null:
+        values.emplace_back();
+        break;
+      case cell::kind::integer:
+        values.emplace_back(c.integer);
+        break;
+      case cell::kind::boolean:
+        values.emplace_back(c.integer != 0);
+        break;
+      case cell::kind::real:
+        values.emplace_back(c.real);
+        break;
+      case cell::kind::timestamp:
+        values.emplace_back(timestamp(std::chrono::microseconds(c.integer)));
+        break;
+      case cell::kind::text:
+        values.emplace_back(std::string(c.text()));
+        break;
+      case cell::kind::blob: {
+        auto* data = reinterpret_cast<const std::byte*>(c.data);
+        values.emplace_back(blob{{data, data + c.size}});
+        break;
+      }
+    }
+  }
+  return values;
+}
+
+std::int64_t number_in(const std::optional<std::string>& text) {
+  std::int64_t number = 0;
+  if (text) std::from_chars(text->data(), text->data() + text->size(), number);
+  return number;
+}
+
+std::size_t text_bytes(std::span<const cell> row) {
+  std::size_t bytes = 0;
+  for (const cell& c : row) bytes += 32 + (c.type == cell::kind::text || c.type == cell::kind::blob ? c.size : 0);
+  return bytes;
+}
+
+}  // namespace
+
+task<std::optional<complaint>> batch_insertion::run(wire& w, const server_facts& facts, bool bulk_allowed,
+                                                    single_statement single, const table_definition& into,
+                                                    const row_batch& rows, batch_report& report) {
+  std::size_t round_trips_before = w.round_trips();
+  single_ = std::move(single);
+  start(w, facts, into, rows, report);
+  bool stored = false;
+  std::optional<complaint> said;
+  if (should_load(bulk_allowed)) {
+    task<std::optional<complaint>> loading = load(&stored);
+    said = co_await std::move(loading);
+  }
+  if (!stored && !said) {
+    report.method = "values";
+    task<std::optional<complaint>> inserting = insert_all();
+    said = co_await std::move(inserting);
+  }
+  report.round_trips = w.round_trips() - round_trips_before;
+  co_return said;
+}
+
+void batch_insertion::start(wire& w, const server_facts& facts, const table_definition& into, const row_batch& rows,
+                            batch_report& report) {
+  wire_ = &w;
+  facts_ = &facts;
+  into_ = &into;
+  rows_ = &rows;
+  report_ = &report;
+  report.clear();
+  report.rows.resize(rows.rows());
+  names_ = column_list(into);
+  key_columns_ = key_columns_of(into);
+  key_names_.clear();
+  held_.clear();
+  waiting_.clear();
+  next_ = 0;
+  if (last_table_ != into.name) repeats_expected_ = false;
+  last_table_ = into.name;
+  if (text_.capacity() > most_kept) text_ = {};
+  for (std::uint32_t r = 0; r < rows.rows(); ++r) {
+    std::optional<std::string> why;
+    for (const cell& c : rows.row(r))
+      if (!why) why = unstorable(c, facts.max_packet);
+    if (why)
+      refuse(r, code_name(db_errc::data), std::move(*why));
+    else
+      waiting_.push_back(r);
+  }
+}
+
+// With Galera a LOAD DATA may be committed in parts, and ids have gaps.
+bool batch_insertion::should_load(bool bulk_allowed) const {
+  return bulk_allowed && facts_->takes_files && !facts_->has_cluster && waiting_.size() >= rows_to_load &&
+         !repeats_expected_ && (into_->id_column.empty() || facts_->holds_id_lock);
+}
+
+task<std::optional<complaint>> batch_insertion::load(bool* stored) {
+  struct offering {
+    explicit offering(wire& to, file_source& lines) noexcept : w(to) { w.offer_file(&lines); }
+    offering(const offering&) = delete;
+    offering& operator=(const offering&) = delete;
+    ~offering() { w.offer_file(nullptr); }
+    wire& w;
+  };
+  lines_.open(*rows_, waiting_);
+  text_ = "SAVEPOINT penstock_rows;LOAD DATA LOCAL INFILE 'rows' INTO TABLE " + quote_identifier(into_->name) +
+          " CHARACTER SET binary FIELDS TERMINATED BY '\\t' ESCAPED BY '\\\\' LINES TERMINATED BY '\\n' " + names_ +
+          ";SELECT LAST_INSERT_ID()";
+  bool loaded = false;
+  {
+    offering lines(*wire_, lines_);
+    task<bool> loading = wire_->run(text_, answers_);
+    loaded = co_await std::move(loading);
+  }
+  wire_->count_round_trip();  // the server asks for the lines first
+  if (!loaded) {
+    complaint said = wire_->complaint_of_session();
+    if (said.code == ER_NOT_ALLOWED_COMMAND || said.code == loading_is_disabled || refuses_row(said))
+      co_return std::nullopt;
+    co_return said;
+  }
+  const text_result& done = answers_[1];
+  *stored = done.warnings == 0 && done.changed == waiting_.size();
+  if (*stored) {
+    report_->method = "load_data";
+    take_ids(waiting_, static_cast<std::uint64_t>(number_in(answers_[2].rows.at(0).at(0))));
+    co_return std::nullopt;
+  }
+  text_ = "ROLLBACK TO SAVEPOINT penstock_rows";
+  task<bool> undoing = wire_->run(text_, answers_);
+  bool undone = co_await std::move(undoing);
+  if (!undone) co_return wire_->complaint_of_session();
+  co_return std::nullopt;
+}
+
+task<std::optional<complaint>> batch_insertion::insert_all() {
+  while (next_ < waiting_.size()) {
+    take_group();
+    task<std::optional<complaint>> inserting = insert_group();
+    std::optional<complaint> said = co_await std::move(inserting);
+    if (said) co_return said;
+  }
+  co_return std::nullopt;
+}
+
+void batch_insertion::take_group() {
+  group_.clear();
+  std::size_t bytes = 0;
+  std::size_t most = std::min(bytes_a_statement, facts_->max_packet / 4);
+  while (next_ < waiting_.size() && group_.size() < rows_a_statement) {
+    bytes += text_bytes(rows_->row(waiting_[next_]));
+    if (bytes > most && !group_.empty()) break;
+    group_.push_back(waiting_[next_++]);
+  }
+}
+
+// When it gives nothing, every row of the group has its outcome.
+task<std::optional<complaint>> batch_insertion::insert_group() {
+  std::optional<complaint> said;
+  if (repeats_expected_) {
+    task<std::optional<complaint>> setting_apart = set_repeated_apart();
+    said = co_await std::move(setting_apart);
+    if (said) co_return said;
+  }
+  if (!group_.empty()) {
+    task<std::optional<complaint>> inserting = insert();
+    said = co_await std::move(inserting);
+  }
+  if (said && !refuses_row(*said)) co_return said;
+  if (said) {
+    task<std::optional<complaint>> isolating = isolate(std::move(*said));
+    said = co_await std::move(isolating);
+    if (said) co_return said;
+  }
+  task<std::optional<complaint>> rest = insert_held();
+  co_return co_await std::move(rest);
+}
+
+// One statement for the group, and the ids of its rows when it went well.
+task<std::optional<complaint>> batch_insertion::insert() {
+  bool as_text = group_.size() > 1 || text_bytes(rows_->row(group_.front())) < facts_->max_packet / 4;
+  if (!as_text) co_return co_await insert_with_parameters();
+  write_insert();
+  task<bool> running = wire_->run(text_, answers_);
+  bool ran = co_await std::move(running);
+  if (!ran) co_return wire_->complaint_of_session();
+  if (returns_ids())
+    take_ids(answers_.front());
+  else
+    take_ids(group_, answers_.front().first_id);
+  co_return std::nullopt;
+}
+
+task<std::optional<complaint>> batch_insertion::insert_with_parameters() {
+  std::string sql = "INSERT INTO " + quote_identifier(into_->name) + " " + names_ + " VALUES (?";
+  for (std::size_t i = 1; i < rows_->columns(); ++i) sql += ",?";
+  task<std::optional<complaint>> running = single_(sql + ")", parameters_of_row(rows_->row(group_.front())));
+  std::optional<complaint> said = co_await std::move(running);
+  if (said) co_return said;
+  take_ids(group_, mysql_insert_id(wire_->handle()));
+  co_return std::nullopt;
+}
+
+void batch_insertion::write_insert() {
+  text_.assign("INSERT INTO ").append(quote_identifier(into_->name)).append(" ").append(names_).append(" VALUES ");
+  for (std::uint32_t row : group_) {
+    char before = '(';
+    for (const cell& c : rows_->row(row)) {
+      text_.push_back(before);
+      before = ',';
+      append_literal(text_, c);
+    }
+    text_.append("),");
+  }
+  text_.pop_back();
+  if (returns_ids()) text_.append(" RETURNING ").append(quote_identifier(into_->id_column));
+}
+
+// Galera changes the step between ids whenever a node comes or goes.
+bool batch_insertion::returns_ids() const {
+  return facts_->has_cluster && facts_->is_mariadb && facts_->version >= 100500 && !into_->id_column.empty();
+}
+
+// A statement whose rows the server counts beforehand gets ids without gaps, and so does one that keeps the table's id
+// lock to its end (https://mariadb.com/kb/en/auto_increment-handling-in-innodb/).
+void batch_insertion::take_ids(std::span<const std::uint32_t> of, std::uint64_t first) {
+  if (into_->id_column.empty()) return;
+  for (std::uint32_t row : of) {
+    report_->rows[row].id = static_cast<std::int64_t>(first);
+    first += facts_->id_step;
+  }
+}
+
+// As INSERT … RETURNING gave them.
+void batch_insertion::take_ids(const text_result& returned) {
+  for (std::size_t i = 0; i < group_.size(); ++i) report_->rows[group_[i]].id = number_in(returned.rows.at(i).at(0));
+}
+
+void batch_insertion::refuse(std::uint32_t row, std::string_view code, std::string message) {
+  row_outcome& outcome = report_->rows[row];
+  outcome.what = row_outcome::status::refused;
+  outcome.refusal = static_cast<std::int32_t>(report_->refusals.size());
+  report_->refusals.push_back({code, std::move(message)});
+}
+
+}  // namespace penstock::db::mariadb

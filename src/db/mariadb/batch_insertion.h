@@ -1,0 +1,90 @@
+#pragma once
+
+// Stores the rows of a batch inside the open transaction, by the fastest way the server allows. Invariants: a row that
+// has its outcome is not sent again; what LOAD DATA changed or dropped is undone; a statement that failed has stored
+// nothing.
+//
+// LOAD DATA LOCAL tells errors as warnings and goes on, so it is used for what has none; rows behind a warning go in by
+// INSERT, in statements of a few hundred rows, which a row that is refused undoes alone.
+
+#include "opening.h"
+#include "penstock/async/task.h"
+#include "penstock/db/connection.h"
+#include "row_lines.h"
+#include "wire.h"
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace penstock::db::mariadb {
+
+class batch_insertion {
+ public:
+  // Runs a statement with parameters: for a row that is too long for a text. Gives what the server said against it.
+  using single_statement = std::function<task<std::optional<complaint>>(std::string sql, parameters values)>;
+
+  // Gives what was said against the batch as a whole, which is then to be rolled back; nothing when every row has its
+  // outcome.
+  task<std::optional<complaint>> run(wire& w, const server_facts& facts, bool bulk_allowed, single_statement single,
+                                     const table_definition& into, const row_batch& rows, batch_report& report);
+
+ private:
+  void start(wire& w, const server_facts& facts, const table_definition& into, const row_batch& rows,
+             batch_report& report);
+  bool should_load(bool bulk_allowed) const;
+  task<std::optional<complaint>> load(bool* stored);
+  task<std::optional<complaint>> insert_all();
+  task<std::optional<complaint>> insert_group();
+  task<std::optional<complaint>> insert();
+  task<std::optional<complaint>> insert_with_parameters();
+  task<std::optional<complaint>> isolate(complaint said);
+  task<std::optional<complaint>> set_one_apart(complaint said);
+  task<std::optional<complaint>> halve(complaint said);
+  task<std::optional<complaint>> insert_one_by_one();
+  task<std::optional<complaint>> judge(std::uint32_t row, const complaint& said);
+  task<std::optional<std::size_t>> failed_row(const complaint& said);
+  task<std::optional<complaint>> set_repeated_apart();
+  task<std::optional<complaint>> insert_held();
+  task<std::optional<complaint>> learn_key_names(bool with_keys);
+
+  void take_group();
+  void write_insert();
+  bool returns_ids() const;
+  void take_ids(std::span<const std::uint32_t> of, std::uint64_t first);
+  void take_ids(const text_result& returned);
+  void refuse(std::uint32_t row, std::string_view code, std::string message);
+  bool names_unique_key(const complaint& said) const;
+  // False where a part of the key is null: such rows repeat nothing.
+  bool write_key(std::uint32_t row, std::string& to) const;
+  void write_keys_question();
+
+  wire* wire_ = nullptr;
+  const server_facts* facts_ = nullptr;
+  single_statement single_;
+  const table_definition* into_ = nullptr;
+  const row_batch* rows_ = nullptr;
+  batch_report* report_ = nullptr;
+
+  std::vector<std::uint32_t> waiting_;  // rows that the database has to judge, in order
+  std::size_t next_ = 0;                // of them, the first that is in no group yet
+  std::vector<std::uint32_t> group_;    // rows of one statement
+  struct repeated {
+    std::uint32_t row;
+    std::uint32_t first;  // row with the same key, in the same group
+  };
+  std::vector<repeated> held_;            // until the first of them has its outcome
+  std::vector<std::size_t> key_columns_;  // of the unique key, by their places in a row
+  std::vector<std::string> key_names_;    // of the unique indexes on the key, once they are known
+  bool repeats_expected_ = false;         // keys are looked up before rows are sent
+  std::string last_table_;
+  std::string names_;  // ("a","b")
+  std::string text_;
+  std::vector<text_result> answers_;
+  row_lines lines_;
+};
+
+}  // namespace penstock::db::mariadb

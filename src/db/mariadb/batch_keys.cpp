@@ -1,0 +1,121 @@
+#include "batch_insertion.h"
+#include "penstock/db/error.h"
+#include "sql.h"
+#include "wire_text.h"
+
+#include <unordered_map>
+#include <utility>
+
+// Rows whose unique key is there already. What is looked up only saves trips: a row that another session has stored
+// meanwhile, or that the column's collation takes for the same, is refused with a duplicate entry of that key.
+
+namespace penstock::db::mariadb {
+namespace {
+constexpr std::uint32_t stored_before = 0xffff'ffff;
+}  // namespace
+
+bool batch_insertion::write_key(std::uint32_t row, std::string& to) const {
+  to.clear();
+  for (std::size_t column : key_columns_) {
+    const cell& c = rows_->row(row)[column];
+    if (c.type == cell::kind::null) return false;
+    append_key_part(to, c);
+  }
+  return true;
+}
+
+// SELECT "a","b" FROM "t" WHERE ("a","b") IN ((1,'x'),…)
+void batch_insertion::write_keys_question() {
+  std::string list = name_list(into_->unique_key);
+  text_.append("SELECT ").append(list, 1, list.size() - 2).append(" FROM ").append(quote_identifier(into_->name));
+  text_.append(" WHERE ").append(list).append(" IN (");
+  for (std::uint32_t row : group_) {
+    char before = '(';
+    for (std::size_t column : key_columns_) {
+      text_.push_back(before);
+      before = ',';
+      append_literal(text_, rows_->row(row)[column]);
+    }
+    text_.append("),");
+  }
+  text_.back() = ')';
+}
+
+task<std::optional<complaint>> batch_insertion::learn_key_names(bool with_keys) {
+  text_ = unique_keys_sql(into_->name);
+  if (with_keys) {
+    text_.push_back(';');
+    write_keys_question();
+  }
+  task<bool> asking = wire_->run(text_, answers_);
+  bool answered = co_await std::move(asking);
+  if (!answered) co_return wire_->complaint_of_session();
+  for (unique_index& index : unique_indexes_of(answers_.front()))
+    if (same_columns(index.columns, into_->unique_key)) key_names_.push_back(std::move(index.name));
+  co_return std::nullopt;
+}
+
+// Rows of the group whose key is there get their outcome; rows that repeat an earlier one of the group are held.
+task<std::optional<complaint>> batch_insertion::set_repeated_apart() {
+  repeats_expected_ = true;
+  if (key_names_.empty()) {
+    task<std::optional<complaint>> learning = learn_key_names(true);
+    std::optional<complaint> failed = co_await std::move(learning);
+    if (failed) co_return failed;
+  } else {
+    text_.clear();
+    write_keys_question();
+    task<bool> asking = wire_->run(text_, answers_);
+    bool answered = co_await std::move(asking);
+    if (!answered) co_return wire_->complaint_of_session();
+  }
+  std::unordered_map<std::string, std::uint32_t> seen;
+  std::string key;
+  for (const auto& row : answers_.back().rows) {
+    key.clear();
+    for (std::size_t i = 0; i < key_columns_.size(); ++i)
+      append_key_part(key, rows_->row(group_.front())[key_columns_[i]].type, row[i].value_or(""));
+    seen.emplace(key, stored_before);
+  }
+  std::size_t duplicates = 0;
+  std::erase_if(group_, [&](std::uint32_t row) {
+    if (!write_key(row, key)) return false;
+    auto [there, is_new] = seen.emplace(key, row);
+    if (is_new) return false;
+    if (there->second == stored_before)
+      report_->rows[row].what = row_outcome::status::duplicate;
+    else
+      held_.push_back({row, there->second});
+    ++duplicates;
+    return true;
+  });
+  repeats_expected_ = duplicates > 0;
+  co_return std::nullopt;
+}
+
+task<std::optional<complaint>> batch_insertion::insert_held() {
+  std::vector<repeated> held = std::exchange(held_, {});
+  group_.clear();
+  for (repeated r : held) {
+    if (report_->rows[r.first].what == row_outcome::status::refused)
+      group_.push_back(r.row);
+    else
+      report_->rows[r.row].what = row_outcome::status::duplicate;
+  }
+  if (group_.empty()) co_return std::nullopt;
+  task<std::optional<complaint>> each = insert_one_by_one();
+  co_return co_await std::move(each);
+}
+
+bool batch_insertion::names_unique_key(const complaint& said) const {
+  std::string_view message = said.message;
+  if (!message.ends_with('\'')) return false;
+  message.remove_suffix(1);
+  for (const std::string& name : key_names_) {
+    // MySQL writes 'table.key', MariaDB 'key'.
+    if (message.ends_with("'" + name) || message.ends_with("'" + into_->name + "." + name)) return true;
+  }
+  return false;
+}
+
+}  // namespace penstock::db::mariadb

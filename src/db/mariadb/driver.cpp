@@ -1,0 +1,80 @@
+#include "driver.h"
+
+#include "../host_rotation.h"
+#include "opening.h"
+#include "penstock/db/error.h"
+#include "server_context.h"
+#include "session.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace penstock::db::mariadb {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint16_t default_port = 3306;
+// After that, a server has noticed that the session is gone, or was restarted.
+constexpr duration orphans_live = 1min;
+
+// The library's only global set-up, at the first driver rather than at the first session of any thread.
+void set_library_up() {
+  static const bool done = mysql_server_init(0, nullptr, nullptr) == 0;
+  if (!done) throw database_error(db_errc::other, "libmariadb could not be set up");
+}
+
+class mariadb_driver final : public driver {
+ public:
+  explicit mariadb_driver(const std::string& url)
+      : context_(std::make_shared<server_context>(server_context{parse_server_url(url, default_port)})),
+        hosts_(context_->url) {
+    set_library_up();
+  }
+
+  const std::string& name() const noexcept override { return context_->url.name; }
+
+  task<std::unique_ptr<connection>> connect() override {
+    return hosts_.connect([this](const server_address& at) { return open(at); });
+  }
+
+ private:
+  task<std::unique_ptr<connection>> open(server_address at) {
+    server_facts facts;
+    task<std::unique_ptr<wire>> opening = open_session(&context_->url, at, &facts);
+    std::unique_ptr<wire> w = co_await std::move(opening);
+    task<void> ending = end_orphans(w.get(), facts.identity);
+    co_await std::move(ending);
+    co_return std::make_unique<session>(context_, std::move(at), std::move(w), std::move(facts));
+  }
+
+  // Sessions are numbered upwards, so that one with a lower number than ours is of the same run of the server.
+  task<void> end_orphans(wire* w, std::string identity) {
+    std::string kills;
+    unsigned long newest = mysql_thread_id(w->handle());
+    time_point now = scheduler::current().now();
+    std::erase_if(context_->orphans, [&](const orphan& o) {
+      bool recent = now - o.since < orphans_live;
+      if (recent && o.identity == identity && o.thread_id < newest)
+        kills.append(kills.empty() ? "" : ";").append("KILL CONNECTION ").append(std::to_string(o.thread_id));
+      return !recent || o.identity == identity;
+    });
+    while (!kills.empty()) {
+      std::size_t end = std::min(kills.find(';'), kills.size());
+      std::string one = kills.substr(0, end);
+      kills.erase(0, end + 1);
+      std::vector<text_result> answers;
+      task<bool> killing = w->run(one, answers);
+      co_await std::move(killing);  // false for one that has ended already
+    }
+  }
+
+  std::shared_ptr<server_context> context_;
+  host_rotation hosts_;
+};
+
+}  // namespace
+
+std::shared_ptr<driver> make_driver(const std::string& url) { return std::make_shared<mariadb_driver>(url); }
+
+}  // namespace penstock::db::mariadb

@@ -1,0 +1,151 @@
+#include "failure.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <errmsg.h>
+#include <mysqld_error.h>
+
+// Sources: https://mariadb.com/kb/en/mariadb-error-codes/ and
+// https://dev.mysql.com/doc/mysql-errors/8.0/en/server-error-reference.html. Codes that one of the two lacks are
+// written as numbers.
+
+namespace penstock::db::mariadb {
+namespace {
+
+constexpr unsigned first_of_mariadb = 5000;
+
+struct meaning {
+  unsigned code;
+  db_errc errc;
+};
+
+// In the order of their codes.
+constexpr std::array meanings = std::to_array<meaning>({
+    {1020, db_errc::serialization},         // record has changed since it was last read
+    {1021, db_errc::full},                  // disk full
+    {1022, db_errc::constraint},            // duplicate key on write
+    {1040, db_errc::too_many_connections},  // too many connections
+    {1044, db_errc::auth},                  // no right to the database
+    {1045, db_errc::auth},                  // wrong user or password
+    {1047, db_errc::connection_lost},       // a Galera node outside its cluster takes no statement
+    {1048, db_errc::constraint},            // column cannot be null
+    {1049, db_errc::syntax},                // unknown database
+    {1053, db_errc::connection_lost},       // the server shuts down
+    {1054, db_errc::syntax},                // unknown column
+    {1062, db_errc::constraint},            // duplicate entry
+    {1064, db_errc::syntax},                // parse error
+    {1114, db_errc::full},                  // the table is full
+    {1129, db_errc::too_many_connections},  // the host is blocked because of connection errors
+    {1130, db_errc::auth},                  // the host may not connect
+    {1142, db_errc::auth},                  // no right to the table
+    {1143, db_errc::auth},                  // no right to the column
+    {1146, db_errc::syntax},                // no such table
+    {1153, db_errc::data},                  // packet larger than max_allowed_packet
+    {1158, db_errc::connection_lost},       // network read error
+    {1159, db_errc::connection_lost},       // network read timeout
+    {1160, db_errc::connection_lost},       // network write error
+    {1161, db_errc::connection_lost},       // network write timeout
+    {1203, db_errc::too_many_connections},  // max_user_connections
+    {1205, db_errc::lock_timeout},          // lock wait timeout
+    {1206, db_errc::lock_timeout},          // the lock table is full
+    {1213, db_errc::deadlock},              // deadlock; on Galera, certification failed
+    {1216, db_errc::constraint},            // no such parent row
+    {1217, db_errc::constraint},            // the parent row is referred to
+    {1226, db_errc::too_many_connections},  // a resource limit of the account
+    {1227, db_errc::auth},                  // a privilege is missing
+    {1264, db_errc::data},                  // out of range
+    {1265, db_errc::data},                  // truncated
+    {1290, db_errc::other},                 // an option forbids it; see classify
+    {1292, db_errc::data},                  // incorrect value
+    {1300, db_errc::data},                  // invalid character string
+    {1301, db_errc::data},                  // result larger than max_allowed_packet
+    {1317, db_errc::interrupted},           // killed by KILL QUERY
+    {1364, db_errc::constraint},            // no default value
+    {1365, db_errc::data},                  // division by zero
+    {1366, db_errc::data},                  // incorrect value for the column
+    {1367, db_errc::data},                  // illegal value
+    {1406, db_errc::data},                  // too long
+    {1411, db_errc::data},                  // incorrect datetime
+    {1451, db_errc::constraint},            // the parent row is referred to
+    {1452, db_errc::constraint},            // no such parent row
+    {1690, db_errc::data},                  // a number out of range
+    {1698, db_errc::auth},                  // access denied without a password
+    {1792, db_errc::read_only},             // in a READ ONLY transaction
+    {1836, db_errc::read_only},             // read-only mode
+    {1927, db_errc::connection_lost},       // killed by KILL CONNECTION
+    {1969, db_errc::interrupted},           // max_statement_time
+    {3024, db_errc::interrupted},           // max_execution_time
+    {3140, db_errc::data},                  // invalid JSON text
+    {3572, db_errc::lock_timeout},          // NOWAIT
+    {3819, db_errc::constraint},            // CHECK, on MySQL
+    {4025, db_errc::constraint},            // CHECK, on MariaDB
+    {4031, db_errc::connection_lost},       // closed by MySQL after wait_timeout
+});
+
+bool is_read_only(const complaint& c) noexcept {
+  return c.code == 1290 &&
+         (c.message.find("read-only") != std::string::npos || c.message.find("read_only") != std::string::npos);
+}
+
+db_errc by_sqlstate(std::string_view state) noexcept {
+  if (state.starts_with("08")) return db_errc::connection_lost;
+  if (state.starts_with("22")) return db_errc::data;
+  if (state.starts_with("23")) return db_errc::constraint;
+  if (state.starts_with("28")) return db_errc::auth;
+  if (state == "40001") return db_errc::deadlock;
+  if (state.starts_with("42")) return db_errc::syntax;
+  return db_errc::other;
+}
+
+bool is_clients(unsigned code) noexcept {
+  return (code >= CR_MIN_ERROR && code <= CR_MAX_ERROR) || (code >= first_of_mariadb && code < first_of_mariadb + 100);
+}
+
+db_errc classify_clients(unsigned code) noexcept {
+  switch (code) {
+    case CR_CONNECTION_ERROR:
+    case CR_CONN_HOST_ERROR:
+    case CR_UNKNOWN_HOST:
+    case CR_SERVER_GONE_ERROR:
+    case CR_SERVER_HANDSHAKE_ERR:
+    case CR_SERVER_LOST:
+    case CR_SERVER_LOST_EXTENDED:
+    case CR_MALFORMED_PACKET:
+    case CR_IPSOCK_ERROR:
+      return db_errc::connection_lost;
+    case CR_SSL_CONNECTION_ERROR:
+    case CR_AUTH_PLUGIN_CANNOT_LOAD:
+      return db_errc::auth;
+    case CR_NET_PACKET_TOO_LARGE:
+      return db_errc::data;
+    case CR_NEW_STMT_METADATA:  // the table was altered between two executions
+      return db_errc::serialization;
+    default:
+      return db_errc::other;
+  }
+}
+
+}  // namespace
+
+db_errc classify(const complaint& c) noexcept {
+  if (is_clients(c.code)) return classify_clients(c.code);
+  if (is_read_only(c)) return db_errc::read_only;
+  auto at = std::lower_bound(meanings.begin(), meanings.end(), c.code,
+                             [](const meaning& m, unsigned code) { return m.code < code; });
+  return at != meanings.end() && at->code == c.code ? at->errc : by_sqlstate(c.sqlstate);
+}
+
+// A server that turned read-only will not take what the session is for, and neither will a node without its cluster.
+bool ends_session(const complaint& c) noexcept {
+  if (is_clients(c.code)) return c.code != CR_NEW_STMT_METADATA && c.code != CR_NET_PACKET_TOO_LARGE;
+  return classify(c) == db_errc::connection_lost || c.code == 1153 || c.code == 1836 || is_read_only(c);
+}
+
+bool refuses_row(const complaint& c) noexcept {
+  db_errc errc = classify(c);
+  return errc == db_errc::constraint || errc == db_errc::data;
+}
+
+}  // namespace penstock::db::mariadb

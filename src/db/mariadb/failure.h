@@ -1,0 +1,27 @@
+#pragma once
+
+// What MariaDB's and MySQL's error codes mean.
+
+#include "penstock/db/error.h"
+
+#include <string>
+#include <string_view>
+
+namespace penstock::db::mariadb {
+
+// What the server said, or the library when the code is 2000 to 2999.
+struct complaint {
+  unsigned code = 0;
+  std::string sqlstate;
+  std::string message;
+};
+
+db_errc classify(const complaint& c) noexcept;
+
+// True when the session can't be used after it.
+bool ends_session(const complaint& c) noexcept;
+
+// True for a refusal that concerns one row's values and undoes its statement alone.
+bool refuses_row(const complaint& c) noexcept;
+
+}  // namespace penstock::db::mariadb

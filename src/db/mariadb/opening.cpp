@@ -1,0 +1,196 @@
+#include "opening.h"
+
+#include "penstock/async/on_worker.h"
+#include "penstock/db/error.h"
+#include "penstock/net/resolver.h"
+
+#include <charconv>
+#include <cstdint>
+#include <map>
+#include <utility>
+
+// A host is looked up by our resolver, and the library is given an address. For verify-full it needs the name that the
+// certificate is to carry, and looks it up again: on a worker, and only after our lookup, which a cancel does not have
+// to wait for, has found it.
+
+namespace penstock::db::mariadb {
+namespace {
+
+// No transaction sees less than what was committed when its statement began, and none takes locks between rows.
+constexpr const char* session_settings =
+    "SET time_zone='+00:00',"
+    "sql_mode='STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION,"
+    "ANSI_QUOTES',autocommit=1,net_write_timeout=600;"
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+
+constexpr const char* questions =
+    ";SHOW VARIABLES WHERE Variable_name IN ('hostname','port','server_id','max_allowed_packet','local_infile',"
+    "'wsrep_on','innodb_autoinc_lock_mode','auto_increment_increment','read_only','super_read_only',"
+    "'innodb_read_only')";
+
+using variables = std::map<std::string, std::string>;
+
+variables variables_of(const text_result& shown) {
+  variables all;
+  for (const auto& row : shown.rows) all[row[0].value_or("")] = row[1].value_or("");
+  return all;
+}
+
+bool is_on(const variables& all, const char* name) {
+  auto found = all.find(name);
+  return found != all.end() && found->second != "OFF" && found->second != "0";
+}
+
+std::size_t number(const variables& all, const char* name, std::size_t otherwise) {
+  auto found = all.find(name);
+  if (found == all.end()) return otherwise;
+  std::size_t read = otherwise;
+  std::from_chars(found->second.data(), found->second.data() + found->second.size(), read);
+  return read;
+}
+
+std::string identity_of(const variables& all) {
+  std::string identity;
+  for (const char* name : {"hostname", "port", "server_id"}) {
+    auto found = all.find(name);
+    identity.append(found == all.end() ? "" : found->second).append("/");
+  }
+  return identity;
+}
+
+server_facts facts_of(MYSQL* handle, const variables& all) {
+  server_facts facts;
+  facts.is_mariadb = mariadb_connection(handle) != 0;
+  facts.version = mysql_get_server_version(handle);
+  facts.identity = identity_of(all);
+  facts.max_packet = number(all, "max_allowed_packet", facts.max_packet);
+  facts.takes_files = is_on(all, "local_infile");
+  facts.has_cluster = is_on(all, "wsrep_on");
+  facts.holds_id_lock = number(all, "innodb_autoinc_lock_mode", 2) < 2;
+  facts.id_step = number(all, "auto_increment_increment", 1);
+  return facts;
+}
+
+const char* or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
+
+void set_tls(MYSQL* handle, const server_url& url, tls_mode mode) {
+  if (mode == tls_mode::off) return;
+  my_bool yes = 1;
+  my_bool verify = mode == tls_mode::verify_full ? 1 : 0;
+  if (mode == tls_mode::verify_ca && url.tls_ca.empty())
+    throw database_error(db_errc::bad_url, "'" + url.name + "': tls=verify-ca needs tls_ca=FILE");
+  mysql_optionsv(handle, MYSQL_OPT_SSL_ENFORCE, &yes);
+  mysql_optionsv(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
+  if (mode != tls_mode::require && !url.tls_ca.empty()) mysql_optionsv(handle, MYSQL_OPT_SSL_CA, url.tls_ca.c_str());
+  if (!url.tls_cert.empty()) mysql_optionsv(handle, MYSQL_OPT_SSL_CERT, url.tls_cert.c_str());
+  if (!url.tls_key.empty()) mysql_optionsv(handle, MYSQL_OPT_SSL_KEY, url.tls_key.c_str());
+}
+
+void set_options(MYSQL* handle, const server_url& url, const server_address& at) {
+  unsigned files = 1;
+  my_bool no = 0;
+  unsigned protocol = at.socket.empty() ? MYSQL_PROTOCOL_TCP : MYSQL_PROTOCOL_SOCKET;
+  mysql_optionsv(handle, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+  mysql_optionsv(handle, MYSQL_OPT_PROTOCOL, &protocol);
+  mysql_optionsv(handle, MYSQL_OPT_RECONNECT, &no);
+  mysql_optionsv(handle, MYSQL_REPORT_DATA_TRUNCATION, &no);
+  mysql_optionsv(handle, MYSQL_OPT_LOCAL_INFILE, &files);
+  mysql_optionsv(handle, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "penstock");
+  set_tls(handle, url, url.tls_for(at));
+}
+
+// One attempt. `host` is an address, a name that is looked up on a worker, or empty for a socket.
+task<std::unique_ptr<wire>> log_in(const server_url* url, server_address at, std::string host, bool host_is_name) {
+  auto w = std::make_unique<wire>();
+  set_options(w->handle(), *url, at);
+  auto start = w->starter<mysql_real_connect_start, mysql_real_connect_cont>(
+      w->handle(), or_null(host), or_null(url->user), or_null(url->password), or_null(url->database),
+      static_cast<unsigned>(at.port), or_null(at.socket),
+      static_cast<unsigned long>(CLIENT_MULTI_STATEMENTS | CLIENT_FOUND_ROWS | CLIENT_REMEMBER_OPTIONS));
+  if (host_is_name) {
+    auto starting = on_worker(start);
+    co_await starting;
+  } else {
+    start();
+  }
+  co_await w->done();
+  if (w->connected() && mysql_errno(w->handle()) == 0) co_return w;
+  throw failure(at, "connect", w->complaint_of_session());
+}
+
+task<std::unique_ptr<wire>> find_and_log_in(const server_url* url, server_address at) {
+  if (!at.socket.empty()) {
+    task<std::unique_ptr<wire>> logging_in = log_in(url, at, {}, false);
+    co_return co_await std::move(logging_in);
+  }
+  task<std::vector<std::string>> finding = net::resolve_host(at.host);
+  std::vector<std::string> addresses = co_await std::move(finding);
+  bool by_name = url->tls_for(at) == tls_mode::verify_full && addresses.front() != at.host;
+  if (by_name) addresses = {at.host};
+  std::exception_ptr failed;
+  for (const std::string& address : addresses) {
+    try {
+      task<std::unique_ptr<wire>> logging_in = log_in(url, at, address, by_name);
+      co_return co_await std::move(logging_in);
+    } catch (const database_error& e) {
+      if (e.errc() != db_errc::connection_lost) throw;
+      failed = std::current_exception();
+    }
+  }
+  std::rethrow_exception(failed);
+}
+
+// A node that is not in its cluster answers such questions, but takes no other statement.
+task<void> require_cluster(wire* w, server_address at) {
+  std::vector<text_result> shown;
+  task<bool> asking = w->run("SHOW GLOBAL STATUS LIKE 'wsrep_ready'", shown);
+  bool answered = co_await std::move(asking);
+  if (!answered) throw failure(at, "ask for its cluster", w->complaint_of_session());
+  if (!is_on(variables_of(shown.front()), "wsrep_ready"))
+    throw database_error(db_errc::connection_lost, at.to_string() + ": the node is not connected to its cluster", 1047,
+                         "08S01");
+}
+
+}  // namespace
+
+std::string settings_text() { return session_settings; }
+
+database_error failure(const server_address& at, const std::string& doing, const complaint& said) {
+  return {classify(said), at.to_string() + ", " + doing + ": " + said.message, static_cast<int>(said.code),
+          said.sqlstate};
+}
+
+task<std::unique_ptr<wire>> open_session(const server_url* url, server_address at, server_facts* facts) {
+  task<std::unique_ptr<wire>> logging_in = find_and_log_in(url, at);
+  std::unique_ptr<wire> w = co_await std::move(logging_in);
+  static const std::string first_words = std::string(session_settings) + questions;
+  std::vector<text_result> answers;
+  task<bool> setting_up = w->run(first_words, answers);
+  bool set_up = co_await std::move(setting_up);
+  if (!set_up) throw failure(at, "set the session up", w->complaint_of_session());
+  variables all = variables_of(answers.back());
+  *facts = facts_of(w->handle(), all);
+  bool read_only = is_on(all, "read_only") || is_on(all, "super_read_only") || is_on(all, "innodb_read_only");
+  if (url->primary_only && read_only)
+    throw database_error(db_errc::read_only, at.to_string() + ": the server is read-only; target=any takes it", 1290);
+  if (facts->has_cluster) {
+    task<void> requiring = require_cluster(w.get(), at);
+    co_await std::move(requiring);
+  }
+  co_return w;
+}
+
+task<void> end_statement(const server_url* url, server_address at, std::string identity, unsigned long thread_id) {
+  task<std::unique_ptr<wire>> logging_in = find_and_log_in(url, at);
+  std::unique_ptr<wire> w = co_await std::move(logging_in);
+  std::vector<text_result> answers;
+  task<bool> asking = w->run("SHOW VARIABLES WHERE Variable_name IN ('hostname','port','server_id')", answers);
+  bool answered = co_await std::move(asking);
+  if (!answered || identity_of(variables_of(answers.front())) != identity)
+    throw database_error(db_errc::other, at.to_string() + ": another server answers now; what ran goes on");
+  std::string text = "KILL QUERY " + std::to_string(thread_id);
+  task<bool> killing = w->run(text, answers);
+  co_await std::move(killing);
+}
+
+}  // namespace penstock::db::mariadb

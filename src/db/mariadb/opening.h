@@ -1,0 +1,41 @@
+#pragma once
+
+// Opens a session with one server: finds it, logs in, and sets the session up.
+
+#include "../server_url.h"
+#include "penstock/async/task.h"
+#include "wire.h"
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+namespace penstock::db::mariadb {
+
+// What a session needs to know of its server.
+struct server_facts {
+  bool is_mariadb = true;
+  unsigned long version = 0;          // 101119 is 10.11.19
+  std::string identity;               // tells the servers behind one address apart
+  std::size_t max_packet = 16 << 20;  // max_allowed_packet, in bytes
+  bool takes_files = false;           // local_infile
+  bool has_cluster = false;           // Galera
+  bool holds_id_lock = false;         // ids are without gaps in a statement whose number of rows it does not know
+  std::size_t id_step = 1;            // auto_increment_increment
+};
+
+// What makes each session alike, whatever the server's defaults; statements of one text.
+std::string settings_text();
+
+// Logs in and sets the session up. Throws `db_errc::read_only` where `primary_only` asks for more, and what the server
+// says. Cancellable. `url` outlives it.
+task<std::unique_ptr<wire>> open_session(const server_url* url, server_address at, server_facts* facts);
+
+// Ends the statement that the session `thread_id` of the server `identity` runs, from another session. Throws when it
+// can't, as when the address leads to another server by now.
+task<void> end_statement(const server_url* url, server_address at, std::string identity, unsigned long thread_id);
+
+// The error for what was said while something was done.
+database_error failure(const server_address& at, const std::string& doing, const complaint& said);
+
+}  // namespace penstock::db::mariadb

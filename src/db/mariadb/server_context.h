@@ -1,0 +1,27 @@
+#pragma once
+
+// What the sessions of one database share: where it is, and which of them were closed while they ran something.
+
+#include "../server_url.h"
+#include "penstock/async/scheduler.h"
+#include "penstock/async/task.h"
+
+#include <string>
+#include <vector>
+
+namespace penstock::db::mariadb {
+
+// A session that was closed in mid-statement. Its server notices that only when it has rows to send, and until then the
+// statement runs on and keeps its locks; so the next session that is opened there ends it.
+struct orphan {
+  std::string identity;
+  unsigned long thread_id;
+  time_point since;
+};
+
+struct server_context {
+  server_url url;
+  std::vector<orphan> orphans = {};
+};
+
+}  // namespace penstock::db::mariadb

@@ -1,0 +1,278 @@
+#include "session.h"
+
+#include "penstock/async/cancel.h"
+#include "penstock/db/error.h"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include <mysqld_error.h>
+
+// Statements. See session_recovery.cpp for what follows one that was cut short, and session_table.cpp for tables.
+
+namespace penstock::db::mariadb {
+namespace {
+
+// A parameter that is longer goes ahead of its statement, so that a statement with several is no packet too large.
+constexpr std::size_t piece_size = std::size_t{1} << 20;
+// What a packet takes beside the values.
+constexpr std::size_t packet_margin = 4'096;
+
+value text_value(std::optional<std::string>& text) { return text ? value(std::move(*text)) : value(std::monostate()); }
+
+result result_of(text_result&& given) {
+  result r;
+  r.columns = std::move(given.columns);
+  for (auto& row : given.rows) {
+    auto& taken = r.rows.emplace_back();
+    for (auto& cell : row) taken.push_back(text_value(cell));
+  }
+  return r;
+}
+
+}  // namespace
+
+session::session(std::shared_ptr<server_context> home, server_address at, std::unique_ptr<wire> w, server_facts facts)
+    : home_(std::move(home)), at_(std::move(at)), facts_(std::move(facts)), wire_(std::move(w)) {}
+
+void session::require_usable() const {
+  if (!wire_) throw database_error(db_errc::connection_lost, at_.to_string() + ": the connection was closed");
+  if (cut_short_)
+    throw database_error(db_errc::other, at_.to_string() + ": a statement was cut short: roll back or reset first");
+}
+
+void session::fail(const std::string& doing, const complaint& said) {
+  database_error error = failure(at_, doing, said);
+  if (ends_session(said)) close();
+  throw error;
+}
+
+void session::fail_statement(MYSQL_STMT* statement) { fail("run a statement", complaint_of_statement(statement)); }
+
+task<MYSQL_STMT*> session::run(std::string sql, parameters values) {
+  bound_.hold(std::move(values));
+  text_ = std::move(sql);
+  task<MYSQL_STMT*> preparing = statements_.prepare(*wire_, text_);
+  MYSQL_STMT* statement = co_await std::move(preparing);
+  std::size_t given = bound_.binds().size();
+  if (statement == nullptr && statements_.refused().code == ER_UNSUPPORTED_PS && given == 0) {
+    task<void> running = run_text(std::move(text_), "run a statement");
+    co_await std::move(running);
+    co_return nullptr;
+  }
+  if (statement == nullptr) fail("prepare a statement", statements_.refused());
+  std::size_t wanted = mysql_stmt_param_count(statement);
+  if (wanted != given)
+    throw database_error(db_errc::syntax, "the statement has " + std::to_string(wanted) +
+                                              " parameters, but was given " + std::to_string(given));
+  if (given > 0 && mysql_stmt_bind_param(statement, bound_.binds().data()) != 0) fail_statement(statement);
+  if (bound_.bytes() + packet_margin > facts_.max_packet) {
+    task<void> sending = send_in_pieces(statement);
+    co_await std::move(sending);
+  }
+  wire_->count_round_trip();
+  wire_->start<mysql_stmt_execute_start, mysql_stmt_execute_cont>(statement);
+  if (wire_->under_way()) co_await wire_->done();
+  if (wire_->number() != 0) fail_statement(statement);
+  co_return statement;
+}
+
+task<void> session::run_text(std::string text, std::string doing) {
+  text_ = std::move(text);
+  task<bool> running = wire_->run(text_, answers_);
+  bool ran = co_await std::move(running);
+  if (!ran) fail(doing, wire_->complaint_of_session());
+}
+
+task<void> session::send_in_pieces(MYSQL_STMT* statement) {
+  for (std::size_t i = 0; i < bound_.binds().size(); ++i) {
+    const MYSQL_BIND& b = bound_.binds()[i];
+    if (b.buffer_type != MYSQL_TYPE_STRING && b.buffer_type != MYSQL_TYPE_LONG_BLOB) continue;
+    std::size_t size = b.buffer_length;
+    if (size + packet_margin > facts_.max_packet)
+      throw database_error(db_errc::data, "a value of " + std::to_string(size) +
+                                              " bytes is more than the server takes: its max_allowed_packet is " +
+                                              std::to_string(facts_.max_packet));
+    const char* data = static_cast<const char*>(b.buffer);
+    for (std::size_t sent = 0; sent == 0 || sent < size; sent += piece_size) {
+      std::size_t now = std::min(piece_size, size - sent);
+      wire_->start<mysql_stmt_send_long_data_start, mysql_stmt_send_long_data_cont>(
+          statement, static_cast<unsigned>(i), data + sent, static_cast<unsigned long>(now));
+      if (wire_->under_way()) co_await wire_->done();
+      if (wire_->failed()) fail_statement(statement);
+    }
+  }
+}
+
+task<bool> session::fetch(MYSQL_STMT* statement) {
+  wire_->start<mysql_stmt_fetch_start, mysql_stmt_fetch_cont>(statement);
+  if (wire_->under_way()) co_await wire_->done();
+  if (wire_->number() == MYSQL_NO_DATA) co_return false;
+  if (wire_->number() != 0 && wire_->number() != MYSQL_DATA_TRUNCATED) fail_statement(statement);
+  co_return true;
+}
+
+// Reads what the statement still has to give, such as the further results of a CALL.
+task<void> session::finish(MYSQL_STMT* statement) {
+  wire_->start<mysql_stmt_free_result_start, mysql_stmt_free_result_cont>(statement);
+  if (wire_->under_way()) co_await wire_->done();
+  while (mysql_stmt_more_results(statement) != 0) {
+    wire_->start<mysql_stmt_next_result_start, mysql_stmt_next_result_cont>(statement);
+    if (wire_->under_way()) co_await wire_->done();
+    if (wire_->number() > 0) fail_statement(statement);
+    wire_->start<mysql_stmt_free_result_start, mysql_stmt_free_result_cont>(statement);
+    if (wire_->under_way()) co_await wire_->done();
+  }
+}
+
+task<result> session::query(std::string sql, parameters values) {
+  operation here(*this);
+  task<MYSQL_STMT*> running = run(std::move(sql), std::move(values));
+  MYSQL_STMT* statement = co_await std::move(running);
+  if (statement == nullptr) co_return result_of(std::move(answers_.front()));
+  result all;
+  if (mysql_stmt_field_count(statement) == 0) co_return all;
+  reader_.open(statement);
+  all.columns = reader_.columns();
+  while (true) {
+    task<bool> fetching = fetch(statement);
+    bool more = co_await std::move(fetching);
+    if (!more) break;
+    all.rows.push_back(reader_.row());
+  }
+  task<void> finishing = finish(statement);
+  co_await std::move(finishing);
+  co_return all;
+}
+
+task<std::uint64_t> session::execute(std::string sql, parameters values) {
+  operation here(*this);
+  task<MYSQL_STMT*> running = run(std::move(sql), std::move(values));
+  MYSQL_STMT* statement = co_await std::move(running);
+  if (statement == nullptr) co_return answers_.front().changed;
+  std::uint64_t changed = mysql_stmt_field_count(statement) == 0 ? mysql_stmt_affected_rows(statement) : 0;
+  task<void> finishing = finish(statement);
+  co_await std::move(finishing);
+  co_return changed;
+}
+
+task<std::uint64_t> session::query_each(std::string sql, parameters values, row_consumer take, std::size_t max_rows) {
+  std::exception_ptr failed;
+  {
+    operation here(*this);
+    try {
+      task<MYSQL_STMT*> running = run(std::move(sql), std::move(values));
+      MYSQL_STMT* statement = co_await std::move(running);
+      task<std::uint64_t> reading = read_each(statement, &take, max_rows);
+      co_return co_await std::move(reading);
+    } catch (const operation_cancelled&) {
+      throw;
+    } catch (...) {
+      failed = std::current_exception();
+    }
+  }
+  // The consumer wants no more of it: the server is to stop, so that the session can be used at once.
+  if (cut_short_) {
+    task<void> settling = shield(settle());
+    co_await std::move(settling);
+  }
+  std::rethrow_exception(failed);
+}
+
+task<std::uint64_t> session::read_each(MYSQL_STMT* statement, const row_consumer* take, std::size_t max_rows) {
+  if (statement == nullptr) {
+    result all = result_of(std::move(answers_.front()));
+    task<void> taking = (*take)(all);
+    if (!all.rows.empty()) co_await std::move(taking);
+    co_return all.rows.size();
+  }
+  std::uint64_t count = 0;
+  bool more = mysql_stmt_field_count(statement) > 0;
+  if (more) reader_.open(statement);
+  while (more) {
+    result some;
+    some.columns = reader_.columns();
+    while (more && some.rows.size() < max_rows) {
+      task<bool> fetching = fetch(statement);
+      more = co_await std::move(fetching);
+      if (more) some.rows.push_back(reader_.row());
+    }
+    if (some.rows.empty()) break;
+    count += some.rows.size();
+    task<void> taking = (*take)(some);
+    co_await std::move(taking);
+  }
+  task<void> finishing = finish(statement);
+  co_await std::move(finishing);
+  co_return count;
+}
+
+task<std::optional<complaint>> session::run_single(std::string sql, parameters values) {
+  try {
+    task<MYSQL_STMT*> running = run(std::move(sql), std::move(values));
+    MYSQL_STMT* statement = co_await std::move(running);
+    task<void> finishing = finish(statement);
+    co_await std::move(finishing);
+  } catch (const database_error& e) {
+    if (e.server_code() == 0) throw;
+    co_return complaint{static_cast<unsigned>(e.server_code()), e.sqlstate(), e.message()};
+  }
+  co_return std::nullopt;
+}
+
+task<void> session::insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) {
+  operation here(*this);
+  if (!wire_->in_transaction())
+    throw database_error(db_errc::other, "insert_rows needs a transaction: begin one first");
+  auto single = [this](std::string sql, parameters values) { return run_single(std::move(sql), std::move(values)); };
+  task<std::optional<complaint>> inserting =
+      inserting_.run(*wire_, facts_, home_->url.bulk_allowed, single, into, rows, report);
+  std::optional<complaint> said = co_await std::move(inserting);
+  if (said) fail("insert into " + into.name, *said);
+}
+
+// START TRANSACTION would commit one that is open.
+task<void> session::begin() {
+  operation here(*this);
+  if (wire_->in_transaction())
+    throw database_error(db_errc::other, "a transaction is open: commit it or roll it back first");
+  task<void> running = run_text("START TRANSACTION", "begin");
+  co_await std::move(running);
+}
+
+task<void> session::commit() {
+  throw_if_cancelled();
+  task<void> whole = shield(finish_commit());
+  co_await std::move(whole);
+}
+
+task<void> session::finish_commit() {
+  operation here(*this);
+  text_ = "COMMIT";
+  task<bool> running = wire_->run(text_, answers_);
+  bool ran = co_await std::move(running);
+  if (ran) co_return;
+  complaint said = wire_->complaint_of_session();
+  db_errc errc = classify(said);
+  if (errc != db_errc::connection_lost && errc != db_errc::interrupted) fail("commit", said);
+  database_error lost = failure(at_, "commit", said);
+  close();
+  throw database_error(db_errc::ambiguous_commit, lost.message() + "; whether it was committed is unknown",
+                       lost.server_code(), lost.sqlstate());
+}
+
+task<void> session::ping() {
+  operation here(*this);
+  wire_->count_round_trip();
+  wire_->start<mysql_ping_start, mysql_ping_cont>(wire_->handle());
+  if (wire_->under_way()) co_await wire_->done();
+  if (wire_->number() != 0) fail("ping", wire_->complaint_of_session());
+}
+
+session_state session::state() const noexcept {
+  if (!wire_) return session_state::dead;
+  return cut_short_ || wire_->in_transaction() ? session_state::dirty : session_state::clean;
+}
+
+}  // namespace penstock::db::mariadb

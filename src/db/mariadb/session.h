@@ -1,0 +1,90 @@
+#pragma once
+
+// The MariaDB and MySQL driver's connection. Invariants: one call at a time is under way; after a call that was left by
+// a cancellation the session takes nothing but `rollback`, `reset` and `close`; what a call points to is kept here, and
+// outlives it.
+
+#include "batch_insertion.h"
+#include "binding.h"
+#include "examination.h"
+#include "opening.h"
+#include "penstock/db/connection.h"
+#include "server_context.h"
+#include "statement_cache.h"
+#include "wire.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace penstock::db::mariadb {
+
+class session final : public connection {
+ public:
+  session(std::shared_ptr<server_context> home, server_address at, std::unique_ptr<wire> w, server_facts facts);
+  ~session() override { close(); }
+
+  task<result> query(std::string sql, parameters values) override;
+  task<std::uint64_t> query_each(std::string sql, parameters values, row_consumer take, std::size_t max_rows) override;
+  task<std::uint64_t> execute(std::string sql, parameters values) override;
+  task<void> insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) override;
+  task<void> begin() override;
+  task<void> commit() override;
+  task<void> rollback() override;
+  task<void> prepare_table(const table_definition& definition) override;
+  task<void> reset() override;
+  task<void> ping() override;
+  task<std::vector<finding>> examine(const expected_load& load) override { return examine_server(*this, &load); }
+  session_state state() const noexcept override;
+  void close() noexcept override;
+
+ private:
+  // One use of the session. When it is left before the server's answer has been read, the session is cut short.
+  class operation {
+   public:
+    explicit operation(session& s) : session_(s) {
+      s.require_usable();
+      s.cut_short_ = true;
+    }
+    operation(const operation&) = delete;
+    operation& operator=(const operation&) = delete;
+    ~operation() { session_.cut_short_ = session_.wire_ && !session_.wire_->quiet(); }
+
+   private:
+    session& session_;
+  };
+
+  void require_usable() const;
+  // Gives the statement, executed, or null where only a text will do; its answer is in `answers_` then.
+  task<MYSQL_STMT*> run(std::string sql, parameters values);
+  task<void> send_in_pieces(MYSQL_STMT* statement);
+  // False at the end of the rows.
+  task<bool> fetch(MYSQL_STMT* statement);
+  task<void> finish(MYSQL_STMT* statement);
+  task<std::optional<complaint>> run_single(std::string sql, parameters values);
+  task<std::uint64_t> read_each(MYSQL_STMT* statement, const row_consumer* take, std::size_t max_rows);
+  task<void> run_text(std::string text, std::string doing);
+  task<void> finish_commit();
+  task<void> settle();
+  task<void> settle_and_roll_back();
+  task<void> end_what_runs();
+  task<bool> drained_within(duration limit);
+  [[noreturn]] void fail(const std::string& doing, const complaint& said);
+  [[noreturn]] void fail_statement(MYSQL_STMT* statement);
+
+  std::shared_ptr<server_context> home_;
+  server_address at_;
+  server_facts facts_;
+  bool cut_short_ = false;  // an answer is still to be read
+  std::string text_;
+  std::vector<text_result> answers_;
+  bound_parameters bound_;
+  row_reader reader_;
+  batch_insertion inserting_;
+  statement_cache statements_;
+  std::unique_ptr<wire> wire_;  // null when closed; goes before what its calls point to
+};
+
+}  // namespace penstock::db::mariadb

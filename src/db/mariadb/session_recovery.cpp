@@ -1,0 +1,112 @@
+#include "penstock/async/cancel.h"
+#include "penstock/async/timeout.h"
+#include "penstock/db/error.h"
+#include "session.h"
+
+#include <utility>
+
+#include <mysqld_error.h>
+
+// What follows a statement that was cut short. Its answer is waited for, since the protocol has no other way to get
+// past it; a statement that takes long is ended from another session first. A session for which that fails is closed.
+
+namespace penstock::db::mariadb {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Most statements are shorter than logging in once more.
+constexpr duration patience = 50ms;
+constexpr duration patience_after_kill = 1s;
+constexpr std::size_t most_orphans = 64;
+
+}  // namespace
+
+task<bool> session::drained_within(duration limit) {
+  try {
+    task<void> draining = with_timeout(limit, wire_->drain());
+    co_await std::move(draining);
+    co_return true;
+  } catch (const timed_out&) {
+    co_return false;
+  }
+}
+
+task<void> session::settle() {
+  if (!wire_) throw database_error(db_errc::connection_lost, at_.to_string() + ": the connection was closed");
+  if (!cut_short_) co_return;
+  task<bool> draining = drained_within(patience);
+  bool drained = co_await std::move(draining);
+  if (!drained) {
+    task<void> ending = end_what_runs();
+    co_await std::move(ending);
+  }
+  if (!wire_->connected()) close();
+  if (!wire_) throw database_error(db_errc::connection_lost, at_.to_string() + ": the connection was lost");
+  cut_short_ = false;
+}
+
+task<void> session::end_what_runs() {
+  std::exception_ptr failed;
+  try {
+    task<void> ending = with_timeout(
+        patience_after_kill, end_statement(&home_->url, at_, facts_.identity, mysql_thread_id(wire_->handle())));
+    co_await std::move(ending);
+    task<bool> draining = drained_within(patience_after_kill);
+    bool drained = co_await std::move(draining);
+    if (drained) co_return;
+  } catch (const operation_cancelled&) {
+    throw;
+  } catch (...) {
+    failed = std::current_exception();
+  }
+  close();
+  throw database_error(db_errc::connection_lost,
+                       at_.to_string() + ": a statement that was cut short could not be ended", 0, {}, failed);
+}
+
+task<void> session::rollback() {
+  if (!wire_ || (!cut_short_ && !wire_->in_transaction())) return settle();
+  return settle_and_roll_back();
+}
+
+task<void> session::settle_and_roll_back() {
+  task<void> settling = settle();
+  co_await std::move(settling);
+  operation here(*this);
+  text_ = "ROLLBACK";
+  for (int tries = 0;; ++tries) {
+    task<bool> running = wire_->run(text_, answers_);
+    bool ran = co_await std::move(running);
+    if (ran) co_return;
+    complaint said = wire_->complaint_of_session();
+    // A KILL QUERY that came when its statement had ended hits the next one.
+    if (said.code != ER_QUERY_INTERRUPTED || tries > 0) fail("roll back", said);
+  }
+}
+
+// COM_RESET_CONNECTION undoes what statements have set and made for the session, the settings of `open_session` and
+// prepared statements included.
+task<void> session::reset() {
+  task<void> rolling_back = settle_and_roll_back();
+  co_await std::move(rolling_back);
+  operation here(*this);
+  wire_->count_round_trip();
+  wire_->start<mysql_reset_connection_start, mysql_reset_connection_cont>(wire_->handle());
+  if (wire_->under_way()) co_await wire_->done();
+  if (wire_->number() != 0) fail("reset", wire_->complaint_of_session());
+  statements_.clear();
+  task<void> setting_up = run_text(settings_text(), "set the session up");
+  co_await std::move(setting_up);
+}
+
+void session::close() noexcept {
+  if (!wire_) return;
+  scheduler* s = scheduler::current_or_null();
+  if (!wire_->quiet() && wire_->connected() && s != nullptr && home_->orphans.size() < most_orphans)
+    home_->orphans.push_back({facts_.identity, mysql_thread_id(wire_->handle()), s->now()});
+  wire_.reset();
+  statements_.clear();
+}
+
+}  // namespace penstock::db::mariadb

@@ -1,0 +1,151 @@
+#include "penstock/db/error.h"
+#include "session.h"
+#include "sql.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+// Makes a table, or says how the one that exists differs. Names of columns are the same in any case, as the server
+// takes them.
+
+namespace penstock::db::mariadb {
+namespace {
+
+struct known_column {
+  existing_column column;
+  std::string data_type;
+  std::string collation;
+  std::int64_t time_digits = 0;
+  bool generates_ids = false;
+};
+
+std::string text_of(const value& v) {
+  const auto* text = std::get_if<std::string>(&v);
+  return text == nullptr ? std::string() : *text;
+}
+
+std::int64_t number_of(const value& v) {
+  const auto* number = std::get_if<std::int64_t>(&v);
+  return number == nullptr ? 0 : *number;
+}
+
+constexpr const char* columns_sql =
+    "SELECT COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, IS_NULLABLE, COLUMN_DEFAULT IS NULL, EXTRA, COLLATION_NAME, "
+    "DATETIME_PRECISION FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? "
+    "ORDER BY ORDINAL_POSITION";
+
+// Columns that the definition has in another case are given in its case.
+std::vector<known_column> columns_of(const result& found, const table_definition& wanted) {
+  std::vector<known_column> columns;
+  for (const auto& row : found.rows) {
+    known_column c;
+    c.column.name = text_of(row[0]);
+    c.column.declared_type = text_of(row[1]);
+    c.data_type = text_of(row[2]);
+    std::string extra = text_of(row[5]);
+    c.generates_ids = extra.find("auto_increment") != std::string::npos;
+    bool is_made = c.generates_ids || extra.find("GENERATED") != std::string::npos;
+    c.column.required = text_of(row[3]) == "NO" && number_of(row[4]) == 1 && !is_made;
+    c.collation = text_of(row[6]);
+    c.time_digits = number_of(row[7]);
+    if (same_name(c.column.name, wanted.id_column)) c.column.name = wanted.id_column;
+    for (const table_column& w : wanted.columns)
+      if (same_name(c.column.name, w.name)) c.column.name = w.name;
+    columns.push_back(std::move(c));
+  }
+  return columns;
+}
+
+bool is_one_of(std::string_view type, std::initializer_list<std::string_view> list) {
+  return std::find(list.begin(), list.end(), type) != list.end();
+}
+
+// True where a column of this type keeps each value as it is, or refuses it.
+bool keeps(std::string_view type, column_type given) {
+  bool whole = is_one_of(type, {"tinyint", "smallint", "mediumint", "int", "bigint"});
+  bool text = is_one_of(type, {"tinytext", "text", "mediumtext", "longtext", "varchar"});
+  switch (given) {
+    case column_type::integer:
+    case column_type::boolean:
+      return whole;
+    case column_type::real:
+      return type == "double";
+    case column_type::text:
+      return text;
+    case column_type::json:
+      return text || type == "json";
+    case column_type::timestamp:
+      return is_one_of(type, {"datetime", "timestamp"});
+    case column_type::blob:
+      return is_one_of(type, {"tinyblob", "blob", "mediumblob", "longblob", "varbinary"});
+  }
+  return false;
+}
+
+std::vector<std::string> type_differences(const table_definition& wanted, const std::vector<known_column>& existing) {
+  std::vector<std::string> differences;
+  for (const known_column& there : existing) {
+    const std::string& name = there.column.name;
+    if (name == wanted.id_column && !there.generates_ids)
+      differences.push_back("column '" + name + "' does not generate ids: make it AUTO_INCREMENT");
+    for (const table_column& column : wanted.columns) {
+      if (column.name != name) continue;
+      if (!keeps(there.data_type, column.type))
+        differences.push_back("column '" + name + "' is " + there.column.declared_type + ", which does not keep " +
+                              std::string(name_of(column.type)) + " values as they are");
+      else if (column.type == column_type::timestamp && there.time_digits < 6)
+        differences.push_back("column '" + name + "' is " + there.column.declared_type +
+                              ", which cuts microseconds off: make it DATETIME(6)");
+    }
+    bool is_key = std::find(wanted.unique_key.begin(), wanted.unique_key.end(), name) != wanted.unique_key.end();
+    if (is_key && !there.collation.empty() && !there.collation.ends_with("_bin"))
+      differences.push_back("column '" + name + "' of the unique key has the collation " + there.collation +
+                            ", which takes different texts for the same: use one that ends in _bin");
+  }
+  return differences;
+}
+
+std::vector<existing_column> plain(const std::vector<known_column>& known) {
+  std::vector<existing_column> columns;
+  for (const known_column& k : known) columns.push_back(k.column);
+  return columns;
+}
+
+// In the definition's case, and without those that cover only the start of a column.
+std::vector<std::vector<std::string>> keys_of(const std::vector<unique_index>& indexes,
+                                              const table_definition& wanted) {
+  std::vector<std::vector<std::string>> keys;
+  for (const unique_index& index : indexes)
+    keys.push_back(same_columns(index.columns, wanted.unique_key) ? wanted.unique_key : index.columns);
+  return keys;
+}
+
+}  // namespace
+
+task<void> session::prepare_table(const table_definition& definition) {
+  task<result> looking = query(columns_sql, parameters_of(definition.name));
+  result found = co_await std::move(looking);
+  if (found.rows.empty()) {
+    task<std::uint64_t> making = execute(create_table_sql(definition, facts_.is_mariadb), {});
+    co_await std::move(making);
+    task<result> again = query(columns_sql, parameters_of(definition.name));
+    found = co_await std::move(again);
+  }
+  std::vector<known_column> existing = columns_of(found, definition);
+  {
+    operation here(*this);
+    task<void> asking = run_text(unique_keys_sql(definition.name), "look at a table's keys");
+    co_await std::move(asking);
+  }
+  std::vector<std::string> differences =
+      table_differences(definition, plain(existing), keys_of(unique_indexes_of(answers_.front()), definition));
+  for (std::string& difference : type_differences(definition, existing)) differences.push_back(std::move(difference));
+  if (differences.empty()) co_return;
+  std::string list;
+  for (const std::string& difference : differences) list += (list.empty() ? "" : "; ") + difference;
+  throw database_error(db_errc::table_drift, "table '" + definition.name + "' exists but does not fit: " + list);
+}
+
+}  // namespace penstock::db::mariadb

@@ -1,0 +1,51 @@
+#pragma once
+
+// The prepared statements of one session, the one that was used longest ago dropped when there are too many.
+// Invariant: a statement is in the list until the server was told to drop it, or the session is gone; the cache is
+// destroyed after the session's wire.
+
+#include "penstock/async/task.h"
+#include "wire.h"
+
+#include <cstddef>
+#include <list>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include <mysql.h>
+
+namespace penstock::db::mariadb {
+
+class statement_cache {
+ public:
+  statement_cache() = default;
+  statement_cache(const statement_cache&) = delete;
+  statement_cache& operator=(const statement_cache&) = delete;
+  ~statement_cache() { clear(); }
+
+  // The statement of this text, prepared; null when it could not be: see `complaint_of_statement`.
+  task<MYSQL_STMT*> prepare(wire& w, std::string sql);
+  // Of the statement that could not be prepared.
+  const complaint& refused() const noexcept { return refused_; }
+  // Forgets all, without a word to the server: it has forgotten them, or is gone.
+  void clear() noexcept;
+
+ private:
+  struct entry {
+    std::string sql;
+    MYSQL_STMT* statement;
+    bool prepared = false;
+  };
+  using place = std::list<entry>::iterator;
+
+  task<void> drop(wire& w, place which);
+
+  std::list<entry> entries_;  // the one used last is the first
+  std::unordered_map<std::string_view, place> by_sql_;
+  complaint refused_;
+};
+
+complaint complaint_of_statement(MYSQL_STMT* statement);
+
+}  // namespace penstock::db::mariadb

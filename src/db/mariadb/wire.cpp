@@ -1,0 +1,154 @@
+#include "wire.h"
+
+#include "penstock/db/error.h"
+
+#include <utility>
+
+// The library closes its socket within a call when the connection breaks; the watch goes before anything else runs.
+
+namespace penstock::db::mariadb {
+namespace {
+
+net::readiness wanted(int events) {
+  net::readiness set = net::readiness::none;
+  if ((events & (MYSQL_WAIT_READ | MYSQL_WAIT_EXCEPT)) != 0) set = set | net::readiness::readable;
+  if ((events & MYSQL_WAIT_WRITE) != 0) set = set | net::readiness::writable;
+  return set;
+}
+
+int events_of(net::readiness ready) {
+  return (includes(ready, net::readiness::readable) ? MYSQL_WAIT_READ : 0) |
+         (includes(ready, net::readiness::writable) ? MYSQL_WAIT_WRITE : 0);
+}
+
+void take_rows(MYSQL_RES* from, text_result& into) {
+  unsigned columns = mysql_num_fields(from);
+  for (unsigned i = 0; i < columns; ++i) into.columns.emplace_back(mysql_fetch_field_direct(from, i)->name);
+  while (MYSQL_ROW row = mysql_fetch_row(from)) {
+    unsigned long* lengths = mysql_fetch_lengths(from);
+    auto& taken = into.rows.emplace_back();
+    for (unsigned i = 0; i < columns; ++i)
+      taken.push_back(row[i] == nullptr ? std::nullopt : std::optional<std::string>(std::in_place, row[i], lengths[i]));
+  }
+}
+
+}  // namespace
+
+wire::wire() : handle_(mysql_init(nullptr)) {
+  if (handle_ == nullptr || mysql_optionsv(handle_, MYSQL_OPT_NONBLOCK, nullptr) != 0) {
+    mysql_close(handle_);
+    throw database_error(db_errc::other, "no memory for a MariaDB session");
+  }
+  set_file_handler();
+}
+
+wire::~wire() {
+  watch_.reset();
+  abandon();
+  mysql_free_result(given_.rows);
+  mysql_close(handle_);
+}
+
+task<void> wire::done() {
+  while (waiting_ != 0) {
+    my_socket now = mysql_get_socket(handle_);
+    if (!watch_ || now != watched_) {
+      watch_.emplace(now);
+      watched_ = now;
+    }
+    task<net::readiness> waiting = watch_->wait(wanted(waiting_));
+    net::readiness ready = co_await std::move(waiting);
+    resume(events_of(ready));
+  }
+}
+
+// While it connects, the library may go on to the host's next address, whose socket can have the same number.
+void wire::resume(int ready) noexcept {
+  bool connecting = handle_->net.pvio == nullptr;
+  if (connecting) watch_.reset();
+  waiting_ = resume_(*this, ready);
+  if (handle_->net.pvio == nullptr) watch_.reset();
+}
+
+task<bool> wire::run(std::string_view text, std::vector<text_result>& given) {
+  given.clear();
+  ++round_trips_;
+  start<mysql_real_query_start, mysql_real_query_cont>(handle_, text.data(), text.size());
+  while (true) {
+    if (under_way()) co_await done();
+    if (number() != 0) co_return false;
+    text_result& one = given.emplace_back();
+    if (handle_->status == MYSQL_STATUS_GET_RESULT) {
+      start<mysql_store_result_start, mysql_store_result_cont>(handle_);
+      if (under_way()) co_await done();
+      if (given_.rows == nullptr) co_return false;
+      take_rows(given_.rows, one);
+      mysql_free_result(std::exchange(given_.rows, nullptr));
+    } else {
+      one.changed = mysql_affected_rows(handle_);
+      one.first_id = mysql_insert_id(handle_);
+      one.warnings = mysql_warning_count(handle_);
+    }
+    if (!mysql_more_results(handle_)) co_return true;
+    start<mysql_next_result_start, mysql_next_result_cont>(handle_);
+  }
+}
+
+// A server may ask for any file in answer to any statement
+// (https://mariadb.com/kb/en/load-data-infile/#load-data-local-infile); this handler knows none but what is offered.
+void wire::set_file_handler() noexcept {
+  auto open = [](void** file, const char*, void* self) {
+    *file = self;
+    return static_cast<wire*>(self)->file_ == nullptr ? 1 : 0;
+  };
+  auto read = [](void* self, char* to, unsigned most) {
+    file_source* source = static_cast<wire*>(self)->file_;
+    return source == nullptr ? -1 : static_cast<int>(source->read(to, most));
+  };
+  auto close = [](void*) {};
+  auto complain = [](void*, char* message, unsigned size) {
+    constexpr std::string_view said = "the server asked for a file that is not offered";
+    message[said.copy(message, size - 1)] = '\0';
+    return 2000;
+  };
+  mysql_set_local_infile_handler(handle_, open, read, close, complain, this);
+}
+
+task<void> wire::close_statement(MYSQL_STMT* statement) {
+  start<mysql_stmt_close_start, mysql_stmt_close_cont>(statement);
+  is_statement_ = false;
+  if (under_way()) co_await done();
+}
+
+task<void> wire::drain() {
+  co_await done();
+  if (is_statement_ && connected()) {
+    // Reads the rows and results that are left.
+    start<mysql_stmt_free_result_start, mysql_stmt_free_result_cont>(static_cast<MYSQL_STMT*>(subject_));
+    co_await done();
+  }
+  mysql_free_result(std::exchange(given_.rows, nullptr));
+  while (!is_statement_ && connected()) {
+    if (handle_->status == MYSQL_STATUS_GET_RESULT) {
+      start<mysql_store_result_start, mysql_store_result_cont>(handle_);
+      co_await done();
+      mysql_free_result(std::exchange(given_.rows, nullptr));
+    } else if (mysql_more_results(handle_)) {
+      start<mysql_next_result_start, mysql_next_result_cont>(handle_);
+      co_await done();
+    } else {
+      break;
+    }
+  }
+}
+
+complaint wire::complaint_of_session() const {
+  return {mysql_errno(handle_), mysql_sqlstate(handle_), mysql_error(handle_)};
+}
+
+// A wait that ends by its timeout fails, and so does every later one of the call.
+void wire::abandon() noexcept {
+  while (waiting_ != 0) resume(MYSQL_WAIT_TIMEOUT);
+}
+
+}  // namespace penstock::db::mariadb

@@ -1,0 +1,138 @@
+#pragma once
+
+// One libmariadb handle and the waits for its socket. Calls of the library's non-blocking API run on a small stack of
+// their own and come back whenever they would block (https://mariadb.com/kb/en/using-the-non-blocking-library/).
+// Invariants: at most one call is under way; what it points to (texts, values) belongs to the session and outlives it;
+// a call that was left by a cancellation can still be waited for.
+
+#include "failure.h"
+#include "penstock/async/task.h"
+#include "penstock/net/descriptor.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <mysql.h>
+
+namespace penstock::db::mariadb {
+
+// What one statement of a text gave: rows, or what it changed.
+struct text_result {
+  std::vector<std::string> columns;
+  std::vector<std::vector<std::optional<std::string>>> rows;
+  std::uint64_t changed = 0;
+  std::uint64_t first_id = 0;
+  unsigned warnings = 0;
+};
+
+// What a LOAD DATA LOCAL reads instead of a file, piece by piece; gives 0 bytes at its end.
+class file_source {
+ public:
+  virtual std::size_t read(char* to, std::size_t most) noexcept = 0;
+
+ protected:
+  ~file_source() = default;
+};
+
+class wire {
+ public:
+  // A handle that is not connected. Throws `db_errc::other` when there is no memory.
+  wire();
+  wire(const wire&) = delete;
+  wire& operator=(const wire&) = delete;
+  // Never blocks: says goodbye when nothing is under way, and hangs up otherwise.
+  ~wire();
+
+  MYSQL* handle() noexcept { return handle_; }
+
+  // Starts a call, such as start<mysql_ping_start, mysql_ping_cont>(handle()); `done` waits until it has ended.
+  template <auto Start, auto Continue, class Subject, class... Arguments>
+  void start(Subject* subject, Arguments... arguments);
+  // The same for a call that looks a host up first, which blocks: on a worker, as nothing else uses the handle then.
+  template <auto Start, auto Continue, class Subject, class... Arguments>
+  auto starter(Subject* subject, Arguments... arguments);
+  bool under_way() const noexcept { return waiting_ != 0; }
+  // True when the server has nothing to say that was not read.
+  bool quiet() const noexcept {
+    return waiting_ == 0 && handle_->status == MYSQL_STATUS_READY && !mysql_more_results(handle_);
+  }
+  // Cancellable: the call is then still under way.
+  task<void> done();
+  // Runs the statements of a text, which must stay where it is until nothing is under way; gives what each gave, or
+  // false when one failed: see `complaint_of_session`.
+  task<bool> run(std::string_view text, std::vector<text_result>& given);
+  // What the next statements may read with LOAD DATA LOCAL; null: nothing, and the server gets no file of ours whatever
+  // it asks for. A statement that still reads when its source is taken away fails.
+  void offer_file(file_source* source) noexcept { file_ = source; }
+  // Frees it and tells the server.
+  task<void> close_statement(MYSQL_STMT* statement);
+  // Waits for a call that was left by a cancellation, and reads what else the server has to say to it.
+  task<void> drain();
+  // Lets the call that is under way fail at once, so that the library frees what it holds.
+  void abandon() noexcept;
+
+  bool connected() const noexcept { return handle_->net.pvio != nullptr; }
+  bool in_transaction() const noexcept { return (handle_->server_status & SERVER_STATUS_IN_TRANS) != 0; }
+  complaint complaint_of_session() const;
+  // Times the server was waited for.
+  std::size_t round_trips() const noexcept { return round_trips_; }
+  void count_round_trip() noexcept { ++round_trips_; }
+
+  // What the last call gave.
+  int number() const noexcept { return given_.number; }
+  bool failed() const noexcept { return given_.truth != 0; }
+
+ private:
+  struct given {
+    int number = 0;
+    my_bool truth = 0;
+    MYSQL* handle = nullptr;
+    MYSQL_RES* rows = nullptr;
+  };
+
+  int* slot(int*) noexcept { return &given_.number; }
+  my_bool* slot(my_bool*) noexcept { return &given_.truth; }
+  MYSQL** slot(MYSQL**) noexcept { return &given_.handle; }
+  MYSQL_RES** slot(MYSQL_RES**) noexcept { return &given_.rows; }
+  template <class Result, class Subject>
+  static Result* result_type(int (*)(Result*, Subject*, int));
+
+  void resume(int ready) noexcept;
+  void set_file_handler() noexcept;
+
+  MYSQL* handle_;
+  int waiting_ = 0;  // for these MYSQL_WAIT_… events; 0: no call is under way
+  int (*resume_)(wire& self, int ready) = nullptr;
+  void* subject_ = nullptr;    // a MYSQL, or a MYSQL_STMT
+  bool is_statement_ = false;  // one that the call leaves alive
+  given given_;
+  std::size_t round_trips_ = 0;
+  file_source* file_ = nullptr;
+  my_socket watched_ = -1;
+  std::optional<net::descriptor_watch> watch_;
+};
+
+template <auto Start, auto Continue, class Subject, class... Arguments>
+auto wire::starter(Subject* subject, Arguments... arguments) {
+  is_statement_ = std::is_same_v<Subject, MYSQL_STMT>;
+  subject_ = subject;
+  resume_ = [](wire& self, int ready) {
+    return Continue(self.slot(decltype(result_type(Continue))()), static_cast<Subject*>(self.subject_), ready);
+  };
+  return [this, subject, arguments...] {
+    waiting_ = Start(slot(decltype(result_type(Continue))()), subject, arguments...);
+  };
+}
+
+template <auto Start, auto Continue, class Subject, class... Arguments>
+void wire::start(Subject* subject, Arguments... arguments) {
+  starter<Start, Continue>(subject, arguments...)();
+}
+
+}  // namespace penstock::db::mariadb

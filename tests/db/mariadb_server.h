@@ -1,0 +1,84 @@
+#pragma once
+
+// What the tests against a real MariaDB share. Each test has a database of its own on the server that
+// PENSTOCK_TEST_MARIADB names, and is skipped without one.
+
+#include <penstock/async/task.h>
+#include <penstock/db/connection.h>
+#include <penstock/db/error.h>
+#include <penstock/net/event_loop.h>
+
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+namespace penstock::db {
+
+class mariadb_test : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const char* given = std::getenv("PENSTOCK_TEST_MARIADB");
+    if (given == nullptr) GTEST_SKIP() << "PENSTOCK_TEST_MARIADB names no server: run this by tools/test-server run";
+    server_ = given;
+    name_ = "penstock_" + std::to_string(getpid());
+    administer("CREATE DATABASE " + name_);
+  }
+  void TearDown() override {
+    if (!name_.empty()) administer("DROP DATABASE " + name_);
+  }
+
+  // The URL of this test's database, with options such as "bulk=values".
+  std::string url(const std::string& options = {}) const {
+    return server_.substr(0, server_.rfind('/') + 1) + name_ + (options.empty() ? "" : "?" + options);
+  }
+
+  // Runs `body(connection&)`, a task, with a session.
+  template <class Body>
+  void with_session(Body body, const std::string& options = {}) {
+    auto main = [&]() -> task<> {
+      task<std::unique_ptr<connection>> connecting = database(url(options)).connect();
+      std::unique_ptr<connection> c = co_await std::move(connecting);
+      task<void> running = body(*c);
+      co_await std::move(running);
+    };
+    net::run(main());
+  }
+
+  // The only value of the only row.
+  static task<value> ask(connection& c, std::string sql, parameters values = {}) {
+    task<result> asking = c.query(std::move(sql), std::move(values));
+    result r = co_await std::move(asking);
+    EXPECT_EQ(r.rows.size(), 1u);
+    co_return r.rows.at(0).at(0);
+  }
+
+  // The error's class, if the statement fails.
+  static task<std::optional<db_errc>> failure_of(connection& c, std::string sql, parameters values = {}) {
+    try {
+      task<result> asking = c.query(std::move(sql), std::move(values));
+      co_await std::move(asking);
+    } catch (const database_error& e) {
+      co_return e.errc();
+    }
+    co_return std::nullopt;
+  }
+
+  void administer(const std::string& sql) {
+    auto main = [&]() -> task<> {
+      task<std::unique_ptr<connection>> connecting = database(server_).connect();
+      std::unique_ptr<connection> c = co_await std::move(connecting);
+      task<std::uint64_t> running = c->execute(sql, {});
+      co_await std::move(running);
+    };
+    net::run(main());
+  }
+
+  std::string server_;
+  std::string name_;
+};
+
+}  // namespace penstock::db

@@ -1,0 +1,175 @@
+#include "mariadb_server.h"
+
+// Statements, transactions and tables on a real MariaDB.
+
+namespace penstock::db {
+namespace {
+
+using mariadb = mariadb_test;
+
+TEST_F(mariadb, gives_typed_rows_for_typed_parameters) {
+  with_session([&](connection& c) -> task<> {
+    result r = co_await c.query("SELECT ? + 1 AS n, ? AS t, NULL AS nothing", parameters_of(41, "it's"));
+    EXPECT_EQ(r.columns, (std::vector<std::string>{"n", "t", "nothing"}));
+    EXPECT_EQ(r.rows.at(0).at(0), value(std::int64_t{42}));
+    EXPECT_EQ(r.rows.at(0).at(1), value(std::string("it's")));
+    EXPECT_EQ(r.rows.at(0).at(2), value());
+  });
+}
+
+TEST_F(mariadb, has_the_same_settings_in_every_session) {
+  with_session([&](connection& c) -> task<> {
+    for (int round = 0; round < 2; ++round) {
+      result r = co_await c.query(
+          "SELECT @@time_zone, @@character_set_client, @@collation_connection LIKE 'utf8mb4%', @@tx_isolation, "
+          "@@sql_mode LIKE '%STRICT_ALL_TABLES%', @@sql_mode LIKE '%ANSI_QUOTES%', @@autocommit");
+      EXPECT_EQ(r.rows.at(0).at(0), value("+00:00"));
+      EXPECT_EQ(r.rows.at(0).at(1), value("utf8mb4"));
+      EXPECT_EQ(r.rows.at(0).at(2), value(std::int64_t{1}));
+      EXPECT_EQ(r.rows.at(0).at(3), value("READ-COMMITTED"));
+      for (std::size_t i = 4; i < 7; ++i) EXPECT_EQ(r.rows.at(0).at(i), value(std::int64_t{1})) << i;
+      co_await c.reset();
+    }
+    value attribute = co_await ask(c, "SELECT count(*) FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID()");
+    EXPECT_EQ(attribute, value(std::int64_t{1}));
+  });
+}
+
+TEST_F(mariadb, commits_and_rolls_back) {
+  with_session([&](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE t(n BIGINT)");
+    co_await c.begin();
+    EXPECT_EQ(c.state(), session_state::dirty);
+    co_await c.execute("INSERT INTO t VALUES (?)", parameters_of(1));
+    co_await c.commit();
+    EXPECT_EQ(c.state(), session_state::clean);
+    co_await c.begin();
+    std::uint64_t changed = co_await c.execute("INSERT INTO t VALUES (?), (?)", parameters_of(2, 3));
+    EXPECT_EQ(changed, 2u);
+    co_await c.rollback();
+    EXPECT_EQ(c.state(), session_state::clean);
+    value count = co_await ask(c, "SELECT count(*) FROM t");
+    EXPECT_EQ(count, value(std::int64_t{1}));
+  });
+}
+
+TEST_F(mariadb, refuses_to_begin_twice_which_would_commit) {
+  with_session([&](connection& c) -> task<> {
+    co_await c.begin();
+    bool refused = false;
+    try {
+      co_await c.begin();
+    } catch (const database_error&) {
+      refused = true;
+    }
+    EXPECT_TRUE(refused);
+  });
+}
+
+TEST_F(mariadb, counts_rows_that_matched_as_changed) {
+  with_session([&](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE t(n BIGINT)");
+    co_await c.execute("INSERT INTO t VALUES (1), (2)");
+    std::uint64_t changed = co_await c.execute("UPDATE t SET n = n");
+    EXPECT_EQ(changed, 2u);
+  });
+}
+
+TEST_F(mariadb, takes_one_statement_at_a_time) {
+  with_session([&](connection& c) -> task<> {
+    std::optional<db_errc> failed = co_await failure_of(c, "SELECT 1; SELECT 2");
+    EXPECT_EQ(failed, db_errc::syntax);
+    failed = co_await failure_of(c, "SELECT ?", parameters_of(1, 2));
+    EXPECT_EQ(failed, db_errc::syntax);
+  });
+}
+
+TEST_F(mariadb, keeps_a_bounded_number_of_prepared_statements) {
+  with_session([&](connection& c) -> task<> {
+    for (int i = 0; i < 200; ++i) {
+      co_await c.query("SELECT " + std::to_string(i));
+    }
+    value held = co_await ask(c,
+                              "SELECT CAST(VARIABLE_VALUE AS INTEGER) FROM information_schema.SESSION_STATUS WHERE "
+                              "VARIABLE_NAME = 'Com_stmt_close'");
+    EXPECT_GE(std::get<std::int64_t>(held), 200 - 64);
+  });
+}
+
+TEST_F(mariadb, hands_over_a_large_result_in_pieces) {
+  with_session([&](connection& c) -> task<> {
+    std::vector<std::size_t> sizes;
+    auto take = [&](const result& some) -> task<void> {
+      sizes.push_back(some.rows.size());
+      co_return;
+    };
+    std::uint64_t count = co_await c.query_each("SELECT seq FROM seq_1_to_2500", {}, take, 1'000);
+    EXPECT_EQ(count, 2'500u);
+    EXPECT_EQ(sizes, (std::vector<std::size_t>{1000, 1000, 500}));
+  });
+}
+
+TEST_F(mariadb, is_clean_after_a_consumer_that_wants_no_more) {
+  with_session([&](connection& c) -> task<> {
+    auto take = [](const result&) -> task<void> {
+      throw std::runtime_error("enough");
+      co_return;
+    };
+    bool passed_on = false;
+    try {
+      co_await c.query_each("SELECT seq, repeat('x', 1000) FROM seq_1_to_100000000", {}, take, 10);
+    } catch (const std::runtime_error&) {
+      passed_on = true;
+    }
+    EXPECT_TRUE(passed_on);
+    EXPECT_EQ(c.state(), session_state::clean);
+    value one = co_await ask(c, "SELECT 1");
+    EXPECT_EQ(one, value(std::int64_t{1}));
+  });
+}
+
+table_definition all_types() {
+  return {"everything",
+          "id",
+          {{"i", column_type::integer, true},
+           {"r", column_type::real},
+           {"t", column_type::text},
+           {"b", column_type::boolean},
+           {"at", column_type::timestamp},
+           {"j", column_type::json},
+           {"x", column_type::blob}},
+          {"i", "t"}};
+}
+
+TEST_F(mariadb, makes_a_table_that_fits_its_definition) {
+  with_session([&](connection& c) -> task<> {
+    co_await c.prepare_table(all_types());
+    co_await c.prepare_table(all_types());
+    value engine = co_await ask(c,
+                                "SELECT ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND "
+                                "TABLE_NAME = 'everything'");
+    EXPECT_EQ(engine, value("InnoDB"));
+  });
+}
+
+TEST_F(mariadb, names_each_difference_of_a_table) {
+  with_session([&](connection& c) -> task<> {
+    co_await c.execute(
+        "CREATE TABLE everything(id BIGINT PRIMARY KEY, I BIGINT, r FLOAT, t VARCHAR(10) COLLATE utf8mb4_general_ci, "
+        "b BOOLEAN, at DATETIME, j TEXT, owner BIGINT NOT NULL, UNIQUE(i, t(5)))");
+    std::string said;
+    try {
+      co_await c.prepare_table(all_types());
+    } catch (const database_error& e) {
+      EXPECT_EQ(e.errc(), db_errc::table_drift);
+      said = e.message();
+    }
+    for (const char* part : {"'id' does not generate ids", "'r' is float", "utf8mb4_general_ci", "'at' is datetime",
+                             "'x' (blob) is missing", "'owner' is NOT NULL", "no unique index on (i, t)"})
+      EXPECT_NE(said.find(part), std::string::npos) << part << " is not in: " << said;
+    EXPECT_EQ(said.find("'i'"), std::string::npos) << said;
+  });
+}
+
+}  // namespace
+}  // namespace penstock::db

@@ -1,0 +1,148 @@
+#include "mariadb_server.h"
+#include <penstock/db/row_batch.h>
+
+#include <chrono>
+#include <cmath>
+#include <limits>
+
+// Values at their limits come back as they went in, by every way into the database.
+
+namespace penstock::db {
+namespace {
+
+using namespace std::string_literals;
+
+// How rows go in, and how many copies of each value that takes.
+struct way {
+  const char* name;
+  const char* options;
+  std::size_t copies;
+};
+
+class mariadb_values : public mariadb_test, public ::testing::WithParamInterface<way> {
+ protected:
+  static void add(row_batch& rows, const value& v) {
+    auto add_held = [&](const auto& held) {
+      using T = std::decay_t<decltype(held)>;
+      if constexpr (std::is_same_v<T, std::monostate>)
+        rows.add_null();
+      else if constexpr (std::is_same_v<T, std::int64_t>)
+        rows.add_integer(held);
+      else if constexpr (std::is_same_v<T, double>)
+        rows.add_real(held);
+      else if constexpr (std::is_same_v<T, bool>)
+        rows.add_boolean(held);
+      else if constexpr (std::is_same_v<T, timestamp>)
+        rows.add_timestamp(held);
+      else if constexpr (std::is_same_v<T, blob>)
+        rows.add_blob(held.bytes);
+      else
+        rows.add_text(held);
+    };
+    std::visit(add_held, v);
+    rows.commit_row();
+  }
+
+  void expect_round_trip(column_type type, const std::vector<value>& values, std::size_t copies = 0) {
+    if (copies == 0) copies = GetParam().copies;
+    auto body = [&](connection& c) -> task<> {
+      table_definition table{"t", "id", {{"v", type, false}}, {}};
+      co_await c.prepare_table(table);
+      row_batch rows(1);
+      for (std::size_t copy = 0; copy < copies; ++copy)
+        for (const value& v : values) add(rows, v);
+      batch_report report;
+      co_await c.insert_batch(table, rows, report);
+      EXPECT_EQ(report.method, GetParam().name);
+      for (const row_refusal& refusal : report.refusals) ADD_FAILURE() << refusal.message;
+      for (const value& v : values) {
+        co_await c.execute("INSERT INTO t(v) VALUES (?)", parameters_of(v));
+      }
+      result found = co_await c.query("SELECT v, id FROM t ORDER BY id");
+      EXPECT_EQ(found.rows.size(), (copies + 1) * values.size());
+      for (std::size_t i = 0; i < found.rows.size(); ++i) {
+        EXPECT_TRUE(found.rows[i][0] == values[i % values.size()]) << "value " << i % values.size() << ", row " << i;
+      }
+      for (std::size_t i = 0; i < report.rows.size(); ++i) {
+        EXPECT_EQ(found.rows[i][1], value(report.rows[i].id));
+      }
+    };
+    with_session(body, GetParam().options);
+  }
+};
+
+TEST_P(mariadb_values, texts) {
+  expect_round_trip(column_type::text,
+                    {""s, "it's \"quoted\"; DROP TABLE t --"s, "nul\0inside"s, "\0"s, "naïve 東京 🚰 é"s, "'"s, "\\"s,
+                     "\\N"s, "\\n"s, "line\nbreak\ttab\r\b\x1a"s, "NULL"s, "ends in a backslash\\"s, " blanks  "s,
+                     std::string(100'000, 'x'), value()});
+}
+
+TEST_P(mariadb_values, integers) {
+  using limits = std::numeric_limits<std::int64_t>;
+  expect_round_trip(column_type::integer, {limits::min(), limits::max(), std::int64_t{0}, std::int64_t{-1}, value()});
+}
+
+TEST_P(mariadb_values, reals) {
+  using limits = std::numeric_limits<double>;
+  expect_round_trip(column_type::real,
+                    {0.0, -0.5, 0.1, limits::max(), limits::lowest(), limits::min(), limits::denorm_min(), 1e15 + 0.3,
+                     9007199254740993.0, 1e22, 123456789.0, 1.0 / 3, value()});
+}
+
+TEST_P(mariadb_values, blobs) {
+  blob every_byte;
+  for (int i = 0; i < 256; ++i) every_byte.bytes.push_back(static_cast<std::byte>(i));
+  expect_round_trip(column_type::blob, {blob{}, blob{{std::byte{0}, std::byte{0xff}}}, every_byte, value()});
+}
+
+TEST_P(mariadb_values, booleans) { expect_round_trip(column_type::boolean, {true, false, value()}); }
+
+TEST_P(mariadb_values, json) {
+  expect_round_trip(column_type::json, {"{\"b\": 1.0,  \"a\": \"\\u00e9\\n\"}"s, "null"s, "[]"s, "\"東京\""s, value()});
+}
+
+TEST_P(mariadb_values, timestamps) {
+  using namespace std::chrono;
+  expect_round_trip(column_type::timestamp,
+                    {timestamp(microseconds(0)), timestamp(microseconds(-1)),
+                     timestamp(microseconds(1'767'225'600'000'001)), timestamp(sys_days(year(1) / 1 / 1)),
+                     timestamp(sys_days(year(9999) / 12 / 31) + hours(24) - microseconds(1)), value()});
+}
+
+TEST_P(mariadb_values, what_no_column_can_hold_is_refused_alone) {
+  auto body = [&](connection& c) -> task<> {
+    table_definition table{
+        "t", "id", {{"r", column_type::real}, {"t", column_type::text}, {"at", column_type::timestamp}}, {}};
+    co_await c.prepare_table(table);
+    row_batch rows(3);
+    auto add_row = [&](double r, std::string_view t, timestamp at) {
+      rows.add_real(r);
+      rows.add_text(t);
+      rows.add_timestamp(at);
+      rows.commit_row();
+    };
+    for (std::size_t i = 0; i < GetParam().copies; ++i) add_row(1, "good", timestamp());
+    add_row(std::numeric_limits<double>::infinity(), "", timestamp());
+    add_row(std::nan(""), "", timestamp());
+    add_row(1, "\xff\xfe", timestamp());
+    add_row(1, "\xed\xa0\x80", timestamp());
+    add_row(1, "", timestamp::max());
+    batch_report report;
+    co_await c.insert_batch(table, rows, report);
+    EXPECT_EQ(report.method, GetParam().name);
+    EXPECT_EQ(report.refusals.size(), 5u);
+    for (const row_refusal& refusal : report.refusals) EXPECT_EQ(refusal.code, "db.data") << refusal.message;
+    value count = co_await ask(c, "SELECT count(*) FROM t");
+    EXPECT_EQ(count, value(static_cast<std::int64_t>(GetParam().copies)));
+  };
+  with_session(body, GetParam().options);
+}
+
+INSTANTIATE_TEST_SUITE_P(ways, mariadb_values,
+                         ::testing::Values(way{"load_data", "", 40}, way{"values", "bulk=values", 40},
+                                           way{"values", "bulk=auto", 1}),
+                         [](const auto& info) { return std::string(info.param.name) + std::to_string(info.index); });
+
+}  // namespace
+}  // namespace penstock::db
