@@ -38,12 +38,12 @@ class conformance_values : public conformance_test {
   }
 
   // Booleans are whole numbers, and timestamps texts, where the database has no such type. SQLite keeps a real without
-  // a fraction as a whole number, which has no negative zero.
+  // a fraction as a whole number, which has no negative zero; MariaDB drops a zero's sign.
   value as_stored(const value& v) const {
-    if (const auto* truth = std::get_if<bool>(&v); truth != nullptr && !is_postgresql())
+    if (const auto* truth = std::get_if<bool>(&v); truth != nullptr && is_sqlite())
       return static_cast<std::int64_t>(*truth);
     if (const auto* t = std::get_if<timestamp>(&v); t != nullptr && is_sqlite()) return format_timestamp(*t);
-    if (const auto* d = std::get_if<double>(&v); d != nullptr && *d == 0 && is_sqlite()) return 0.0;
+    if (const auto* d = std::get_if<double>(&v); d != nullptr && *d == 0 && !is_postgresql()) return 0.0;
     return v;
   }
 

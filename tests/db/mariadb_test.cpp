@@ -143,8 +143,9 @@ table_definition all_types() {
 
 TEST_F(mariadb, makes_a_table_that_fits_its_definition) {
   with_session([&](connection& c) -> task<> {
-    co_await c.prepare_table(all_types());
-    co_await c.prepare_table(all_types());
+    table_definition wanted = all_types();
+    co_await c.prepare_table(wanted);
+    co_await c.prepare_table(wanted);
     value engine = co_await ask(c,
                                 "SELECT ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND "
                                 "TABLE_NAME = 'everything'");
@@ -157,9 +158,10 @@ TEST_F(mariadb, names_each_difference_of_a_table) {
     co_await c.execute(
         "CREATE TABLE everything(id BIGINT PRIMARY KEY, I BIGINT, r FLOAT, t VARCHAR(10) COLLATE utf8mb4_general_ci, "
         "b BOOLEAN, at DATETIME, j TEXT, owner BIGINT NOT NULL, UNIQUE(i, t(5)))");
+    table_definition wanted = all_types();
     std::string said;
     try {
-      co_await c.prepare_table(all_types());
+      co_await c.prepare_table(wanted);
     } catch (const database_error& e) {
       EXPECT_EQ(e.errc(), db_errc::table_drift);
       said = e.message();
