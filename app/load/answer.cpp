@@ -3,6 +3,7 @@
 #include "app/load/answer.h"
 
 #include <penstock/http/response.h>
+#include <penstock/ingest/error.h>
 
 #include <simdjson.h>
 
@@ -50,11 +51,14 @@ std::optional<answer> parse_answer(std::string_view body, std::size_t items) {
   return a;
 }
 
-bool says_some_are_stored(std::string_view problem) {
+bool says_items_may_be_stored(std::string_view problem) {
   dom::parser parser;
   dom::element document;
   if (parser.parse(problem.data(), problem.size()).get(document) != simdjson::SUCCESS) return false;
-  return count_at(document, "stored").value_or(0) > 0;
+  std::string_view code;
+  bool unknown =
+      document["code"].get(code) == simdjson::SUCCESS && code == code_name(ingest::ingest_errc::outcome_unknown);
+  return unknown || count_at(document, "stored").value_or(0) > 0;
 }
 
 std::string describe_problem(int status, std::string_view body) {

@@ -31,8 +31,8 @@ struct answer {
 std::optional<answer> parse_answer(std::string_view body, std::size_t items);
 
 /// True when a problem document says that some items of its request are stored, as when one of its batches could not be
-/// committed.
-bool says_some_are_stored(std::string_view problem);
+/// committed, or that it is not known whether they are.
+bool says_items_may_be_stored(std::string_view problem);
 
 /// What a problem document (RFC 9457) says: its code and detail; the status alone when the body is none.
 std::string describe_problem(int status, std::string_view body);

@@ -94,12 +94,9 @@ void add_sending_arguments(CLI::App& command, load_arguments& into) {
       ->capture_default_str();
   add_size(command, "--batch-bytes", into.source.batch.bytes, "A request is sent once it holds so much");
   add_duration(command, "--timeout", into.request_timeout, "How long a request may take");
-  add_duration(command, "--retry-for", r.retry_for, "How long a refused request is sent again; 0: never");
+  add_duration(command, "--retry-for", r.retry_for, "How long a request that failed is sent again; 0: never");
   command.add_option("--max-retries", r.max_retries, "How often, at most; by default as often as the time allows")
       ->type_name("N");
-  command.add_flag("--retry-unknown", r.retry_unknown,
-                   "Also send again what may have been stored already. For streams with a key, which drop what comes "
-                   "twice; in others it may be stored twice");
   add_read(
       command, "--header", [&into](const std::string& text) { into.to.headers.push_back(read_header(text)); },
       "A header field to send along, such as 'Authorization: Bearer …'; may be repeated")
@@ -156,7 +153,6 @@ void complete(load_arguments& a) {
     a.rejects = (first == "-" ? "stdin" : fs::path(first).filename().string()) + ".rejects.ndjson";
   }
   check_rejects(a);
-  a.to.repeatable = a.send.retry.retry_unknown;
 }
 
 }  // namespace penstock::app::load

@@ -11,7 +11,7 @@ enum class kind { carried_out, refused_for_now, ambiguous, refused };
 
 kind kind_of(const attempt& a) noexcept {
   if (a.how == attempt::end::not_sent) return kind::refused_for_now;
-  if (a.how == attempt::end::lost || a.partly_stored) return kind::ambiguous;
+  if (a.how == attempt::end::lost || a.maybe_stored) return kind::ambiguous;
   switch (a.status) {
     case 200:
       return kind::carried_out;
@@ -34,8 +34,7 @@ decision delivery::after(const attempt& last, time_point now, std::uint64_t rand
   kind what = kind_of(last);
   if (what == kind::carried_out) return {decision::step::done, {}};
   maybe_stored_ = maybe_stored_ || what == kind::ambiguous;
-  bool worth_it = what == kind::refused_for_now || (what == kind::ambiguous && options_.retry_unknown);
-  if (worth_it) {
+  if (what != kind::refused) {
     if (std::optional<duration> wait = next_wait(last, now, random)) return {decision::step::retry, *wait};
   }
   return {maybe_stored_ ? decision::step::unknown : decision::step::give_up, {}};

@@ -1,7 +1,7 @@
 #pragma once
 
-// What to do after an attempt to send a batch: a state machine without input or output. What it guards against is
-// storing twice: only a request that was certainly not carried out is sent again, unless the user says otherwise.
+// What to do after an attempt to send a batch: a state machine without input or output. A batch is sent again under the
+// same Idempotency-Key, so that it is stored once even if an attempt was carried out whose answer got lost.
 //
 //   delivery d({.retry_for = 60s});
 //   decision next = d.after(attempt, clock.now(), clock.random());
@@ -18,7 +18,6 @@ namespace penstock::app::load {
 struct retry_options {
   duration retry_for = std::chrono::seconds(60);         ///< Counted from a request's first failure.
   std::optional<std::uint64_t> max_retries = {};         ///< Of a request; nothing: as many as the time allows.
-  bool retry_unknown = false;                            ///< Also where the request may have been carried out.
   duration first_wait = std::chrono::milliseconds(200);  ///< Doubled from retry to retry, less up to a half at random.
   duration longest_wait = std::chrono::seconds(10);
 };
@@ -35,7 +34,7 @@ struct attempt {
   int status = 0;
   std::string body = {};
   std::optional<duration> retry_after = {};  ///< The server's Retry-After.
-  bool partly_stored = false;                ///< It failed, and the answer says that some items are stored.
+  bool maybe_stored = false;                 ///< It failed, and the answer says that items are stored, or may be.
   std::string why = {};                      ///< For people, when there is no answer.
 };
 

@@ -36,7 +36,7 @@ task<attempt> post_batch(http::client& client, const post_options& to, const bat
   http::client_request request("POST", to.url, b.body);
   request.headers = to.headers;
   request.headers.emplace_back("Content-Type", "application/x-ndjson");
-  if (to.repeatable) request.headers.emplace_back("Idempotency-Key", key);
+  request.headers.emplace_back("Idempotency-Key", key);
   attempt result;
   try {
     task<http::client_response> sent = client.send(std::move(request));
@@ -45,7 +45,7 @@ task<attempt> post_batch(http::client& client, const post_options& to, const bat
     if (std::optional<std::string_view> field = answered.header("Retry-After"))
       result.retry_after = parse_retry_after(*field, scheduler::current().wall_now());
     result.body = std::move(answered.body);
-    result.partly_stored = result.status != 200 && says_some_are_stored(result.body);
+    result.maybe_stored = result.status != 200 && says_items_may_be_stored(result.body);
   } catch (const http::client_error& failure) {
     result = failed_attempt(failure);
   }

@@ -19,12 +19,10 @@ namespace penstock::app::load {
 struct post_options {
   std::string url;
   std::vector<std::pair<std::string, std::string>> headers = {};
-  /// Sends the batch's key as Idempotency-Key. The client then repeats a request by itself when a kept connection turns
-  /// out closed, so only where storing an item twice does no harm.
-  bool repeatable = false;
 };
 
-/// Sends a batch once, as NDJSON. `client` and `b` outlive the task. A request that can't be sent at all, for its URL
+/// Sends a batch, as NDJSON and with its key as Idempotency-Key, once or, when a kept connection turns out closed, once
+/// more. `client` and `b` outlive the task. A request that can't be sent at all, for its URL
 /// or a header field, throws `http::client_error`; every other failure is an attempt that did not succeed.
 task<attempt> post_batch(http::client& client, const post_options& to, const batch& b, const std::string& key);
 

@@ -86,6 +86,11 @@ constexpr std::array all_options{
         "ingest.retry_after", "--ingest-retry-after", [](config& c) -> duration& { return c.ingest.retry_after; },
         "What a client that is refused for now is told to wait (Retry-After, in whole seconds)", 1'000'000'000),
 
+    timespan(
+        "idempotency.retention", "--idempotency-retention",
+        [](config& c) -> duration& { return c.ingest.keep_answers; },
+        "How long the answer to a request with an Idempotency-Key is kept for its repeats", 1'000'000'000),
+
     bytes(
         "http.max_request_line_bytes", "--http-max-request-line-bytes",
         [](config& c) -> std::uint64_t& { return c.http.max_request_line_bytes; }, "A longer request line gets 414"),

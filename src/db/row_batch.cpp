@@ -64,6 +64,19 @@ void row_batch::commit_row() noexcept {
   committed_bytes_ = bytes_;
 }
 
+void row_batch::append(const row_batch& from, std::size_t first, std::size_t count) {
+  for (std::size_t r = first; r < first + count; ++r) {
+    for (const cell& c : from.row(r)) {
+      bool has_bytes = c.type == cell::kind::text || c.type == cell::kind::blob;
+      const char* data = has_bytes ? keep(c.data, c.size) : nullptr;
+      cell& copy = add(c.type);
+      copy = c;
+      if (has_bytes) copy.data = data;
+    }
+    commit_row();
+  }
+}
+
 void row_batch::abandon_row() noexcept {
   cells_.resize(rows_ * columns_);
   bytes_ = committed_bytes_;  // the arena's bytes stay used until clear

@@ -51,7 +51,7 @@ void append_result(std::string& out, const item_result& r) {
   out += '}';
 }
 
-std::string results_array(const intake& taken) {
+std::string results_array(const item_ledger& taken) {
   std::string out = "[";
   for (const item_result& r : taken.results()) {
     if (out.size() > 1) out += ',';
@@ -60,7 +60,7 @@ std::string results_array(const intake& taken) {
   return out += ']';
 }
 
-std::string summary(const intake& taken) {
+std::string summary(const item_ledger& taken) {
   const item_counts& counts = taken.counts();
   std::string out = R"({"stored":)";
   append_number(out, counts.stored);
@@ -77,10 +77,10 @@ std::string summary(const intake& taken) {
   return out += '\n';
 }
 
-http::problem problem_with_counts(int status, std::string code, std::string detail, const intake& taken,
-                                  const http::request& asked) {
+http::problem problem_with_counts(int status, std::string code, std::string detail, const item_ledger& taken,
+                                  const std::string& request_id) {
   const item_counts& counts = taken.counts();
-  http::problem p{status, std::move(code), std::move(detail), asked.id(), {}};
+  http::problem p{status, std::move(code), std::move(detail), request_id, {}};
   p.members.emplace_back("stored", std::to_string(counts.stored));
   p.members.emplace_back("rejected", std::to_string(counts.rejected));
   p.members.emplace_back("duplicates", std::to_string(counts.duplicates));
@@ -90,47 +90,50 @@ http::problem problem_with_counts(int status, std::string code, std::string deta
   return p;
 }
 
-http::response single_rejection(const item_error& e, const http::request& asked) {
-  http::problem p{422, std::string(e.code), e.message, asked.id(), {}};
+http::response single_rejection(const item_error& e, const std::string& request_id) {
+  http::problem p{422, std::string(e.code), e.message, request_id, {}};
   p.members.emplace_back("pointer", http::json_string(e.pointer));
   if (e.offset) p.members.emplace_back("offset", std::to_string(*e.offset));
   return to_response(p);
 }
 
-http::response malformed_body(const body_error& e, const intake& taken, const http::request& asked) {
+http::response malformed_body(const body_error& e, const item_ledger& taken, const std::string& request_id) {
   std::string where = "line " + std::to_string(e.line) + ", byte " + std::to_string(e.offset) + ": ";
   http::problem p = problem_with_counts(400, std::string(code_name(ingest_errc::malformed_body)),
-                                        where + e.message + stands_before, taken, asked);
+                                        where + e.message + stands_before, taken, request_id);
   p.members.emplace_back("offset", std::to_string(e.offset));
   p.members.emplace_back("line", std::to_string(e.line));
   return to_response(p);
 }
 
 // A code of the database where the batch's failure has one: "db.full" says more than that a commit failed.
-http::response commit_failure(const intake& taken, const http::request& asked, duration retry_after) {
+http::response commit_failure(const item_ledger& taken, const body_end& end, const std::string& request_id,
+                              duration retry_after) {
   const auto* refused = detail::exception_as<error>(taken.failure());
   std::string code(refused != nullptr ? refused->code() : code_name(ingest_errc::commit_failed));
   const item_counts& counts = taken.counts();
   std::string how_many = std::to_string(counts.failed) + " of " + std::to_string(counts.all()) + " items ";
   bool unknown = refused != nullptr && refused->is(ingest_errc::outcome_unknown);
-  std::string detail =
-      unknown ? "it is not known whether " + how_many +
-                    "are stored: the database was lost during their commit; look them up before sending them again"
-              : how_many + "were not stored: their batch could not be committed; send them again";
-  return to_response(problem_with_counts(503, std::move(code), std::move(detail), taken, asked))
+  std::string detail = how_many + "were not stored: their batch could not be committed; send them again";
+  if (unknown)
+    detail = "it is not known whether " + how_many + "are stored: the database was lost during their commit; " +
+             (end.repeatable ? "repeat the request with the same Idempotency-Key"
+                             : "look them up before sending them again, or send an Idempotency-Key with each request");
+  return to_response(problem_with_counts(503, std::move(code), std::move(detail), taken, request_id))
       .with("Retry-After", retry_after_field(retry_after));
 }
 
 }  // namespace
 
-http::response answer_of(const intake& taken, const body_end& end, const http::request& asked, duration retry_after) {
+http::response answer_of(const item_ledger& taken, const body_end& end, const std::string& request_id,
+                         duration retry_after) {
   const item_counts& counts = taken.counts();
-  if (counts.failed > 0) return commit_failure(taken, asked, retry_after);
+  if (counts.failed > 0) return commit_failure(taken, end, request_id, retry_after);
   if (end.undecoded)
     return to_response(problem_with_counts(400, std::string(code_name(ingest_errc::bad_encoding)),
-                                           *end.undecoded + stands_before, taken, asked));
-  if (end.malformed) return malformed_body(*end.malformed, taken, asked);
-  if (!end.is_collection && counts.rejected == 1) return single_rejection(*taken.results().front().error, asked);
+                                           *end.undecoded + stands_before, taken, request_id));
+  if (end.malformed) return malformed_body(*end.malformed, taken, request_id);
+  if (!end.is_collection && counts.rejected == 1) return single_rejection(*taken.results().front().error, request_id);
   return http::response::json(200, summary(taken));
 }
 

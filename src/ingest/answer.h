@@ -2,11 +2,12 @@
 
 // What a client is told of the items it sent.
 
-#include "intake.h"
-#include "penstock/http/request.h"
+#include "item_ledger.h"
+#include "penstock/async/scheduler.h"
 #include "penstock/http/response.h"
 #include "penstock/ingest/item_splitter.h"
 
+#include <exception>
 #include <optional>
 #include <string>
 
@@ -16,12 +17,15 @@ namespace penstock::ingest {
 struct body_end {
   std::optional<body_error> malformed = {};   // Why its items can't be told apart any more.
   std::optional<std::string> undecoded = {};  // Why its content coding can't be undone.
+  std::exception_ptr broken = {};             // Why it could not be read to its end.
   bool is_collection = true;                  // False for a single item: its rejection is the request's.
+  bool repeatable = false;                    // The request carries an Idempotency-Key.
 };
 
 // 200 with counts and results; 422 where a single item was rejected, 400 where the body is malformed, 503 where items
 // failed with their batch, all three as a problem with the same members.
-http::response answer_of(const intake& taken, const body_end& end, const http::request& asked, duration retry_after);
+http::response answer_of(const item_ledger& taken, const body_end& end, const std::string& request_id,
+                         duration retry_after);
 
 // A duration as Retry-After wants it: whole seconds, at least one (RFC 9110, 10.2.3).
 std::string retry_after_field(duration wait);

@@ -7,6 +7,7 @@
 #include "penstock/db/error.h"
 #include "penstock/ingest/error.h"
 #include "penstock/observe/log.h"
+#include "write_batch.h"
 
 #include <algorithm>
 
@@ -73,6 +74,8 @@ batch_committer::batch_committer(const std::string& stream, const db::table_defi
   resolved_committed_ = ambiguous("committed");
   resolved_repeated_ = ambiguous("not_committed");
   unresolved_ = ambiguous("nothing");
+  replays_ = measure.counter("penstock_idempotent_replays_total",
+                             "Requests whose Idempotency-Key had been answered before.", of_stream);
 }
 
 task<void> batch_committer::prepare(db::connection& session) {
@@ -118,35 +121,49 @@ task<void> batch_committer::commit(batch& b, duration retry_for) {
 task<void> batch_committer::attempt(batch& b, commit_marker* marker) {
   auto acquiring = sessions_.acquire();
   db::pool::lease session = co_await std::move(acquiring);
-  if (marker == nullptr) {
+  if (marker == nullptr && b.groups.empty()) {
     task<void> inserting = session->insert_batch(into_, b.rows, b.report);
     co_await std::move(inserting);
     co_return;
   }
+  commit_outcome outcome;
+  std::swap(outcome.report, b.report);  // for its memory
   std::exception_ptr failure;
   try {
-    task<void> marked = attempt_marked(*session, b, *marker);
-    co_await std::move(marked);
+    task<void> running = attempt_transaction(*session, b, marker, outcome);
+    co_await std::move(running);
   } catch (...) {
     failure = std::current_exception();
   }
-  if (!failure) co_return;
-  task<void> undoing = roll_back(*session);
-  co_await std::move(undoing);
-  std::rethrow_exception(failure);
+  std::swap(outcome.report, b.report);
+  if (failure) {
+    task<void> undoing = roll_back(*session);
+    co_await std::move(undoing);
+    std::rethrow_exception(failure);
+  }
+  for (std::size_t g = 0; g < outcome.found.size(); ++g) {
+    b.groups[g].with->found = std::move(outcome.found[g]);
+    if (b.groups[g].with->found) replays_.add();
+  }
 }
 
-task<void> batch_committer::attempt_marked(db::connection& session, batch& b, commit_marker& marker) {
-  bool in_doubt = marker.in_doubt();
-  task<bool> beginning = marker.begin(session, b.report);
-  bool to_write = co_await std::move(beginning);
-  if (!to_write) {
-    resolved_committed_.add();
-    co_return;
+task<void> batch_committer::attempt_transaction(db::connection& session, batch& b, commit_marker* marker,
+                                                commit_outcome& outcome) {
+  bool in_doubt = marker != nullptr && marker->in_doubt();
+  if (marker == nullptr) {
+    task<void> beginning = session.begin();
+    co_await std::move(beginning);
+  } else {
+    task<bool> beginning = marker->begin(session, outcome);
+    bool to_write = co_await std::move(beginning);
+    if (!to_write) {
+      resolved_committed_.add();
+      co_return;
+    }
   }
-  task<void> inserting = session.insert_rows(into_, b.rows, b.report);
-  co_await std::move(inserting);
-  task<void> committing = marker.commit(session, b.report);
+  task<void> writing = write_batch(session, into_, stream_, b, outcome);
+  co_await std::move(writing);
+  task<void> committing = marker == nullptr ? session.commit() : marker->commit(session, outcome);
   co_await std::move(committing);
   if (in_doubt) resolved_repeated_.add();
 }

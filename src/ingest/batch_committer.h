@@ -34,7 +34,7 @@ class batch_committer {
 
  private:
   task<void> attempt(batch& b, commit_marker* marker);
-  task<void> attempt_marked(db::connection& session, batch& b, commit_marker& marker);
+  task<void> attempt_transaction(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome);
   std::unique_ptr<commit_marker> take_marker();
   void count(const batch& b);
 
@@ -43,7 +43,7 @@ class batch_committer {
   bool marked_;
   std::string stream_;
   metrics::registry& registry_;
-  metrics::counter retries_, round_trips_, resolved_committed_, resolved_repeated_, unresolved_;
+  metrics::counter retries_, round_trips_, resolved_committed_, resolved_repeated_, unresolved_, replays_;
   std::vector<std::pair<std::string_view, metrics::counter>> rows_by_method_;
   std::vector<std::unique_ptr<commit_marker>> free_markers_;
 };

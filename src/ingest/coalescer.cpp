@@ -1,5 +1,6 @@
 #include "penstock/ingest/coalescer.h"
 
+#include "keyed_request.h"
 #include "penstock/async/cancel.h"
 #include "penstock/async/error.h"
 #include "penstock/async/suspension.h"
@@ -120,8 +121,16 @@ batch& coalescer::open_batch() {
 }
 
 void coalescer::row_added(batch& b, std::size_t bytes) noexcept {
-  ++queued_rows_;
+  take_in(1, bytes);
+  filled(b);
+}
+
+void coalescer::take_in(std::size_t rows, std::size_t bytes) noexcept {
+  queued_rows_ += rows;
   queued_bytes_ += bytes;
+}
+
+void coalescer::filled(const batch& b) noexcept {
   has_rows_.set();
   if (gathering_ != nullptr && worth_committing(b)) gathering_->enough();
   if (b.rows.rows() >= options_.max_rows || b.rows.bytes() >= options_.max_bytes) seal();
@@ -165,6 +174,7 @@ void coalescer::finish(batch& b, std::exception_ptr failure) noexcept {
   else
     stats_.rows += b.rows.rows();
   b.failure = std::move(failure);
+  b.groups.clear();
   b.done.set();
   room_.set();
   room_.clear();
@@ -199,7 +209,13 @@ submission::submission(coalescer& home) : home_(home) {
                                              std::to_string(home.queued_bytes_) + " bytes wait for the database");
 }
 
+submission::submission(coalescer& home, in_one_batch) : submission(home) { held_.emplace(home.columns_); }
+
 db::row_batch& submission::rows() {
+  if (held_) {
+    bytes_before_ = held_->bytes();
+    return *held_;
+  }
   if (home_.ended_) throw error(ingest_errc::closed, "stopped: no more items are taken");
   batch& b = home_.open_batch();
   bytes_before_ = b.rows.bytes();
@@ -207,6 +223,7 @@ db::row_batch& submission::rows() {
 }
 
 void submission::row_added() {
+  if (held_) return hold_row();
   batch& b = *home_.open_;
   std::size_t row = b.rows.rows() - 1;
   bool joins = segments_.empty() || &*segments_.back().in != &b;
@@ -219,7 +236,50 @@ void submission::row_added() {
   home_.row_added(b, b.rows.bytes() - bytes_before_);
 }
 
+void submission::hold_row() {
+  home_.take_in(1, held_->bytes() - bytes_before_);
+  const coalescer_options& most = home_.options_;
+  if (held_->rows() > most.max_rows || held_->bytes() > most.max_bytes)
+    throw error(ingest_errc::keyed_request_too_large,
+                "a request with an Idempotency-Key is stored in one transaction, which takes at most " +
+                    std::to_string(most.max_rows) + " items and " + std::to_string(most.max_bytes) +
+                    " bytes of rows: send fewer items a request");
+  if (home_.full()) throw error(ingest_errc::overloaded, "the queue is full: try again later");
+}
+
+void submission::let_go() noexcept {
+  if (!held_) return;
+  home_.queued_rows_ -= held_->rows();
+  home_.queued_bytes_ -= held_->bytes();
+  held_.reset();
+}
+
+void submission::join(std::shared_ptr<keyed_request> with) {
+  if (home_.ended_) throw error(ingest_errc::closed, "stopped: no more items are taken");
+  std::size_t count = held_->rows();
+  std::size_t bytes = held_->bytes();
+  batch* b = &home_.open_batch();
+  bool fits = b->rows.rows() + count <= home_.options_.max_rows && b->rows.bytes() + bytes <= home_.options_.max_bytes;
+  if (!fits && !b->rows.empty()) {
+    if (home_.gathering_ != nullptr) home_.gathering_->enough();
+    home_.seal();
+    b = &home_.open_batch();
+  }
+  std::size_t first = b->rows.rows();
+  if (first == 0)
+    std::swap(b->rows, *held_);
+  else
+    b->rows.append(*held_, 0, count);
+  held_.reset();
+  b->groups.push_back({first, count, std::move(with)});
+  segments_.push_back({batch_ref(*b), first, count});
+  ++b->submissions;
+  outstanding_ += count;
+  home_.filled(*b);
+}
+
 bool submission::should_wait() const noexcept {
+  if (held_) return false;
   return home_.full() || outstanding_ >= 2 * home_.options_.max_rows || segments_.size() > 2;
 }
 

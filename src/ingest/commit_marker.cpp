@@ -41,7 +41,7 @@ void commit_marker::start_over() {
   last_ = number_ = 0;
 }
 
-task<bool> commit_marker::begin(db::connection& session, db::batch_report& report) {
+task<bool> commit_marker::begin(db::connection& session, commit_outcome& outcome) {
   for (;;) {
     if (!has_row_) {
       task<void> making = make_row(session);
@@ -55,7 +55,7 @@ task<bool> commit_marker::begin(db::connection& session, db::batch_report& repor
         db::parameters_of(number_, current_time(), writer_, last_));
     std::uint64_t changed = co_await std::move(updating);
     if (changed == 1) co_return true;
-    task<bool> finding = find_committed(session, report);
+    task<bool> finding = find_committed(session, outcome);
     bool committed = co_await std::move(finding);
     if (committed) co_return false;
   }
@@ -76,7 +76,7 @@ task<void> commit_marker::make_row(db::connection& session) {
 
 // The row is not as the attempt expected it. True: an earlier one is committed. False: there was none, the marker has
 // another row now. The transaction ends first: a later statement of it may not see what others have committed.
-task<bool> commit_marker::find_committed(db::connection& session, db::batch_report& report) {
+task<bool> commit_marker::find_committed(db::connection& session, commit_outcome& outcome) {
   task<void> ending = session.rollback();
   co_await std::move(ending);
   task<db::result> asking =
@@ -90,7 +90,7 @@ task<bool> commit_marker::find_committed(db::connection& session, db::batch_repo
   auto number = std::get<std::int64_t>(found.rows.front().front());
   for (attempt& earlier : open_) {
     if (earlier.number != number) continue;
-    report = std::move(earlier.report);
+    outcome = std::move(earlier.outcome);
     last_ = number;
     open_.clear();
     co_return true;
@@ -98,12 +98,12 @@ task<bool> commit_marker::find_committed(db::connection& session, db::batch_repo
   throw unknown_outcome("its marker in table penstock_writer has a number that it never gave");
 }
 
-task<void> commit_marker::commit(db::connection& session, db::batch_report& report) {
+task<void> commit_marker::commit(db::connection& session, commit_outcome& outcome) {
   try {
     task<void> committing = session.commit();
     co_await std::move(committing);
   } catch (const db::database_error& e) {
-    if (e.errc() == db::db_errc::ambiguous_commit) open_.push_back({number_, std::move(report)});
+    if (e.errc() == db::db_errc::ambiguous_commit) open_.push_back({number_, std::move(outcome)});
     throw;
   }
   last_ = number_;

@@ -4,9 +4,10 @@
 // table penstock_writer; every transaction changes it, and waits for that before COMMIT is sent: so a COMMIT that is
 // still under way somewhere holds the row, and who looks at it waits for the end of that COMMIT.
 //
-//   bool to_write = co_await marker.begin(session, report);   // false: an earlier attempt did it, `report` is its own
-//   …; co_await marker.commit(session, report);
+//   bool to_write = co_await marker.begin(session, outcome);   // false: an earlier attempt did it, with that outcome
+//   …; co_await marker.commit(session, outcome);
 
+#include "commit_outcome.h"
 #include "penstock/db/connection.h"
 
 #include <cstdint>
@@ -28,10 +29,11 @@ class commit_marker {
   // True while it is unknown whether the batch is committed.
   bool in_doubt() const noexcept { return !open_.empty(); }
   // Opens a transaction for the next attempt. False, without a transaction, when an earlier attempt turns out to be
-  // committed: `report` is then what that one reported. Throws `ingest_errc::outcome_unknown` when the row is gone.
-  task<bool> begin(db::connection& session, db::batch_report& report);
-  // Commits it. When that ends in doubt, `report` is kept.
-  task<void> commit(db::connection& session, db::batch_report& report);
+  // committed: `outcome` is then what that one made of the batch. Throws `ingest_errc::outcome_unknown` when the row is
+  // gone.
+  task<bool> begin(db::connection& session, commit_outcome& outcome);
+  // Commits it. When that ends in doubt, `outcome` is kept.
+  task<void> commit(db::connection& session, commit_outcome& outcome);
   // Drops the row. Not while in doubt.
   task<void> retire(db::connection& session);
 
@@ -41,12 +43,12 @@ class commit_marker {
  private:
   struct attempt {
     std::int64_t number;
-    db::batch_report report;
+    commit_outcome outcome;
   };
 
   void start_over();
   task<void> make_row(db::connection& session);
-  task<bool> find_committed(db::connection& session, db::batch_report& report);
+  task<bool> find_committed(db::connection& session, commit_outcome& outcome);
 
   std::string writer_;
   bool has_row_ = false;

@@ -90,11 +90,11 @@ task<batch_result> processor::process(std::vector<std::string> items) {
   }
   task<void> finishing = into.finish();
   co_await std::move(finishing);
-  p.counts += into.counts();
+  p.counts += into.ledger().counts();
   if (failure) std::rethrow_exception(failure);
   batch_result result;
-  result.counts = into.counts();
-  result.items = into.take_results();
+  result.counts = into.ledger().counts();
+  result.items = into.ledger().take_results();
   co_return result;
 }
 

@@ -1,7 +1,10 @@
 #include "penstock/ingest/service.h"
 
+#include "idempotency_table.h"
 #include "penstock/async/task_group.h"
+#include "penstock/async/timeout.h"
 #include "penstock/core/nearest.h"
+#include "penstock/db/error.h"
 #include "penstock/db/pool.h"
 #include "penstock/http/problem.h"
 #include "penstock/ingest/error.h"
@@ -9,6 +12,7 @@
 #include "stream_endpoint.h"
 #include "stream_writer.h"
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
@@ -49,6 +53,7 @@ struct service::implementation {
                         task<http::response> (stream_endpoint::*handle)(http::request&));
   task<http::response> readiness(http::request& r);
   const stream* failing() const;
+  task<void> forget_answers();
 
   db::database database;
   service_options options;
@@ -91,6 +96,8 @@ task<void> service::open() {
     task<void> preparing = stream.writer.prepare(*session);
     co_await std::move(preparing);
   }
+  task<void> preparing_answers = session->prepare_table(idempotency_table());
+  co_await std::move(preparing_answers);
   implementation_->opened = true;
 }
 
@@ -98,11 +105,31 @@ task<void> service::run() {
   co_await with_task_group([this](task_group& group) -> task<void> {
     group.start_background(implementation_->writers.run(), "writing connections");
     group.start_background(implementation_->readers.run(), "reading connections");
+    group.start_background(implementation_->forget_answers(), "old answers");
     for (auto& [name, stream] : implementation_->streams) group.start(stream.writer.run(), "stream " + name);
     co_return;
   });
   co_await implementation_->readers.close();
   co_await implementation_->writers.close();
+}
+
+// Deletes few answers at a time, so that no batch waits for it for long.
+task<void> service::implementation::forget_answers() {
+  constexpr duration often = std::chrono::seconds(1);
+  constexpr duration seldom = std::chrono::minutes(1);
+  duration pause = std::clamp<duration>(options.keep_answers / 100, often, seldom);
+  for (bool more = false;;) {
+    co_await sleep_for(more ? often / 20 : pause);
+    more = false;
+    try {
+      auto acquiring = writers.acquire();
+      db::pool::lease session = co_await std::move(acquiring);
+      task<bool> forgetting = forget_some_answers(*session, options.keep_answers);
+      more = co_await std::move(forgetting);
+    } catch (const db::database_error& e) {
+      log::debug("old answers were not deleted", {{"reason", e.what()}});
+    }
+  }
 }
 
 void service::stop_being_ready() noexcept { implementation_->leaving = true; }

@@ -8,12 +8,15 @@
 #include "penstock/http/response.h"
 #include "penstock/ingest/body_decoder.h"
 #include "penstock/ingest/service.h"
+#include "request_hash.h"
 #include "stream_writer.h"
 
 #include <cstdint>
 #include <optional>
 
 namespace penstock::ingest {
+
+class intake;
 
 class stream_endpoint {
  public:
@@ -28,6 +31,12 @@ class stream_endpoint {
   task<http::response> list(http::request& r);
 
  private:
+  // What a POST says about its body and its answer.
+  struct post_form {
+    body_format format;
+    content_coding coding;
+    kept_results keep;
+  };
   struct page_query {
     std::int64_t after;
     std::optional<std::uint64_t> limit;
@@ -35,7 +44,10 @@ class stream_endpoint {
   };
 
   http::response refusal(const http::request& r) const;
-  task<body_end> read_items(http::request& r, body_format format, body_decoder& decoder, intake& into);
+  task<http::response> take_keyed(http::request& r, std::string key, const post_form& form);
+  // Takes all items of the body; `hash`, where it is not null, gets the decoded body.
+  task<body_end> read_items(http::request& r, body_format format, body_decoder& decoder, intake& into,
+                            request_hash* hash);
   task<void> take_items(item_splitter& split, intake& into);
   page_query parse_page_query(const http::request& r) const;
   task<db::result> read_page(std::int64_t after, std::uint64_t limit);

@@ -34,6 +34,7 @@ class stream_writer {
   const std::string& name() const noexcept { return schema_.definition().name; }
   item_parser& parser() noexcept { return parser_; }
   coalescer& queue() noexcept { return queue_; }
+  keys_in_flight& keys() noexcept { return keys_; }
   // Makes the tables that are missing and checks the others.
   task<void> prepare(db::connection& session);
   // Commits batches until the queue is stopped, then what is left, and leaves the database tidy.
@@ -56,6 +57,7 @@ class stream_writer {
   metrics::histogram commit_seconds_, batch_rows_;
   metrics::gauge queued_rows_, queued_bytes_;
   std::uint64_t gauge_hook_ = 0;
+  keys_in_flight keys_;
   batch_committer committer_;
   coalescer queue_;
 };

@@ -1,3 +1,5 @@
+#include "idempotency_key.h"
+#include "intake.h"
 #include "penstock/http/problem.h"
 #include "penstock/ingest/error.h"
 #include "stream_endpoint.h"
@@ -62,17 +64,24 @@ bool wants_all_results(const http::request& r) {
 }  // namespace
 
 task<http::response> stream_endpoint::take(http::request& r) {
-  body_format format = format_of(r);
-  content_coding coding = coding_of(r);
-  kept_results keep{wants_all_results(r), options_.max_results};
+  post_form form{format_of(r), coding_of(r), {wants_all_results(r), options_.max_results}};
+  std::optional<std::string> key = idempotency_key_of(r);
   const coalescer& queue = writer_.queue();
   // An answer, not an exception: in an overload there are many, and each must cost little.
   if (queue.stopped() || queue.full()) co_return refusal(r);
-  intake taken(writer_, keep);
-  body_decoder decoder(coding, options_.max_body_bytes);
-  task<body_end> reading = read_items(r, format, decoder, taken);
+  if (key) {
+    task<http::response> once = take_keyed(r, std::move(*key), form);
+    co_return co_await std::move(once);
+  }
+  intake taken(writer_, form.keep);
+  body_decoder decoder(form.coding, options_.max_body_bytes);
+  task<body_end> reading = read_items(r, form.format, decoder, taken, nullptr);
   body_end end = co_await std::move(reading);
-  co_return answer_of(taken, end, r, options_.retry_after);
+  // What was taken is committed however the body ended; the client is told, or is gone.
+  task<void> finishing = taken.finish();
+  co_await std::move(finishing);
+  if (end.broken) std::rethrow_exception(end.broken);
+  co_return answer_of(taken.ledger(), end, r.id(), options_.retry_after);
 }
 
 http::response stream_endpoint::refusal(const http::request& r) const {
@@ -90,10 +99,10 @@ http::response stream_endpoint::refusal(const http::request& r) const {
   return to_response(p).with("Retry-After", retry_after_field(options_.retry_after));
 }
 
-task<body_end> stream_endpoint::read_items(http::request& r, body_format format, body_decoder& decoder, intake& into) {
+task<body_end> stream_endpoint::read_items(http::request& r, body_format format, body_decoder& decoder, intake& into,
+                                           request_hash* hash) {
   item_splitter split(format, options_.max_item_bytes);
   body_end end;
-  std::exception_ptr broken;
   try {
     for (;;) {
       task<std::string_view> reading = r.body().read_some();
@@ -101,6 +110,7 @@ task<body_end> stream_endpoint::read_items(http::request& r, body_format format,
       if (piece.empty()) decoder.finish();
       decoder.feed(piece);
       for (std::string_view text = decoder.next(); !text.empty(); text = decoder.next()) {
+        if (hash != nullptr) hash->add(text);
         split.feed(text);
         task<void> taking = take_items(split, into);
         co_await std::move(taking);
@@ -114,12 +124,8 @@ task<body_end> stream_endpoint::read_items(http::request& r, body_format format,
     if (e.is(ingest_errc::bad_encoding))
       end.undecoded = e.message();
     else
-      broken = std::current_exception();
+      end.broken = std::current_exception();
   }
-  // What was taken is committed however the body ended; the client is told, or is gone.
-  task<void> finishing = into.finish();
-  co_await std::move(finishing);
-  if (broken) std::rethrow_exception(broken);
   end.malformed = split.error();
   end.is_collection = split.is_collection();
   co_return end;

@@ -25,29 +25,21 @@ TEST(load_delivery, what_was_certainly_not_carried_out_is_sent_again) {
     EXPECT_EQ(delivery(retry_options{}).after(a, start, 0).what, step::retry) << a.status;
 }
 
-TEST(load_delivery, what_may_have_been_carried_out_is_not_sent_again) {
-  for (const attempt& a : {lost(), answered(408), answered(500), answered(502), answered(504)})
-    EXPECT_EQ(delivery(retry_options{}).after(a, start, 0).what, step::unknown) << a.status;
-}
-
-TEST(load_delivery, what_may_have_been_carried_out_is_sent_again_on_demand) {
-  for (const attempt& a : {lost(), answered(408), answered(500), answered(502), answered(504)})
-    EXPECT_EQ(delivery({.retry_unknown = true}).after(a, start, 0).what, step::retry) << a.status;
-}
-
-TEST(load_delivery, a_refusal_of_a_part_is_not_sent_again) {
-  attempt partly{.status = 503, .partly_stored = true};
-  EXPECT_EQ(delivery(retry_options{}).after(partly, start, 0).what, step::unknown);
-  EXPECT_EQ(delivery({.retry_unknown = true}).after(partly, start, 0).what, step::retry);
+TEST(load_delivery, what_may_have_been_carried_out_is_sent_again_and_unknown_when_the_time_is_over) {
+  attempt doubtful{.status = 503, .maybe_stored = true};
+  for (const attempt& a : {lost(), answered(408), answered(500), answered(502), answered(504), doubtful}) {
+    EXPECT_EQ(delivery(retry_options{}).after(a, start, 0).what, step::retry) << a.status;
+    EXPECT_EQ(delivery({.retry_for = 0s}).after(a, start, 0).what, step::unknown) << a.status;
+  }
 }
 
 TEST(load_delivery, a_refusal_for_good_is_not_sent_again) {
   for (int status : {301, 400, 401, 404, 413, 415, 501})
-    EXPECT_EQ(delivery({.retry_unknown = true}).after(answered(status), start, 0).what, step::give_up) << status;
+    EXPECT_EQ(delivery(retry_options{}).after(answered(status), start, 0).what, step::give_up) << status;
 }
 
 TEST(load_delivery, what_may_be_stored_never_counts_as_not_sent) {
-  delivery d({.retry_for = 1s, .retry_unknown = true});
+  delivery d({.retry_for = 1s});
   EXPECT_EQ(d.after(lost(), start, 0).what, step::retry);
   EXPECT_EQ(d.after(not_sent(), start + 2s, 0).what, step::unknown);
 }

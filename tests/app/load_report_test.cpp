@@ -50,10 +50,11 @@ TEST(load_answer, a_problem_is_told_in_one_line) {
   EXPECT_EQ(describe_problem(502, "<html>"), "502 Bad Gateway");
 }
 
-TEST(load_answer, a_problem_may_have_stored_a_part) {
-  EXPECT_TRUE(says_some_are_stored(R"({"code":"db.full","stored":3,"failed":2})"));
-  EXPECT_FALSE(says_some_are_stored(R"({"code":"db.full","stored":0,"failed":5})"));
-  EXPECT_FALSE(says_some_are_stored("busy"));
+TEST(load_answer, a_problem_may_have_stored_items) {
+  EXPECT_TRUE(says_items_may_be_stored(R"({"code":"db.full","stored":3,"failed":2})"));
+  EXPECT_FALSE(says_items_may_be_stored(R"({"code":"db.full","stored":0,"failed":5})"));
+  EXPECT_TRUE(says_items_may_be_stored(R"({"code":"ingest.outcome_unknown","stored":0,"failed":5})"));
+  EXPECT_FALSE(says_items_may_be_stored("busy"));
 }
 
 class load_report : public ::testing::Test {

@@ -111,8 +111,8 @@ TEST(load_sender, keys_differ_from_batch_to_batch) {
   EXPECT_NE(w.keys_by_item["1"], w.keys_by_item["2"]);
 }
 
-TEST(load_sender, a_lost_batch_is_unknown_and_the_next_ones_go_on) {
-  world w(10, {.concurrency = 1});
+TEST(load_sender, a_lost_batch_that_is_not_sent_again_is_unknown_and_the_next_ones_go_on) {
+  world w(10, {.concurrency = 1, .retry = {.retry_for = 0s}});
   w.serve = [](std::size_t n) {
     return n == 2 ? attempt{.how = attempt::end::lost, .why = "connection reset"}
                   : attempt{.status = 200, .body = all_stored(1)};
@@ -145,8 +145,19 @@ TEST(load_sender, a_refusal_for_good_ends_the_load_at_once) {
   EXPECT_EQ(w.result.counts().not_sent, 1u);
 }
 
+TEST(load_sender, a_lost_batch_is_sent_again_under_the_same_key) {
+  world w(1);
+  w.serve = [](std::size_t n) {
+    return n == 1 ? attempt{.how = attempt::end::lost} : attempt{.status = 200, .body = all_stored(1)};
+  };
+  w.run();
+  EXPECT_EQ(w.result.counts().stored, 1u);
+  ASSERT_EQ(w.keys_by_item["1"].size(), 2u);
+  EXPECT_EQ(w.keys_by_item["1"].front(), w.keys_by_item["1"].back());
+}
+
 TEST(load_sender, eight_unknown_outcomes_in_a_row_end_the_load) {
-  world w(100, {.concurrency = 1});
+  world w(100, {.concurrency = 1, .retry = {.retry_for = 0s}});
   w.serve = [](std::size_t) { return attempt{.status = 500}; };
   w.run();
   EXPECT_EQ(w.result.counts().unknown, 8u);

@@ -1,3 +1,4 @@
+#include "ingest/keyed_request.h"
 #include <penstock/async/cancel.h>
 #include <penstock/async/gather.h>
 #include <penstock/async/task_group.h>
@@ -134,6 +135,63 @@ TEST(coalescer, a_batch_never_exceeds_its_bounds_and_order_is_kept) {
       seen.insert(seen.end(), b.begin(), b.end());
     }
     EXPECT_EQ(seen, sent);
+  });
+}
+
+void hold(submission& s, std::vector<std::string> list) {
+  for (const std::string& item : list) {
+    db::row_batch& rows = s.rows();
+    rows.add_text(item);
+    rows.commit_row();
+    s.row_added();
+  }
+}
+
+TEST(coalescer, rows_that_are_held_go_into_one_batch_however_full_the_open_one_is) {
+  fake_store store;
+  with_coalescer(store, {.max_rows = 4}, [&](coalescer& c) -> task<> {
+    submission together(c, submission::in_one_batch{});
+    hold(together, items("b1", "b2", "b3"));
+    auto single = submit(c, items("a1", "a2"));
+    auto joining = [&]() -> task<> {
+      together.join(std::make_shared<keyed_request>());
+      co_await together.committed();
+    };
+    auto both = gather(std::move(single), joining());
+    co_await std::move(both);
+    EXPECT_EQ(store.batches, (std::vector<std::vector<std::string>>{items("a1", "a2"), items("b1", "b2", "b3")}));
+  });
+}
+
+TEST(coalescer, rows_that_are_held_share_a_batch_that_has_room) {
+  fake_store store;
+  with_coalescer(store, {}, [&](coalescer& c) -> task<> {
+    submission together(c, submission::in_one_batch{});
+    hold(together, items("b1", "b2"));
+    auto single = submit(c, items("a1"));
+    auto joining = [&]() -> task<> {
+      together.join(std::make_shared<keyed_request>());
+      co_await together.committed();
+    };
+    auto both = gather(std::move(single), joining());
+    co_await std::move(both);
+    EXPECT_EQ(store.batches, (std::vector<std::vector<std::string>>{items("a1", "b1", "b2")}));
+  });
+}
+
+TEST(coalescer, rows_that_are_held_count_as_waiting_until_they_are_dropped) {
+  fake_store store;
+  with_coalescer(store, {.max_rows = 4, .queue_rows = 6}, [&](coalescer& c) -> task<> {
+    {
+      submission one(c, submission::in_one_batch{});
+      submission other(c, submission::in_one_batch{});
+      hold(one, items("1", "2", "3", "4"));
+      EXPECT_THROW(hold(one, items("5")), error) << "more than a batch holds";
+      EXPECT_THROW(hold(other, items("6")), error) << "the queue is full";
+      EXPECT_TRUE(c.full());
+    }
+    EXPECT_FALSE(c.full());
+    co_return;
   });
 }
 

@@ -37,6 +37,8 @@ class row_batch {
   void add_blob(std::span<const std::byte> v);
   /// The row is complete: it has as many cells as there are columns.
   void commit_row() noexcept;
+  /// Adds complete rows of another batch, which has as many columns; copies their bytes.
+  void append(const row_batch& from, std::size_t first, std::size_t count);
   /// Drops the cells added since the last `commit_row`.
   void abandon_row() noexcept;
 

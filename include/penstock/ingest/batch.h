@@ -9,11 +9,21 @@
 
 #include <cstddef>
 #include <exception>
+#include <memory>
 #include <utility>
+#include <vector>
 
 namespace penstock::ingest {
 
 class coalescer;
+struct keyed_request;
+
+/// Rows of a batch that belong to one request with an Idempotency-Key.
+struct batch_group {
+  std::size_t first;
+  std::size_t count;
+  std::shared_ptr<keyed_request> with;
+};
 
 /// Rows that are committed together. Shared by the coalescer and the submissions with rows in it; when the last of
 /// them lets go, the coalescer uses it again.
@@ -22,11 +32,12 @@ struct batch {
 
   coalescer& home;
   db::row_batch rows;
-  db::batch_report report;      ///< An outcome a row, once `done` is set and there is no failure.
-  std::exception_ptr failure;   ///< Why nothing of the batch was committed.
-  event done;                   ///< Set when the commit has ended.
-  time_point opened{};          ///< When the first row came.
-  std::size_t submissions = 0;  ///< How many wait for it.
+  db::batch_report report;          ///< An outcome a row, once `done` is set and there is no failure.
+  std::vector<batch_group> groups;  ///< In the order of their rows; empty when no request has a key.
+  std::exception_ptr failure;       ///< Why nothing of the batch was committed.
+  event done;                       ///< Set when the commit has ended.
+  time_point opened{};              ///< When the first row came.
+  std::size_t submissions = 0;      ///< How many wait for it.
   std::size_t owners = 0;
 };
 

@@ -23,13 +23,14 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace penstock::ingest {
 
 /// Bounds of a coalescer.
 struct coalescer_options {
-  std::size_t max_rows = 1'000;                      ///< Of a batch. Larger ones cost latency, not much throughput.
+  std::size_t max_rows = 10'000;                     ///< Of a batch. Larger ones cost latency, not much throughput.
   std::size_t max_bytes = std::size_t{4} << 20;      ///< Of a batch, as `db::row_batch::bytes` counts.
   duration linger = std::chrono::milliseconds(1);    ///< How long an idle coalescer waits for company for a row.
   std::size_t queue_rows = 100'000;                  ///< Rows waiting or being committed; beyond: overloaded.
@@ -86,6 +87,8 @@ class coalescer {
 
   batch& open_batch();
   void row_added(batch& b, std::size_t bytes) noexcept;
+  void take_in(std::size_t rows, std::size_t bytes) noexcept;
+  void filled(const batch& b) noexcept;
   void seal() noexcept;
   bool worth_committing(const batch& b) const noexcept;
   batch_ref take_next() noexcept;
@@ -118,16 +121,26 @@ class coalescer {
 /// learns the outcome: rows that were added are committed.
 class submission {
  public:
+  /// Tag of a submission whose rows go into one batch.
+  struct in_one_batch {};
+
   /// Throws `ingest_errc::overloaded` when the queue is full, `closed` after `stop`.
   explicit submission(coalescer& home);
+  /// One that holds its rows until `join` puts them into one batch together. Adding a row beyond what a batch holds
+  /// throws `ingest_errc::keyed_request_too_large`, or `overloaded` when the queue is full meanwhile: rows that are
+  /// held count as waiting ones.
+  submission(coalescer& home, in_one_batch together);
   submission(const submission&) = delete;
   submission& operator=(const submission&) = delete;
+  ~submission() { let_go(); }
 
   /// The batch to write the next row into; ask again for each row, and after every wait. Throws
   /// `ingest_errc::closed` when the coalescer has ended meanwhile: end the submissions first, then stop it.
   db::row_batch& rows();
   /// Says that a row was added, with `commit_row`, to what `rows` gave last.
   void row_added();
+  /// Puts the rows that were held into a batch, as a group. Once; `with` must not be null. Throws `closed` as `rows`.
+  void join(std::shared_ptr<keyed_request> with);
   /// True when the queue is full, or this submission fills two batches already: then `wait_for_room`.
   bool should_wait() const noexcept;
   /// Waits until some of its rows are committed, or the queue has room.
@@ -168,7 +181,11 @@ class submission {
     visit(outcome, refused ? &b.report.refusals[static_cast<std::size_t>(outcome.refusal)] : nullptr, nullptr);
   }
 
+  void hold_row();
+  void let_go() noexcept;
+
   coalescer& home_;
+  std::optional<db::row_batch> held_;
   std::vector<segment> segments_;
   std::size_t outstanding_ = 0;
   std::size_t bytes_before_ = 0;

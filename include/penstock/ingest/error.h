@@ -10,18 +10,21 @@ namespace penstock::ingest {
 
 /// Errors of the ingest room. Errors of single items have codes of their own, see `item_error`.
 enum class ingest_errc {
-  overloaded,         ///< The queue is full: try again later.
-  busy,               ///< A processor under `admission::reject` is at work already.
-  closed,             ///< The coalescer, processor or service takes no more.
-  commit_failed,      ///< The batch with these items was not committed; its cause says why.
-  outcome_unknown,    ///< The database was lost during COMMIT, and could not be asked in time whether it happened.
-  bad_stream,         ///< A stream's definition is wrong.
-  unknown_stream,     ///< There is no stream of that name.
-  unsupported_media,  ///< The Content-Type or Content-Encoding is none that Penstock reads.
-  bad_encoding,       ///< A compressed body is damaged, ends too early, or grows too large.
-  bad_query,          ///< A query parameter is unknown or malformed.
-  malformed_body,     ///< A body's items can't be told apart from here on; those before stand.
-  not_found,          ///< There is no item of that id.
+  overloaded,              ///< The queue is full: try again later.
+  busy,                    ///< A processor under `admission::reject` is at work already.
+  closed,                  ///< The coalescer, processor or service takes no more.
+  commit_failed,           ///< The batch with these items was not committed; its cause says why.
+  outcome_unknown,         ///< The database was lost during COMMIT, and could not be asked in time whether it happened.
+  bad_stream,              ///< A stream's definition is wrong.
+  unknown_stream,          ///< There is no stream of that name.
+  unsupported_media,       ///< The Content-Type or Content-Encoding is none that Penstock reads.
+  bad_encoding,            ///< A compressed body is damaged, ends too early, or grows too large.
+  bad_query,               ///< A query parameter is unknown or malformed.
+  malformed_body,          ///< A body's items can't be told apart from here on; those before stand.
+  not_found,               ///< There is no item of that id.
+  bad_idempotency_key,     ///< An Idempotency-Key is malformed or too long, or there are two.
+  idempotency_key_reused,  ///< It came with another request before.
+  keyed_request_too_large,  ///< A request with an Idempotency-Key does not fit into one batch.
 };
 
 /// The stable code of an ingest error.
@@ -49,6 +52,12 @@ constexpr std::string_view code_name(ingest_errc code) noexcept {
       return "ingest.bad_query";
     case ingest_errc::malformed_body:
       return "ingest.malformed_body";
+    case ingest_errc::bad_idempotency_key:
+      return "ingest.bad_idempotency_key";
+    case ingest_errc::idempotency_key_reused:
+      return "ingest.idempotency_key_reused";
+    case ingest_errc::keyed_request_too_large:
+      return "ingest.keyed_request_too_large";
     case ingest_errc::not_found:
       return "ingest.not_found";
   }

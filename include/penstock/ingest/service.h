@@ -34,6 +34,8 @@ struct service_options {
   std::size_t max_page_items = 1'000;                     ///< Of `?limit=` where items are read back as JSON.
   std::size_t read_connections = 2;                       ///< For reading back; beyond, reads wait in turn.
   duration retry_after = std::chrono::seconds(1);         ///< What a refused client is told to wait.
+  /// How long the answer to a request with an Idempotency-Key is kept. Longer than any client repeats a request.
+  duration keep_answers = std::chrono::hours(24);
 };
 
 /// Streams over HTTP. Belongs to one loop.
@@ -43,7 +45,8 @@ struct service_options {
 ///     GET  /v1/{stream}?after=&limit=  items by ascending id, as JSON; as NDJSON, all of them, with that Accept
 ///     GET  /healthz, /readyz, /metrics
 ///
-/// Every request is answered after its items were committed. Order within one request is kept.
+/// Every request is answered after its items were committed. Order within one request is kept. One that carries an
+/// Idempotency-Key is stored in one transaction together with its answer, and a repeat gets that answer again.
 class service {
  public:
   /// Throws `ingest_errc::bad_stream` for a wrong definition, or two streams of one name or table. `measure` outlives

@@ -1,0 +1,80 @@
+#include "item_ledger.h"
+
+#include "penstock/core/outcome.h"
+#include "penstock/ingest/error.h"
+
+#include <algorithm>
+
+namespace penstock::ingest {
+namespace {
+
+item_error error_of_batch(const std::exception_ptr& failure) {
+  const auto* known = detail::exception_as<error>(failure);
+  if (known != nullptr && known->is(ingest_errc::outcome_unknown))
+    return {code_name(ingest_errc::outcome_unknown), "it is not known whether its batch was committed", {}, {}};
+  return {code_name(ingest_errc::commit_failed), "its batch was not committed", {}, {}};
+}
+
+}  // namespace
+
+void item_ledger::reject(item_error why, std::uint64_t line) {
+  ++counts_.rejected;
+  std::uint64_t index = next_index_++;
+  if (keep(item_status::rejected)) results_.push_back({index, line, item_status::rejected, 0, std::move(why)});
+}
+
+void item_ledger::end(const db::row_outcome& outcome, const db::row_refusal* refusal,
+                      const std::exception_ptr* failure) {
+  waiting_item item = take_oldest();
+  item_result result{item.index, item.line, item_status::stored, 0, {}};
+  if (failure != nullptr) {
+    if (!failure_) failure_ = *failure;
+    ++counts_.failed;
+    result.status = item_status::failed;
+  } else if (refusal != nullptr) {
+    ++counts_.rejected;
+    result.status = item_status::rejected;
+  } else if (outcome.what == db::row_outcome::status::duplicate) {
+    ++counts_.duplicates;
+    result.status = item_status::duplicate;
+  } else {
+    ++counts_.stored;
+    result.id = outcome.id;
+  }
+  if (!keep(result.status)) return;
+  if (refusal != nullptr) result.error = item_error{refusal->code, refusal->message, {}, {}};
+  if (failure != nullptr) result.error = error_of_batch(*failure);
+  results_.push_back(std::move(result));
+}
+
+void item_ledger::end_all(const db::batch_report& report, std::size_t first) {
+  for (std::size_t row = first; anything_waits(); ++row) {
+    const db::row_outcome& outcome = report.rows[row];
+    end(outcome, outcome.refusal < 0 ? nullptr : &report.refusals[static_cast<std::size_t>(outcome.refusal)], nullptr);
+  }
+}
+
+void item_ledger::close() {
+  std::sort(results_.begin(), results_.end(),
+            [](const item_result& a, const item_result& b) { return a.index < b.index; });
+}
+
+// What has ended is dropped once it is half of all: an item costs no more than a copy or two.
+item_ledger::waiting_item item_ledger::take_oldest() {
+  waiting_item oldest = waiting_[first_waiting_++];
+  if (first_waiting_ >= 64 && first_waiting_ >= waiting_.size() / 2) {
+    waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(first_waiting_));
+    first_waiting_ = 0;
+  }
+  return oldest;
+}
+
+bool item_ledger::keep(item_status status) noexcept {
+  bool good = status == item_status::stored || status == item_status::duplicate;
+  if (good && !kept_.stored) return false;
+  std::size_t& kept = good ? kept_good_ : kept_bad_;
+  truncated_ = truncated_ || kept == kept_.most;
+  return kept < kept_.most && ++kept > 0;
+}
+
+}  // namespace penstock::ingest

@@ -1,0 +1,69 @@
+#pragma once
+
+// What became of the items of one request or batch. Invariants: every item ends exactly once, as one result; rows end
+// in the order in which they were added, so that the oldest item that waits is the one that the next outcome belongs
+// to. A copy goes on by itself: so an answer can be made before a commit that may yet fail.
+
+#include "penstock/db/connection.h"
+#include "penstock/ingest/item_result.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <utility>
+#include <vector>
+
+namespace penstock::ingest {
+
+// Which results are kept beside the counts.
+struct kept_results {
+  bool stored = false;        // Also of the items that were stored or are duplicates; else only of the others.
+  std::size_t most = 10'000;  // Of each of the two kinds.
+};
+
+class item_ledger {
+ public:
+  explicit item_ledger(kept_results keep) noexcept : kept_(keep) {}
+
+  // An item became a row, and waits for its outcome.
+  void wait(std::uint64_t line) { waiting_.push_back({next_index_++, line}); }
+  // An item that never became a row has ended.
+  void reject(item_error why, std::uint64_t line);
+  // The oldest item that waits has ended.
+  void end(const db::row_outcome& outcome, const db::row_refusal* refusal, const std::exception_ptr* failure);
+  // All that wait have ended: their rows are those of the report from `first` on.
+  void end_all(const db::batch_report& report, std::size_t first);
+  bool anything_waits() const noexcept { return first_waiting_ < waiting_.size(); }
+  // Puts the results in order; when nothing waits any more.
+  void close();
+
+  const item_counts& counts() const noexcept { return counts_; }
+  // The kept results; by index once closed.
+  const std::vector<item_result>& results() const noexcept { return results_; }
+  std::vector<item_result> take_results() noexcept { return std::move(results_); }
+  // True when there were more results than are kept.
+  bool truncated() const noexcept { return truncated_; }
+  // Why items failed: the first batch's failure; null when none did.
+  const std::exception_ptr& failure() const noexcept { return failure_; }
+
+ private:
+  struct waiting_item {
+    std::uint64_t index;
+    std::uint64_t line;
+  };
+  waiting_item take_oldest();
+  bool keep(item_status status) noexcept;
+
+  kept_results kept_;
+  std::uint64_t next_index_ = 0;
+  std::vector<waiting_item> waiting_;  // items before `first_waiting_` have ended
+  std::size_t first_waiting_ = 0;
+  item_counts counts_;
+  std::vector<item_result> results_;
+  std::size_t kept_good_ = 0;
+  std::size_t kept_bad_ = 0;
+  bool truncated_ = false;
+  std::exception_ptr failure_;
+};
+
+}  // namespace penstock::ingest

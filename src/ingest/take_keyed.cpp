@@ -1,0 +1,82 @@
+#include "idempotency_key.h"
+#include "intake.h"
+#include "penstock/core/outcome.h"
+#include "penstock/http/problem.h"
+#include "penstock/ingest/error.h"
+#include "request_hash.h"
+#include "stream_endpoint.h"
+
+#include <memory>
+#include <utility>
+
+// POST with an Idempotency-Key: the request is read whole before any of it is submitted, so that its hash is known, and
+// its rows go into one transaction with its answer. One whose body can't be read to its end stores nothing.
+
+namespace penstock::ingest {
+namespace {
+
+// What makes the answer, once the outcomes of the rows are known; independent of the request's life.
+auto answering(const item_ledger& taken, const body_end& end, std::string hash, std::string request_id,
+               duration retry_after) {
+  return [=](const db::batch_report& report, std::size_t first) {
+    item_ledger ended = taken;
+    ended.end_all(report, first);
+    ended.close();
+    http::response r = answer_of(ended, end, request_id, retry_after);
+    return kept_answer{hash, r.status, std::move(r.body)};
+  };
+}
+
+http::response replay(const keyed_request& asked, const std::string& request_id) {
+  const kept_answer& first = *asked.found;
+  if (first.request_hash != asked.hash) {
+    http::problem p{422,
+                    std::string(code_name(ingest_errc::idempotency_key_reused)),
+                    "the Idempotency-Key '" + asked.key +
+                        "' came with another request before: another body, Content-Type or ?results=",
+                    request_id,
+                    {}};
+    return to_response(p);
+  }
+  http::response r =
+      first.status == 200 ? http::response::json(200, first.body) : http::response(first.status, first.body);
+  if (first.status != 200) r.headers.emplace_back("Content-Type", "application/problem+json");
+  return std::move(r).with("Idempotency-Replayed", "true");
+}
+
+}  // namespace
+
+task<http::response> stream_endpoint::take_keyed(http::request& r, std::string key, const post_form& form) {
+  intake taken(writer_, form.keep, submission::in_one_batch{});
+  request_hash hash;
+  hash.add(form.format == body_format::ndjson ? "ndjson\n" : "json\n");
+  hash.add(form.keep.stored ? "all\n" : "rejected\n");
+  body_decoder decoder(form.coding, options_.max_body_bytes);
+  task<body_end> reading = read_items(r, form.format, decoder, taken, &hash);
+  body_end end = co_await std::move(reading);
+  if (end.broken) {
+    const auto* why = detail::exception_as<error>(end.broken);
+    if (why != nullptr && why->is(ingest_errc::overloaded)) co_return refusal(r);
+    if (why != nullptr && why->is(ingest_errc::keyed_request_too_large))
+      throw http::problem_error(413, ingest_errc::keyed_request_too_large, why->message());
+    std::rethrow_exception(end.broken);
+  }
+  end.repeatable = true;
+  auto request = std::make_shared<keyed_request>();
+  request->key = std::move(key);
+  request->hash = hash.finish();
+  request->answer = answering(taken.ledger(), end, request->hash, r.id(), options_.retry_after);
+  if (taken.ledger().anything_waits()) {
+    task<keys_in_flight::hold> turn = writer_.keys().acquire(request->key);
+    request->hold = co_await std::move(turn);
+    taken.join(request);
+    task<void> committing = taken.committed();
+    co_await std::move(committing);
+    if (request->found) co_return replay(*request, r.id());
+  }
+  task<void> finishing = taken.finish();
+  co_await std::move(finishing);
+  co_return answer_of(taken.ledger(), end, r.id(), options_.retry_after);
+}
+
+}  // namespace penstock::ingest

@@ -1,0 +1,216 @@
+// Idempotency-Key: whatever is repeated is stored once and answered alike.
+
+#include "ingest/idempotency_table.h"
+#include "service_fixture.h"
+#include <penstock/async/gather.h>
+
+namespace penstock::ingest {
+namespace {
+
+class idempotency : public service_test {
+ protected:
+  task<answer> post_keyed(std::string key, std::string body, std::string path = "/v1/items",
+                          std::string type = "application/json") {
+    header_list with_key;
+    with_key.emplace_back("Idempotency-Key", std::move(key));
+    task<answer> posting = post(std::move(path), std::move(body), std::move(type), std::move(with_key));
+    co_return co_await std::move(posting);
+  }
+  std::string stored() const { return sql("SELECT count(*) FROM processed_data"); }
+};
+
+TEST_F(idempotency, a_repeat_gets_the_first_answer_and_stores_nothing) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    auto first = post_keyed("\"a-1\"", R"([{"n":1},{"n":2},{"n":])");
+    answer a = co_await std::move(first);
+    EXPECT_EQ(a.status, 400);
+    EXPECT_EQ(a.header("Idempotency-Replayed"), "");
+    auto again = post_keyed("a-1", R"([{"n":1},{"n":2},{"n":])");
+    answer b = co_await std::move(again);
+    EXPECT_EQ(b.status, 400);
+    EXPECT_EQ(b.body, a.body);
+    EXPECT_EQ(b.header("Content-Type"), a.header("Content-Type"));
+    EXPECT_EQ(b.header("Idempotency-Replayed"), "true");
+    EXPECT_EQ(stored(), a.json("/stored"));
+  });
+}
+
+TEST_F(idempotency, a_repeat_to_another_process_gets_the_first_answer_too) {
+  std::string first_body;
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    auto first = post_keyed("k", R"({"n":1})", "/v1/items?results=all");
+    answer a = co_await std::move(first);
+    EXPECT_EQ(a.status, 200);
+    EXPECT_EQ(a.json("/results/0/id"), "1");
+    first_body = a.body;
+  });
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    auto again = post_keyed("k", R"({"n":1})", "/v1/items?results=all");
+    answer b = co_await std::move(again);
+    EXPECT_EQ(b.status, 200);
+    EXPECT_EQ(b.body, first_body);
+    EXPECT_EQ(b.header("Idempotency-Replayed"), "true");
+    EXPECT_EQ(stored(), "1");
+  });
+}
+
+TEST_F(idempotency, a_key_that_comes_with_another_request_is_a_422) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    auto first = post_keyed("k", R"({"n":1})");
+    EXPECT_EQ((co_await std::move(first)).status, 200);
+    struct {
+      const char* path;
+      const char* body;
+      const char* type;
+    } others[] = {{"/v1/items", R"({"n":2})", "application/json"},
+                  {"/v1/items?results=all", R"({"n":1})", "application/json"},
+                  {"/v1/items", R"({"n":1})", "application/x-ndjson"}};
+    for (auto& other : others) {
+      auto posting = post_keyed("k", other.body, other.path, other.type);
+      answer a = co_await std::move(posting);
+      EXPECT_EQ(a.status, 422) << other.path;
+      EXPECT_EQ(a.json("/code"), R"("ingest.idempotency_key_reused")");
+    }
+    EXPECT_EQ(stored(), "1");
+  });
+}
+
+TEST_F(idempotency, repeats_while_the_first_is_under_way_wait_for_its_answer) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    std::vector<task<answer>> all;
+    for (int i = 0; i < 10; ++i) all.push_back(post_keyed("same", R"([1,2,3])"));
+    auto posting = gather(std::move(all));
+    std::vector<answer> answers = co_await std::move(posting);
+    int replayed = 0;
+    for (const answer& a : answers) {
+      EXPECT_EQ(a.status, 200);
+      EXPECT_EQ(a.body, answers.front().body);
+      replayed += a.header("Idempotency-Replayed") == "true" ? 1 : 0;
+    }
+    EXPECT_EQ(replayed, 9);
+    EXPECT_EQ(stored(), "3");
+  });
+}
+
+TEST_F(idempotency, requests_of_other_keys_and_of_none_share_its_batches) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    std::vector<task<answer>> all;
+    for (int i = 0; i < 30; ++i)
+      all.push_back(i % 3 == 0 ? post("/v1/items", "[1,2]") : post_keyed("key-" + std::to_string(i / 6), "[1,2]"));
+    auto posting = gather(std::move(all));
+    std::vector<answer> answers = co_await std::move(posting);
+    for (const answer& a : answers) EXPECT_EQ(a.body, answers.front().body);
+    EXPECT_EQ(stored(), "30");  // ten requests without a key, and five keys
+  });
+}
+
+TEST_F(idempotency, a_key_belongs_to_its_stream) {
+  service_options two = options_of(whole_items());
+  two.streams.push_back({.name = "others", .table = "others"});
+  serve(two, [&]() -> task<void> {
+    auto both = gather(post_keyed("k", "1"), post_keyed("k", "1", "/v1/others"));
+    auto [a, b] = co_await std::move(both);
+    EXPECT_EQ(a.header("Idempotency-Replayed") + b.header("Idempotency-Replayed"), "");
+    EXPECT_EQ(sql("SELECT (SELECT count(*) FROM processed_data) + (SELECT count(*) FROM others)"), "2");
+  });
+}
+
+TEST_F(idempotency, a_request_that_stored_nothing_may_be_corrected_under_its_key) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    auto first = post_keyed("k", "{broken");
+    EXPECT_EQ((co_await std::move(first)).status, 422);
+    auto corrected = post_keyed("k", "{}");
+    EXPECT_EQ((co_await std::move(corrected)).status, 200);
+    EXPECT_EQ(stored(), "1");
+  });
+}
+
+TEST_F(idempotency, a_request_that_no_batch_holds_is_a_413_and_stores_nothing) {
+  service_options options = options_of(whole_items());
+  options.batch.max_rows = 3;
+  serve(options, [&]() -> task<void> {
+    auto large = post_keyed("k", "[1,2,3,4]");
+    answer a = co_await std::move(large);
+    EXPECT_EQ(a.status, 413);
+    EXPECT_EQ(a.json("/code"), R"("ingest.keyed_request_too_large")");
+    EXPECT_EQ(stored(), "0");
+    auto fitting = post_keyed("k", "[1,2,3]");
+    EXPECT_EQ((co_await std::move(fitting)).status, 200);
+    EXPECT_EQ(stored(), "3");
+  });
+}
+
+TEST_F(idempotency, a_malformed_key_is_a_400_that_names_the_rule) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    const std::pair<std::string, const char*> wrong[] = {{"", "empty"},
+                                                         {"\"\"", "empty"},
+                                                         {"\"a", "closing quote"},
+                                                         {"a b", "double quotes"},
+                                                         {"a,b", "commas"},
+                                                         {R"("a\b")", "backslash"},
+                                                         {"\"a\" b", "closing quote"},
+                                                         {"\"\xc3\xa4\"", "ASCII"},
+                                                         {std::string(256, 'k'), "255"}};
+    for (const auto& [key, rule] : wrong) {
+      auto posting = post_keyed(key, "1");
+      answer a = co_await std::move(posting);
+      EXPECT_EQ(a.status, 400) << key;
+      EXPECT_NE(a.json("/detail").find(rule), std::string::npos) << key << ": " << a.body;
+    }
+    header_list twice;
+    twice.emplace_back("Idempotency-Key", "a");
+    twice.emplace_back("idempotency-key", "b");
+    auto posting = post("/v1/items", "1", "application/json", twice);
+    EXPECT_EQ((co_await std::move(posting)).status, 400);
+    EXPECT_EQ(stored(), "0");
+    const std::string right[] = {"\"8e03978e-40d5-43dd-bc93-6894a57f9324\"", "\"with \\\"quotes\\\" in it\";a=1",
+                                 std::string(255, 'k')};
+    for (const std::string& key : right) {
+      auto good = post_keyed(key, "1");
+      EXPECT_EQ((co_await std::move(good)).status, 200) << key;
+    }
+    EXPECT_EQ(
+        sql("SELECT group_concat(n) FROM (SELECT length(request_key) AS n FROM penstock_idempotency ORDER BY id)"),
+        "36,19,255");
+  });
+}
+
+TEST_F(idempotency, a_broken_body_stores_nothing_under_a_key) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    auto cut =
+        ask("POST /v1/items HTTP/1.0\r\nHost: test\r\nIdempotency-Key: k\r\nContent-Type: application/x-ndjson\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n4\r\n1\n2\n\r\nzz\r\n");
+    answer a = co_await std::move(cut);
+    EXPECT_EQ(a.status, 400);
+    EXPECT_EQ(stored(), "0");
+  });
+}
+
+TEST_F(idempotency, answers_are_forgotten_a_few_at_a_time_once_they_are_old) {
+  net::run([]() -> task<void> {
+    db::database memory("sqlite::memory:");
+    std::unique_ptr<db::connection> session = co_await memory.connect();
+    co_await session->prepare_table(idempotency_table());
+    co_await session->begin();
+    for (int i = 0; i < 1'100; ++i) {
+      const char* when = i < 1'000 ? "2001-01-01T00:00:00.000000Z" : "2999-01-01T00:00:00.000000Z";
+      task<std::uint64_t> inserting = session->execute(
+          "INSERT INTO penstock_idempotency (stream, request_key, request_hash, status, answer, created_at) "
+          "VALUES ('items', ?, 'h', 200, '', ?)",
+          db::parameters_of(std::to_string(i), when));
+      co_await std::move(inserting);
+    }
+    co_await session->commit();
+    std::vector<bool> more;
+    for (int i = 0; i < 4; ++i) {
+      task<bool> forgetting = forget_some_answers(*session, std::chrono::hours(24));
+      more.push_back(co_await std::move(forgetting));
+    }
+    EXPECT_EQ(more, (std::vector<bool>{true, true, false, false}));
+    task<db::result> counting = session->query("SELECT count(*) FROM penstock_idempotency");
+    EXPECT_EQ(std::get<std::int64_t>((co_await std::move(counting)).rows[0][0]), 100);
+  }());
+}
+
+}  // namespace
+}  // namespace penstock::ingest
