@@ -50,7 +50,7 @@ class Stopping(BlackBoxTest):
         self.assertEqual(idle[0].getresponse().read() and 0, 0)
         begun = time.monotonic()
         self.assertEqual(server.stop(), 0)
-        self.assertLess(time.monotonic() - begun, 10)
+        self.assertLess(time.monotonic() - begun, 30)  # half of the grace period, which a delay would take whole
 
     def test_a_request_under_way_is_answered_before_the_end(self):
         server = self.serve()
