@@ -15,6 +15,13 @@ namespace {
 
 db::timestamp current_time() { return std::chrono::floor<std::chrono::microseconds>(scheduler::current().wall_now()); }
 
+// Transient: the row comes, or its newer number.
+db::database_error behind() {
+  return {db::db_errc::serialization,
+          "this server of the database does not have yet what was committed through another: its row in table "
+          "penstock_writer is older"};
+}
+
 error unknown_outcome(const std::string& why) {
   return error(ingest_errc::outcome_unknown, "the database was lost during a commit, and " + why);
 }
@@ -86,8 +93,9 @@ task<bool> commit_marker::find_committed(db::connection& session, commit_outcome
     start_over();
     co_return false;
   }
-  if (found.rows.empty()) throw unknown_outcome("its marker is gone from table penstock_writer");
+  if (found.rows.empty()) throw behind();
   auto number = std::get<std::int64_t>(found.rows.front().front());
+  if (number < last_) throw behind();
   for (attempt& earlier : open_) {
     if (earlier.number != number) continue;
     outcome = std::move(earlier.outcome);

@@ -29,8 +29,9 @@ class commit_marker {
   // True while it is unknown whether the batch is committed.
   bool in_doubt() const noexcept { return !open_.empty(); }
   // Opens a transaction for the next attempt. False, without a transaction, when an earlier attempt turns out to be
-  // committed: `outcome` is then what that one made of the batch. Throws `ingest_errc::outcome_unknown` when the row is
-  // gone.
+  // committed: `outcome` is then what that one made of the batch. While in doubt, a row that is missing or older than
+  // what is known to be committed is a transient `db_errc::serialization`: a node of a cluster may lag behind the one
+  // that was written through.
   task<bool> begin(db::connection& session, commit_outcome& outcome);
   // Commits it. When that ends in doubt, `outcome` is kept.
   task<void> commit(db::connection& session, commit_outcome& outcome);

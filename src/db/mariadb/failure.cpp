@@ -143,6 +143,22 @@ bool ends_session(const complaint& c) noexcept {
   return classify(c) == db_errc::connection_lost || c.code == 1153 || c.code == 1836 || is_read_only(c);
 }
 
+// A node of a cluster that loses it in the middle of a COMMIT complains in several ways (1180 among them), and its
+// transaction may have reached the others.
+bool rolls_commit_back(const complaint& c) noexcept {
+  switch (classify(c)) {
+    case db_errc::constraint:
+    case db_errc::deadlock:
+    case db_errc::lock_timeout:
+    case db_errc::serialization:
+    case db_errc::read_only:
+    case db_errc::full:
+      return true;
+    default:
+      return false;
+  }
+}
+
 bool refuses_row(const complaint& c) noexcept {
   db_errc errc = classify(c);
   return errc == db_errc::constraint || errc == db_errc::data;

@@ -21,6 +21,9 @@ db_errc classify(const complaint& c) noexcept;
 // True when the session can't be used after it.
 bool ends_session(const complaint& c) noexcept;
 
+// True when a COMMIT that was answered so is known not to have happened.
+bool rolls_commit_back(const complaint& c) noexcept;
+
 // True for a refusal that concerns one row's values and undoes its statement alone.
 bool refuses_row(const complaint& c) noexcept;
 

@@ -254,8 +254,7 @@ task<void> session::finish_commit() {
   bool ran = co_await std::move(running);
   if (ran) co_return;
   complaint said = wire_->complaint_of_session();
-  db_errc errc = classify(said);
-  if (errc != db_errc::connection_lost && errc != db_errc::interrupted) fail("commit", said);
+  if (rolls_commit_back(said)) fail("commit", said);
   database_error lost = failure(at_, "commit", said);
   close();
   throw database_error(db_errc::ambiguous_commit, lost.message() + "; whether it was committed is unknown",
