@@ -4,27 +4,23 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <utility>
 
 namespace penstock::db::postgres {
 namespace {
 
-// Rows of a part, trip by trip. The first bounds what one bad row makes go again, the second keeps that cheap.
-constexpr std::array<std::size_t, 3> part_rows{256, 16, 1};
+// Rows of a part, trip by trip. The first bounds what one bad row makes go again, the others keep that cheap.
+constexpr std::array<std::size_t, 4> part_rows{256, 32, 4, 1};
 constexpr std::size_t part_bytes = std::size_t{1} << 20;
+
+std::size_t smaller_than(std::size_t rows) {
+  return *std::find_if(part_rows.begin(), part_rows.end(), [&](std::size_t next) { return next < rows; });
+}
 
 std::size_t bytes_of(std::span<const cell> row) {
   std::size_t bytes = row.size() * sizeof(cell);
   for (const cell& c : row) bytes += c.type == cell::kind::text || c.type == cell::kind::blob ? c.size : 0;
   return bytes;
-}
-
-std::size_t stored_rows(const PGresult* r) {
-  std::string_view tag = PQcmdTuples(const_cast<PGresult*>(r));
-  std::size_t n = 0;
-  std::from_chars(tag.data(), tag.data() + tag.size(), n);
-  return n;
 }
 
 }  // namespace
@@ -47,31 +43,67 @@ std::vector<batch_insert::part> batch_insert::cut(const part& whole, std::size_t
   return parts;
 }
 
-task<void> batch_insert::run() {
-  std::size_t trips_before = session_.wire_->round_trips();
-  report_.rows.resize(rows_.rows());
+task<void> batch_insert::run(std::size_t first) {
   task<statement*> preparing_one = session_.prepared(plan_.one_row);
   one_ = co_await std::move(preparing_one);
   if (!plan_.many_rows.empty() && rows_.rows() > 1) {
     task<statement*> preparing_many = session_.prepared(plan_.many_rows);
     many_ = co_await std::move(preparing_many);
   }
-  report_.method = many_ != nullptr ? "unnest" : "statement";
-  std::vector<part> parts = cut({.count = rows_.rows()}, part_rows[0]);
-  for (std::size_t level = 1; !parts.empty(); ++level) {
-    task<void> trip = make_trip(parts, level == 1 && parts.size() == 1);
+  if (first == 0) report_.method = many_ != nullptr ? "unnest" : "statement";
+  session_.to_do_.assign(rows_.rows(), 1);
+  for (std::size_t row = 0; row < rows_.rows(); ++row)
+    if (report_.rows[row].what == row_outcome::status::refused) session_.to_do_[row] = 0;
+  do {
+    hold_back_repeats(first);
+    task<void> inserting = insert_all_to_do(first);
+    co_await std::move(inserting);
+  } while (decide_held());
+}
+
+void batch_insert::hold_back_repeats(std::size_t first) {
+  held_.clear();
+  if (plan_.into.unique_key.empty() || rows_.rows() - first < 2) return;
+  sent_rows_.clear();
+  for (std::size_t row = first; row < rows_.rows(); ++row)
+    if (is_to_do(row)) sent_rows_.push_back(row);
+  const std::vector<std::size_t>& firsts = session_.repeats_.find(plan_.into, rows_, sent_rows_);
+  for (std::size_t i = 0; i < firsts.size(); ++i) {
+    if (firsts[i] == repeated_keys::none) continue;
+    held_.emplace_back(sent_rows_[i], firsts[i]);
+    session_.to_do_[sent_rows_[i]] = 0;
+  }
+}
+
+// True when rows are to do again: those that repeat one that was refused.
+bool batch_insert::decide_held() {
+  std::fill(session_.to_do_.begin(), session_.to_do_.end(), static_cast<unsigned char>(0));
+  bool any = false;
+  for (auto [row, repeated] : held_) {
+    bool was_refused = report_.rows[repeated].what == row_outcome::status::refused;
+    any = any || was_refused;
+    if (was_refused)
+      session_.to_do_[row] = 1;
+    else
+      report_.rows[row].what = row_outcome::status::duplicate;
+  }
+  return any;
+}
+
+task<void> batch_insert::insert_all_to_do(std::size_t first) {
+  std::vector<part> parts = cut({.first = first, .count = rows_.rows() - first}, part_rows[0]);
+  for (bool first_trip = true; !parts.empty(); first_trip = false) {
+    task<void> trip = make_trip(parts, first_trip && parts.size() == 1);
     co_await std::move(trip);
     std::vector<part> smaller;
     for (part& p : parts) {
       if (p.failed && p.count == 1) refuse(p.first, p.errc, std::move(p.said));
       if (!p.failed || p.count == 1) continue;
-      std::size_t most_rows = p.count <= part_rows[1] ? 1 : part_rows[std::min(level, part_rows.size() - 1)];
-      std::vector<part> pieces = cut(p, most_rows);
+      std::vector<part> pieces = cut(p, smaller_than(p.count));
       smaller.insert(smaller.end(), pieces.begin(), pieces.end());
     }
     parts = std::move(smaller);
   }
-  report_.round_trips = session_.wire_->round_trips() - trips_before;
 }
 
 task<void> batch_insert::make_trip(std::vector<part>& parts, bool only_one) {
@@ -127,7 +159,7 @@ void batch_insert::send_part(part& p, std::size_t index) {
 void batch_insert::send_rows(part& p, std::size_t index) {
   arguments& values = session_.arguments_;
   for (std::size_t row = p.first; row < p.first + p.count; ++row) {
-    if (is_refused(row)) continue;
+    if (!is_to_do(row)) continue;
     values.clear();
     std::string misfit;
     for (std::size_t i = 0; i < plan_.types.size() && misfit.empty(); ++i) {
@@ -148,7 +180,7 @@ void batch_insert::send_arrays(part& p, std::size_t index) {
   row_arrays& arrays = session_.arrays_;
   arrays.start(plan_);
   for (std::size_t row = p.first; row < p.first + p.count; ++row) {
-    if (is_refused(row)) continue;
+    if (!is_to_do(row)) continue;
     std::string misfit = arrays.add(plan_, rows_.row(row));
     if (!misfit.empty()) refuse(row, db_errc::data, std::move(misfit));
   }
@@ -183,12 +215,12 @@ void batch_insert::take_failure(part* of, const PGresult* r) {
 }
 
 void batch_insert::take_one(std::size_t row, const PGresult* r) {
-  if (stored_rows(r) == 1)
+  if (affected_rows(r) == 1)
     store(row, PQntuples(r) == 1 ? binary_integer(r, 0, 0) : 0);
   else if (!plan_.into.unique_key.empty())
     report_.rows[row].what = row_outcome::status::duplicate;
   else
-    miss_rows();
+    fatal_ = not_all_stored(plan_.into);
 }
 
 // The rows of a part are stored in their order, and so are their ids given.
@@ -196,24 +228,21 @@ void batch_insert::take_many(const part& p, const PGresult* r) {
   int given = PQntuples(r);
   if (plan_.many_give_row) {
     for (std::size_t row = p.first; row < p.first + p.count; ++row)
-      if (!is_refused(row)) report_.rows[row].what = row_outcome::status::duplicate;
+      if (is_to_do(row)) report_.rows[row].what = row_outcome::status::duplicate;
     sent_rows_.clear();
     for (std::size_t row = p.first; row < p.first + p.count; ++row)
-      if (!is_refused(row)) sent_rows_.push_back(row);
+      if (is_to_do(row)) sent_rows_.push_back(row);
     for (int i = 0; i < given; ++i)
       store(sent_rows_.at(static_cast<std::size_t>(binary_integer(r, i, 0)) - 1), binary_integer(r, i, 1));
     return;
   }
-  if (stored_rows(r) != p.sent) return miss_rows();
+  if (affected_rows(r) != p.sent) {
+    fatal_ = not_all_stored(plan_.into);
+    return;
+  }
   int next = 0;
   for (std::size_t row = p.first; row < p.first + p.count; ++row)
-    if (!is_refused(row)) store(row, given == 0 ? 0 : binary_integer(r, next++, 0));
-}
-
-void batch_insert::miss_rows() {
-  fatal_ = database_error(db_errc::other, "PostgreSQL, insert into " + plan_.into.name +
-                                              ": rows were accepted but not stored; take away the trigger or rule "
-                                              "that drops them");
+    if (is_to_do(row)) store(row, given == 0 ? 0 : binary_integer(r, next++, 0));
 }
 
 void batch_insert::store(std::size_t row, std::int64_t id) {
@@ -222,6 +251,7 @@ void batch_insert::store(std::size_t row, std::int64_t id) {
 }
 
 void batch_insert::refuse(std::size_t row, db_errc errc, std::string why) {
+  session_.to_do_[row] = 0;
   report_.rows[row].what = row_outcome::status::refused;
   report_.rows[row].refusal = static_cast<std::int32_t>(report_.refusals.size());
   report_.refusals.push_back({code_name(errc), std::move(why)});

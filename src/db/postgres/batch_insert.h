@@ -12,7 +12,7 @@
 //
 // When an INSERT fails, the server skips what follows up to the sync. Invariant: behind each sync the transaction holds
 // exactly the parts that went well. Parts that failed are cut smaller and go again, in the next trip; a row that fails
-// alone is refused. So a batch takes one trip when all is well, and three however many rows are refused.
+// alone is refused. So a batch takes one trip when all is well, and four however many rows are refused.
 
 #include "insert_plan.h"
 #include "penstock/db/connection.h"
@@ -22,6 +22,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace penstock::db::postgres {
@@ -31,13 +32,14 @@ class batch_insert {
   // The arguments must outlive it.
   batch_insert(session& s, const insert_plan& plan, const row_batch& rows, batch_report& report);
 
-  task<void> run();
+  // All rows from `first` on; the outcomes of `report` are there already.
+  task<void> run(std::size_t first);
 
  private:
   struct part {
     std::size_t first = 0;
     std::size_t count = 0;
-    std::size_t sent = 0;  // of them; the others were refused before
+    std::size_t sent = 0;  // of them; the others are no more to do, or not yet
     bool failed = false;
     db_errc errc = db_errc::other;
     std::string said = {};
@@ -49,6 +51,10 @@ class batch_insert {
     std::size_t row = none;
   };
 
+  task<void> insert_all_to_do(std::size_t first);
+  // Rows whose key an earlier one has wait for what becomes of that, so that the first of them is the one stored.
+  void hold_back_repeats(std::size_t first);
+  bool decide_held();
   std::vector<part> cut(const part& whole, std::size_t most_rows) const;
   task<void> make_trip(std::vector<part>& parts, bool only_one);
   void send_part(part& p, std::size_t index);
@@ -59,10 +65,9 @@ class batch_insert {
   void take_failure(part* of, const PGresult* r);
   void take_one(std::size_t row, const PGresult* r);
   void take_many(const part& p, const PGresult* r);
-  void miss_rows();
   void refuse(std::size_t row, db_errc errc, std::string why);
   void store(std::size_t row, std::int64_t id);
-  bool is_refused(std::size_t row) const { return report_.rows[row].what == row_outcome::status::refused; }
+  bool is_to_do(std::size_t row) const { return session_.to_do_[row] != 0; }
 
   session& session_;
   const insert_plan& plan_;
@@ -71,7 +76,8 @@ class batch_insert {
   statement* one_ = nullptr;
   statement* many_ = nullptr;
   std::vector<command> commands_;
-  std::vector<std::size_t> sent_rows_;  // of the part whose result is read
+  std::vector<std::size_t> sent_rows_;                     // of the part whose result is read
+  std::vector<std::pair<std::size_t, std::size_t>> held_;  // rows, each with that whose key it repeats
   std::optional<database_error> fatal_;
   bool begins_again_ = false;
 };

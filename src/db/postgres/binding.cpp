@@ -205,6 +205,10 @@ wire_type wire_type_of(Oid type) noexcept {
 
 void append_int32(std::string& to, std::int32_t v) { append_big_endian(to, static_cast<std::uint32_t>(v)); }
 
+void write_size(std::string& to, std::size_t at, std::size_t size) noexcept {
+  for (std::size_t i = 0; i < 4; ++i) to[at + i] = static_cast<char>(size >> (8 * (3 - i)));
+}
+
 std::string append_value(std::string& to, const cell& c, wire_type type) {
   bool has_bytes = c.type == cell::kind::text || c.type == cell::kind::blob;
   if (has_bytes && c.size > longest_value)

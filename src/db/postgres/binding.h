@@ -45,6 +45,8 @@ wire_type wire_type_of(Oid type) noexcept;
 // stored changed does not fit. A text is taken for a number when all of it is one.
 std::string append_value(std::string& to, const cell& c, wire_type type);
 void append_int32(std::string& to, std::int32_t v);
+// Over the four bytes at `at`.
+void write_size(std::string& to, std::size_t at, std::size_t size) noexcept;
 
 // Refers to the value's bytes.
 cell as_cell(const value& v) noexcept;

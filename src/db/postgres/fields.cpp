@@ -205,4 +205,11 @@ std::int64_t binary_integer(const PGresult* r, int row, int column) noexcept {
   }
 }
 
+std::uint64_t affected_rows(const PGresult* r) noexcept {
+  std::string_view tag = PQcmdTuples(const_cast<PGresult*>(r));
+  std::uint64_t n = 0;
+  std::from_chars(tag.data(), tag.data() + tag.size(), n);
+  return n;
+}
+
 }  // namespace penstock::db::postgres

@@ -26,4 +26,7 @@ value field_value(const PGresult* r, int row, int column);
 // A field that holds a whole number in its binary format; 0 for any other.
 std::int64_t binary_integer(const PGresult* r, int row, int column) noexcept;
 
+// How many rows a command changed or moved.
+std::uint64_t affected_rows(const PGresult* r) noexcept;
+
 }  // namespace penstock::db::postgres

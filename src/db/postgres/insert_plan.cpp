@@ -89,11 +89,12 @@ std::string in_quotes(const std::string& text) {
   return quoted + "'";
 }
 
-void write_size(std::string& to, std::size_t at, std::size_t size) {
-  for (std::size_t i = 0; i < 4; ++i) to[at + i] = static_cast<char>(size >> (8 * (3 - i)));
-}
-
 }  // namespace
+
+database_error not_all_stored(const table_definition& into) {
+  return {db_errc::other, "PostgreSQL, insert into " + into.name +
+                              ": rows were accepted but not stored; take away the trigger or rule that drops them"};
+}
 
 bool insert_plan::is_for(const table_definition& t) const {
   auto same = [](const table_column& a, const table_column& b) { return a.name == b.name && a.type == b.type; };
@@ -129,6 +130,18 @@ std::string many_rows_sql(const table_definition& into, const std::vector<Oid>& 
          column_list(into, true) + ") OVERRIDING SYSTEM VALUE SELECT id, " + values + " FROM given" +
          on_conflict(into) + " RETURNING " + quote_identifier(into.id_column) +
          " AS id) SELECT place, id FROM stored JOIN given USING (id)";
+}
+
+std::string copy_sql(const table_definition& into, const std::vector<Oid>& types) {
+  bool all_binary = std::all_of(types.begin(), types.end(),
+                                [](Oid type) { return type == jsonb_oid || wire_type_of(type) != wire_type::other; });
+  if (!all_binary || !into.unique_key.empty()) return {};
+  bool with_id = !into.id_column.empty();
+  return "COPY " + quote_table(into.name) + " (" + column_list(into, with_id) + ") FROM STDIN (FORMAT binary)";
+}
+
+std::string reserve_ids_sql(const std::string& sequence) {
+  return "SELECT nextval(" + in_quotes(sequence) + "::regclass) FROM generate_series(1, ";
 }
 
 void row_arrays::start(const insert_plan& plan) {

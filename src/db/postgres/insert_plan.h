@@ -1,6 +1,7 @@
 #pragma once
 
 #include "binding.h"
+#include "penstock/db/error.h"
 #include "penstock/db/row_batch.h"
 #include "penstock/db/table.h"
 
@@ -19,6 +20,10 @@ struct insert_plan {
   std::string many_rows;       // of arrays, one for each column; empty where rows must go one by one
   bool many_give_row = false;  // many_rows gives (row from 1, id) of those stored, instead of the id of each
 
+  std::string copy;               // for binary COPY, with the id first; empty where that is no way
+  std::string reserve_ids;        // gives an id for each of the rows, whose number is to follow with a ')'
+  std::size_t copy_rows = 8'192;  // that go in one COPY: few, once rows were refused
+
   bool is_for(const table_definition& t) const;
 };
 
@@ -26,6 +31,13 @@ std::string one_row_sql(const table_definition& into);
 // `type_names` are the columns' types, for casts; `sequence` is that of the id column, and may be empty.
 std::string many_rows_sql(const table_definition& into, const std::vector<Oid>& types,
                           const std::vector<std::string>& type_names, const std::string& sequence);
+
+// Empty when a column's values have no binary format here, or repeats must be told from new rows.
+std::string copy_sql(const table_definition& into, const std::vector<Oid>& types);
+std::string reserve_ids_sql(const std::string& sequence);
+
+// Where outcomes can't be told.
+database_error not_all_stored(const table_definition& into);
 
 // Rows as arrays, one for each column; keeps its memory.
 class row_arrays {

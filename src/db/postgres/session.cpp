@@ -5,7 +5,6 @@
 #include "penstock/db/error.h"
 #include "placeholders.h"
 
-#include <charconv>
 #include <cstring>
 #include <utility>
 
@@ -28,11 +27,8 @@ void append_rows(const PGresult* r, result& to) {
 }
 
 std::uint64_t changed_rows(const PGresult* r) {
-  std::string_view tag = PQcmdTuples(const_cast<PGresult*>(r));
   bool reads = std::strncmp(PQcmdStatus(const_cast<PGresult*>(r)), "SELECT", 6) == 0;
-  std::uint64_t n = 0;
-  if (!reads) std::from_chars(tag.data(), tag.data() + tag.size(), n);
-  return n;
+  return reads ? 0 : affected_rows(r);
 }
 
 bool is_failure(const PGresult* r) {
@@ -161,6 +157,8 @@ task<void> session::run(const std::string& sql, const parameters& values, const 
       if (is_failure(r) && !failed) {
         failed = failure_of(r, command == mine ? "execute" : "prepare to execute");
         stale = forgets_stale_plan(s, r);
+      } else if (PQresultStatus(r) == PGRES_EMPTY_QUERY) {
+        failed = database_error(db_errc::syntax, "PostgreSQL: the statement is empty");
       } else if (command == mine && !failed) {
         take(command, r);
       }

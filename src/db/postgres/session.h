@@ -8,6 +8,7 @@
 #include "insert_plan.h"
 #include "penstock/db/connection.h"
 #include "penstock/db/error.h"
+#include "repeated_keys.h"
 #include "statement_cache.h"
 #include "wire.h"
 
@@ -46,6 +47,7 @@ class session final : public connection {
 
  private:
   friend class batch_insert;
+  friend class copy_insert;
 
   // Throws unless an operation may begin.
   wire& open_wire() const;
@@ -58,7 +60,7 @@ class session final : public connection {
   // True when the failure says that the prepared statement is of no use any more, and it was forgotten.
   bool forgets_stale_plan(const statement* s, const PGresult* failed);
   task<void> create_table(const table_definition& definition);
-  task<const insert_plan*> plan_for(const table_definition& into);
+  task<insert_plan*> plan_for(const table_definition& into);
   task<std::uint64_t> read_each(const statement* s, std::size_t rows_at, const row_consumer& take, std::size_t max_rows,
                                 std::optional<database_error>& failed);
   task<void> leave_early(bool in_savepoint);
@@ -68,6 +70,10 @@ class session final : public connection {
   statement_cache statements_;
   arguments arguments_;
   row_arrays arrays_;
+  // What batches need again and again.
+  std::string copy_data_;
+  repeated_keys repeats_;
+  std::vector<unsigned char> to_do_;  // for each row, whether it is to be sent
   bool begin_is_due_ = false;
   std::unique_ptr<insert_plan> plan_;  // of the table that was written to last
 };

@@ -1,4 +1,5 @@
 #include "batch_insert.h"
+#include "copy_insert.h"
 #include "failure.h"
 #include "penstock/db/error.h"
 #include "penstock/db/transaction.h"
@@ -12,6 +13,9 @@
 
 namespace penstock::db::postgres {
 namespace {
+
+// Measured with bench/insert_bench: below, what COPY costs to begin is more than it saves.
+constexpr std::size_t fewest_to_copy = 512;
 
 std::string_view storage_type(column_type type) {
   switch (type) {
@@ -86,6 +90,11 @@ constexpr const char* unique_keys_sql =
     "WHERE i.indrelid = to_regclass(?) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL "
     "AND i.indexprs IS NULL AND k.place <= i.indnkeyatts ORDER BY i.indexrelid, k.place";
 
+// The id column's sequence, and whether its type is that of the ids.
+constexpr const char* id_column_sql =
+    "pg_get_serial_sequence(?, ?), (SELECT a.atttypid = 'bigint'::regtype FROM pg_attribute AS a "
+    "WHERE a.attrelid = to_regclass(?) AND a.attname = ?)";
+
 std::vector<std::vector<std::string>> unique_keys_of(const result& found) {
   std::vector<std::vector<std::string>> keys;
   const value* last = nullptr;
@@ -155,7 +164,7 @@ task<void> session::prepare_table(const table_definition& definition) {
   throw database_error(db_errc::table_drift, "table '" + definition.name + "' exists but does not fit: " + list);
 }
 
-task<const insert_plan*> session::plan_for(const table_definition& into) {
+task<insert_plan*> session::plan_for(const table_definition& into) {
   if (plan_ && plan_->is_for(into)) co_return plan_.get();
   auto plan = std::make_unique<insert_plan>();
   plan->into = into;
@@ -168,18 +177,24 @@ task<const insert_plan*> session::plan_for(const table_definition& into) {
     plan->as.push_back(wire_type_of(type));
     asked += "format_type(" + std::to_string(type) + ", NULL), ";
   }
-  bool has_key = !into.unique_key.empty() && !into.id_column.empty();
+  bool has_id = !into.id_column.empty();
   parameters names;
-  if (has_key) names = parameters_of(quote_table(into.name), into.id_column);
+  std::string table = quote_table(into.name);
+  if (has_id) names = parameters_of(table, into.id_column, table, into.id_column);
   task<result> asking =
-      query("SELECT " + asked + (has_key ? "pg_get_serial_sequence(?, ?)" : "NULL::text"), std::move(names));
+      query("SELECT " + asked + (has_id ? id_column_sql : "NULL::text, NULL::boolean"), std::move(names));
   result answer = co_await std::move(asking);
+  const std::vector<value>& told = answer.rows.at(0);
   std::vector<std::string> type_names;
-  for (std::size_t i = 0; i < plan->types.size(); ++i)
-    type_names.push_back(std::get<std::string>(answer.rows.at(0).at(i)));
-  const auto* sequence = std::get_if<std::string>(&answer.rows.at(0).back());
-  plan->many_rows = many_rows_sql(into, plan->types, type_names, sequence == nullptr ? std::string() : *sequence);
+  for (std::size_t i = 0; i < plan->types.size(); ++i) type_names.push_back(std::get<std::string>(told.at(i)));
+  std::string sequence;
+  if (const auto* given = std::get_if<std::string>(&told.at(plan->types.size()))) sequence = *given;
+  const auto* is_bigint = std::get_if<bool>(&told.back());
+  bool ids_can_be_copied = !has_id || (!sequence.empty() && is_bigint != nullptr && *is_bigint);
+  plan->many_rows = many_rows_sql(into, plan->types, type_names, sequence);
   plan->many_give_row = !into.unique_key.empty();
+  if (settings_.bulk_allowed && ids_can_be_copied) plan->copy = copy_sql(into, plan->types);
+  if (has_id) plan->reserve_ids = reserve_ids_sql(sequence);
   plan_ = std::move(plan);
   co_return plan_.get();
 }
@@ -191,11 +206,22 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
   if (rows.empty()) co_return;
   std::exception_ptr failure;
   try {
-    task<const insert_plan*> planning = plan_for(into);
-    const insert_plan* plan = co_await std::move(planning);
-    batch_insert insert(*this, *plan, rows, report);
-    task<void> inserting = insert.run();
-    co_await std::move(inserting);
+    task<insert_plan*> planning = plan_for(into);
+    insert_plan* plan = co_await std::move(planning);
+    std::size_t trips_before = wire_->round_trips();
+    report.rows.resize(rows.rows());
+    std::size_t done = 0;
+    if (!plan->copy.empty() && rows.rows() >= fewest_to_copy) {
+      copy_insert copy(*this, *plan, rows, report);
+      task<std::size_t> copying = copy.run();
+      done = co_await std::move(copying);
+    }
+    if (done < rows.rows()) {
+      batch_insert insert(*this, *plan, rows, report);
+      task<void> inserting = insert.run(done);
+      co_await std::move(inserting);
+    }
+    report.round_trips = wire_->round_trips() - trips_before;
     co_return;
   } catch (...) {
     failure = std::current_exception();

@@ -2,14 +2,20 @@
 
 #include "failure.h"
 #include "penstock/async/on_worker.h"
+#include "penstock/async/timeout.h"
 #include "penstock/db/error.h"
 #include "penstock/observe/log.h"
 
+#include <algorithm>
+#include <chrono>
 #include <memory>
 #include <utility>
 
 namespace penstock::db::postgres {
 namespace {
+
+constexpr duration first_patience = std::chrono::milliseconds(20);
+constexpr duration longest_patience = std::chrono::seconds(1);
 
 void log_notice(void*, const PGresult* r) { log::debug("PostgreSQL has a remark", {{"said", said_by(r)}}); }
 
@@ -150,44 +156,76 @@ task<void> wire::request_cancel() {
                          std::string("PostgreSQL: a statement could not be cancelled: ") + why.c_str());
 }
 
+// A request that comes before the server has begun with the statement is lost, so it is made until it has worked.
 task<void> wire::drain() {
   if (!plain_ && unsynced_ > 0) sync();
-  task<void> cancelling = request_cancel();
-  co_await std::move(cancelling);
-  result_taker drop = [](std::size_t, const PGresult*) {};
-  task<void> rest = plain_ ? drain_plain(drop) : finish(drop);
-  co_await std::move(rest);
+  duration patience = first_patience;
+  while (!idle()) {
+    task<void> cancelling = request_cancel();
+    co_await std::move(cancelling);
+    result_taker drop = [](std::size_t, const PGresult*) {};
+    try {
+      task<void> rest = with_timeout(patience, plain_ ? finish_plain(drop) : finish(drop));
+      co_await std::move(rest);
+    } catch (const timed_out&) {
+      patience = std::min(2 * patience, longest_patience);
+    }
+  }
 }
 
-task<void> wire::drain_plain(result_taker take) {
+void wire::start_plain(const std::string& sql) {
+  if (PQexitPipelineMode(handle()) == 0 || PQsendQuery(handle(), sql.c_str()) == 0) {
+    if (!alive()) lose();
+    throw database_error(db_errc::other, std::string("PostgreSQL: ") + PQerrorMessage(handle()));
+  }
+  plain_ = true;
+}
+
+task<result_handle> wire::next_plain() {
   task<void> flushing = flush();
   co_await std::move(flushing);
+  task<void> waiting = wait_for_result();
+  co_await std::move(waiting);
+  result_handle r(PQgetResult(handle()));
+  if (r && PQresultStatus(r.get()) == PGRES_FATAL_ERROR) last_said_ = said_by(r.get());
+  if (!alive()) lose();
+  if (r) co_return r;
+  plain_ = false;
+  last_said_.clear();
+  PQenterPipelineMode(handle());
+  co_return nullptr;
+}
+
+task<void> wire::copy(std::string_view some) {
+  if (PQputCopyData(handle(), some.data(), static_cast<int>(some.size())) != 1) lose();
+  return flush();
+}
+
+void wire::end_copy() {
+  if (PQputCopyEnd(handle(), nullptr) != 1) lose();
+}
+
+task<void> wire::run_plain(std::string sql, result_taker take) {
+  start_plain(sql);
+  task<void> running = finish_plain(std::move(take));
+  co_await std::move(running);
+}
+
+task<void> wire::finish_plain(result_taker take) {
   std::exception_ptr failure;
   for (;;) {
-    task<void> waiting = wait_for_result();
-    co_await std::move(waiting);
-    result_handle r(PQgetResult(handle()));
-    if (!alive()) lose();
+    task<result_handle> reading = next_plain();
+    result_handle r = co_await std::move(reading);
     if (!r) break;
+    // Only a batch that was cut short has come this far.
+    if (PQresultStatus(r.get()) == PGRES_COPY_IN) PQputCopyEnd(handle(), "cut short");
     try {
       if (!failure) take(0, r.get());
     } catch (...) {
       failure = std::current_exception();
     }
   }
-  plain_ = false;
-  PQenterPipelineMode(handle());
   if (failure) std::rethrow_exception(failure);
-}
-
-task<void> wire::run_plain(std::string sql, result_taker take) {
-  if (PQexitPipelineMode(handle()) == 0 || PQsendQuery(handle(), sql.c_str()) == 0) {
-    if (!alive()) lose();
-    throw database_error(db_errc::other, std::string("PostgreSQL: ") + PQerrorMessage(handle()));
-  }
-  plain_ = true;
-  task<void> running = drain_plain(std::move(take));
-  co_await std::move(running);
 }
 
 }  // namespace penstock::db::postgres

@@ -13,6 +13,7 @@
 #include <exception>
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include <libpq-fe.h>
 
@@ -56,6 +57,12 @@ class wire {
 
   // Several statements without parameters, outside of pipeline mode; the results' places do not count.
   task<void> run_plain(std::string sql, result_taker take);
+  // As above, piecewise: each result in turn; null at the end. At PGRES_COPY_IN, `copy` gives the data, some at a time,
+  // and `end_copy` ends them.
+  void start_plain(const std::string& sql);
+  task<result_handle> next_plain();
+  task<void> copy(std::string_view some);
+  void end_copy();
 
   // Round trips so far: how often the server was waited for.
   std::size_t round_trips() const noexcept { return round_trips_; }
@@ -63,7 +70,7 @@ class wire {
  private:
   std::size_t sent(int ok);
   task<void> wait_for_result();
-  task<void> drain_plain(result_taker take);
+  task<void> finish_plain(result_taker take);
   task<void> request_cancel();
   void end_segment();
   [[noreturn]] void refuse_copy();

@@ -1,0 +1,195 @@
+#include "copy_insert.h"
+
+#include "failure.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+namespace penstock::db::postgres {
+namespace {
+
+constexpr std::size_t fewest_rows = 256;  // of a segment: one bad row makes at most as many go again
+constexpr std::size_t most_rows = 8'192;
+constexpr std::size_t few_rows = 32;  // refusals that stand so close are better found by INSERTs
+constexpr std::size_t flushed_bytes = std::size_t{128} << 10;
+
+// The format's signature, flags and extension (PostgreSQL manual, COPY, Binary Format).
+constexpr std::string_view copy_head("PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19);
+constexpr std::string_view copy_end("\377\377", 2);
+
+// As the type of the id's column; COPY casts nothing.
+void append_id(std::string& to, std::int64_t id) {
+  append_int32(to, sizeof id);
+  append_int32(to, static_cast<std::int32_t>(id >> 32));
+  append_int32(to, static_cast<std::int32_t>(id));
+}
+
+// "COPY t, line 5, column v": the line, 0 when there is none.
+std::size_t line_of(const PGresult* r) {
+  const char* field = PQresultErrorField(r, PG_DIAG_CONTEXT);
+  std::string_view context = field == nullptr ? "" : field;
+  constexpr std::string_view word = ", line ";
+  std::size_t at = context.rfind(word);
+  std::size_t line = 0;
+  if (at != std::string_view::npos)
+    std::from_chars(context.data() + at + word.size(), context.data() + context.size(), line);
+  return line;
+}
+
+}  // namespace
+
+copy_insert::copy_insert(session& s, insert_plan& plan, const row_batch& rows, batch_report& report)
+    : session_(s), plan_(plan), rows_(rows), report_(report) {}
+
+task<std::size_t> copy_insert::run() {
+  report_.method = "copy";
+  std::size_t most_failures = 1 + rows_.rows() / 500;
+  for (std::size_t failures = 0; next_ < rows_.rows(); ++failures) {
+    task<ending> trip = make_trip();
+    ending how = co_await std::move(trip);
+    if (how == ending::stored) {
+      if (failures == 0) plan_.copy_rows = std::min(most_rows, plan_.copy_rows * 2);
+      break;
+    }
+    plan_.copy_rows = fewest_rows;
+    if (how == ending::row_refused && failures < most_failures && early_failures_ < 2) continue;
+    task<void> undoing = session_.wire_->run_plain("ROLLBACK TO SAVEPOINT penstock; RELEASE SAVEPOINT penstock",
+                                                   [](std::size_t, const PGresult*) {});
+    co_await std::move(undoing);
+    break;
+  }
+  co_return next_;
+}
+
+std::string copy_insert::statements() const {
+  std::string all;
+  if (session_.begin_is_due_) all += "BEGIN; ";
+  if (!ids_ && !plan_.reserve_ids.empty()) all += plan_.reserve_ids + std::to_string(rows_.rows()) + "); ";
+  all += in_savepoint_ ? "ROLLBACK TO SAVEPOINT penstock; " : "SAVEPOINT penstock; ";
+  for (std::size_t first = next_; first < rows_.rows(); first += plan_.copy_rows) {
+    if (first > next_) all += "RELEASE SAVEPOINT penstock; SAVEPOINT penstock; ";
+    all += plan_.copy + "; ";
+  }
+  return all + "RELEASE SAVEPOINT penstock";
+}
+
+task<copy_insert::ending> copy_insert::make_trip() {
+  wire& w = *session_.wire_;
+  w.start_plain(statements());
+  session_.begin_is_due_ = false;
+  ending how = ending::stored;
+  std::optional<database_error> fatal;
+  for (;;) {
+    task<result_handle> reading = w.next_plain();
+    result_handle r = co_await std::move(reading);
+    if (!r) break;
+    switch (PQresultStatus(r.get())) {
+      case PGRES_COPY_IN: {
+        task<void> sending = send_segment();
+        co_await std::move(sending);
+        break;
+      }
+      case PGRES_TUPLES_OK:
+        ids_ = std::move(r);
+        break;
+      case PGRES_COMMAND_OK:
+        take_success(r.get(), fatal);
+        break;
+      default:
+        how = take_failure(r.get(), fatal);
+    }
+  }
+  if (fatal) throw *std::move(fatal);
+  co_return how;
+}
+
+task<void> copy_insert::send_segment() {
+  std::string& data = session_.copy_data_;
+  data.assign(copy_head);
+  sent_.clear();
+  segment_end_ = std::min(rows_.rows(), next_ + plan_.copy_rows);
+  for (std::size_t row = next_; row < segment_end_; ++row) {
+    if (report_.rows[row].what == row_outcome::status::refused) continue;
+    std::size_t before = data.size();
+    std::string misfit = append_row(data, row);
+    if (misfit.empty()) {
+      sent_.push_back(row);
+    } else {
+      data.resize(before);
+      refuse(row, db_errc::data, std::move(misfit));
+    }
+    if (data.size() < flushed_bytes) continue;
+    task<void> sending = session_.wire_->copy(data);
+    co_await std::move(sending);
+    data.clear();
+  }
+  data += copy_end;
+  task<void> sending = session_.wire_->copy(data);
+  co_await std::move(sending);
+  session_.wire_->end_copy();
+}
+
+std::string copy_insert::append_row(std::string& to, std::size_t row) const {
+  std::span<const cell> cells = rows_.row(row);
+  std::size_t fields = cells.size() + (ids_ ? 1 : 0);
+  to += static_cast<char>(fields >> 8);
+  to += static_cast<char>(fields);
+  if (ids_) append_id(to, id_of(row));
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    if (cells[i].type == cell::kind::null) {
+      append_int32(to, -1);
+      continue;
+    }
+    std::size_t size_at = to.size();
+    to.append(4, '\0');
+    if (plan_.types[i] == jsonb_oid) to += '\1';  // the format's version
+    std::string why = append_value(to, cells[i], plan_.as[i]);
+    if (!why.empty()) return "column '" + plan_.into.columns[i].name + "': " + why;
+    write_size(to, size_at, to.size() - size_at - 4);
+  }
+  return {};
+}
+
+void copy_insert::take_success(const PGresult* r, std::optional<database_error>& fatal) {
+  std::string_view tag = PQcmdStatus(const_cast<PGresult*>(r));
+  if (tag == "SAVEPOINT") in_savepoint_ = true;
+  if (!tag.starts_with("COPY")) return;
+  if (affected_rows(r) != sent_.size()) {
+    fatal = not_all_stored(plan_.into);
+    return;
+  }
+  for (std::size_t row : sent_) report_.rows[row].id = ids_ ? id_of(row) : 0;
+  sent_.clear();
+  next_ = segment_end_;
+}
+
+copy_insert::ending copy_insert::take_failure(const PGresult* r, std::optional<database_error>& fatal) {
+  db_errc errc = classify(sqlstate_of(r));
+  std::size_t line = line_of(r);
+  if (in_savepoint_ && refuses_a_row(errc)) {
+    if (line == 0 || line > sent_.size()) return ending::impossible;
+    if (line <= few_rows) ++early_failures_;
+    refuse(sent_[line - 1], errc, said_by(r));
+    return ending::row_refused;
+  }
+  bool unsupported = sqlstate_of(r) == "0A000";  // such as for a table with row-level security
+  if (unsupported) plan_.copy.clear();
+  if (!in_savepoint_ || !unsupported) fatal = failure_of(r, "copy into " + plan_.into.name);
+  return ending::impossible;
+}
+
+std::int64_t copy_insert::id_of(std::size_t row) const {
+  const char* text = PQgetvalue(ids_.get(), static_cast<int>(row), 0);
+  std::int64_t id = 0;
+  std::from_chars(text, text + PQgetlength(ids_.get(), static_cast<int>(row), 0), id);
+  return id;
+}
+
+void copy_insert::refuse(std::size_t row, db_errc errc, std::string why) {
+  report_.rows[row].what = row_outcome::status::refused;
+  report_.rows[row].refusal = static_cast<std::int32_t>(report_.refusals.size());
+  report_.refusals.push_back({code_name(errc), std::move(why)});
+}
+
+}  // namespace penstock::db::postgres

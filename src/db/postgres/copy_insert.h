@@ -1,0 +1,56 @@
+#pragma once
+
+// Stores a large batch by binary COPY. The ids are taken from the sequence first, in the same trip that begins the
+// COPY, so that each row's is known. Rows go in segments, each behind a savepoint, all in one message of statements:
+//
+//   SELECT nextval(…) …; SAVEPOINT s; COPY …; RELEASE s; SAVEPOINT s; COPY …; RELEASE s
+//
+// The server tells the line of a row that it refuses. That row is left out, and its segment goes again. Invariant: what
+// stands before `next_` is stored or refused.
+
+#include "insert_plan.h"
+#include "penstock/db/connection.h"
+#include "penstock/db/error.h"
+#include "session.h"
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace penstock::db::postgres {
+
+class copy_insert {
+ public:
+  // The arguments must outlive it.
+  copy_insert(session& s, insert_plan& plan, const row_batch& rows, batch_report& report);
+
+  // Gives how many rows it has dealt with, the first ones: fewer than there are where COPY is no good way.
+  task<std::size_t> run();
+
+ private:
+  enum class ending { stored, row_refused, impossible };
+
+  std::string statements() const;
+  task<ending> make_trip();
+  task<void> send_segment();
+  // Gives why the row does not fit; what was appended is of no use then.
+  std::string append_row(std::string& to, std::size_t row) const;
+  void take_success(const PGresult* r, std::optional<database_error>& fatal);
+  ending take_failure(const PGresult* r, std::optional<database_error>& fatal);
+  void refuse(std::size_t row, db_errc errc, std::string why);
+  std::int64_t id_of(std::size_t row) const;
+
+  session& session_;
+  insert_plan& plan_;
+  const row_batch& rows_;
+  batch_report& report_;
+  result_handle ids_;
+  std::size_t next_ = 0;           // the first row of the segment under way
+  std::size_t segment_end_ = 0;    // one past its last
+  std::vector<std::size_t> sent_;  // the rows of the segment, line by line
+  bool in_savepoint_ = false;
+  int early_failures_ = 0;
+};
+
+}  // namespace penstock::db::postgres
