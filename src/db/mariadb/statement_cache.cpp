@@ -58,7 +58,10 @@ void statement_cache::clear() noexcept {
   entries_.clear();
 }
 
+// What a server says among the rows, the library notes for the session alone.
 complaint complaint_of_statement(MYSQL_STMT* statement) {
+  if (mysql_stmt_errno(statement) == 0 && statement->mysql != nullptr)
+    return {mysql_errno(statement->mysql), mysql_sqlstate(statement->mysql), mysql_error(statement->mysql)};
   return {mysql_stmt_errno(statement), mysql_stmt_sqlstate(statement), mysql_stmt_error(statement)};
 }
 

@@ -1,0 +1,279 @@
+#include "mariadb_server.h"
+#include <penstock/async/gather.h>
+#include <penstock/db/row_batch.h>
+
+#include <array>
+#include <map>
+
+// Batches with rows that the database refuses, or has already, by every way into it.
+
+namespace penstock::db {
+namespace {
+
+using status = row_outcome::status;
+
+class mariadb_batch : public mariadb_test, public ::testing::WithParamInterface<const char*> {
+ protected:
+  // An even `n` below 1,000,000, and a name that is unique.
+  static constexpr const char* table_sql =
+      "CREATE TABLE t(id BIGINT AUTO_INCREMENT PRIMARY KEY, n INT NOT NULL CHECK (n % 2 = 0), "
+      "name VARCHAR(20) COLLATE utf8mb4_nopad_bin, code INT UNIQUE, UNIQUE KEY by_name (name))";
+  const table_definition table{
+      "t",
+      "id",
+      {{"n", column_type::integer, true}, {"name", column_type::text}, {"code", column_type::integer}},
+      {"name"}};
+
+  static void add(row_batch& rows, std::optional<std::int64_t> n, std::string_view name,
+                  std::optional<std::int64_t> code = {}) {
+    n ? rows.add_integer(*n) : rows.add_null();
+    rows.add_text(name);
+    code ? rows.add_integer(*code) : rows.add_null();
+    rows.commit_row();
+  }
+
+  static void add_good(row_batch& rows, int count, const std::string& prefix = "row") {
+    for (int i = 0; i < count; ++i) add(rows, 2 * i, prefix + std::to_string(i));
+  }
+
+  template <class Body>
+  void with_table(Body body) {
+    auto whole = [&](connection& c) -> task<> {
+      co_await c.execute(table_sql);
+      task<void> running = body(c);
+      co_await std::move(running);
+    };
+    with_session(whole, GetParam());
+  }
+
+  // What is stored is what the report says is stored, under the ids that it says.
+  task<void> expect_stored(connection& c, const row_batch& rows, const batch_report& report, std::size_t before = 0) {
+    task<result> asking = c.query("SELECT id, n, name FROM t");
+    result found = co_await std::move(asking);
+    std::map<std::int64_t, std::pair<value, value>> there;
+    for (auto& row : found.rows) there[std::get<std::int64_t>(row[0])] = {row[1], row[2]};
+    std::size_t stored = 0;
+    for (std::size_t r = 0; r < rows.rows(); ++r) {
+      if (report.rows.at(r).what != status::stored) continue;
+      ++stored;
+      const auto& [n, name] = there[report.rows[r].id];
+      EXPECT_EQ(n, value(rows.row(r)[0].integer)) << "row " << r;
+      EXPECT_EQ(name, value(std::string(rows.row(r)[1].text()))) << "row " << r;
+    }
+    EXPECT_EQ(found.rows.size(), stored + before);
+  }
+
+  static std::string_view code_of(const batch_report& report, std::size_t row) {
+    std::int32_t place = report.rows.at(row).refusal;
+    return place < 0 ? std::string_view() : report.refusals.at(static_cast<std::size_t>(place)).code;
+  }
+};
+
+TEST_P(mariadb_batch, stores_a_clean_batch_in_few_round_trips) {
+  with_table([&](connection& c) -> task<> {
+    row_batch rows(3);
+    add_good(rows, 1'000);
+    batch_report report;
+    co_await c.insert_batch(table, rows, report);
+    EXPECT_LE(report.round_trips, 4u);
+    EXPECT_TRUE(report.refusals.empty());
+    task<void> checking = expect_stored(c, rows, report);
+    co_await std::move(checking);
+  });
+}
+
+TEST_P(mariadb_batch, takes_one_round_trip_for_one_row) {
+  with_table([&](connection& c) -> task<> {
+    row_batch rows(3);
+    add_good(rows, 1);
+    batch_report report;
+    co_await c.insert_batch(table, rows, report);
+    EXPECT_EQ(report.round_trips, 1u);
+    EXPECT_GT(report.rows.at(0).id, 0);
+  });
+}
+
+// Each kind of refusal, alone among a thousand good rows.
+TEST_P(mariadb_batch, sets_one_bad_row_of_a_thousand_apart_in_a_dozen_round_trips) {
+  struct bad {
+    std::optional<std::int64_t> n;
+    std::string name;
+    std::optional<std::int64_t> code;
+    std::string_view refusal;
+  };
+  const std::array<bad, 5> kinds{{{1, "odd", {}, "db.constraint"},
+                                  {std::nullopt, "null", {}, "db.constraint"},
+                                  {4'000'000'000, "large", {}, "db.data"},
+                                  {2, "a name that is longer than twenty", {}, "db.data"},
+                                  {2, "code", 7, "db.constraint"}}};
+  for (const bad& kind : kinds) {
+    for (std::size_t place : {std::size_t{0}, std::size_t{617}, std::size_t{999}}) {
+      auto body = [&](connection& c) -> task<> {
+        co_await c.execute("CREATE OR REPLACE " + std::string(table_sql).substr(7));
+        co_await c.execute("INSERT INTO t(n, name, code) VALUES (0, 'first', 7)");
+        row_batch rows(3);
+        for (std::size_t i = 0; i < 1'000; ++i) {
+          if (i == place)
+            add(rows, kind.n, kind.name, kind.code);
+          else
+            add(rows, 2 * static_cast<std::int64_t>(i), "row" + std::to_string(i));
+        }
+        batch_report report;
+        co_await c.insert_batch(table, rows, report);
+        EXPECT_LE(report.round_trips, 4u + 12u) << kind.name << " at " << place;
+        EXPECT_EQ(report.refusals.size(), 1u);
+        EXPECT_EQ(code_of(report, place), kind.refusal) << kind.name << " at " << place;
+        task<void> checking = expect_stored(c, rows, report, 1);
+        co_await std::move(checking);
+      };
+      with_session(body, GetParam());
+    }
+  }
+}
+
+TEST_P(mariadb_batch, answers_for_every_one_of_a_thousand_bad_rows) {
+  with_table([&](connection& c) -> task<> {
+    row_batch rows(3);
+    for (int i = 0; i < 1'000; ++i) add(rows, 2 * i + 1, "row" + std::to_string(i));
+    batch_report report;
+    co_await c.insert_batch(table, rows, report);
+    EXPECT_EQ(report.refusals.size(), 1'000u);
+    EXPECT_LE(report.round_trips, 1'100u);
+    task<void> checking = expect_stored(c, rows, report);
+    co_await std::move(checking);
+  });
+}
+
+TEST_P(mariadb_batch, sets_several_bad_rows_apart) {
+  with_table([&](connection& c) -> task<> {
+    row_batch rows(3);
+    for (int i = 0; i < 1'000; ++i) {
+      if (i % 97 == 5)
+        add(rows, i % 2 == 0 ? std::optional<std::int64_t>(1) : std::nullopt, "bad" + std::to_string(i));
+      else
+        add(rows, 2 * i, "row" + std::to_string(i));
+    }
+    batch_report report;
+    co_await c.insert_batch(table, rows, report);
+    EXPECT_EQ(report.refusals.size(), 11u);
+    for (std::size_t i = 0; i < 1'000; ++i)
+      EXPECT_EQ(report.rows[i].what, i % 97 == 5 ? status::refused : status::stored) << i;
+    task<void> checking = expect_stored(c, rows, report);
+    co_await std::move(checking);
+  });
+}
+
+TEST_P(mariadb_batch, tells_rows_that_are_there_already) {
+  with_table([&](connection& c) -> task<> {
+    row_batch first(3);
+    add_good(first, 500);
+    batch_report report;
+    co_await c.insert_batch(table, first, report);
+    for (int round = 0; round < 2; ++round) {
+      row_batch rows(3);
+      std::string prefix = "new" + std::to_string(round) + "-";
+      for (int i = 0; i < 500; ++i) {
+        add(rows, 2 * i, "row" + std::to_string(i));
+        add(rows, 2 * i, prefix + std::to_string(i));
+      }
+      co_await c.insert_batch(table, rows, report);
+      EXPECT_TRUE(report.refusals.empty());
+      EXPECT_LE(report.round_trips, 20u);
+      for (std::size_t i = 0; i < 1'000; ++i)
+        EXPECT_EQ(report.rows[i].what, i % 2 == 0 ? status::duplicate : status::stored) << i;
+      task<void> checking = expect_stored(c, rows, report, 500 * (static_cast<std::size_t>(round) + 1));
+      co_await std::move(checking);
+    }
+  });
+}
+
+TEST_P(mariadb_batch, stores_the_first_of_rows_that_repeat_each_other) {
+  with_table([&](connection& c) -> task<> {
+    row_batch rows(3);
+    for (int i = 0; i < 900; ++i) add(rows, 2 * i, "row" + std::to_string(i % 300));
+    batch_report report;
+    co_await c.insert_batch(table, rows, report);
+    for (std::size_t i = 0; i < 900; ++i)
+      EXPECT_EQ(report.rows[i].what, i < 300 ? status::stored : status::duplicate) << i;
+    task<void> checking = expect_stored(c, rows, report);
+    co_await std::move(checking);
+  });
+}
+
+TEST_P(mariadb_batch, stores_a_row_whose_like_was_refused) {
+  with_table([&](connection& c) -> task<> {
+    row_batch rows(3);
+    add_good(rows, 100);
+    add(rows, 1, "twice");
+    add(rows, 2, "twice");
+    add(rows, 4, "twice");
+    batch_report report;
+    co_await c.insert_batch(table, rows, report);
+    EXPECT_EQ(report.rows[100].what, status::refused);
+    EXPECT_EQ(report.rows[101].what, status::stored);
+    EXPECT_EQ(report.rows[102].what, status::duplicate);
+    task<void> checking = expect_stored(c, rows, report);
+    co_await std::move(checking);
+  });
+}
+
+TEST_P(mariadb_batch, takes_keys_for_the_same_that_the_collation_takes_so) {
+  with_table([&](connection& c) -> task<> {
+    co_await c.execute("ALTER TABLE t MODIFY name VARCHAR(20) COLLATE utf8mb4_general_ci");
+    row_batch rows(3);
+    add_good(rows, 50);
+    add(rows, 2, "ROW7");
+    batch_report report;
+    co_await c.insert_batch(table, rows, report);
+    EXPECT_EQ(report.rows[50].what, status::duplicate);
+    task<void> checking = expect_stored(c, rows, report);
+    co_await std::move(checking);
+  });
+}
+
+TEST_P(mariadb_batch, keeps_what_the_transaction_did_before_it) {
+  with_table([&](connection& c) -> task<> {
+    co_await c.begin();
+    co_await c.execute("INSERT INTO t(n, name) VALUES (0, 'before')");
+    row_batch rows(3);
+    add_good(rows, 100);
+    add(rows, 1, "odd");
+    batch_report report;
+    co_await c.insert_rows(table, rows, report);
+    co_await c.commit();
+    task<void> checking = expect_stored(c, rows, report, 1);
+    co_await std::move(checking);
+  });
+}
+
+TEST_P(mariadb_batch, gives_right_ids_beside_other_sessions) {
+  with_table([&](connection& c) -> task<> {
+    database here(url(GetParam()));
+    auto writer = [&](int number) -> task<void> {
+      task<std::unique_ptr<connection>> connecting = here.connect();
+      std::unique_ptr<connection> mine = co_await std::move(connecting);
+      row_batch rows(3);
+      batch_report report;
+      for (int round = 0; round < 5; ++round) {
+        rows.clear();
+        add_good(rows, 300, std::to_string(number) + "/" + std::to_string(round) + "/");
+        co_await mine->insert_batch(table, rows, report);
+        for (std::size_t r = 0; r < rows.rows(); r += 50) {
+          value name = co_await ask(*mine, "SELECT name FROM t WHERE id = ?", parameters_of(report.rows[r].id));
+          EXPECT_EQ(name, value(std::string(rows.row(r)[1].text())));
+        }
+      }
+    };
+    std::vector<task<void>> writers;
+    for (int i = 0; i < 4; ++i) writers.push_back(writer(i));
+    co_await gather(std::move(writers));
+    value count = co_await ask(c, "SELECT count(*) FROM t");
+    EXPECT_EQ(count, value(std::int64_t{4 * 5 * 300}));
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(ways, mariadb_batch, ::testing::Values("", "bulk=values"),
+                         [](const auto& info) { return std::string(*info.param == '\0' ? "automatic" : "values"); });
+
+}  // namespace
+}  // namespace penstock::db

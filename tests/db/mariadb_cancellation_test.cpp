@@ -1,0 +1,238 @@
+#include "mariadb_server.h"
+#include <penstock/async/cancel.h>
+#include <penstock/async/gather.h>
+#include <penstock/async/task_group.h>
+#include <penstock/async/timeout.h>
+#include <penstock/db/pool.h>
+#include <penstock/db/row_batch.h>
+#include <penstock/db/transaction.h>
+
+#include <chrono>
+
+// Statements that are cancelled, at any moment.
+
+namespace penstock::db {
+namespace {
+
+using namespace std::chrono_literals;
+
+class mariadb_cancellation : public mariadb_test {
+ protected:
+  template <class T>
+  static task<bool> cut_short(duration limit, task<T> work) {
+    try {
+      task<T> limited = with_timeout(limit, std::move(work));
+      co_await std::move(limited);
+    } catch (const timed_out&) {
+      co_return true;
+    }
+    co_return false;
+  }
+
+  // Sessions of this test's database that run something, beside the one that asks.
+  static task<std::int64_t> busy_sessions(connection& c) {
+    task<value> asking = ask(c,
+                             "SELECT count(*) FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND "
+                             "COMMAND <> 'Sleep' AND ID <> CONNECTION_ID()");
+    value count = co_await std::move(asking);
+    co_return std::get<std::int64_t>(count);
+  }
+};
+
+TEST_F(mariadb_cancellation, of_a_long_statement_returns_at_once_and_a_reset_ends_it) {
+  with_session([&](connection& c) -> task<> {
+    task<std::unique_ptr<connection>> connecting = database(url()).connect();
+    std::unique_ptr<connection> other = co_await std::move(connecting);
+    time_point before = scheduler::current().now();
+    bool cut = co_await cut_short(100ms, other->query("SELECT SLEEP(600)", {}));
+    EXPECT_TRUE(cut);
+    EXPECT_LT(scheduler::current().now() - before, 5s);
+    EXPECT_EQ(other->state(), session_state::dirty);
+    std::optional<db_errc> refused = co_await failure_of(*other, "SELECT 1");
+    EXPECT_EQ(refused, db_errc::other);
+    co_await other->reset();
+    EXPECT_EQ(other->state(), session_state::clean);
+    value one = co_await ask(*other, "SELECT 1");
+    EXPECT_EQ(one, value(std::int64_t{1}));
+    std::int64_t busy = co_await busy_sessions(c);
+    EXPECT_EQ(busy, 0);
+  });
+}
+
+TEST_F(mariadb_cancellation, in_mid_transaction_rolls_it_back) {
+  with_session([&](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE t(n INT)");
+    auto body = [](connection& inside) -> task<void> {
+      co_await inside.execute("INSERT INTO t VALUES (1)");
+      co_await inside.query("SELECT SLEEP(600)");
+    };
+    bool cut = co_await cut_short(200ms, transaction(c, body));
+    EXPECT_TRUE(cut);
+    EXPECT_EQ(c.state(), session_state::clean);
+    value count = co_await ask(c, "SELECT count(*) FROM t");
+    EXPECT_EQ(count, value(std::int64_t{0}));
+  });
+}
+
+TEST_F(mariadb_cancellation, followed_by_a_reset_leaves_nothing_of_the_session_before) {
+  with_session([&](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE t(n INT)");
+    co_await c.execute("CREATE TEMPORARY TABLE mine(n INT)");
+    co_await c.execute("SET @mine = 1, sql_mode = '', time_zone = '+05:00'");
+    co_await c.begin();
+    co_await c.execute("INSERT INTO t VALUES (1)");
+    bool cut = co_await cut_short(100ms, c.query("SELECT SLEEP(600)", {}));
+    EXPECT_TRUE(cut);
+    co_await c.reset();
+    EXPECT_EQ(c.state(), session_state::clean);
+    std::optional<db_errc> failed = co_await failure_of(c, "SELECT * FROM mine");
+    EXPECT_EQ(failed, db_errc::syntax);
+    result r = co_await c.query("SELECT @mine, @@time_zone, @@sql_mode LIKE '%ANSI_QUOTES%', count(*) FROM t");
+    EXPECT_EQ(r.rows.at(0).at(0), value());
+    EXPECT_EQ(r.rows.at(0).at(1), value("+00:00"));
+    EXPECT_EQ(r.rows.at(0).at(2), value(std::int64_t{1}));
+    EXPECT_EQ(r.rows.at(0).at(3), value(std::int64_t{0}));
+  });
+}
+
+TEST_F(mariadb_cancellation, of_a_large_result_leaves_a_session_that_can_be_reset) {
+  with_session([&](connection& c) -> task<> {
+    auto take = [](const result&) -> task<void> { co_await sleep_for(1h); };
+    bool cut =
+        co_await cut_short(200ms, c.query_each("SELECT seq, repeat('x', 1000) FROM seq_1_to_100000000", {}, take, 10));
+    EXPECT_TRUE(cut);
+    EXPECT_EQ(c.state(), session_state::dirty);
+    co_await c.reset();
+    EXPECT_EQ(c.state(), session_state::clean);
+    value one = co_await ask(c, "SELECT 1");
+    EXPECT_EQ(one, value(std::int64_t{1}));
+  });
+}
+
+TEST_F(mariadb_cancellation, of_a_session_that_is_closed_lets_the_next_one_end_its_statement) {
+  auto main = [&]() -> task<> {
+    database here(url());
+    {
+      task<std::unique_ptr<connection>> connecting = here.connect();
+      std::unique_ptr<connection> doomed = co_await std::move(connecting);
+      bool cut = co_await cut_short(100ms, doomed->query("SELECT SLEEP(600)", {}));
+      EXPECT_TRUE(cut);
+    }
+    task<std::unique_ptr<connection>> connecting = here.connect();
+    std::unique_ptr<connection> next = co_await std::move(connecting);
+    std::int64_t busy = 1;
+    for (int tries = 0; tries < 100 && busy > 0; ++tries) {
+      busy = co_await busy_sessions(*next);
+      co_await next->query("SELECT SLEEP(0.01)");
+    }
+    EXPECT_EQ(busy, 0);
+  };
+  net::run(main());
+}
+
+// At 0, 1, 2 … ms, until one run is over before its cancel: so at many moments of a batch.
+TEST_F(mariadb_cancellation, of_a_batch_stores_all_of_it_or_nothing) {
+  with_session([&](connection& c) -> task<> {
+    table_definition table{"t", "id", {{"v", column_type::text}}, {}};
+    co_await c.prepare_table(table);
+    row_batch rows(1);
+    for (int i = 0; i < 2'000; ++i) {
+      rows.add_text(std::string(200, 'x'));
+      rows.commit_row();
+    }
+    bool cut = true;
+    std::int64_t stored = 0;
+    for (int ms = 0; cut && ms < 1'000; ++ms) {
+      auto body = [&](connection& inside) -> task<void> {
+        batch_report report;
+        task<void> inserting = inside.insert_rows(table, rows, report);
+        co_await std::move(inserting);
+      };
+      cut = co_await cut_short(std::chrono::milliseconds(ms), transaction(c, body));
+      if (c.state() == session_state::dirty) co_await c.reset();
+      EXPECT_EQ(c.state(), session_state::clean);
+      value count = co_await ask(c, "SELECT count(*) FROM t");
+      EXPECT_TRUE(count == value(stored) || count == value(stored + 2'000)) << "cancelled at " << ms << " ms";
+      stored = std::get<std::int64_t>(count);
+    }
+    EXPECT_FALSE(cut);
+    EXPECT_GE(stored, 2'000);
+  });
+}
+
+struct storm_tally {
+  int done = 0;
+  int cancelled = 0;
+};
+
+task<void> storm_user(pool& p, int id, storm_tally& tally) {
+  scheduler& s = scheduler::current();
+  bool left_alone = id % 50 == 0;
+  try {
+    auto work = [&]() -> task<> {
+      pool::lease c = co_await p.acquire();
+      if (!left_alone && s.random() % 3 == 0) {
+        co_await c->begin();
+        co_await c->execute("INSERT INTO seen VALUES (?)", parameters_of(id));
+        co_await c->query("SELECT SLEEP(0.005)");
+        co_await c->execute("INSERT INTO seen VALUES (?)", parameters_of(id));
+        co_await c->commit();
+      } else if (s.random() % 2 == 0) {
+        co_await c->query("SELECT seq FROM seq_1_to_5000");
+      } else {
+        co_await c->query("SELECT SLEEP(0.02)");
+      }
+    };
+    duration limit = left_alone ? duration(10min) : std::chrono::microseconds(s.random() % 1'000'000);
+    task<void> limited = with_timeout(limit, work());
+    co_await std::move(limited);
+    ++tally.done;
+  } catch (const timed_out&) {
+    ++tally.cancelled;
+  }
+}
+
+TEST_F(mariadb_cancellation, a_storm_of_a_thousand_leaves_the_pool_whole_and_clean) {
+  auto sessions_sql = "SELECT count(*) FROM information_schema.PROCESSLIST WHERE DB = '" + name_ + "'";
+  auto main = [&]() -> task<> {
+    task<std::unique_ptr<connection>> connecting = database(server_).connect();
+    std::unique_ptr<connection> watcher = co_await std::move(connecting);
+    pool p(database(url()), {.max_size = 20, .acquire_timeout = 1min});
+    task_group keeper;
+    keeper.start_background(p.run(), "pool");
+    {
+      pool::lease c = co_await p.acquire();
+      co_await c->execute("CREATE TABLE seen(id INT NOT NULL)");
+    }
+    storm_tally tally;
+    std::vector<task<void>> users;
+    for (int i = 0; i < 1'000; ++i) users.push_back(storm_user(p, i, tally));
+    co_await gather(std::move(users));
+    EXPECT_EQ(tally.done + tally.cancelled, 1'000);
+    EXPECT_GT(tally.done, 0);
+    EXPECT_GT(tally.cancelled, 0);
+    std::vector<pool::lease> all;
+    for (int i = 0; i < 20; ++i) {
+      all.push_back(co_await p.acquire());
+      EXPECT_EQ(all.back()->state(), session_state::clean);
+      value open = co_await ask(*all.back(), "SELECT @@in_transaction");
+      EXPECT_EQ(open, value(std::int64_t{0}));
+    }
+    result halves = co_await all[0]->query("SELECT id FROM seen GROUP BY id HAVING count(*) <> 2");
+    EXPECT_TRUE(halves.rows.empty()) << "half a transaction was committed";
+    value sessions = co_await ask(*watcher, sessions_sql);
+    EXPECT_EQ(sessions, value(std::int64_t{20}));
+    all.clear();
+    co_await p.close();
+    co_await keeper.join();
+    for (int tries = 0; tries < 100 && sessions != value(std::int64_t{0}); ++tries) {
+      co_await watcher->query("SELECT SLEEP(0.01)");
+      sessions = co_await ask(*watcher, sessions_sql);
+    }
+    EXPECT_EQ(sessions, value(std::int64_t{0}));
+  };
+  net::run(main());
+}
+
+}  // namespace
+}  // namespace penstock::db
