@@ -15,11 +15,9 @@
 namespace penstock::db::mariadb {
 namespace {
 
-constexpr std::size_t rows_to_load = 32;
 constexpr std::size_t rows_a_statement = 256;
 constexpr std::size_t bytes_a_statement = std::size_t{1} << 20;
 constexpr std::size_t most_kept = std::size_t{4} << 20;
-constexpr unsigned loading_is_disabled = 3948;  // MySQL's; MariaDB says ER_NOT_ALLOWED_COMMAND
 
 parameters parameters_of_row(std::span<const cell> row) {
   parameters values;
@@ -53,12 +51,6 @@ parameters parameters_of_row(std::span<const cell> row) {
   return values;
 }
 
-std::int64_t number_in(const std::optional<std::string>& text) {
-  std::int64_t number = 0;
-  if (text) std::from_chars(text->data(), text->data() + text->size(), number);
-  return number;
-}
-
 std::size_t text_bytes(std::span<const cell> row) {
   std::size_t bytes = 0;
   for (const cell& c : row) bytes += 32 + (c.type == cell::kind::text || c.type == cell::kind::blob ? c.size : 0);
@@ -73,14 +65,13 @@ task<std::optional<complaint>> batch_insertion::run(wire& w, const server_facts&
   std::size_t round_trips_before = w.round_trips();
   single_ = std::move(single);
   start(w, facts, into, rows, report);
-  bool stored = false;
   std::optional<complaint> said;
+  report.method = "values";
   if (should_load(bulk_allowed)) {
-    task<std::optional<complaint>> loading = load(&stored);
+    task<std::optional<complaint>> loading = load();
     said = co_await std::move(loading);
   }
-  if (!stored && !said) {
-    report.method = "values";
+  if (!said) {
     task<std::optional<complaint>> inserting = insert_all();
     said = co_await std::move(inserting);
   }
@@ -115,51 +106,6 @@ void batch_insertion::start(wire& w, const server_facts& facts, const table_defi
     else
       waiting_.push_back(r);
   }
-}
-
-// With Galera a LOAD DATA may be committed in parts, and ids have gaps.
-bool batch_insertion::should_load(bool bulk_allowed) const {
-  return bulk_allowed && facts_->takes_files && !facts_->has_cluster && waiting_.size() >= rows_to_load &&
-         !repeats_expected_ && (into_->id_column.empty() || facts_->holds_id_lock);
-}
-
-task<std::optional<complaint>> batch_insertion::load(bool* stored) {
-  struct offering {
-    explicit offering(wire& to, file_source& lines) noexcept : w(to) { w.offer_file(&lines); }
-    offering(const offering&) = delete;
-    offering& operator=(const offering&) = delete;
-    ~offering() { w.offer_file(nullptr); }
-    wire& w;
-  };
-  lines_.open(*rows_, waiting_);
-  text_ = "SAVEPOINT penstock_rows;LOAD DATA LOCAL INFILE 'rows' INTO TABLE " + quote_identifier(into_->name) +
-          " CHARACTER SET binary FIELDS TERMINATED BY '\\t' ESCAPED BY '\\\\' LINES TERMINATED BY '\\n' " + names_ +
-          ";SELECT LAST_INSERT_ID()";
-  bool loaded = false;
-  {
-    offering lines(*wire_, lines_);
-    task<bool> loading = wire_->run(text_, answers_);
-    loaded = co_await std::move(loading);
-  }
-  wire_->count_round_trip();  // the server asks for the lines first
-  if (!loaded) {
-    complaint said = wire_->complaint_of_session();
-    if (said.code == ER_NOT_ALLOWED_COMMAND || said.code == loading_is_disabled || refuses_row(said))
-      co_return std::nullopt;
-    co_return said;
-  }
-  const text_result& done = answers_[1];
-  *stored = done.warnings == 0 && done.changed == waiting_.size();
-  if (*stored) {
-    report_->method = "load_data";
-    take_ids(waiting_, static_cast<std::uint64_t>(number_in(answers_[2].rows.at(0).at(0))));
-    co_return std::nullopt;
-  }
-  text_ = "ROLLBACK TO SAVEPOINT penstock_rows";
-  task<bool> undoing = wire_->run(text_, answers_);
-  bool undone = co_await std::move(undoing);
-  if (!undone) co_return wire_->complaint_of_session();
-  co_return std::nullopt;
 }
 
 task<std::optional<complaint>> batch_insertion::insert_all() {
@@ -214,7 +160,7 @@ task<std::optional<complaint>> batch_insertion::insert() {
   bool ran = co_await std::move(running);
   if (!ran) co_return wire_->complaint_of_session();
   if (returns_ids())
-    take_ids(answers_.front());
+    take_ids(group_, answers_.front());
   else
     take_ids(group_, answers_.front().first_id);
   co_return std::nullopt;
@@ -260,9 +206,8 @@ void batch_insertion::take_ids(std::span<const std::uint32_t> of, std::uint64_t 
   }
 }
 
-// As INSERT … RETURNING gave them.
-void batch_insertion::take_ids(const text_result& returned) {
-  for (std::size_t i = 0; i < group_.size(); ++i) report_->rows[group_[i]].id = number_in(returned.rows.at(i).at(0));
+void batch_insertion::take_ids(std::span<const std::uint32_t> of, const text_result& told) {
+  for (std::size_t i = 0; i < of.size(); ++i) report_->rows[of[i]].id = number_in(told.rows.at(i).at(0));
 }
 
 void batch_insertion::refuse(std::uint32_t row, std::string_view code, std::string message) {

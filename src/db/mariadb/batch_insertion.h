@@ -18,6 +18,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace penstock::db::mariadb {
@@ -33,10 +34,21 @@ class batch_insertion {
                                      const table_definition& into, const row_batch& rows, batch_report& report);
 
  private:
+  // A row that LOAD DATA gave a warning for.
+  struct suspect {
+    std::uint32_t row;
+    unsigned code;
+  };
+
   void start(wire& w, const server_facts& facts, const table_definition& into, const row_batch& rows,
              batch_report& report);
   bool should_load(bool bulk_allowed) const;
-  task<std::optional<complaint>> load(bool* stored);
+  task<std::optional<complaint>> load();
+  task<bool> run_load(std::string_view savepoint);
+  task<std::optional<complaint>> load_others();
+  task<std::optional<complaint>> read_ids(std::optional<std::string> first);
+  task<std::vector<suspect>> find_suspects(unsigned warnings);
+  task<std::optional<complaint>> insert_suspects(std::vector<suspect> suspects);
   task<std::optional<complaint>> insert_all();
   task<std::optional<complaint>> insert_group();
   task<std::optional<complaint>> insert();
@@ -55,7 +67,7 @@ class batch_insertion {
   void write_insert();
   bool returns_ids() const;
   void take_ids(std::span<const std::uint32_t> of, std::uint64_t first);
-  void take_ids(const text_result& returned);
+  void take_ids(std::span<const std::uint32_t> of, const text_result& told);
   void refuse(std::uint32_t row, std::string_view code, std::string message);
   bool names_unique_key(const complaint& said) const;
   // False where a part of the key is null: such rows repeat nothing.

@@ -161,7 +161,7 @@ bool rolls_commit_back(const complaint& c) noexcept {
 
 bool refuses_row(const complaint& c) noexcept {
   db_errc errc = classify(c);
-  return errc == db_errc::constraint || errc == db_errc::data;
+  return (errc == db_errc::constraint || errc == db_errc::data) && !ends_session(c);
 }
 
 }  // namespace penstock::db::mariadb

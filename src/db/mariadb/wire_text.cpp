@@ -141,6 +141,12 @@ void append_quoted(std::string& to, std::string_view text) {
   to.push_back('\'');
 }
 
+std::int64_t number_in(const std::optional<std::string>& text) noexcept {
+  std::int64_t number = 0;
+  if (text) std::from_chars(text->data(), text->data() + text->size(), number);
+  return number;
+}
+
 // The length goes first, so that two parts are never read as two others.
 void append_key_part(std::string& to, cell::kind kind, std::string_view server_text) {
   if (kind != cell::kind::real) {

@@ -6,6 +6,7 @@
 #include "penstock/db/value.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -22,6 +23,9 @@ void append_literal(std::string& to, const cell& c);
 void append_field(std::string& to, const cell& c);
 // A text in quotes, as a literal.
 void append_quoted(std::string& to, std::string_view text);
+
+// A whole number that the server has written; 0 for NULL.
+std::int64_t number_in(const std::optional<std::string>& text) noexcept;
 
 // Equal for equal values of one column; `server_text` is how the text protocol gives it.
 void append_key_part(std::string& to, const cell& c);
