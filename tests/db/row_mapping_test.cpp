@@ -1,0 +1,88 @@
+#include <penstock/db/error.h>
+#include <penstock/db/row_mapping.h>
+
+#include <gtest/gtest.h>
+
+namespace penstock::db {
+namespace {
+
+struct customer {
+  std::int64_t id;
+  std::string name;
+  std::optional<double> balance;
+  std::optional<std::string> note;
+  bool active;
+};
+
+struct one_byte {
+  std::uint8_t n;
+};
+
+struct twelve {
+  int a, b, c, d, e, f, g, h, i, j, k;
+  timestamp l;
+};
+
+std::string refusal(const result& r) {
+  try {
+    rows_as<customer>(r);
+  } catch (const database_error& e) {
+    EXPECT_EQ(e.errc(), db_errc::data);
+    return e.message();
+  }
+  return {};
+}
+
+const std::vector<std::string> names = {"id", "name", "balance", "note", "active"};
+const std::vector<value> good = {std::int64_t{7}, std::string("Ada"), 1.5, std::monostate(), true};
+
+TEST(row_mapping, rows_become_structs_by_position) {
+  result r{names, {good, {std::int64_t{8}, std::string(), std::monostate(), std::string("x"), std::int64_t{0}}}};
+  std::vector<customer> all = rows_as<customer>(r);
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(all[0].id, 7);
+  EXPECT_EQ(all[0].name, "Ada");
+  EXPECT_EQ(all[0].balance, 1.5);
+  EXPECT_EQ(all[0].note, std::nullopt);
+  EXPECT_TRUE(all[0].active);
+  EXPECT_EQ(all[1].balance, std::nullopt);
+  EXPECT_EQ(all[1].note, "x");
+  EXPECT_FALSE(all[1].active);
+}
+
+TEST(row_mapping, no_rows_become_no_structs) { EXPECT_TRUE(rows_as<customer>(result{}).empty()); }
+
+TEST(row_mapping, a_struct_may_have_twelve_members) {
+  std::vector<value> row(11, value(std::int64_t{3}));
+  row.emplace_back(timestamp(std::chrono::microseconds(5)));
+  std::vector<twelve> all = rows_as<twelve>(result{{}, {row}});
+  EXPECT_EQ(all.at(0).k, 3);
+  EXPECT_EQ(all.at(0).l, timestamp(std::chrono::microseconds(5)));
+}
+
+TEST(row_mapping, a_value_that_can_not_become_its_member_is_named) {
+  std::vector<value> bad = good;
+  bad[1] = std::monostate();
+  std::string said = refusal({names, {good, bad}});
+  for (const char* part : {"row 2", "'name'", "null", "a text", "std::optional"})
+    EXPECT_NE(said.find(part), std::string::npos) << said;
+  bad = good;
+  bad[2] = std::string("much");
+  said = refusal({names, {bad}});
+  for (const char* part : {"row 1", "'balance'", "a text", "a real number"})
+    EXPECT_NE(said.find(part), std::string::npos) << said;
+}
+
+TEST(row_mapping, a_whole_number_must_fit_its_member) {
+  EXPECT_EQ(rows_as<one_byte>(result{{"n"}, {{std::int64_t{255}}}}).at(0).n, 255);
+  for (std::int64_t n : {std::int64_t{256}, std::int64_t{-1}})
+    EXPECT_THROW(rows_as<one_byte>(result{{"n"}, {{n}}}), database_error) << n;
+}
+
+TEST(row_mapping, another_number_of_columns_is_refused) {
+  std::vector<value> short_row(good.begin(), good.end() - 1);
+  EXPECT_NE(refusal({names, {short_row}}).find("4 columns"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace penstock::db
