@@ -1,6 +1,6 @@
 // How many rows a second a database takes in batches of several sizes:
 //
-//   tools/test-server run sh -c 'build/release/bin/insert_bench "$PENSTOCK_TEST_POSTGRESQL"'
+//   tools/test-server run sh -c 'build/release/bin/insert_bench "$TESTED_POSTGRESQL"'
 //
 // Rows are of 90 bytes or so: a text, a whole number, a real number, a timestamp, and a JSON of 50 characters. The
 // table is made anew, and dropped at the end.

@@ -1,7 +1,7 @@
 #pragma once
 
 // The same tests over every database: SQLite in a temporary file, and the servers whose URLs are in
-// PENSTOCK_TEST_MARIADB and PENSTOCK_TEST_POSTGRESQL.
+// TESTED_MARIADB and TESTED_POSTGRESQL.
 
 #include "temporary_folder.h"
 #include <penstock/async/cancel.h>
@@ -38,14 +38,14 @@ inline void PrintTo(const tested_database& tested, std::ostream* to) { *to << te
 inline std::string name_of_tested(const ::testing::TestParamInfo<tested_database>& info) { return info.param.name; }
 
 inline const tested_database all_databases[] = {
-    {"sqlite", nullptr, ""}, {"mariadb", "PENSTOCK_TEST_MARIADB", ""}, {"postgresql", "PENSTOCK_TEST_POSTGRESQL", ""}};
+    {"sqlite", nullptr, ""}, {"mariadb", "TESTED_MARIADB", ""}, {"postgresql", "TESTED_POSTGRESQL", ""}};
 // Also without what the servers have for bulk loading.
 inline const tested_database all_ways_to_insert[] = {
     {"sqlite", nullptr, ""},
-    {"mariadb", "PENSTOCK_TEST_MARIADB", ""},
-    {"mariadb_by_values", "PENSTOCK_TEST_MARIADB", "?bulk=values"},
-    {"postgresql", "PENSTOCK_TEST_POSTGRESQL", ""},
-    {"postgresql_by_values", "PENSTOCK_TEST_POSTGRESQL", "?bulk=values"}};
+    {"mariadb", "TESTED_MARIADB", ""},
+    {"mariadb_by_values", "TESTED_MARIADB", "?bulk=values"},
+    {"postgresql", "TESTED_POSTGRESQL", ""},
+    {"postgresql_by_values", "TESTED_POSTGRESQL", "?bulk=values"}};
 
 class conformance_test : public ::testing::TestWithParam<tested_database> {
  protected:

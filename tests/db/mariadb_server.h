@@ -1,7 +1,7 @@
 #pragma once
 
 // What the tests against a real MariaDB share. Each test has a database of its own on the server that
-// PENSTOCK_TEST_MARIADB names, and is skipped without one.
+// TESTED_MARIADB names, and is skipped without one.
 
 #include <penstock/async/task.h>
 #include <penstock/db/connection.h>
@@ -21,8 +21,8 @@ namespace penstock::db {
 class mariadb_test : public ::testing::Test {
  protected:
   void SetUp() override {
-    const char* given = std::getenv("PENSTOCK_TEST_MARIADB");
-    if (given == nullptr) GTEST_SKIP() << "PENSTOCK_TEST_MARIADB names no server: run this by tools/test-server run";
+    const char* given = std::getenv("TESTED_MARIADB");
+    if (given == nullptr) GTEST_SKIP() << "TESTED_MARIADB names no server: run this by tools/test-server run";
     server_ = given;
     name_ = "penstock_" + std::to_string(getpid());
     administer("CREATE DATABASE " + name_);

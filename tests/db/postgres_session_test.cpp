@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 class postgres_session : public server_test {
  protected:
-  postgres_session() : server_test("PENSTOCK_TEST_POSTGRESQL") {}
+  postgres_session() : server_test("TESTED_POSTGRESQL") {}
 };
 
 TEST_F(postgres_session, question_marks_in_quotes_and_comments_are_no_parameters) {
