@@ -49,10 +49,15 @@ constexpr std::array all_options{
 
     count(
         "batch.max_rows", "--batch-max-rows", [](config& c) -> std::uint64_t& { return c.ingest.batch.max_rows; },
-        "Rows of a batch at most; more raise the latency more than the throughput"),
+        "Rows of a batch at most, and items of a request with an Idempotency-Key"),
     bytes(
         "batch.max_bytes", "--batch-max-bytes", [](config& c) -> std::uint64_t& { return c.ingest.batch.max_bytes; },
         "Bytes of a batch at most"),
+    timespan(
+        "batch.target_commit_time", "--batch-target-commit-time",
+        [](config& c) -> duration& { return c.ingest.batch.target_commit_time; },
+        "How long a commit should take; batches hold more rows only where a commit costs so much in itself that they "
+        "are worth it"),
     timespan(
         "batch.linger", "--batch-linger", [](config& c) -> duration& { return c.ingest.batch.linger; },
         "How long the first item waits for company while no commit is under way; 0 for not at all", 0),

@@ -68,6 +68,7 @@ task<void> pool::close() {
 }
 
 bool pool::closed() const noexcept { return implementation_->state.closed(); }
+bool pool::unreachable() const noexcept { return implementation_->state.unreachable(); }
 pool_stats pool::stats() const noexcept { return implementation_->stats(); }
 const pool_options& pool::options() const noexcept { return implementation_->options; }
 

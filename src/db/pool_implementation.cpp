@@ -16,6 +16,9 @@
 namespace penstock::db {
 namespace {
 
+// While a database is away, connects fail often.
+constexpr auto failures_are_logged_every = std::chrono::seconds(5);
+
 bool worth_retrying(const std::exception_ptr& failure) {
   if (auto* e = penstock::detail::exception_as<database_error>(failure)) return e->is_transient();
   return penstock::detail::exception_as<timed_out>(failure) != nullptr;
@@ -139,6 +142,9 @@ task<void> pool::implementation::connect(lease& slot) {
     failure = std::current_exception();
   }
   scheduler& s = scheduler::current();
+  if (last_connect_failure && !failure)
+    log::info("connected to the database again", {{"pool", options.name}, {"after", s.now() - failing_since}});
+  bool first_failure = !last_connect_failure;
   last_connect_failure = failure;
   if (!failure) {
     ++totals.connects;
@@ -150,8 +156,9 @@ task<void> pool::implementation::connect(lease& slot) {
   }
   ++totals.connect_failures;
   shown.connect_failures.add();
-  log::warn("could not connect to the database",
-            {{"pool", options.name}, {"reason", describe(failure)}, {"will_retry", worth_retrying(failure)}});
+  if (first_failure) failing_since = s.now();
+  if (first_failure || s.now() - failure_logged_at >= failures_are_logged_every)
+    report_connect_failure(failure, s.now());
   slot.home_.reset();
   state.connect_failed(slot.slot_, s.now(), s.random());
   settle();
@@ -267,6 +274,14 @@ void pool::implementation::throw_timed_out() {
                std::to_string(options.max_size) + " are in use and " + std::to_string(state.waiting()) +
                " more acquirers wait; hold leases for less time, or raise max_size";
   throw database_error(db_errc::pool_timeout, message, 0, {}, last_connect_failure);
+}
+
+void pool::implementation::report_connect_failure(const std::exception_ptr& failure, time_point now) {
+  failure_logged_at = now;
+  log::warn("could not connect to the database", {{"pool", options.name},
+                                                  {"reason", describe(failure)},
+                                                  {"for", now - failing_since},
+                                                  {"will_retry", worth_retrying(failure)}});
 }
 
 void pool::implementation::report_unreturned() const {

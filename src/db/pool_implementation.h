@@ -59,6 +59,7 @@ struct pool::implementation : std::enable_shared_from_this<implementation> {
   void publish() const noexcept;
   void report_unreturned() const;
   void report_leaks() noexcept;
+  void report_connect_failure(const std::exception_ptr& failure, time_point now);
 
   class waiter;
   class nap;
@@ -97,7 +98,9 @@ struct pool::implementation : std::enable_shared_from_this<implementation> {
   std::vector<seat> seats;
   std::uint64_t next_number = 1;
   std::exception_ptr last_connect_failure;  // null once a connect succeeded
-  pool_stats totals;                        // the counters only
+  time_point failing_since{};               // while there is one
+  time_point failure_logged_at{};
+  pool_stats totals;  // the counters only
   instruments shown;
   nap* napping = nullptr;
   penstock::detail::list<io_in_flight> in_flight;

@@ -92,6 +92,8 @@ class pool_state {
   std::size_t count(phase p) const noexcept;
   std::size_t idle() const noexcept { return idle_.size(); }
   std::size_t waiting() const noexcept { return waiting_; }
+  // No session is there, and none could be opened.
+  bool unreachable() const noexcept { return failures_ > 0 && empty_ + connecting_ == options_.max_size; }
   bool all_empty() const noexcept { return empty_ == options_.max_size; }
   time_point leased_at(std::size_t slot) const noexcept { return slots_[slot].leased_at; }
 

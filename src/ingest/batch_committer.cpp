@@ -177,6 +177,7 @@ std::unique_ptr<commit_marker> batch_committer::take_marker() {
 
 void batch_committer::count(const batch& b) {
   round_trips_.add(b.report.round_trips + (marked_ ? round_trips_of_a_marked_commit : 0));
+  if (b.report.method.empty()) return;  // all of it had been stored before
   auto known = std::find_if(rows_by_method_.begin(), rows_by_method_.end(),
                             [&](const auto& entry) { return entry.first == b.report.method; });
   if (known == rows_by_method_.end()) {
@@ -190,7 +191,7 @@ void batch_committer::count(const batch& b) {
 }
 
 task<void> batch_committer::retire() {
-  if (free_markers_.empty()) co_return;
+  if (free_markers_.empty() || sessions_.unreachable()) co_return;
   try {
     auto acquiring = sessions_.acquire();
     db::pool::lease session = co_await std::move(acquiring);

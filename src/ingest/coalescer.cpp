@@ -1,5 +1,6 @@
 #include "penstock/ingest/coalescer.h"
 
+#include "batch_pace.h"
 #include "keyed_request.h"
 #include "penstock/async/cancel.h"
 #include "penstock/async/error.h"
@@ -11,29 +12,34 @@
 
 // The form is LevelDB's group commit: who comes while a commit is under way joins the next one. A row joins the open
 // batch; the loop takes a free commit slot first and the batch after that, so that the batch grows until the very
-// moment it can go. When nothing is being committed, a row waits for company: until as many submissions wait as the
-// last commit answered (those clients are back), a bound is reached, or the linger is over.
+// moment it can go. Then a row waits for company, until the batch is full or
+// - when nothing is being committed, as many submissions wait as the last commit answered (those clients are back), or
+//   the linger is over;
+// - while another commit is under way, its share of the time that a commit takes is over (batch_pace).
 
 namespace penstock::ingest {
 
 // The loop's wait for company.
 class coalescer::gathering final : public suspension {
  public:
-  explicit gathering(coalescer& home) noexcept : home_(home), timer_(*this) {}
+  gathering(coalescer& home, time_point until, bool idle) noexcept
+      : home_(home), until_(until), idle_(idle), timer_(*this) {}
   gathering(const gathering&) = delete;
   gathering& operator=(const gathering&) = delete;
   ~gathering() { home_.gathering_ = nullptr; }
 
-  bool await_ready() noexcept {
-    return check_cancelled() || home_.worth_committing(*home_.open_) || home_.options_.linger <= duration::zero();
-  }
+  bool await_ready() noexcept { return check_cancelled() || satisfied() || until_ <= scheduler::current().now(); }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> task) {
     suspend(task.promise());
     home_.gathering_ = this;
-    waiting_scheduler().add_timer(timer_, home_.open_->opened + home_.options_.linger);
+    waiting_scheduler().add_timer(timer_, until_);
   }
   void await_resume() const { throw_if_cancelled(); }
+  bool satisfied() const noexcept {
+    return home_.full_enough(*home_.open_) || (idle_ && home_.open_->submissions >= home_.last_submissions_);
+  }
+  bool idle() const noexcept { return idle_; }
   void enough() noexcept {
     home_.gathering_ = nullptr;
     timer_.cancel();
@@ -54,6 +60,8 @@ class coalescer::gathering final : public suspension {
   }
 
   coalescer& home_;
+  time_point until_;
+  bool idle_;  // nothing was being committed when it began
   linger_timer timer_;
 };
 
@@ -61,6 +69,7 @@ coalescer::coalescer(std::size_t columns, commit_function commit, const coalesce
     : columns_(columns),
       commit_(std::move(commit)),
       options_(options),
+      pace_(std::make_unique<batch_pace>(options.max_rows, options.target_commit_time, options.commits_in_flight)),
       slots_(std::max<std::size_t>(1, options.commits_in_flight)) {}
 
 coalescer::~coalescer() = default;
@@ -73,11 +82,16 @@ task<void> coalescer::run() {
       co_await has_rows_.wait();
       if (!open_ && sealed_.empty()) break;
       semaphore::permit slot = co_await slots_.acquire();
+      if (sealed_.empty() && committing_ > 0) {
+        gathering company(*this, last_start_ + pace_->interval(), false);
+        co_await company;
+      }
       if (sealed_.empty() && committing_ == 0) {
-        gathering company(*this);
+        gathering company(*this, open_->opened + options_.linger, true);
         co_await company;
       }
       batch_ref next = take_next();
+      last_start_ = scheduler::current().now();
       ++committing_;
       task<void> commit = commit_one(std::move(next), std::move(slot));
       commits.start(std::move(commit), "commit");
@@ -132,13 +146,12 @@ void coalescer::take_in(std::size_t rows, std::size_t bytes) noexcept {
 
 void coalescer::filled(const batch& b) noexcept {
   has_rows_.set();
-  if (gathering_ != nullptr && worth_committing(b)) gathering_->enough();
-  if (b.rows.rows() >= options_.max_rows || b.rows.bytes() >= options_.max_bytes) seal();
+  if (gathering_ != nullptr && gathering_->satisfied()) gathering_->enough();
+  if (b.rows.rows() >= pace_->row_limit() || b.rows.bytes() >= options_.max_bytes) seal();
 }
 
-bool coalescer::worth_committing(const batch& b) const noexcept {
-  return stopping_ || b.submissions >= last_submissions_ || b.rows.rows() >= options_.max_rows ||
-         b.rows.bytes() >= options_.max_bytes;
+bool coalescer::full_enough(const batch& b) const noexcept {
+  return stopping_ || b.rows.rows() >= pace_->row_limit() || b.rows.bytes() >= options_.max_bytes;
 }
 
 void coalescer::seal() noexcept { sealed_.push_back(std::exchange(open_, {})); }
@@ -155,8 +168,11 @@ batch_ref coalescer::take_next() noexcept {
 task<void> coalescer::commit_one(batch_ref b, [[maybe_unused]] semaphore::permit slot) {
   std::exception_ptr failure;
   try {
+    const scheduler& clock = scheduler::current();
+    time_point start = clock.now();
     task<void> commit = commit_(*b);
     co_await std::move(commit);
+    pace_->committed(b->rows.rows(), clock.now() - start);
   } catch (...) {
     failure = std::current_exception();
   }
@@ -168,6 +184,7 @@ void coalescer::finish(batch& b, std::exception_ptr failure) noexcept {
   queued_rows_ -= b.rows.rows();
   queued_bytes_ -= b.rows.bytes();
   last_submissions_ = b.submissions;
+  if (gathering_ != nullptr && !gathering_->idle() && committing_ == 0) gathering_->enough();
   ++stats_.batches;
   if (failure)
     ++stats_.failed_batches;
@@ -259,7 +276,7 @@ void submission::join(std::shared_ptr<keyed_request> with) {
   std::size_t count = held_->rows();
   std::size_t bytes = held_->bytes();
   batch* b = &home_.open_batch();
-  bool fits = b->rows.rows() + count <= home_.options_.max_rows && b->rows.bytes() + bytes <= home_.options_.max_bytes;
+  bool fits = b->rows.rows() + count <= home_.pace_->row_limit() && b->rows.bytes() + bytes <= home_.options_.max_bytes;
   if (!fits && !b->rows.empty()) {
     if (home_.gathering_ != nullptr) home_.gathering_->enough();
     home_.seal();

@@ -82,6 +82,7 @@ stream_endpoint::stream_endpoint(stream_writer& writer, db::pool& readers, const
 }
 
 task<http::response> stream_endpoint::show(http::request& r) {
+  if (readers_.unreachable()) co_return refusal(r);
   std::string_view text = r.parameter("id");
   std::optional<std::int64_t> id = parse_integer<std::int64_t>(text);
   db::result found;
@@ -103,6 +104,7 @@ task<http::response> stream_endpoint::show(http::request& r) {
 
 task<http::response> stream_endpoint::list(http::request& r) {
   page_query query = parse_page_query(r);
+  if (readers_.unreachable()) co_return refusal(r);
   if (query.as_ndjson) {
     http::response answer(200, "");
     answer.headers.emplace_back("Content-Type", "application/x-ndjson");

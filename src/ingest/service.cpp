@@ -1,9 +1,11 @@
 #include "penstock/ingest/service.h"
 
 #include "idempotency_table.h"
+#include "penstock/async/event.h"
 #include "penstock/async/task_group.h"
 #include "penstock/async/timeout.h"
 #include "penstock/core/nearest.h"
+#include "penstock/core/traceback.h"
 #include "penstock/db/error.h"
 #include "penstock/db/pool.h"
 #include "penstock/http/problem.h"
@@ -14,6 +16,8 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -25,6 +29,10 @@ namespace {
 
 // How long a stream whose batches fail keeps the service from being ready. After that, traffic may try again.
 constexpr auto failing_is_not_ready = std::chrono::seconds(5);
+// A database that was away at the start is asked so often, for so long each time, and the log says so often that it is.
+constexpr auto pause_before_opening = std::chrono::milliseconds(500);
+constexpr auto opening_takes_at_most = std::chrono::seconds(10);
+constexpr auto away_is_reported_every = std::chrono::seconds(5);
 
 // Sessions of a SQLite database in memory share its cache and refuse one another while one writes: they take turns.
 bool is_in_memory(const db::database& database) { return database.name().ends_with(":memory:"); }
@@ -51,9 +59,13 @@ struct service::implementation {
   stream& find(const http::request& r);
   void add_stream_route(http::router& routes, const char* method, const char* pattern,
                         task<http::response> (stream_endpoint::*handle)(http::request&));
+  static task<http::response> refuse(const stream_endpoint& endpoint, const http::request& r);
   task<http::response> readiness(http::request& r);
   const stream* failing() const;
   task<void> forget_answers();
+  task<void> prepare();
+  task<void> open_sometime(service& self);
+  void report_away(const std::exception_ptr& why);
 
   db::database database;
   service_options options;
@@ -63,6 +75,8 @@ struct service::implementation {
   std::map<std::string, stream, std::less<>> streams;
   bool opened = false;
   bool leaving = false;
+  event stopping;
+  std::optional<time_point> away_reported;
 };
 
 service::implementation::implementation(db::database d, service_options o, metrics::registry& m)
@@ -89,19 +103,62 @@ service::service(db::database database, service_options options, metrics::regist
 
 service::~service() = default;
 
-task<void> service::open() {
-  auto acquiring = implementation_->writers.acquire();
-  db::pool::lease session = co_await std::move(acquiring);
-  for (auto& [name, stream] : implementation_->streams) {
+task<bool> service::open() {
+  std::exception_ptr away;
+  try {
+    task<void> preparing = with_timeout(opening_takes_at_most, implementation_->prepare());
+    co_await std::move(preparing);
+    implementation_->opened = true;
+    co_return true;
+  } catch (const timed_out&) {
+    away = std::current_exception();
+  } catch (const db::database_error& e) {
+    if (!e.is_transient()) throw;
+    away = std::current_exception();
+  }
+  implementation_->report_away(away);
+  co_return false;
+}
+
+task<void> service::implementation::prepare() {
+  task<std::unique_ptr<db::connection>> connecting = database.connect();
+  std::unique_ptr<db::connection> session = co_await std::move(connecting);
+  for (auto& [name, stream] : streams) {
     task<void> preparing = stream.writer.prepare(*session);
     co_await std::move(preparing);
   }
   task<void> preparing_answers = session->prepare_table(idempotency_table());
   co_await std::move(preparing_answers);
-  implementation_->opened = true;
+}
+
+void service::implementation::report_away(const std::exception_ptr& why) {
+  time_point now = scheduler::current().now();
+  if (away_reported && now - *away_reported < away_is_reported_every) return;
+  away_reported = now;
+  log::warn("waiting for the database: items are refused until it can be reached",
+            {{"store", database.name()}, {"reason", describe(why)}});
+}
+
+// Ends early when the service is stopped.
+task<void> service::implementation::open_sometime(service& self) {
+  const auto until_stopped = [this]() -> task<void> { co_await stopping.wait(); };
+  while (!opened && !stopping.is_set()) {
+    try {
+      task<void> pausing = with_timeout(pause_before_opening, until_stopped());
+      co_await std::move(pausing);
+      co_return;
+    } catch (const timed_out&) {
+    }
+    task<bool> trying = self.open();
+    bool ready = co_await std::move(trying);
+    if (ready) log::info("the database is there: items are taken", {{"store", database.name()}});
+  }
 }
 
 task<void> service::run() {
+  task<void> opening = implementation_->open_sometime(*this);
+  co_await std::move(opening);
+  if (!implementation_->opened) co_return;
   co_await with_task_group([this](task_group& group) -> task<void> {
     group.start_background(implementation_->writers.run(), "writing connections");
     group.start_background(implementation_->readers.run(), "reading connections");
@@ -136,6 +193,7 @@ void service::stop_being_ready() noexcept { implementation_->leaving = true; }
 
 void service::stop() noexcept {
   stop_being_ready();
+  implementation_->stopping.set();
   for (auto& [name, stream] : implementation_->streams) stream.writer.queue().stop();
 }
 
@@ -157,7 +215,14 @@ void service::add_routes(http::router& routes) {
 
 void service::implementation::add_stream_route(http::router& routes, const char* method, const char* pattern,
                                                task<http::response> (stream_endpoint::*handle)(http::request&)) {
-  routes.add(method, pattern, [this, handle](http::request& r) { return (find(r).endpoint.*handle)(r); });
+  routes.add(method, pattern, [this, handle](http::request& r) {
+    stream_endpoint& endpoint = find(r).endpoint;
+    return opened ? (endpoint.*handle)(r) : refuse(endpoint, r);
+  });
+}
+
+task<http::response> service::implementation::refuse(const stream_endpoint& endpoint, const http::request& r) {
+  co_return endpoint.refusal(r);
 }
 
 service::implementation::stream& service::implementation::find(const http::request& r) {
@@ -173,6 +238,8 @@ service::implementation::stream& service::implementation::find(const http::reque
 task<http::response> service::implementation::readiness(http::request&) {
   if (leaving) co_return http::response::json(503, "{\"status\":\"stopping\"}\n");
   if (!opened) co_return http::response::json(503, "{\"status\":\"starting\"}\n");
+  if (writers.unreachable())
+    co_return http::response::json(503, "{\"status\":\"failing\",\"store\":\"unreachable\"}\n");
   if (const stream* s = failing())
     co_return http::response::json(503,
                                    R"({"status":"failing","stream":)" + http::json_string(s->writer.name()) + "}\n");

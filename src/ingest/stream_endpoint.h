@@ -25,6 +25,8 @@ class stream_endpoint {
 
   // POST: answers when every item has ended.
   task<http::response> take(http::request& r);
+  // What is answered while no items are taken.
+  http::response refusal(const http::request& r) const;
   // GET of one item; `id` as the path has it.
   task<http::response> show(http::request& r);
   // GET of many: a page as JSON, or an export as NDJSON.
@@ -43,7 +45,6 @@ class stream_endpoint {
     bool as_ndjson;
   };
 
-  http::response refusal(const http::request& r) const;
   task<http::response> take_keyed(http::request& r, std::string key, const post_form& form);
   // Takes all items of the body; `hash`, where it is not null, gets the decoded body.
   task<body_end> read_items(http::request& r, body_format format, body_decoder& decoder, intake& into,

@@ -1,5 +1,8 @@
 #include "stream_writer.h"
 
+#include "penstock/core/outcome.h"
+#include "penstock/db/error.h"
+#include "penstock/ingest/error.h"
 #include "penstock/observe/log.h"
 
 #include <utility>
@@ -9,6 +12,15 @@ namespace {
 
 // On a server, one commit waits for the disk while the others' rows are on their way.
 constexpr std::size_t commits_in_flight_on_a_server = 4;
+// A database that is back is found within this time.
+constexpr duration longest_reconnect_pause = std::chrono::milliseconds(500);
+
+// The database was away; whether it is back does not depend on this stream.
+bool is_outage(const std::exception_ptr& failure) {
+  const auto* refused = detail::exception_as<error>(failure);
+  return refused != nullptr && (refused->is(db::db_errc::connection_lost) || refused->is(db::db_errc::pool_timeout) ||
+                                refused->is(ingest_errc::outcome_unknown));
+}
 
 }  // namespace
 
@@ -17,6 +29,7 @@ db::pool_options session_pool_options(std::string name, std::size_t size, metric
   options.name = std::move(name);
   options.min_size = 1;
   options.max_size = size;
+  options.reconnect_max = longest_reconnect_pause;
   options.registry = &measure;
   return options;
 }
@@ -31,6 +44,7 @@ stream_writer::stream_writer(item_schema schema, const db::database& database, d
                              const coalescer_options& options, metrics::registry& measure)
     : schema_(std::move(schema)),
       parser_(schema_),
+      sessions_(writers),
       registry_(measure),
       committer_(name(), schema_.table(), writers, database.commits_can_be_ambiguous(), measure),
       queue_(
@@ -102,12 +116,13 @@ task<void> stream_writer::commit(batch& b) {
 void stream_writer::committed(const db::row_batch& rows, duration elapsed) noexcept {
   commit_seconds_.observe(elapsed);
   batch_rows_.observe(static_cast<double>(rows.rows()));
-  if (failing_since_) log::info("batches are committed again", {{"stream", name()}});
+  if (std::exchange(last_failed_, false)) log::info("batches are committed again", {{"stream", name()}});
   failing_since_.reset();
 }
 
 void stream_writer::failed(const std::exception_ptr& failure, const db::row_batch& rows) noexcept {
-  failing_since_ = scheduler::current().now();
+  last_failed_ = true;
+  if (!is_outage(failure)) failing_since_ = scheduler::current().now();
   log::exception(log::level::error, "batch was not committed", failure, {{"stream", name()}, {"rows", rows.rows()}});
 }
 

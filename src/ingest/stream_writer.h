@@ -41,7 +41,9 @@ class stream_writer {
   task<void> run();
   // Counts how items ended.
   void count(const item_counts& ended) const noexcept;
-  // When a batch last failed to be committed; nothing when the newest one was.
+  // True while the database can't be reached.
+  bool unreachable() const noexcept { return sessions_.unreachable(); }
+  // When a batch last failed to be committed though the database was there; nothing when the newest one was committed.
   std::optional<time_point> failing_since() const noexcept { return failing_since_; }
 
  private:
@@ -51,8 +53,10 @@ class stream_writer {
 
   item_schema schema_;
   item_parser parser_;
+  const db::pool& sessions_;
   metrics::registry& registry_;
   std::optional<time_point> failing_since_;
+  bool last_failed_ = false;
   metrics::counter stored_, duplicates_, rejected_, failed_;
   metrics::histogram commit_seconds_, batch_rows_;
   metrics::gauge queued_rows_, queued_bytes_;

@@ -68,7 +68,7 @@ task<http::response> stream_endpoint::take(http::request& r) {
   std::optional<std::string> key = idempotency_key_of(r);
   const coalescer& queue = writer_.queue();
   // An answer, not an exception: in an overload there are many, and each must cost little.
-  if (queue.stopped() || queue.full()) co_return refusal(r);
+  if (queue.stopped() || queue.full() || writer_.unreachable()) co_return refusal(r);
   if (key) {
     task<http::response> once = take_keyed(r, std::move(*key), form);
     co_return co_await std::move(once);
@@ -86,16 +86,18 @@ task<http::response> stream_endpoint::take(http::request& r) {
 
 http::response stream_endpoint::refusal(const http::request& r) const {
   refused_.add();
-  bool stopped = writer_.queue().stopped();
-  coalescer_stats now = writer_.queue().stats();
-  http::problem p{503,
-                  std::string(code_name(stopped ? ingest_errc::closed : ingest_errc::overloaded)),
-                  stopped ? "stopping: no more items are taken"
-                          : "the queue of stream '" + writer_.name() + "' is full: " + std::to_string(now.queued_rows) +
-                                " items and " + std::to_string(now.queued_bytes) +
-                                " bytes wait for the database; try again later",
-                  r.id(),
-                  {}};
+  ingest_errc why = ingest_errc::store_unreachable;
+  std::string detail = "the database can't be reached at the moment; try again later";
+  if (writer_.queue().stopped()) {
+    why = ingest_errc::closed;
+    detail = "stopping: no more items are taken";
+  } else if (writer_.queue().full()) {
+    coalescer_stats now = writer_.queue().stats();
+    why = ingest_errc::overloaded;
+    detail = "the queue of stream '" + writer_.name() + "' is full: " + std::to_string(now.queued_rows) +
+             " items and " + std::to_string(now.queued_bytes) + " bytes wait for the database; try again later";
+  }
+  http::problem p{503, std::string(code_name(why)), std::move(detail), r.id(), {}};
   return to_response(p).with("Retry-After", retry_after_field(options_.retry_after));
 }
 

@@ -20,6 +20,7 @@ using namespace std::chrono_literals;
 // A database that takes some time for each batch and remembers what it got.
 struct fake_store {
   duration latency = 10ms;
+  duration of_a_row{};
   std::vector<std::vector<std::string>> batches;
   bool fails = false;
 
@@ -27,7 +28,7 @@ struct fake_store {
     return [this](batch& b) { return store(b.rows, b.report); };
   }
   task<void> store(const db::row_batch& rows, db::batch_report& report) {
-    co_await sleep_for(latency);
+    co_await sleep_for(latency + of_a_row * rows.rows());
     if (fails) throw std::runtime_error("disk on fire");
     auto& stored = batches.emplace_back();
     report.rows.resize(rows.rows());
@@ -136,6 +137,44 @@ TEST(coalescer, a_batch_never_exceeds_its_bounds_and_order_is_kept) {
     }
     EXPECT_EQ(seen, sent);
   });
+}
+
+TEST(coalescer, commits_at_a_time_start_evenly_over_the_time_that_one_takes) {
+  fake_store store;
+  store.latency = 40ms;
+  with_coalescer(store, {.commits_in_flight = 4}, [&](coalescer& c) -> task<> {
+    co_await submit(c, items("first"));
+    std::vector<task<tally>> clients;
+    auto client = [&](duration after) -> task<tally> {
+      co_await sleep_for(after);
+      task<tally> submitting = submit(c, items("x"));
+      co_return co_await std::move(submitting);
+    };
+    for (int i = 0; i < 100; ++i) clients.push_back(client(std::chrono::microseconds(300 * i)));
+    auto all = gather(std::move(clients));
+    co_await std::move(all);
+    // 30 ms of items that come one by one, a batch each 10 ms.
+    EXPECT_LE(store.batches.size(), 1u + 5u);
+    EXPECT_GE(store.batches.size(), 1u + 3u);
+  });
+}
+
+TEST(coalescer, a_store_that_is_slow_to_take_rows_gets_fewer_at_a_time) {
+  std::vector<std::size_t> largest;
+  for (duration of_a_row : {duration(1us), duration(200us)}) {
+    fake_store store;
+    store.of_a_row = of_a_row;
+    with_coalescer(store, {.max_rows = 5'000}, [&](coalescer& c) -> task<> {
+      std::vector<std::string> many(40'000, "x");
+      co_await submit(c, many);
+    });
+    std::size_t most = 0;
+    for (std::size_t i = store.batches.size() / 2; i < store.batches.size(); ++i)
+      most = std::max(most, store.batches[i].size());
+    largest.push_back(most);
+  }
+  EXPECT_GE(largest[0], 4'000u);  // 10 ms and 1 us a row: as many as may be
+  EXPECT_LE(largest[1], 400u);    // 10 ms and 200 us a row: 200 rows take 50 ms
 }
 
 void hold(submission& s, std::vector<std::string> list) {

@@ -52,8 +52,12 @@ class marked_connection final : public db::connection {
     task<bool> going = operate("SELECT");
     bool lost = co_await std::move(going);
     db::result found;
-    auto row = server_->markers.find(std::get<std::string>(values[0]));
-    if (row != server_->markers.end()) found.rows.push_back({row->second});
+    if (values.empty()) {
+      found.rows.push_back({db::value()});  // the oldest of no answers
+    } else {
+      auto row = server_->markers.find(std::get<std::string>(values[0]));
+      if (row != server_->markers.end()) found.rows.push_back({row->second});
+    }
     if (lost) lose();
     co_return found;
   }
@@ -118,6 +122,7 @@ class marked_connection final : public db::connection {
   task<void> prepare_table(const db::table_definition&) override { co_return; }
   task<void> reset() override { return rollback(); }
   task<void> ping() override {
+    if (server_->away) close();
     if (state_ == db::session_state::dead) throw db::database_error(db::db_errc::connection_lost, "gone");
     co_return;
   }

@@ -59,7 +59,10 @@ class service_test : public ::testing::Test {
 
   // Serves the streams while `body` runs, then stops as `penstock serve` does.
   void serve(service_options options, std::function<task<void>()> body) {
-    net::run(serve_while(std::move(options), std::move(body)));
+    serve(db::database("sqlite:" + database_file()), std::move(options), std::move(body));
+  }
+  void serve(db::database database, service_options options, std::function<task<void>()> body) {
+    net::run(serve_while(std::move(database), std::move(options), std::move(body)));
   }
 
   task<answer> post(std::string path, std::string body, std::string type = "application/json", header_list more = {}) {
@@ -115,8 +118,8 @@ class service_test : public ::testing::Test {
   service* service_ = nullptr;
 
  private:
-  task<void> serve_while(service_options options, std::function<task<void>()> body) {
-    service s(db::database("sqlite:" + database_file()), std::move(options), &registry_);
+  task<void> serve_while(db::database database, service_options options, std::function<task<void>()> body) {
+    service s(std::move(database), std::move(options), &registry_);
     service_ = &s;
     co_await s.open();
     http::router routes;

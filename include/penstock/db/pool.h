@@ -58,6 +58,9 @@ class pool {
   task<void> close();
 
   bool closed() const noexcept;
+  /// True while there is no session and the last attempt to open one failed: what asks for one now waits in vain, most
+  /// likely. `run`, or whoever waits, goes on trying.
+  bool unreachable() const noexcept;
   pool_stats stats() const noexcept;
   const pool_options& options() const noexcept;
 

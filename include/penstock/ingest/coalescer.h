@@ -28,10 +28,15 @@
 
 namespace penstock::ingest {
 
+class batch_pace;
+
 /// Bounds of a coalescer.
 struct coalescer_options {
-  std::size_t max_rows = 10'000;                     ///< Of a batch. Larger ones cost latency, not much throughput.
-  std::size_t max_bytes = std::size_t{4} << 20;      ///< Of a batch, as `db::row_batch::bytes` counts.
+  std::size_t max_rows = 10'000;                 ///< Of a batch, at most; see target_commit_time.
+  std::size_t max_bytes = std::size_t{4} << 20;  ///< Of a batch, as `db::row_batch::bytes` counts.
+  /// How long a commit should take. Batches hold more rows than fit into that only where a commit costs so much in
+  /// itself that they are worth it. Shorter for latency under load, longer for throughput.
+  duration target_commit_time = std::chrono::milliseconds(50);
   duration linger = std::chrono::milliseconds(1);    ///< How long an idle coalescer waits for company for a row.
   std::size_t queue_rows = 100'000;                  ///< Rows waiting or being committed; beyond: overloaded.
   std::size_t queue_bytes = std::size_t{256} << 20;  ///< Bytes waiting or being committed; beyond: overloaded.
@@ -90,7 +95,7 @@ class coalescer {
   void take_in(std::size_t rows, std::size_t bytes) noexcept;
   void filled(const batch& b) noexcept;
   void seal() noexcept;
-  bool worth_committing(const batch& b) const noexcept;
+  bool full_enough(const batch& b) const noexcept;
   batch_ref take_next() noexcept;
   task<void> commit_one(batch_ref b, semaphore::permit slot);
   void finish(batch& b, std::exception_ptr failure) noexcept;
@@ -109,6 +114,8 @@ class coalescer {
   coalescer_stats stats_;
   batch_ref open_;
   std::deque<batch_ref> sealed_;
+  std::unique_ptr<batch_pace> pace_;
+  time_point last_start_{};
   gathering* gathering_ = nullptr;
   event has_rows_;
   event room_;

@@ -12,6 +12,7 @@ namespace penstock::ingest {
 enum class ingest_errc {
   overloaded,              ///< The queue is full: try again later.
   busy,                    ///< A processor under `admission::reject` is at work already.
+  store_unreachable,       ///< The database can\'t be reached: nothing is taken until it can.
   closed,                  ///< The coalescer, processor or service takes no more.
   commit_failed,           ///< The batch with these items was not committed; its cause says why.
   outcome_unknown,         ///< The database was lost during COMMIT, and could not be asked in time whether it happened.
@@ -42,6 +43,8 @@ constexpr std::string_view code_name(ingest_errc code) noexcept {
       return "ingest.outcome_unknown";
     case ingest_errc::bad_stream:
       return "ingest.bad_stream";
+    case ingest_errc::store_unreachable:
+      return "ingest.store_unreachable";
     case ingest_errc::unknown_stream:
       return "ingest.unknown_stream";
     case ingest_errc::unsupported_media:

@@ -3,7 +3,7 @@
 // The ingest service: its streams behind HTTP, on one database. What `penstock serve` runs.
 //
 //   service s(db::database("sqlite:shop.db"), {.streams = {{.name = "items", .table = "items"}}});
-//   co_await s.open();                        // connects, makes or checks the tables
+//   bool ready = co_await s.open();           // connects, makes or checks the tables
 //   group.start(s.run());
 //   http::router routes; s.add_routes(routes);
 //   …serve; then: s.stop();                   // once no request is under way
@@ -56,12 +56,14 @@ class service {
   service& operator=(const service&) = delete;
   ~service();
 
-  /// Connects, makes the tables that are missing and checks the others. Throws `db::database_error`. Ready from then
-  /// on.
-  task<void> open();
+  /// Connects, makes the tables that are missing and checks the others; once, before `run`. True: ready from now on.
+  /// False: the database can't be reached; `run` goes on trying, and until then items are refused with 503. Throws
+  /// `db::database_error` for what time does not heal.
+  task<bool> open();
   /// Adds the routes. They refer to the service.
   void add_routes(http::router& routes);
   /// Commits batches until `stop`, then what is left, closes the database's connections, and ends. Start it once.
+  /// Opens the service first when `open` could not, and throws what that throws.
   task<void> run();
   /// `/readyz` says 503 from now on; requests are still served.
   void stop_being_ready() noexcept;

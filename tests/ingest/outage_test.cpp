@@ -1,0 +1,108 @@
+// The database goes away and comes back.
+
+#include "marked_database.h"
+#include "service_fixture.h"
+#include <penstock/async/timeout.h>
+#include <penstock/observe/log_capture.h>
+
+namespace penstock::ingest {
+namespace {
+
+class outage : public service_test {
+ protected:
+  void serve_from(std::shared_ptr<marked_server> server, std::function<task<void>()> body) {
+    service_options options = options_of(whole_items());
+    options.batch.commit_retry = 5s;
+    serve(db::database(std::make_shared<marked_driver>(std::move(server))), options, std::move(body));
+  }
+  // Asks until the answer has that status.
+  task<answer> readiness(int status) {
+    auto asking = [this, status]() -> task<answer> {
+      for (;;) {
+        task<answer> one = get("/readyz");
+        answer a = co_await std::move(one);
+        if (a.status == status) co_return a;
+      }
+    };
+    task<answer> limited = with_timeout(20s, asking());
+    co_return co_await std::move(limited);
+  }
+};
+
+TEST_F(outage, a_service_whose_database_is_away_at_the_start_refuses_and_waits_for_it) {
+  log::capture quiet;
+  auto server = std::make_shared<marked_server>();
+  server->away = true;
+  serve_from(server, [&]() -> task<void> {
+    auto asking = get("/readyz");
+    answer starting = co_await std::move(asking);
+    EXPECT_EQ(starting.status, 503);
+    EXPECT_EQ(starting.json("/status"), "\"starting\"");
+    auto posting = post("/v1/items", "1");
+    answer refused = co_await std::move(posting);
+    EXPECT_EQ(refused.status, 503);
+    EXPECT_EQ(refused.json("/code"), "\"ingest.store_unreachable\"");
+    EXPECT_EQ(refused.header("Retry-After"), "1");
+    server->away = false;
+    auto waiting = readiness(200);
+    co_await std::move(waiting);
+    auto again = post("/v1/items", "1");
+    EXPECT_EQ((co_await std::move(again)).status, 200);
+  });
+  EXPECT_EQ(server->stored.size(), 1u);
+}
+
+TEST_F(outage, a_service_that_waits_for_its_database_can_be_stopped) {
+  log::capture quiet;
+  auto server = std::make_shared<marked_server>();
+  server->away = true;
+  serve_from(server, []() -> task<void> { co_return; });
+}
+
+TEST_F(outage, items_are_refused_at_once_while_the_database_is_away_and_taken_when_it_is_back) {
+  log::capture quiet;
+  auto server = std::make_shared<marked_server>();
+  server->armed = true;
+  server->cuts = [&](std::size_t, const std::string&) {
+    return server->away ? std::optional<cut>(cut::before) : std::nullopt;
+  };
+  serve_from(server, [&]() -> task<void> {
+    auto first = post("/v1/items", "1");
+    EXPECT_EQ((co_await std::move(first)).status, 200);
+    server->away = true;
+    auto caught = [&]() -> task<answer> {  // its batch is tried again until the database is back
+      task<answer> posting = post("/v1/items", "2");
+      co_return co_await std::move(posting);
+    };
+    auto meanwhile = [&]() -> task<void> {
+      auto failing = readiness(503);
+      answer a = co_await std::move(failing);
+      EXPECT_EQ(a.json("/store"), "\"unreachable\"");
+      time_point start = scheduler::current().now();
+      auto posting = post("/v1/items", "3");
+      answer refused = co_await std::move(posting);
+      EXPECT_EQ(refused.status, 503);
+      EXPECT_EQ(refused.json("/code"), "\"ingest.store_unreachable\"");
+      EXPECT_LT(scheduler::current().now() - start, 1s);
+      start = scheduler::current().now();
+      server->away = false;
+      auto healed = readiness(200);
+      co_await std::move(healed);
+      EXPECT_LT(scheduler::current().now() - start, 2s);
+    };
+    task_group both;
+    answer second;
+    auto keep = [&]() -> task<void> {
+      task<answer> asking = caught();
+      second = co_await std::move(asking);
+    };
+    both.start(keep());
+    both.start(meanwhile());
+    co_await both.join();
+    EXPECT_EQ(second.status, 200);
+  });
+  EXPECT_EQ(server->stored, (std::vector<std::string>{"1", "2"}));
+}
+
+}  // namespace
+}  // namespace penstock::ingest
