@@ -4,6 +4,8 @@
 #include <penstock/db/error.h>
 #include <penstock/db/transaction.h>
 
+#include <optional>
+
 #include <gtest/gtest.h>
 
 // What is PostgreSQL's own; what all databases share is in the conformance tests.
@@ -126,6 +128,53 @@ TEST_F(postgres_session, a_commit_after_a_failed_statement_says_that_nothing_was
     }
     EXPECT_TRUE(failed);
     EXPECT_EQ(c.state(), session_state::clean);
+  });
+}
+
+TEST_F(postgres_session, a_session_that_the_server_ended_is_lost_and_its_commit_ambiguous) {
+  with_connection([this](connection& killer) -> task<> {
+    database server(url());
+    for (bool committing : {false, true}) {
+      task<std::unique_ptr<connection>> connecting = server.connect();
+      std::unique_ptr<connection> c = co_await std::move(connecting);
+      co_await c->begin();
+      result r = co_await c->query("SELECT pg_backend_pid()");
+      task<result> killing =
+          killer.query("SELECT pg_terminate_backend(?, 5000)", parameters_of(std::get<std::int64_t>(r.rows[0][0])));
+      co_await std::move(killing);
+      std::optional<db_errc> errc;
+      try {
+        if (committing) {
+          co_await c->commit();
+        } else {
+          co_await c->query("SELECT 1");
+        }
+      } catch (const database_error& e) {
+        errc = e.errc();
+      }
+      EXPECT_EQ(errc, committing ? db_errc::ambiguous_commit : db_errc::connection_lost);
+      EXPECT_EQ(c->state(), session_state::dead);
+    }
+  });
+}
+
+TEST_F(postgres_session, connect_failures_are_classed) {
+  with_connection([this](connection&) -> task<> {
+    std::string wrong_password = url();
+    wrong_password.replace(wrong_password.find("only"), 4, "0nly");
+    std::string wrong_database = url() + "_missing";
+    for (const auto& [there, expected] :
+         {std::pair{wrong_password, db_errc::auth}, {wrong_database, db_errc::syntax}}) {
+      std::optional<db_errc> errc;
+      try {
+        task<std::unique_ptr<connection>> connecting = database(there).connect();
+        co_await std::move(connecting);
+      } catch (const database_error& e) {
+        errc = e.errc();
+        EXPECT_EQ(e.message().find("0nly"), std::string::npos);
+      }
+      EXPECT_EQ(errc, expected);
+    }
   });
 }
 
