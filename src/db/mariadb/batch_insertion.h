@@ -49,6 +49,8 @@ class batch_insertion {
   task<std::optional<complaint>> read_ids(std::optional<std::string> first);
   task<std::vector<suspect>> find_suspects(unsigned warnings);
   task<std::optional<complaint>> insert_suspects(std::vector<suspect> suspects);
+  static bool certain_when_refused(const std::vector<suspect>& suspects) noexcept;
+  bool all_refused(const std::vector<suspect>& suspects) const;
   task<std::optional<complaint>> insert_all();
   task<std::optional<complaint>> insert_group();
   task<std::optional<complaint>> insert();

@@ -8,9 +8,9 @@
 #include <mysqld_error.h>
 
 // LOAD DATA LOCAL from memory. It goes on behind an error and leaves a warning: a row of which one row of many is
-// dropped, or stored with another value. So nothing that it stored is kept unless it had no warning, or exactly one row
-// was dropped and the server says which. Otherwise it is undone, and the rows go in again without those that the
-// warnings name; what is in doubt after that goes in by INSERT.
+// dropped, or stored with another value. So nothing that it stored is kept unless it had no warning, or it only dropped
+// rows and it is certain which. Otherwise it is undone, and the rows go in again without those that the warnings name;
+// what is in doubt after that goes in by INSERT.
 
 namespace penstock::db::mariadb {
 namespace {
@@ -80,11 +80,17 @@ task<std::optional<complaint>> batch_insertion::load_others() {
     return std::any_of(suspects.begin(), suspects.end(), [&](const suspect& s) { return s.row == row; });
   };
   std::erase_if(waiting_, is_suspect);
-  if (suspects.size() == 1 && dropped == 1 && drops_row(suspects.front().code)) {
+  if (suspects.size() == dropped && certain_when_refused(suspects)) {
+    std::size_t refusals_before = report_->refusals.size();
     task<std::optional<complaint>> reading = read_ids(first_id);
     std::optional<complaint> said = co_await std::move(reading);
     if (said) co_return said;
-    co_return co_await insert_suspects(std::move(suspects));
+    task<std::optional<complaint>> inserting = insert_suspects(suspects);
+    said = co_await std::move(inserting);
+    if (said || suspects.size() == 1 || all_refused(suspects)) co_return said;
+    report_->refusals.resize(refusals_before);
+    for (std::uint32_t row : all) report_->rows[row] = {};
+    suspects.clear();
   }
   bool worth_it = !suspects.empty() && !waiting_.empty();
   if (worth_it) {
@@ -102,6 +108,18 @@ task<std::optional<complaint>> batch_insertion::load_others() {
   bool undone = co_await std::move(undoing);
   if (!undone) co_return wire_->complaint_of_session();
   co_return std::nullopt;
+}
+
+// One row that was dropped can't be mistaken. Of several, the server's numbers may mean others than they seem to; but a
+// row that the table's CHECK refuses once more, alone, is not one that was stored.
+bool batch_insertion::certain_when_refused(const std::vector<suspect>& suspects) noexcept {
+  if (suspects.size() == 1) return drops_row(suspects.front().code);
+  return std::all_of(suspects.begin(), suspects.end(), [](const auto& s) { return s.code == check_failed; });
+}
+
+bool batch_insertion::all_refused(const std::vector<suspect>& suspects) const {
+  return std::all_of(suspects.begin(), suspects.end(),
+                     [&](const suspect& s) { return report_->rows[s.row].what == row_outcome::status::refused; });
 }
 
 // All others are stored. Rows that repeat a key wait, so that keys are looked up; the rest go in one by one, so that
