@@ -80,7 +80,7 @@ task<std::optional<complaint>> batch_insertion::load_others() {
     return std::any_of(suspects.begin(), suspects.end(), [&](const suspect& s) { return s.row == row; });
   };
   std::erase_if(waiting_, is_suspect);
-  if (suspects.size() == dropped && certain_when_refused(suspects)) {
+  if (!suspects.empty() && suspects.size() == dropped && certain_when_refused(suspects)) {
     std::size_t refusals_before = report_->refusals.size();
     task<std::optional<complaint>> reading = read_ids(first_id);
     std::optional<complaint> said = co_await std::move(reading);
