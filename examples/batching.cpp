@@ -33,9 +33,8 @@ task<int> store_many() {
   std::unique_ptr<db::connection> database = co_await db::database("sqlite::memory:").connect();
   co_await database->prepare_table(table);
 
-  ingest::coalescer shared(1, [&](const db::row_batch& rows, db::batch_report& report) {
-    return database->insert_batch(table, rows, report);
-  });
+  ingest::coalescer shared(
+      1, [&](ingest::batch& b) -> task<void> { return database->insert_batch(table, b.rows, b.report); });
   std::size_t stored = 0;
   co_await with_task_group([&](task_group& group) -> task<void> {
     group.start(shared.run(), "commits");
