@@ -1,4 +1,5 @@
 #include "conformance_fixture.h"
+#include <penstock/async/event.h>
 #include <penstock/async/gather.h>
 
 #include <algorithm>
@@ -257,13 +258,16 @@ TEST_P(conformance_session, the_victim_of_a_deadlock_is_told_and_retried) {
     task<std::unique_ptr<connection>> connecting = here.connect();
     std::unique_ptr<connection> other = co_await std::move(connecting);
     int attempts = 0;
+    int holding = 0;
+    event both_hold_one;
     auto move_between = [&](connection& session, std::int64_t from, std::int64_t to) -> task<void> {
       auto body = [&, from, to](connection& inside) -> task<void> {
         ++attempts;
         std::string sql = "UPDATE " + table() + " SET x = x WHERE x = ?";
         task<std::uint64_t> first = inside.execute(sql, parameters_of(from));
         co_await std::move(first);
-        if (attempts <= 2) co_await sleep_for(50ms);
+        if (++holding == 2) both_hold_one.set();
+        co_await both_hold_one.wait();
         task<std::uint64_t> second = inside.execute(sql, parameters_of(to));
         co_await std::move(second);
       };
@@ -276,7 +280,7 @@ TEST_P(conformance_session, the_victim_of_a_deadlock_is_told_and_retried) {
     task<std::vector<penstock::outcome<void>>> all = gather_settled(std::move(both));
     std::vector<penstock::outcome<void>> ended = co_await std::move(all);
     for (auto& one : ended) EXPECT_TRUE(one.has_value());
-    EXPECT_EQ(attempts, 3);
+    EXPECT_GE(attempts, 3);
   });
 }
 
