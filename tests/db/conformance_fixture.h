@@ -40,12 +40,11 @@ inline std::string name_of_tested(const ::testing::TestParamInfo<tested_database
 inline const tested_database all_databases[] = {
     {"sqlite", nullptr, ""}, {"mariadb", "TESTED_MARIADB", ""}, {"postgresql", "TESTED_POSTGRESQL", ""}};
 // Also without what the servers have for bulk loading.
-inline const tested_database all_ways_to_insert[] = {
-    {"sqlite", nullptr, ""},
-    {"mariadb", "TESTED_MARIADB", ""},
-    {"mariadb_by_values", "TESTED_MARIADB", "?bulk=values"},
-    {"postgresql", "TESTED_POSTGRESQL", ""},
-    {"postgresql_by_values", "TESTED_POSTGRESQL", "?bulk=values"}};
+inline const tested_database all_ways_to_insert[] = {{"sqlite", nullptr, ""},
+                                                     {"mariadb", "TESTED_MARIADB", ""},
+                                                     {"mariadb_by_values", "TESTED_MARIADB", "?bulk=values"},
+                                                     {"postgresql", "TESTED_POSTGRESQL", ""},
+                                                     {"postgresql_by_values", "TESTED_POSTGRESQL", "?bulk=values"}};
 
 class conformance_test : public ::testing::TestWithParam<tested_database> {
  protected:

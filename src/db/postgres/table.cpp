@@ -14,7 +14,7 @@
 namespace penstock::db::postgres {
 namespace {
 
-// Measured with bench/insert_bench: below, what COPY costs to begin is more than it saves.
+// Between sizes measured with bench/insert_bench: at 100 rows INSERT is the faster one, at 1,000 COPY.
 constexpr std::size_t fewest_to_copy = 512;
 
 std::string_view storage_type(column_type type) {

@@ -18,7 +18,7 @@ task<std::int64_t> count_rows() {
 }
 
 int main() {
-  ingest::coalescer idle_coalescer(1, [](const db::row_batch&, db::batch_report&) -> task<void> { co_return; });
+  ingest::coalescer idle_coalescer(1, [](ingest::batch&) -> task<void> { co_return; });
   http::server idle_server(http::router{});
   testing::simulation virtual_time;
   std::int64_t in_virtual_time = virtual_time.run(count_rows());
