@@ -3,9 +3,13 @@
 #include "penstock/async/race.h"
 #include "penstock/net/asio.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 // The descriptor is only lent to Asio, and taken back before its owner closes it.
 
@@ -47,6 +51,21 @@ task<readiness> descriptor_watch::wait(readiness wanted) {
   task<readiness> to_write = implementation_->wait_for(descriptor_base::wait_write, readiness::writable);
   if (!includes(wanted, readiness::readable)) return to_write;
   return race(std::move(to_read), std::move(to_write));
+}
+
+// Probes (tcp(7): TCP_KEEPIDLE and its like) notice a peer that is gone while nothing is sent, and TCP_USER_TIMEOUT
+// notices one that does not acknowledge what is.
+void limit_silence(int descriptor, std::chrono::seconds limit) noexcept {
+  auto set = [&](int level, int option, long long value) {
+    int number = static_cast<int>(value);
+    ::setsockopt(descriptor, level, option, &number, sizeof(number));
+  };
+  long long third = std::max<long long>(limit.count() / 3, 1);
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, third);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, third);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 2);
+  set(IPPROTO_TCP, TCP_USER_TIMEOUT, limit.count() * 1'000);
 }
 
 }  // namespace penstock::net

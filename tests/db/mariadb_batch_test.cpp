@@ -13,6 +13,9 @@ namespace {
 using status = row_outcome::status;
 
 class mariadb_batch : public mariadb_test, public ::testing::WithParamInterface<const char*> {
+ public:
+  static constexpr const char* no_files = without_files;
+
  protected:
   // An even `n` below 1,000,000, and a name that is unique.
   static constexpr const char* table_sql =
@@ -248,9 +251,8 @@ TEST_P(mariadb_batch, keeps_what_the_transaction_did_before_it) {
 
 TEST_P(mariadb_batch, gives_right_ids_beside_other_sessions) {
   with_table([&](connection& c) -> task<> {
-    database here(url(GetParam()));
     auto writer = [&](int number) -> task<void> {
-      task<std::unique_ptr<connection>> connecting = here.connect();
+      task<std::unique_ptr<connection>> connecting = connect(GetParam());
       std::unique_ptr<connection> mine = co_await std::move(connecting);
       row_batch rows(3);
       batch_report report;
@@ -272,8 +274,11 @@ TEST_P(mariadb_batch, gives_right_ids_beside_other_sessions) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(ways, mariadb_batch, ::testing::Values("", "bulk=values"),
-                         [](const auto& info) { return std::string(*info.param == '\0' ? "automatic" : "values"); });
+INSTANTIATE_TEST_SUITE_P(ways, mariadb_batch, ::testing::Values("", mariadb_batch::no_files, "bulk=values"),
+                         [](const auto& info) {
+                           std::string way = info.param;
+                           return std::string(way.empty() ? "automatic" : way == "bulk=values" ? "values" : "arrays");
+                         });
 
 }  // namespace
 }  // namespace penstock::db

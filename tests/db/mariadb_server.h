@@ -3,6 +3,9 @@
 // What the tests against a real MariaDB share. Each test has a database of its own on the server that
 // TESTED_MARIADB names, and is skipped without one.
 
+#include "db/mariadb/opening.h"
+#include "db/mariadb/server_context.h"
+#include "db/mariadb/session.h"
 #include <penstock/async/task.h>
 #include <penstock/db/connection.h>
 #include <penstock/db/error.h>
@@ -36,11 +39,29 @@ class mariadb_test : public ::testing::Test {
     return server_.substr(0, server_.rfind('/') + 1) + name_ + (options.empty() ? "" : "?" + options);
   }
 
+  // A session that believes its server to take no LOAD DATA LOCAL.
+  static constexpr const char* without_files = "without files";
+  static task<std::unique_ptr<connection>> connect_without_files(std::string url) {
+    auto home = std::make_shared<penstock::db::mariadb::server_context>(
+        penstock::db::mariadb::server_context{parse_server_url(url, 3306)});
+    penstock::db::mariadb::server_facts facts;
+    server_address at = home->url.addresses.front();
+    task<std::unique_ptr<penstock::db::mariadb::wire>> opening =
+        penstock::db::mariadb::open_session(&home->url, at, &facts);
+    std::unique_ptr<penstock::db::mariadb::wire> w = co_await std::move(opening);
+    facts.takes_files = false;
+    co_return std::make_unique<penstock::db::mariadb::session>(home, at, std::move(w), facts);
+  }
+  task<std::unique_ptr<connection>> connect(const std::string& options) const {
+    if (options == without_files) return connect_without_files(url());
+    return database(url(options)).connect();
+  }
+
   // Runs `body(connection&)`, a task, with a session.
   template <class Body>
   void with_session(Body body, const std::string& options = {}) {
     auto main = [&]() -> task<> {
-      task<std::unique_ptr<connection>> connecting = database(url(options)).connect();
+      task<std::unique_ptr<connection>> connecting = connect(options);
       std::unique_ptr<connection> c = co_await std::move(connecting);
       task<void> running = body(*c);
       co_await std::move(running);

@@ -20,6 +20,9 @@ struct way {
 };
 
 class mariadb_values : public mariadb_test, public ::testing::WithParamInterface<way> {
+ public:
+  static constexpr const char* no_files = without_files;
+
  protected:
   static void add(row_batch& rows, const value& v) {
     auto add_held = [&](const auto& held) {
@@ -140,8 +143,8 @@ TEST_P(mariadb_values, what_no_column_can_hold_is_refused_alone) {
 }
 
 INSTANTIATE_TEST_SUITE_P(ways, mariadb_values,
-                         ::testing::Values(way{"load_data", "", 40}, way{"values", "bulk=values", 40},
-                                           way{"values", "bulk=auto", 1}),
+                         ::testing::Values(way{"load_data", "", 40}, way{"bulk", mariadb_values::no_files, 120},
+                                           way{"values", "bulk=values", 40}, way{"values", "", 1}),
                          [](const auto& info) { return std::string(info.param.name) + std::to_string(info.index); });
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "penstock/async/task.h"
 
+#include <chrono>
 #include <memory>
 
 namespace penstock::net {
@@ -43,5 +44,10 @@ class descriptor_watch {
   struct implementation;
   std::unique_ptr<implementation> implementation_;
 };
+
+/// Lets the system give up a TCP connection whose peer does not answer for about `limit`, 3 s at least: waits for its
+/// socket then end with an error. Silence alone is no reason, as long as the peer's system is there. Nothing happens to
+/// other sockets.
+void limit_silence(int descriptor, std::chrono::seconds limit) noexcept;
 
 }  // namespace penstock::net

@@ -59,17 +59,23 @@ std::size_t text_bytes(std::span<const cell> row) {
 
 }  // namespace
 
-task<std::optional<complaint>> batch_insertion::run(wire& w, const server_facts& facts, bool bulk_allowed,
-                                                    single_statement single, const table_definition& into,
-                                                    const row_batch& rows, batch_report& report) {
+task<std::optional<complaint>> batch_insertion::run(wire& w, statement_cache& statements, const server_facts& facts,
+                                                    bool bulk_allowed, single_statement single,
+                                                    const table_definition& into, const row_batch& rows,
+                                                    batch_report& report) {
   std::size_t round_trips_before = w.round_trips();
   single_ = std::move(single);
+  statements_ = &statements;
   start(w, facts, into, rows, report);
   std::optional<complaint> said;
   report.method = "values";
   if (should_load(bulk_allowed)) {
     task<std::optional<complaint>> loading = load();
     said = co_await std::move(loading);
+  }
+  if (!said && should_use_arrays(bulk_allowed)) {
+    task<std::optional<complaint>> inserting = insert_arrays();
+    said = co_await std::move(inserting);
   }
   if (!said) {
     task<std::optional<complaint>> inserting = insert_all();
@@ -110,7 +116,7 @@ void batch_insertion::start(wire& w, const server_facts& facts, const table_defi
 
 task<std::optional<complaint>> batch_insertion::insert_all() {
   while (next_ < waiting_.size()) {
-    take_group();
+    take_group(rows_a_statement);
     task<std::optional<complaint>> inserting = insert_group();
     std::optional<complaint> said = co_await std::move(inserting);
     if (said) co_return said;
@@ -118,11 +124,11 @@ task<std::optional<complaint>> batch_insertion::insert_all() {
   co_return std::nullopt;
 }
 
-void batch_insertion::take_group() {
+void batch_insertion::take_group(std::size_t most_rows) {
   group_.clear();
   std::size_t bytes = 0;
   std::size_t most = std::min(bytes_a_statement, facts_->max_packet / 4);
-  while (next_ < waiting_.size() && group_.size() < rows_a_statement) {
+  while (next_ < waiting_.size() && group_.size() < most_rows) {
     bytes += text_bytes(rows_->row(waiting_[next_]));
     if (bytes > most && !group_.empty()) break;
     group_.push_back(waiting_[next_++]);
@@ -167,13 +173,17 @@ task<std::optional<complaint>> batch_insertion::insert() {
 }
 
 task<std::optional<complaint>> batch_insertion::insert_with_parameters() {
+  parameters values = parameters_of_row(rows_->row(group_.front()));
+  task<std::optional<complaint>> running = single_(insert_with_places(), std::move(values));
+  std::optional<complaint> said = co_await std::move(running);
+  if (!said) take_ids(group_, mysql_insert_id(wire_->handle()));
+  co_return said;
+}
+
+std::string batch_insertion::insert_with_places() const {
   std::string sql = "INSERT INTO " + quote_identifier(into_->name) + " " + names_ + " VALUES (?";
   for (std::size_t i = 1; i < rows_->columns(); ++i) sql += ",?";
-  task<std::optional<complaint>> running = single_(sql + ")", parameters_of_row(rows_->row(group_.front())));
-  std::optional<complaint> said = co_await std::move(running);
-  if (said) co_return said;
-  take_ids(group_, mysql_insert_id(wire_->handle()));
-  co_return std::nullopt;
+  return sql + ")";
 }
 
 void batch_insertion::write_insert() {

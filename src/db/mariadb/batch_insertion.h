@@ -4,13 +4,16 @@
 // has its outcome is not sent again; what LOAD DATA changed or dropped is undone; a statement that failed has stored
 // nothing.
 //
-// LOAD DATA LOCAL tells errors as warnings and goes on, so it is used for what has none; rows behind a warning go in by
-// INSERT, in statements of a few hundred rows, which a row that is refused undoes alone.
+// LOAD DATA LOCAL is the fastest, but needs local_infile, and tells errors as warnings: see batch_loading.cpp. Array
+// binding comes next, on MariaDB. INSERTs of a few hundred rows are what every server takes, and where rows that are
+// refused are set apart.
 
+#include "column_arrays.h"
 #include "opening.h"
 #include "penstock/async/task.h"
 #include "penstock/db/connection.h"
 #include "row_lines.h"
+#include "statement_cache.h"
 #include "wire.h"
 
 #include <cstdint>
@@ -30,8 +33,9 @@ class batch_insertion {
 
   // Gives what was said against the batch as a whole, which is then to be rolled back; nothing when every row has its
   // outcome.
-  task<std::optional<complaint>> run(wire& w, const server_facts& facts, bool bulk_allowed, single_statement single,
-                                     const table_definition& into, const row_batch& rows, batch_report& report);
+  task<std::optional<complaint>> run(wire& w, statement_cache& statements, const server_facts& facts, bool bulk_allowed,
+                                     single_statement single, const table_definition& into, const row_batch& rows,
+                                     batch_report& report);
 
  private:
   // A row that LOAD DATA gave a warning for.
@@ -51,6 +55,9 @@ class batch_insertion {
   task<std::optional<complaint>> insert_suspects(std::vector<suspect> suspects);
   static bool certain_when_refused(const std::vector<suspect>& suspects) noexcept;
   bool all_refused(const std::vector<suspect>& suspects) const;
+  bool should_use_arrays(bool bulk_allowed) const;
+  task<std::optional<complaint>> insert_arrays();
+  task<std::optional<complaint>> insert_array();
   task<std::optional<complaint>> insert_all();
   task<std::optional<complaint>> insert_group();
   task<std::optional<complaint>> insert();
@@ -65,7 +72,8 @@ class batch_insertion {
   task<std::optional<complaint>> insert_held();
   task<std::optional<complaint>> learn_key_names(bool with_keys);
 
-  void take_group();
+  void take_group(std::size_t most_rows);
+  std::string insert_with_places() const;
   void write_insert();
   bool returns_ids() const;
   void take_ids(std::span<const std::uint32_t> of, std::uint64_t first);
@@ -77,6 +85,7 @@ class batch_insertion {
   void write_keys_question();
 
   wire* wire_ = nullptr;
+  statement_cache* statements_ = nullptr;
   const server_facts* facts_ = nullptr;
   single_statement single_;
   const table_definition* into_ = nullptr;
@@ -99,6 +108,7 @@ class batch_insertion {
   std::string text_;
   std::vector<text_result> answers_;
   row_lines lines_;
+  column_arrays arrays_;
 };
 
 }  // namespace penstock::db::mariadb

@@ -2,6 +2,7 @@
 
 #include "penstock/async/on_worker.h"
 #include "penstock/db/error.h"
+#include "penstock/net/descriptor.h"
 #include "penstock/net/resolver.h"
 
 #include <charconv>
@@ -114,7 +115,12 @@ task<std::unique_ptr<wire>> log_in(const server_url* url, server_address at, std
     start();
   }
   co_await w->done();
-  if (w->connected() && mysql_errno(w->handle()) == 0) co_return w;
+  if (w->connected() && mysql_errno(w->handle()) == 0) {
+    // A COMMIT waits for its answer, whatever is cancelled, so a server that vanished has to be noticed.
+    if (at.socket.empty())
+      net::limit_silence(static_cast<int>(mysql_get_socket(w->handle())), std::chrono::seconds(30));
+    co_return w;
+  }
   throw failure(at, "connect", w->complaint_of_session());
 }
 

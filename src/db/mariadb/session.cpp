@@ -71,6 +71,8 @@ task<MYSQL_STMT*> session::run(std::string sql, parameters values) {
     task<void> sending = send_in_pieces(statement);
     co_await std::move(sending);
   }
+  unsigned no_array = 0;  // the statement may have served a batch
+  mysql_stmt_attr_set(statement, STMT_ATTR_ARRAY_SIZE, &no_array);
   wire_->count_round_trip();
   wire_->start<mysql_stmt_execute_start, mysql_stmt_execute_cont>(statement);
   if (wire_->under_way()) co_await wire_->done();
@@ -227,7 +229,7 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
     throw database_error(db_errc::other, "insert_rows needs a transaction: begin one first");
   auto single = [this](std::string sql, parameters values) { return run_single(std::move(sql), std::move(values)); };
   task<std::optional<complaint>> inserting =
-      inserting_.run(*wire_, facts_, home_->url.bulk_allowed, single, into, rows, report);
+      inserting_.run(*wire_, statements_, facts_, home_->url.bulk_allowed, single, into, rows, report);
   std::optional<complaint> said = co_await std::move(inserting);
   if (said) fail("insert into " + into.name, *said);
 }
