@@ -25,11 +25,16 @@ class forgetful_connection final : public db::connection {
  public:
   task<db::result> query(std::string, db::parameters) override { co_return db::result{}; }
   task<std::uint64_t> execute(std::string, db::parameters) override { co_return 0; }
-  task<void> insert_batch(const db::table_definition&, const db::row_batch& rows, db::batch_report& report) override {
+  task<std::uint64_t> query_each(std::string, db::parameters, db::row_consumer, std::size_t) override { co_return 0; }
+  task<void> insert_rows(const db::table_definition&, const db::row_batch& rows, db::batch_report& report) override {
     report.clear();
     report.rows.resize(rows.rows());
     for (db::row_outcome& row : report.rows) row.id = ++last_id_;
     co_return;
+  }
+  task<void> insert_batch(const db::table_definition& into, const db::row_batch& rows,
+                          db::batch_report& report) override {
+    return insert_rows(into, rows, report);
   }
   task<void> begin() override { co_return; }
   task<void> commit() override { co_return; }
@@ -47,6 +52,7 @@ class forgetful_connection final : public db::connection {
 class forgetful_driver final : public db::driver {
  public:
   const std::string& name() const noexcept override { return name_; }
+  bool commits_can_be_ambiguous() const noexcept override { return false; }
   task<std::unique_ptr<db::connection>> connect() override { co_return std::make_unique<forgetful_connection>(); }
 
  private:
