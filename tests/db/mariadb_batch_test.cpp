@@ -206,15 +206,15 @@ TEST_P(mariadb_batch, stores_the_first_of_rows_that_repeat_each_other) {
 TEST_P(mariadb_batch, stores_a_row_whose_like_was_refused) {
   with_table([&](connection& c) -> task<> {
     row_batch rows(3);
-    add_good(rows, 100);
+    add_good(rows, 500);
     add(rows, 1, "twice");
     add(rows, 2, "twice");
     add(rows, 4, "twice");
     batch_report report;
     co_await c.insert_batch(table, rows, report);
-    EXPECT_EQ(report.rows[100].what, status::refused);
-    EXPECT_EQ(report.rows[101].what, status::stored);
-    EXPECT_EQ(report.rows[102].what, status::duplicate);
+    EXPECT_EQ(report.rows[500].what, status::refused);
+    EXPECT_EQ(report.rows[501].what, status::stored);
+    EXPECT_EQ(report.rows[502].what, status::duplicate);
     task<void> checking = expect_stored(c, rows, report);
     co_await std::move(checking);
   });
@@ -224,11 +224,11 @@ TEST_P(mariadb_batch, takes_keys_for_the_same_that_the_collation_takes_so) {
   with_table([&](connection& c) -> task<> {
     co_await c.execute("ALTER TABLE t MODIFY name VARCHAR(20) COLLATE utf8mb4_general_ci");
     row_batch rows(3);
-    add_good(rows, 50);
+    add_good(rows, 500);
     add(rows, 2, "ROW7");
     batch_report report;
     co_await c.insert_batch(table, rows, report);
-    EXPECT_EQ(report.rows[50].what, status::duplicate);
+    EXPECT_EQ(report.rows[500].what, status::duplicate);
     task<void> checking = expect_stored(c, rows, report);
     co_await std::move(checking);
   });
@@ -239,7 +239,7 @@ TEST_P(mariadb_batch, keeps_what_the_transaction_did_before_it) {
     co_await c.begin();
     co_await c.execute("INSERT INTO t(n, name) VALUES (0, 'before')");
     row_batch rows(3);
-    add_good(rows, 100);
+    add_good(rows, 500);
     add(rows, 1, "odd");
     batch_report report;
     co_await c.insert_rows(table, rows, report);

@@ -114,6 +114,7 @@ TEST_P(mariadb_values, timestamps) {
 }
 
 TEST_P(mariadb_values, what_no_column_can_hold_is_refused_alone) {
+  std::size_t good = GetParam().copies == 1 ? 1 : 300;
   auto body = [&](connection& c) -> task<> {
     table_definition table{
         "t", "id", {{"r", column_type::real}, {"t", column_type::text}, {"at", column_type::timestamp}}, {}};
@@ -125,7 +126,7 @@ TEST_P(mariadb_values, what_no_column_can_hold_is_refused_alone) {
       rows.add_timestamp(at);
       rows.commit_row();
     };
-    for (std::size_t i = 0; i < GetParam().copies; ++i) add_row(1, "good", timestamp());
+    for (std::size_t i = 0; i < good; ++i) add_row(1, "good", timestamp());
     add_row(std::numeric_limits<double>::infinity(), "", timestamp());
     add_row(std::nan(""), "", timestamp());
     add_row(1, "\xff\xfe", timestamp());
@@ -137,13 +138,13 @@ TEST_P(mariadb_values, what_no_column_can_hold_is_refused_alone) {
     EXPECT_EQ(report.refusals.size(), 5u);
     for (const row_refusal& refusal : report.refusals) EXPECT_EQ(refusal.code, "db.data") << refusal.message;
     value count = co_await ask(c, "SELECT count(*) FROM t");
-    EXPECT_EQ(count, value(static_cast<std::int64_t>(GetParam().copies)));
+    EXPECT_EQ(count, value(static_cast<std::int64_t>(good)));
   };
   with_session(body, GetParam().options);
 }
 
 INSTANTIATE_TEST_SUITE_P(ways, mariadb_values,
-                         ::testing::Values(way{"load_data", "", 40}, way{"bulk", mariadb_values::no_files, 120},
+                         ::testing::Values(way{"load_data", "", 90}, way{"bulk", mariadb_values::no_files, 120},
                                            way{"values", "bulk=values", 40}, way{"values", "", 1}),
                          [](const auto& info) { return std::string(info.param.name) + std::to_string(info.index); });
 

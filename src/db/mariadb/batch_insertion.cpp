@@ -72,8 +72,7 @@ task<std::optional<complaint>> batch_insertion::run(wire& w, statement_cache& st
   if (should_load(bulk_allowed)) {
     task<std::optional<complaint>> loading = load();
     said = co_await std::move(loading);
-  }
-  if (!said && should_use_arrays(bulk_allowed)) {
+  } else if (should_use_arrays(bulk_allowed)) {
     task<std::optional<complaint>> inserting = insert_arrays();
     said = co_await std::move(inserting);
   }

@@ -15,7 +15,8 @@
 namespace penstock::db::mariadb {
 namespace {
 
-constexpr std::size_t fewest_rows = 32;
+// Below, one trip more costs what the server saves.
+constexpr std::size_t fewest_rows = 256;
 // As many as a server keeps (max_error_count).
 constexpr unsigned most_warnings = 64;
 constexpr unsigned loading_is_disabled = 3948;  // MySQL's; MariaDB says ER_NOT_ALLOWED_COMMAND
