@@ -19,7 +19,7 @@ class bound_parameters {
   // Throws `db_errc::data` for what no column can hold.
   void hold(parameters values);
   std::vector<MYSQL_BIND>& binds() noexcept { return binds_; }
-  // Bytes of texts and blobs; and of each, for those that go in pieces.
+  // Bytes of texts and blobs.
   std::size_t bytes() const noexcept { return bytes_; }
 
  private:
