@@ -91,7 +91,7 @@ class conformance_storm : public conformance_test {
       task<result> asking = c.query(sql);
       result r = co_await std::move(asking);
       left = std::get<std::int64_t>(r.rows.at(0).at(0));
-      co_await sleep_for(10ms);
+      co_await sleep_for(10ms);  // another process ends them and tells nobody: it is asked again
     }
     EXPECT_EQ(left, 0) << "sessions stayed behind";
   }
