@@ -16,6 +16,8 @@
 // - when nothing is being committed, as many submissions wait as the last commit answered (those clients are back), or
 //   the linger is over;
 // - while another commit is under way, its share of the time that a commit takes is over (batch_pace).
+// It goes when the batches with earlier rows of the same submissions have ended: what a request holds is stored in
+// order.
 
 namespace penstock::ingest {
 
@@ -72,7 +74,9 @@ coalescer::coalescer(std::size_t columns, commit_function commit, const coalesce
       pace_(std::make_unique<batch_pace>(options.max_rows, options.target_commit_time, options.commits_in_flight)),
       slots_(std::max<std::size_t>(1, options.commits_in_flight)) {}
 
-coalescer::~coalescer() = default;
+coalescer::~coalescer() {
+  for (const std::unique_ptr<batch>& b : batches_) b->after.clear();
+}
 
 task<void> coalescer::run() {
   task_group commits;
@@ -90,6 +94,8 @@ task<void> coalescer::run() {
         gathering company(*this, open_->opened + options_.linger, true);
         co_await company;
       }
+      for (batch_ref earlier = earlier_than_next(); earlier; earlier = earlier_than_next())
+        co_await earlier->done.wait();
       batch_ref next = take_next();
       last_start_ = scheduler::current().now();
       ++committing_;
@@ -156,10 +162,19 @@ bool coalescer::full_enough(const batch& b) const noexcept {
 
 void coalescer::seal() noexcept { sealed_.push_back(std::exchange(open_, {})); }
 
+batch_ref coalescer::earlier_than_next() const noexcept {
+  const batch& next = sealed_.empty() ? *open_ : *sealed_.front();
+  for (const batch_ref& earlier : next.after) {
+    if (!earlier->done.is_set()) return earlier;
+  }
+  return {};
+}
+
 batch_ref coalescer::take_next() noexcept {
   if (sealed_.empty()) seal();
   batch_ref next = std::move(sealed_.front());
   sealed_.pop_front();
+  next->after.clear();
   if (sealed_.empty() && !open_ && !stopping_) has_rows_.clear();
   return next;
 }
@@ -199,10 +214,10 @@ void coalescer::finish(batch& b, std::exception_ptr failure) noexcept {
 
 void coalescer::fail_waiting() noexcept {
   if (open_) seal();
-  for (; !sealed_.empty(); sealed_.pop_front()) {
+  while (!sealed_.empty()) {
+    batch_ref next = take_next();
     ++committing_;
-    finish(*sealed_.front(),
-           std::make_exception_ptr(error(ingest_errc::closed, "closed before these items were committed")));
+    finish(*next, std::make_exception_ptr(error(ingest_errc::closed, "closed before these items were committed")));
   }
 }
 
@@ -245,12 +260,19 @@ void submission::row_added() {
   std::size_t row = b.rows.rows() - 1;
   bool joins = segments_.empty() || &*segments_.back().in != &b;
   if (joins || segments_.back().first + segments_.back().count != row) {
+    if (joins) follow(b);
     segments_.push_back({batch_ref(b), row, 0});
-    if (joins) ++b.submissions;
   }
   ++segments_.back().count;
   ++outstanding_;
   home_.row_added(b, b.rows.bytes() - bytes_before_);
+}
+
+void submission::follow(batch& b) {
+  ++b.submissions;
+  if (segments_.empty()) return;
+  const batch_ref& earlier = segments_.back().in;
+  if (std::find(b.after.begin(), b.after.end(), earlier) == b.after.end()) b.after.push_back(earlier);
 }
 
 void submission::hold_row() {

@@ -7,7 +7,9 @@
 #include <penstock/ingest/error.h>
 #include <penstock/testing/simulation.h>
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -20,6 +22,7 @@ using namespace std::chrono_literals;
 // A database that takes some time for each batch and remembers what it got.
 struct fake_store {
   duration latency = 10ms;
+  std::optional<duration> of_the_first;
   duration of_a_row{};
   std::vector<std::vector<std::string>> batches;
   bool fails = false;
@@ -28,7 +31,8 @@ struct fake_store {
     return [this](batch& b) { return store(b.rows, b.report); };
   }
   task<void> store(const db::row_batch& rows, db::batch_report& report) {
-    co_await sleep_for(latency + of_a_row * rows.rows());
+    duration fixed = std::exchange(of_the_first, {}).value_or(latency);
+    co_await sleep_for(fixed + of_a_row * rows.rows());
     if (fails) throw std::runtime_error("disk on fire");
     auto& stored = batches.emplace_back();
     report.rows.resize(rows.rows());
@@ -136,6 +140,33 @@ TEST(coalescer, a_batch_never_exceeds_its_bounds_and_order_is_kept) {
       seen.insert(seen.end(), b.begin(), b.end());
     }
     EXPECT_EQ(seen, sent);
+  });
+}
+
+TEST(coalescer, rows_of_one_submission_are_stored_in_order_though_commits_overlap) {
+  fake_store store;
+  store.latency = 1ms;
+  store.of_the_first = 100ms;
+  with_coalescer(store, {.max_rows = 10, .commits_in_flight = 4}, [&](coalescer& c) -> task<> {
+    std::vector<std::string> sent;
+    for (int i = 0; i < 35; ++i) sent.push_back(std::to_string(i));
+    tally t = co_await submit(c, sent);
+    EXPECT_EQ(t.stored, 35);
+    std::vector<std::string> seen;
+    for (auto& b : store.batches) seen.insert(seen.end(), b.begin(), b.end());
+    EXPECT_EQ(seen, sent);
+  });
+}
+
+TEST(coalescer, commits_of_different_submissions_overlap) {
+  fake_store store;
+  store.latency = 1ms;
+  store.of_the_first = 100ms;
+  with_coalescer(store, {.max_rows = 2, .commits_in_flight = 4}, [&](coalescer& c) -> task<> {
+    std::vector<task<tally>> requests;
+    for (const char* name : {"a", "b", "c"}) requests.push_back(submit(c, items(name, name)));
+    co_await gather(std::move(requests));
+    EXPECT_EQ(store.batches.back().front(), "a");
   });
 }
 

@@ -102,6 +102,7 @@ class service_test : public ::testing::Test {
   std::string sql(const std::string& statement) const {
     sqlite3* db = nullptr;
     sqlite3_open(database_file().c_str(), &db);
+    sqlite3_busy_timeout(db, 10'000);  // Connections of the service are opened while this reads.
     std::string value;
     char* message = nullptr;
     auto take = [](void* out, int, char** columns, char**) {

@@ -18,6 +18,30 @@ namespace penstock::ingest {
 class coalescer;
 struct keyed_request;
 
+struct batch;
+
+/// Shares a batch.
+class batch_ref {
+ public:
+  batch_ref() noexcept = default;
+  explicit batch_ref(batch& b) noexcept;
+  batch_ref(const batch_ref& other) noexcept;
+  batch_ref(batch_ref&& other) noexcept : batch_(std::exchange(other.batch_, nullptr)) {}
+  batch_ref& operator=(batch_ref other) noexcept {
+    std::swap(batch_, other.batch_);
+    return *this;
+  }
+  ~batch_ref();
+
+  explicit operator bool() const noexcept { return batch_ != nullptr; }
+  batch& operator*() const noexcept { return *batch_; }
+  batch* operator->() const noexcept { return batch_; }
+  bool operator==(const batch_ref&) const noexcept = default;
+
+ private:
+  batch* batch_ = nullptr;
+};
+
 /// Rows of a batch that belong to one request with an Idempotency-Key.
 struct batch_group {
   std::size_t first;
@@ -36,33 +60,16 @@ struct batch {
   std::vector<batch_group> groups;  ///< In the order of their rows; empty when no request has a key.
   std::exception_ptr failure;       ///< Why nothing of the batch was committed.
   event done;                       ///< Set when the commit has ended.
+  std::vector<batch_ref> after;     ///< Hold earlier rows of a submission that is in this one too: they go first.
   time_point opened{};              ///< When the first row came.
   std::size_t submissions = 0;      ///< How many wait for it.
   std::size_t owners = 0;
 };
 
-/// Shares a batch.
-class batch_ref {
- public:
-  batch_ref() noexcept = default;
-  explicit batch_ref(batch& b) noexcept : batch_(&b) { ++b.owners; }
-  batch_ref(const batch_ref& other) noexcept : batch_(other.batch_) {
-    if (batch_ != nullptr) ++batch_->owners;
-  }
-  batch_ref(batch_ref&& other) noexcept : batch_(std::exchange(other.batch_, nullptr)) {}
-  batch_ref& operator=(batch_ref other) noexcept {
-    std::swap(batch_, other.batch_);
-    return *this;
-  }
-  ~batch_ref();
+inline batch_ref::batch_ref(batch& b) noexcept : batch_(&b) { ++b.owners; }
 
-  explicit operator bool() const noexcept { return batch_ != nullptr; }
-  batch& operator*() const noexcept { return *batch_; }
-  batch* operator->() const noexcept { return batch_; }
-  bool operator==(const batch_ref&) const noexcept = default;
-
- private:
-  batch* batch_ = nullptr;
-};
+inline batch_ref::batch_ref(const batch_ref& other) noexcept : batch_(other.batch_) {
+  if (batch_ != nullptr) ++batch_->owners;
+}
 
 }  // namespace penstock::ingest

@@ -59,9 +59,10 @@ struct coalescer_stats {
 
 /// Gathers rows into batches and commits them. On one thread; outlives its submissions.
 ///
-/// Invariants: at most one batch is open, and only it grows; sealed batches are committed in the order they were
-/// sealed; every row of a submission gets exactly one outcome, after the commit that decided it; the rows and bytes
-/// that wait or are being committed never exceed the queue's bounds by more than one row.
+/// Invariants: at most one batch is open, and only it grows; commits begin in the order in which batches were sealed,
+/// and that of a batch only when those with earlier rows of the same submissions have ended, so that what a submission
+/// holds is stored in order; every row of a submission gets exactly one outcome, after the commit that decided it; the
+/// rows and bytes that wait or are being committed never exceed the queue's bounds by more than one row.
 class coalescer {
  public:
   /// Commits a batch's rows and writes an outcome a row into its report, or throws when nothing was stored. Called on
@@ -96,6 +97,7 @@ class coalescer {
   void filled(const batch& b) noexcept;
   void seal() noexcept;
   bool full_enough(const batch& b) const noexcept;
+  batch_ref earlier_than_next() const noexcept;
   batch_ref take_next() noexcept;
   task<void> commit_one(batch_ref b, semaphore::permit slot);
   void finish(batch& b, std::exception_ptr failure) noexcept;
@@ -112,6 +114,8 @@ class coalescer {
   std::size_t committing_ = 0;
   std::size_t last_submissions_ = 1;
   coalescer_stats stats_;
+  std::vector<std::unique_ptr<batch>> batches_;
+  std::vector<batch*> free_;
   batch_ref open_;
   std::deque<batch_ref> sealed_;
   std::unique_ptr<batch_pace> pace_;
@@ -120,8 +124,6 @@ class coalescer {
   event has_rows_;
   event room_;
   semaphore slots_;
-  std::vector<std::unique_ptr<batch>> batches_;
-  std::vector<batch*> free_;
 };
 
 /// The rows of one request. Belongs to one task at a time; destroying it before the commit only means that nobody
@@ -188,6 +190,7 @@ class submission {
     visit(outcome, refused ? &b.report.refusals[static_cast<std::size_t>(outcome.refusal)] : nullptr, nullptr);
   }
 
+  void follow(batch& b);
   void hold_row();
   void let_go() noexcept;
 
