@@ -7,6 +7,9 @@
 #include "penstock/core/traceback.h"
 #include "penstock/core/units.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace penstock::testing {
 namespace {
 
@@ -25,13 +28,35 @@ void append_await_sites(std::string& out, const detail::promise_base* task) {
 }  // namespace
 
 simulation::simulation(simulation_options options)
-    : options_(options), now_(start), wall_offset_(wall_start.time_since_epoch() - start.time_since_epoch()) {
-  seed(options.seed);
+    : options_(std::move(options)),
+      now_(start),
+      wall_offset_(wall_start.time_since_epoch() - start.time_since_epoch()) {
+  seed(options_.seed);
 }
 
 simulation::~simulation() {
   // What is left belongs to tasks that were destroyed: it only has to be let go.
   while (has_ready()) run_ready(1);
+}
+
+simulation& simulation::current() {
+  if (simulation* running = current_or_null()) return *running;
+  throw error(async_errc::no_scheduler, "no simulation runs on this thread: call this from a task that one runs");
+}
+
+simulation* simulation::current_or_null() noexcept { return dynamic_cast<simulation*>(scheduler::current_or_null()); }
+
+random_stream& simulation::random_for(std::string_view concern) {
+  auto found = random_streams_.find(concern);
+  if (found == random_streams_.end())
+    found = random_streams_.emplace(concern, random_stream(options_.seed, concern)).first;
+  return found->second;
+}
+
+bool simulation::faults_enabled(std::string_view kind) {
+  if (!fault_kinds_.contains(kind)) fault_kinds_.emplace(kind);
+  return std::none_of(options_.faults_off.begin(), options_.faults_off.end(),
+                      [&](const std::string& off) { return off == kind || off == "all"; });
 }
 
 system_time simulation::wall_now() const noexcept { return system_time(now_.time_since_epoch() + wall_offset_); }
