@@ -11,6 +11,19 @@ task<void> connection::insert_batch(const table_definition& into, const row_batc
   co_await std::move(whole);
 }
 
+task<void> connection::begin_batch(opening_statement& first, const table_definition& into, const row_batch& rows,
+                                   batch_report& report) {
+  report.clear();
+  task<void> beginning = begin();
+  co_await std::move(beginning);
+  task<std::uint64_t> running = execute(first.sql, first.values);
+  first.changed = co_await std::move(running);
+  if (first.changed == 0) co_return;
+  task<void> inserting = insert_rows(into, rows, report);
+  co_await std::move(inserting);
+  report.round_trips += 2;
+}
+
 task<std::vector<finding>> connection::examine(const expected_load&) { co_return std::vector<finding>{}; }
 
 }  // namespace penstock::db

@@ -19,8 +19,8 @@ namespace {
 
 constexpr auto first_backoff = std::chrono::milliseconds(10);
 constexpr auto longest_backoff = std::chrono::milliseconds(500);
-// BEGIN, the marker and COMMIT, beside what the rows need.
-constexpr std::size_t round_trips_of_a_marked_commit = 3;
+// BEGIN and the marker, where they do not travel with the rows.
+constexpr std::size_t round_trips_of_a_marked_begin = 2;
 
 // What may succeed when it is tried again. A pool that has no session in time may have one later.
 bool may_pass(const std::exception_ptr& failure) {
@@ -150,22 +150,39 @@ task<void> batch_committer::attempt(batch& b, commit_marker* marker) {
 task<void> batch_committer::attempt_transaction(db::connection& session, batch& b, commit_marker* marker,
                                                 commit_outcome& outcome) {
   bool in_doubt = marker != nullptr && marker->in_doubt();
+  bool written = false;
+  if (marker != nullptr && !in_doubt && b.groups.empty()) {
+    task<bool> writing = marker->begin_batch(session, into_, b.rows, outcome);
+    written = co_await std::move(writing);
+  }
+  if (!written) {
+    task<bool> writing = write_step_by_step(session, b, marker, outcome);
+    written = co_await std::move(writing);
+  }
+  if (!written) {
+    resolved_committed_.add();
+    co_return;
+  }
+  task<void> committing = marker == nullptr ? session.commit() : marker->commit(session, outcome);
+  co_await std::move(committing);
+  if (in_doubt) resolved_repeated_.add();
+}
+
+// False when an earlier attempt turns out to be committed.
+task<bool> batch_committer::write_step_by_step(db::connection& session, batch& b, commit_marker* marker,
+                                               commit_outcome& outcome) {
   if (marker == nullptr) {
     task<void> beginning = session.begin();
     co_await std::move(beginning);
   } else {
     task<bool> beginning = marker->begin(session, outcome);
     bool to_write = co_await std::move(beginning);
-    if (!to_write) {
-      resolved_committed_.add();
-      co_return;
-    }
+    if (!to_write) co_return false;
   }
   task<void> writing = write_batch(session, into_, stream_, b, outcome);
   co_await std::move(writing);
-  task<void> committing = marker == nullptr ? session.commit() : marker->commit(session, outcome);
-  co_await std::move(committing);
-  if (in_doubt) resolved_repeated_.add();
+  outcome.report.round_trips += round_trips_of_a_marked_begin;
+  co_return true;
 }
 
 std::unique_ptr<commit_marker> batch_committer::take_marker() {
@@ -176,8 +193,8 @@ std::unique_ptr<commit_marker> batch_committer::take_marker() {
 }
 
 void batch_committer::count(const batch& b) {
-  round_trips_.add(b.report.round_trips + (marked_ ? round_trips_of_a_marked_commit : 0));
-  if (b.report.method.empty()) return;  // all of it had been stored before
+  if (marked_) round_trips_.add(b.report.round_trips + 1);  // and COMMIT
+  if (b.report.method.empty()) return;                      // all of it had been stored before
   auto known = std::find_if(rows_by_method_.begin(), rows_by_method_.end(),
                             [&](const auto& entry) { return entry.first == b.report.method; });
   if (known == rows_by_method_.end()) {

@@ -35,6 +35,7 @@ class batch_committer {
  private:
   task<void> attempt(batch& b, commit_marker* marker);
   task<void> attempt_transaction(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome);
+  task<bool> write_step_by_step(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome);
   std::unique_ptr<commit_marker> take_marker();
   void count(const batch& b);
 

@@ -50,22 +50,44 @@ void commit_marker::start_over() {
 
 task<bool> commit_marker::begin(db::connection& session, commit_outcome& outcome) {
   for (;;) {
-    if (!has_row_) {
-      task<void> making = make_row(session);
-      co_await std::move(making);
-    }
+    task<void> requiring = require_row(session);
+    co_await std::move(requiring);
     task<void> beginning = session.begin();
     co_await std::move(beginning);
-    ++number_;
-    task<std::uint64_t> updating = session.execute(
-        R"(UPDATE "penstock_writer" SET "commit_number" = ?, "committed_at" = ? WHERE "writer" = ? AND "commit_number" = ?)",
-        db::parameters_of(number_, current_time(), writer_, last_));
+    db::opening_statement next = next_number();
+    task<std::uint64_t> updating = session.execute(std::move(next.sql), std::move(next.values));
     std::uint64_t changed = co_await std::move(updating);
     if (changed == 1) co_return true;
     task<bool> finding = find_committed(session, outcome);
     bool committed = co_await std::move(finding);
     if (committed) co_return false;
   }
+}
+
+task<bool> commit_marker::begin_batch(db::connection& session, const db::table_definition& into,
+                                      const db::row_batch& rows, commit_outcome& outcome) {
+  task<void> requiring = require_row(session);
+  co_await std::move(requiring);
+  db::opening_statement next = next_number();
+  task<void> storing = session.begin_batch(next, into, rows, outcome.report);
+  co_await std::move(storing);
+  if (next.changed == 1) co_return true;
+  task<void> undoing = session.rollback();
+  co_await std::move(undoing);
+  co_return false;
+}
+
+task<void> commit_marker::require_row(db::connection& session) {
+  if (has_row_) co_return;
+  task<void> making = make_row(session);
+  co_await std::move(making);
+}
+
+db::opening_statement commit_marker::next_number() {
+  ++number_;
+  return {
+      R"(UPDATE "penstock_writer" SET "commit_number" = ?, "committed_at" = ? WHERE "writer" = ? AND "commit_number" = ?)",
+      db::parameters_of(number_, current_time(), writer_, last_)};
 }
 
 task<void> commit_marker::make_row(db::connection& session) {

@@ -227,6 +227,70 @@ TEST_P(conformance_rows, the_rest_of_the_transaction_survives_refused_rows) {
   });
 }
 
+// Of one row, a few, as many as one trip takes, and more; all good, and with some that are refused.
+TEST_P(conformance_rows, a_batch_begins_behind_a_statement_of_its_transaction) {
+  with_connection([&](database&, connection& c) -> task<> {
+    task<void> making = make_strict_table(c);
+    co_await std::move(making);
+    std::string name = quote_identifier(table_name());
+    table_definition table = customers();
+    const std::string first_name = R"(what's "first"? \ ?)";
+    std::int64_t there = 0;
+    for (std::size_t count_of_rows : {0u, 1u, 40u, 300u, 2'000u}) {
+      for (std::size_t every : {0u, 10u}) {
+        row_batch rows(2);
+        std::int64_t refused = 0;
+        for (std::size_t i = 0; i < count_of_rows; ++i) {
+          bool bad = every != 0 && i % every == 0;
+          refused += bad ? 1 : 0;
+          add(rows, i, bad ? kind::null_name : kind::good);
+        }
+        opening_statement first{"INSERT INTO " + name + "(name, size) VALUES (?, 1)", parameters_of(first_name)};
+        batch_report report;
+        task<void> beginning = c.begin_batch(first, table, rows, report);
+        co_await std::move(beginning);
+        EXPECT_EQ(first.changed, 1u);
+        EXPECT_EQ(c.state(), session_state::dirty);
+        EXPECT_EQ(report.rows.size(), count_of_rows);
+        EXPECT_EQ(static_cast<std::int64_t>(report.refusals.size()), refused);
+        co_await c.commit();
+        there += 1 + static_cast<std::int64_t>(count_of_rows) - refused;
+        task<std::int64_t> counting = count(c, name);
+        EXPECT_EQ(co_await std::move(counting), there) << count_of_rows << " rows, bad every " << every;
+      }
+    }
+    task<result> asking = c.query("SELECT count(*) FROM " + name + " WHERE name = ?", parameters_of(first_name));
+    result found = co_await std::move(asking);
+    EXPECT_EQ(found.rows.at(0).at(0), value(std::int64_t{10}));
+  });
+}
+
+TEST_P(conformance_rows, a_batch_whose_first_statement_changes_nothing_or_fails_stores_nothing) {
+  with_connection([&](database&, connection& c) -> task<> {
+    task<void> making = make_strict_table(c);
+    co_await std::move(making);
+    std::string name = quote_identifier(table_name());
+    table_definition table = customers();
+    for (std::size_t count_of_rows : {1u, 40u, 2'000u}) {
+      row_batch rows(2);
+      for (std::size_t i = 0; i < count_of_rows; ++i) add(rows, i, kind::good);
+      batch_report report;
+      opening_statement nothing{"UPDATE " + name + " SET size = 2 WHERE name = ?", parameters_of("nobody"), 7};
+      task<void> beginning = c.begin_batch(nothing, table, rows, report);
+      co_await std::move(beginning);
+      EXPECT_EQ(nothing.changed, 0u);
+      co_await c.rollback();
+      opening_statement refused{"INSERT INTO " + name + "(name, size) VALUES (?, 1)", parameters_of(std::monostate())};
+      task<std::optional<db_errc>> failing = failure_of(c.begin_batch(refused, table, rows, report));
+      EXPECT_EQ(co_await std::move(failing), db_errc::constraint);
+      co_await c.rollback();
+      EXPECT_EQ(c.state(), session_state::clean);
+      task<std::int64_t> counting = count(c, name);
+      EXPECT_EQ(co_await std::move(counting), 0);
+    }
+  });
+}
+
 TEST_P(conformance_rows, rows_go_with_the_transaction_that_is_rolled_back) {
   with_connection([&](database&, connection& c) -> task<> {
     table_definition table = customers();

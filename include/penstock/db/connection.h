@@ -72,6 +72,13 @@ struct batch_report {
   }
 };
 
+/// A statement that opens the transaction of a batch: see `connection::begin_batch`.
+struct opening_statement {
+  std::string sql;
+  parameters values;
+  std::uint64_t changed = 0;  ///< Rows that it changed, once it has run.
+};
+
 /// Takes the rows of a large result, some at a time; the next ones come when its task has ended.
 using row_consumer = std::function<task<void>(const result& some)>;
 
@@ -113,6 +120,12 @@ class connection {
   /// As above, in a transaction of its own. When it throws, no row was stored, save with `db_errc::ambiguous_commit`.
   /// Not cut short by a cancellation once it runs; SQLite's, while it waits for another session's lock.
   virtual task<void> insert_batch(const table_definition& into, const row_batch& rows, batch_report& report);
+  /// Opens a transaction, runs `first` in it, and stores the rows of a batch as `insert_rows` does, in as few trips to
+  /// the server as that takes. The transaction stays open: look at `first.changed` before committing it, for where
+  /// nothing was changed, rows may have been stored or not. When it throws, the transaction is to be rolled back, if
+  /// one is open. The arguments must outlive it.
+  virtual task<void> begin_batch(opening_statement& first, const table_definition& into, const row_batch& rows,
+                                 batch_report& report);
   /// Opens a transaction, ready to write. See `transaction`, which closes it on every path.
   virtual task<void> begin() = 0;
   /// Commits it. Not cut short by a cancellation once it runs; SQLite's, while it waits for another session's lock, and

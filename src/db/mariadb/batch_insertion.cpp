@@ -62,23 +62,31 @@ std::size_t text_bytes(std::span<const cell> row) {
 task<std::optional<complaint>> batch_insertion::run(wire& w, statement_cache& statements, const server_facts& facts,
                                                     bool bulk_allowed, single_statement single,
                                                     const table_definition& into, const row_batch& rows,
-                                                    batch_report& report) {
+                                                    batch_report& report, std::string opening) {
   std::size_t round_trips_before = w.round_trips();
   single_ = std::move(single);
   statements_ = &statements;
   start(w, facts, into, rows, report);
+  opened_ = opening.empty();
+  opening_ = std::move(opening);
   std::optional<complaint> said;
   report.method = "values";
   if (should_load(bulk_allowed)) {
     task<std::optional<complaint>> loading = load();
     said = co_await std::move(loading);
   } else if (should_use_arrays(bulk_allowed)) {
+    task<std::optional<complaint>> opening_first = open_alone();
+    said = co_await std::move(opening_first);
     task<std::optional<complaint>> inserting = insert_arrays();
-    said = co_await std::move(inserting);
+    if (!said) said = co_await std::move(inserting);
   }
   if (!said) {
     task<std::optional<complaint>> inserting = insert_all();
     said = co_await std::move(inserting);
+  }
+  if (!said) {
+    task<std::optional<complaint>> opening_only = open_alone();
+    said = co_await std::move(opening_only);
   }
   report.round_trips = w.round_trips() - round_trips_before;
   co_return said;
@@ -138,6 +146,9 @@ void batch_insertion::take_group(std::size_t most_rows) {
 task<std::optional<complaint>> batch_insertion::insert_group() {
   std::optional<complaint> said;
   if (repeats_expected_) {
+    task<std::optional<complaint>> opening_first = open_alone();
+    said = co_await std::move(opening_first);
+    if (said) co_return said;
     task<std::optional<complaint>> setting_apart = set_repeated_apart();
     said = co_await std::move(setting_apart);
     if (said) co_return said;
@@ -146,7 +157,7 @@ task<std::optional<complaint>> batch_insertion::insert_group() {
     task<std::optional<complaint>> inserting = insert();
     said = co_await std::move(inserting);
   }
-  if (said && !refuses_row(*said)) co_return said;
+  if (said && (!opened_ || !refuses_row(*said))) co_return said;
   if (said) {
     task<std::optional<complaint>> isolating = isolate(std::move(*said));
     said = co_await std::move(isolating);
@@ -161,8 +172,8 @@ task<std::optional<complaint>> batch_insertion::insert() {
   bool as_text = group_.size() > 1 || text_bytes(rows_->row(group_.front())) < facts_->max_packet / 4;
   if (!as_text) co_return co_await insert_with_parameters();
   write_insert();
-  task<bool> running = wire_->run(text_, answers_);
-  bool ran = co_await std::move(running);
+  task<bool> sending = send();
+  bool ran = co_await std::move(sending);
   if (!ran) co_return wire_->complaint_of_session();
   if (returns_ids())
     take_ids(group_, answers_.front());
@@ -171,7 +182,33 @@ task<std::optional<complaint>> batch_insertion::insert() {
   co_return std::nullopt;
 }
 
+// Runs the text, behind the opening of the transaction when that is still due. The answers are those to the text.
+task<bool> batch_insertion::send() {
+  bool opens = !opening_.empty();
+  text_.insert(0, std::exchange(opening_, {}));
+  task<bool> running = wire_->run(text_, answers_);
+  bool ran = co_await std::move(running);
+  if (!opens) co_return ran;
+  opened_ = answers_.size() >= 2;
+  if (!opened_) co_return false;
+  opening_changed_ = answers_[1].changed;
+  answers_.erase(answers_.begin(), answers_.begin() + 2);
+  co_return ran;
+}
+
+task<std::optional<complaint>> batch_insertion::open_alone() {
+  if (opening_.empty()) co_return std::nullopt;
+  text_.clear();
+  task<bool> sending = send();
+  bool ran = co_await std::move(sending);
+  if (!ran) co_return wire_->complaint_of_session();
+  co_return std::nullopt;
+}
+
 task<std::optional<complaint>> batch_insertion::insert_with_parameters() {
+  task<std::optional<complaint>> opening_first = open_alone();
+  std::optional<complaint> refused = co_await std::move(opening_first);
+  if (refused) co_return refused;
   parameters values = parameters_of_row(rows_->row(group_.front()));
   task<std::optional<complaint>> running = single_(insert_with_places(), std::move(values));
   std::optional<complaint> said = co_await std::move(running);

@@ -32,10 +32,13 @@ class batch_insertion {
   using single_statement = std::function<task<std::optional<complaint>>(std::string sql, parameters values)>;
 
   // Gives what was said against the batch as a whole, which is then to be rolled back; nothing when every row has its
-  // outcome.
+  // outcome. `opening`: two statements that open the transaction and go ahead of the rows, "START TRANSACTION;…;";
+  // empty when it is open.
   task<std::optional<complaint>> run(wire& w, statement_cache& statements, const server_facts& facts, bool bulk_allowed,
                                      single_statement single, const table_definition& into, const row_batch& rows,
-                                     batch_report& report);
+                                     batch_report& report, std::string opening);
+  // How many rows the second of them changed.
+  std::uint64_t opening_changed() const noexcept { return opening_changed_; }
 
  private:
   // A row that LOAD DATA gave a warning for.
@@ -72,6 +75,8 @@ class batch_insertion {
   task<std::optional<complaint>> insert_held();
   task<std::optional<complaint>> learn_key_names(bool with_keys);
 
+  task<bool> send();
+  task<std::optional<complaint>> open_alone();
   void take_group(std::size_t most_rows);
   std::string insert_with_places() const;
   void write_insert();
@@ -92,6 +97,9 @@ class batch_insertion {
   const row_batch* rows_ = nullptr;
   batch_report* report_ = nullptr;
 
+  std::string opening_;  // until it was sent
+  bool opened_ = false;
+  std::uint64_t opening_changed_ = 0;
   std::vector<std::uint32_t> waiting_;  // rows that the database has to judge, in order
   std::size_t next_ = 0;                // of them, the first that is in no group yet
   std::vector<std::uint32_t> group_;    // rows of one statement

@@ -40,6 +40,7 @@ task<std::optional<complaint>> batch_insertion::load() {
   bool ran = co_await std::move(loading);
   if (!ran) {
     complaint said = wire_->complaint_of_session();
+    if (!opened_) co_return said;
     if (said.code == ER_NOT_ALLOWED_COMMAND || said.code == loading_is_disabled || refuses_row(said))
       co_return std::nullopt;
     co_return said;
@@ -66,7 +67,7 @@ task<bool> batch_insertion::run_load(std::string_view savepoint) {
   text_.append(names_).append(";SELECT LAST_INSERT_ID()");
   wire_->count_round_trip();  // the server asks for the lines first
   offering lines(*wire_, lines_);
-  task<bool> loading = wire_->run(text_, answers_);
+  task<bool> loading = send();
   co_return co_await std::move(loading);
 }
 

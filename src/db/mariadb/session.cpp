@@ -2,6 +2,7 @@
 
 #include "penstock/async/cancel.h"
 #include "penstock/db/error.h"
+#include "sql.h"
 
 #include <algorithm>
 #include <exception>
@@ -227,18 +228,38 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
   operation here(*this);
   if (!wire_->in_transaction())
     throw database_error(db_errc::other, "insert_rows needs a transaction: begin one first");
+  task<void> storing = store(into, rows, report, {});
+  co_await std::move(storing);
+}
+
+task<void> session::begin_batch(opening_statement& first, const table_definition& into, const row_batch& rows,
+                                batch_report& report) {
+  operation here(*this);
+  require_no_transaction();
+  std::string opening = "START TRANSACTION;" + with_literals(first.sql, first.values, facts_.max_packet) + ";";
+  task<void> storing = store(into, rows, report, std::move(opening));
+  co_await std::move(storing);
+  first.changed = inserting_.opening_changed();
+}
+
+task<void> session::store(const table_definition& into, const row_batch& rows, batch_report& report,
+                          std::string opening) {
   auto single = [this](std::string sql, parameters values) { return run_single(std::move(sql), std::move(values)); };
-  task<std::optional<complaint>> inserting =
-      inserting_.run(*wire_, statements_, facts_, home_->url.bulk_allowed, single, into, rows, report);
+  task<std::optional<complaint>> inserting = inserting_.run(*wire_, statements_, facts_, home_->url.bulk_allowed,
+                                                            single, into, rows, report, std::move(opening));
   std::optional<complaint> said = co_await std::move(inserting);
   if (said) fail("insert into " + into.name, *said);
 }
 
 // START TRANSACTION would commit one that is open.
-task<void> session::begin() {
-  operation here(*this);
+void session::require_no_transaction() const {
   if (wire_->in_transaction())
     throw database_error(db_errc::other, "a transaction is open: commit it or roll it back first");
+}
+
+task<void> session::begin() {
+  operation here(*this);
+  require_no_transaction();
   task<void> running = run_text("START TRANSACTION", "begin");
   co_await std::move(running);
 }

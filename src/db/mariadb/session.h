@@ -30,6 +30,8 @@ class session final : public connection {
   task<std::uint64_t> query_each(std::string sql, parameters values, row_consumer take, std::size_t max_rows) override;
   task<std::uint64_t> execute(std::string sql, parameters values) override;
   task<void> insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) override;
+  task<void> begin_batch(opening_statement& first, const table_definition& into, const row_batch& rows,
+                         batch_report& report) override;
   task<void> begin() override;
   task<void> commit() override;
   task<void> rollback() override;
@@ -57,6 +59,8 @@ class session final : public connection {
   };
 
   void require_usable() const;
+  void require_no_transaction() const;
+  task<void> store(const table_definition& into, const row_batch& rows, batch_report& report, std::string opening);
   // Gives the statement, executed, or null where only a text will do; its answer is in `answers_` then.
   task<MYSQL_STMT*> run(std::string sql, parameters values);
   task<void> send_in_pieces(MYSQL_STMT* statement);

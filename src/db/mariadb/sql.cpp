@@ -1,5 +1,6 @@
 #include "sql.h"
 
+#include "../as_cell.h"
 #include "penstock/db/error.h"
 #include "wire_text.h"
 
@@ -51,6 +52,21 @@ std::string storage_type(const table_definition& table, const table_column& colu
   return {};
 }
 
+// The place behind a text, a name or a comment that begins at `at`; behind the character where none begins
+// (https://mariadb.com/kb/en/string-literals/, /comment-syntax/).
+std::size_t after_piece(std::string_view sql, std::size_t at) {
+  char c = sql[at];
+  if (c == '\'' || c == '"' || c == '`') {
+    for (++at; at < sql.size() && sql[at] != c; ++at)
+      if (sql[at] == '\\' && c == '\'') ++at;
+    return std::min(at + 1, sql.size());
+  }
+  if (c == '#' || sql.substr(at, 3) == "-- ") return std::min(sql.find('\n', at), sql.size());
+  if (sql.substr(at, 2) != "/*") return at + 1;
+  std::size_t end = sql.find("*/", at + 2);
+  return end == std::string_view::npos ? sql.size() : end + 2;
+}
+
 char lower(char c) noexcept { return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c); }
 
 }  // namespace
@@ -71,6 +87,26 @@ std::string create_table_sql(const table_definition& definition, bool is_mariadb
   return "CREATE TABLE IF NOT EXISTS " + quote_identifier(definition.name) + " (" + sql +
          ") ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE " +
          (is_mariadb ? "utf8mb4_nopad_bin" : "utf8mb4_0900_bin");
+}
+
+std::string with_literals(std::string_view sql, const parameters& values, std::size_t max_packet) {
+  std::string text;
+  std::size_t places = 0;
+  for (std::size_t at = 0; at < sql.size();) {
+    std::size_t end = after_piece(sql, at);
+    if (sql[at] != '?') {
+      text.append(sql.substr(at, end - at));
+    } else if (places++ < values.size()) {
+      cell c = as_cell(values[places - 1]);
+      if (std::optional<std::string> why = unstorable(c, max_packet)) throw database_error(db_errc::data, *why);
+      append_literal(text, c);
+    }
+    at = end;
+  }
+  if (places != values.size())
+    throw database_error(db_errc::syntax, "the statement has " + std::to_string(places) +
+                                              " parameters, but was given " + std::to_string(values.size()));
+  return text;
 }
 
 std::string name_list(const std::vector<std::string>& names) {

@@ -2,17 +2,23 @@
 
 // Statements that are made from a table's definition, and what the server tells about a table.
 
+#include "penstock/db/connection.h"
 #include "penstock/db/table.h"
 #include "wire.h"
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace penstock::db::mariadb {
 
 // Texts and blobs of a unique key have a bounded length, because an index entry takes 3,072 bytes at most.
 std::string create_table_sql(const table_definition& definition, bool is_mariadb);
+
+// The statement with its values as literals in the places of its `?`. Throws `db_errc::syntax` when there are more or
+// fewer of them, and `data` for a value that no column can hold.
+std::string with_literals(std::string_view sql, const parameters& values, std::size_t max_packet);
 
 // ("a","b")
 std::string name_list(const std::vector<std::string>& names);

@@ -50,6 +50,13 @@ task<void> batch_insert::run(std::size_t first) {
     task<statement*> preparing_many = session_.prepared(plan_.many_rows);
     many_ = co_await std::move(preparing_many);
   }
+  if (session_.opening_ != nullptr) {
+    task<statement*> preparing_opening = session_.prepared(session_.opening_->sql);
+    opening_ = co_await std::move(preparing_opening);
+    std::string misfit = fill(session_.opening_values_, *opening_, session_.opening_->values);
+    if (!misfit.empty()) throw database_error(db_errc::data, misfit);
+    opening_is_due_ = true;
+  }
   if (first == 0) report_.method = many_ != nullptr ? "unnest" : "statement";
   session_.to_do_.assign(rows_.rows(), 1);
   for (std::size_t row = 0; row < rows_.rows(); ++row)
@@ -104,6 +111,9 @@ task<void> batch_insert::insert_all_to_do(std::size_t first) {
     }
     parts = std::move(smaller);
   }
+  if (!begins_again_) co_return;
+  task<void> beginning_again = make_trip(parts, false);
+  co_await std::move(beginning_again);
 }
 
 task<void> batch_insert::make_trip(std::vector<part>& parts, bool only_one) {
@@ -112,6 +122,7 @@ task<void> batch_insert::make_trip(std::vector<part>& parts, bool only_one) {
   if (std::exchange(begins_again_, false)) {
     send_plain("ROLLBACK");
     session_.begin_is_due_ = true;
+    opening_is_due_ = opening_ != nullptr;
   }
   // A transaction in which nothing was done yet needs no savepoint for its only part: it can begin again.
   bool fresh = only_one && session_.begin_is_due_;
@@ -119,6 +130,7 @@ task<void> batch_insert::make_trip(std::vector<part>& parts, bool only_one) {
   session_.send_begin(w);
   for (const std::string& name : session_.statements_.take_evicted())
     send_plain("DEALLOCATE " + quote_identifier(name));
+  if (std::exchange(opening_is_due_, false)) send_opening();
   if (!fresh) send_plain("SAVEPOINT penstock");
   for (std::size_t i = 0; i < parts.size(); ++i) {
     if (i > 0) send_plain("ROLLBACK TO SAVEPOINT penstock");
@@ -145,6 +157,11 @@ task<void> batch_insert::make_trip(std::vector<part>& parts, bool only_one) {
 void batch_insert::send_plain(const std::string& sql) {
   session_.wire_->execute(sql);
   commands_.emplace_back();
+}
+
+void batch_insert::send_opening() {
+  session_.wire_->execute(opening_->name, session_.opening_values_.bound(), opening_->binary);
+  commands_.push_back({command::opening, command::none});
 }
 
 void batch_insert::send_part(part& p, std::size_t index) {
@@ -192,11 +209,16 @@ void batch_insert::send_arrays(part& p, std::size_t index) {
 
 void batch_insert::take(std::vector<part>& parts, std::size_t at, const PGresult* r) {
   const command& c = commands_[at];
-  part* p = c.part == command::none ? nullptr : &parts[c.part];
+  bool opens = c.part == command::opening;
+  part* p = opens || c.part == command::none ? nullptr : &parts[c.part];
   ExecStatusType status = PQresultStatus(r);
   if (status == PGRES_PIPELINE_ABORTED || fatal_) return;
-  if (status == PGRES_FATAL_ERROR)
+  if (status == PGRES_FATAL_ERROR && opens && session_.forgets_stale_plan(opening_, r))
+    fatal_ = database_error(db_errc::serialization, said_by(r), 0, std::string(sqlstate_of(r)));
+  else if (status == PGRES_FATAL_ERROR)
     take_failure(p, r);
+  else if (opens)
+    session_.opening_->changed = affected_rows(r);
   else if (p != nullptr && c.row != command::none)
     take_one(c.row, r);
   else if (p != nullptr)

@@ -47,6 +47,7 @@ class batch_insert {
   // What a command of the trip is: a part's INSERT, or its row's, or one of those around them.
   struct command {
     static constexpr std::size_t none = static_cast<std::size_t>(-1);
+    static constexpr std::size_t opening = none - 1;
     std::size_t part = none;
     std::size_t row = none;
   };
@@ -57,6 +58,7 @@ class batch_insert {
   bool decide_held();
   std::vector<part> cut(const part& whole, std::size_t most_rows) const;
   task<void> make_trip(std::vector<part>& parts, bool only_one);
+  void send_opening();
   void send_part(part& p, std::size_t index);
   void send_rows(part& p, std::size_t index);
   void send_arrays(part& p, std::size_t index);
@@ -75,6 +77,8 @@ class batch_insert {
   batch_report& report_;
   statement* one_ = nullptr;
   statement* many_ = nullptr;
+  statement* opening_ = nullptr;  // null when there is none
+  bool opening_is_due_ = false;
   std::vector<command> commands_;
   std::vector<std::size_t> sent_rows_;                     // of the part whose result is read
   std::vector<std::pair<std::size_t, std::size_t>> held_;  // rows, each with that whose key it repeats

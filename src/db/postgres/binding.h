@@ -48,9 +48,6 @@ void append_int32(std::string& to, std::int32_t v);
 // Over the four bytes at `at`.
 void write_size(std::string& to, std::size_t at, std::size_t size) noexcept;
 
-// Refers to the value's bytes.
-cell as_cell(const value& v) noexcept;
-
 // As PQsendQueryPrepared takes parameters.
 struct bound_values {
   int count = 0;

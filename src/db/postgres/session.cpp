@@ -111,27 +111,6 @@ bool session::forgets_stale_plan(const statement* s, const PGresult* failed) {
   return true;
 }
 
-namespace {
-
-void require_count(const statement& s, const parameters& values) {
-  if (s.parameters.size() == values.size()) return;
-  throw database_error(db_errc::syntax, "the statement has " + std::to_string(s.parameters.size()) +
-                                            " parameters, but was given " + std::to_string(values.size()));
-}
-
-// Gives why a value does not fit; empty when all do.
-std::string fill(arguments& to, const statement& s, const parameters& values) {
-  require_count(s, values);
-  to.clear();
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    std::string why = to.add(as_cell(values[i]), s.parameters[i], text_reader::server);
-    if (!why.empty()) return "parameter " + std::to_string(i + 1) + ": " + why;
-  }
-  return {};
-}
-
-}  // namespace
-
 // A statement whose tables were changed after it was prepared is prepared once more. Inside a transaction the server
 // has given that up by then.
 task<void> session::run(const std::string& sql, const parameters& values, const result_taker& take) {

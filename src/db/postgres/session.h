@@ -32,6 +32,8 @@ class session final : public connection {
   task<std::uint64_t> query_each(std::string sql, parameters values, row_consumer take, std::size_t max_rows) override;
   task<std::uint64_t> execute(std::string sql, parameters values) override;
   task<void> insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) override;
+  task<void> begin_batch(opening_statement& first, const table_definition& into, const row_batch& rows,
+                         batch_report& report) override;
   task<void> begin() override;
   task<void> commit() override;
   task<void> rollback() override;
@@ -69,13 +71,15 @@ class session final : public connection {
   settings settings_;
   statement_cache statements_;
   arguments arguments_;
+  arguments opening_values_;
   row_arrays arrays_;
   // What batches need again and again.
   std::string copy_data_;
   repeated_keys repeats_;
   std::vector<unsigned char> to_do_;  // for each row, whether it is to be sent
   bool begin_is_due_ = false;
-  std::unique_ptr<insert_plan> plan_;  // of the table that was written to last
+  opening_statement* opening_ = nullptr;  // of the batch that is being stored
+  std::unique_ptr<insert_plan> plan_;     // of the table that was written to last
 };
 
 // A table's name for SQL: "schema.table" means a table of that schema.

@@ -1,5 +1,8 @@
 #include "statement_cache.h"
 
+#include "../as_cell.h"
+#include "penstock/db/error.h"
+
 #include <utility>
 
 namespace penstock::db::postgres {
@@ -33,5 +36,17 @@ void statement_cache::forget_all() noexcept {
 }
 
 std::vector<std::string> statement_cache::take_evicted() { return std::exchange(evicted_, {}); }
+
+std::string fill(arguments& to, const statement& s, const parameters& values) {
+  if (s.parameters.size() != values.size())
+    throw database_error(db_errc::syntax, "the statement has " + std::to_string(s.parameters.size()) +
+                                              " parameters, but was given " + std::to_string(values.size()));
+  to.clear();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    std::string why = to.add(as_cell(values[i]), s.parameters[i], text_reader::server);
+    if (!why.empty()) return "parameter " + std::to_string(i + 1) + ": " + why;
+  }
+  return {};
+}
 
 }  // namespace penstock::db::postgres

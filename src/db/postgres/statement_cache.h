@@ -1,5 +1,7 @@
 #pragma once
 
+#include "binding.h"
+#include "penstock/db/connection.h"
 #include "wire.h"
 
 #include <cstddef>
@@ -20,6 +22,10 @@ struct statement {
   std::vector<std::string> columns;
   bool binary = false;  // whether all columns can be read in binary
 };
+
+// Binds values to a statement's parameters. Gives why one does not fit, empty when all do; throws `db_errc::syntax`
+// when they are more or fewer.
+std::string fill(arguments& to, const statement& s, const parameters& values);
 
 // The statements of a session, by their text; the one not used for longest goes when there are too many. Pointers stay
 // valid until then.

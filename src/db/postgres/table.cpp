@@ -199,6 +199,28 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   co_return plan_.get();
 }
 
+// Where many rows go in by COPY, a trip is nothing beside them.
+task<void> session::begin_batch(opening_statement& first, const table_definition& into, const row_batch& rows,
+                                batch_report& report) {
+  if (rows.empty() || rows.rows() >= fewest_to_copy) {
+    task<void> step_by_step = connection::begin_batch(first, into, rows, report);
+    co_await std::move(step_by_step);
+    co_return;
+  }
+  struct opening {
+    opening(session& s, opening_statement& first) noexcept : of(s) { s.opening_ = &first; }
+    opening(const opening&) = delete;
+    opening& operator=(const opening&) = delete;
+    ~opening() { of.opening_ = nullptr; }
+    session& of;
+  };
+  task<void> beginning = begin();
+  co_await std::move(beginning);
+  opening with(*this, first);
+  task<void> inserting = insert_rows(into, rows, report);
+  co_await std::move(inserting);
+}
+
 task<void> session::insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) {
   report.clear();
   open_wire();
