@@ -8,7 +8,6 @@
 #include "penstock/db/error.h"
 #include "session.h"
 
-#include <atomic>
 #include <exception>
 #include <map>
 #include <mutex>
@@ -256,8 +255,7 @@ class sqlite_driver final : public driver {
  public:
   explicit sqlite_driver(const std::string& text) : name_("sqlite:" + text), where_(parse_location(text)) {
     if (where_.file != ":memory:") return;
-    static std::atomic<std::uint64_t> count = 0;
-    where_.file = "file:/penstock-" + std::to_string(++count) + "?vfs=memdb";
+    where_.file = new_memory_file();
     anchor_.emplace(where_);
     anchor_->configure();
   }

@@ -3,6 +3,8 @@
 #include "penstock/core/units.h"
 #include "penstock/db/error.h"
 
+#include <atomic>
+
 namespace penstock::db::sqlite {
 namespace {
 
@@ -36,6 +38,11 @@ location parse_location(const std::string& text) {
     set_option(l, text, rest.substr(0, question));
   }
   return l;
+}
+
+std::string new_memory_file() {
+  static std::atomic<std::uint64_t> count = 0;
+  return "file:/penstock-" + std::to_string(++count) + "?vfs=memdb";
 }
 
 }  // namespace penstock::db::sqlite

@@ -16,4 +16,7 @@ struct location {
 // Throws `db_errc::bad_url` for an unknown option or a bad value.
 location parse_location(const std::string& text);
 
+// The file by which sessions find a database in memory; another one each time.
+std::string new_memory_file();
+
 }  // namespace penstock::db::sqlite
