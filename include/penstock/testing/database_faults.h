@@ -51,8 +51,8 @@ class fate {
 struct statement {
   std::uint64_t number;   ///< Among all of the database's, from 0.
   std::uint64_t session;  ///< Whose.
-  /// "query", "execute", "insert", "batch" (`connection::begin_batch`), "begin", "commit", "rollback", "prepare", "ping"
-  /// or "reset".
+  /// "query", "execute", "insert", "batch" (`connection::begin_batch`), "begin", "commit", "rollback", "prepare",
+  /// "ping" or "reset".
   std::string_view what;
   std::string_view sql;  ///< Of a query or execute; the table's name where rows are inserted or a table is made.
 };
