@@ -278,10 +278,13 @@ void submission::follow(batch& b) {
 void submission::hold_row() {
   home_.take_in(1, held_->bytes() - bytes_before_);
   const coalescer_options& most = home_.options_;
-  if (held_->rows() > most.max_rows || held_->bytes() > most.max_bytes)
+  // What fills the queue by itself would find it full however often it came again.
+  std::size_t rows = std::min(most.max_rows, most.queue_rows - 1);
+  std::size_t bytes = std::min(most.max_bytes, most.queue_bytes - 1);
+  if (held_->rows() > rows || held_->bytes() > bytes)
     throw error(ingest_errc::keyed_request_too_large,
                 "a request with an Idempotency-Key is stored in one transaction, which takes at most " +
-                    std::to_string(most.max_rows) + " items and " + std::to_string(most.max_bytes) +
+                    std::to_string(rows) + " items and " + std::to_string(bytes) +
                     " bytes of rows: send fewer items a request");
   if (home_.full()) throw error(ingest_errc::overloaded, "the queue is full: try again later");
 }

@@ -290,6 +290,28 @@ TEST(coalescer, a_full_queue_refuses_at_once) {
   });
 }
 
+TEST(coalescer, rows_of_one_batch_that_fill_the_queue_alone_are_too_many_and_not_to_be_tried_again) {
+  fake_store store;
+  with_coalescer(store, {.max_rows = 10, .queue_rows = 5}, [&](coalescer& c) -> task<> {
+    submission together(c, submission::in_one_batch{});
+    auto add = [&] {
+      db::row_batch& rows = together.rows();
+      rows.add_text("x");
+      rows.commit_row();
+      together.row_added();
+    };
+    for (int fitting = 0; fitting < 4; ++fitting) add();
+    std::string code;
+    try {
+      add();
+    } catch (const error& e) {
+      code = e.code();
+    }
+    EXPECT_EQ(code, "ingest.keyed_request_too_large");
+    co_return;
+  });
+}
+
 TEST(coalescer, stop_commits_what_was_added_and_refuses_the_rest) {
   fake_store store;
   with_coalescer(store, {.linger = 1h}, [&](coalescer& c) -> task<> {
