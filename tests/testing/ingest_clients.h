@@ -52,7 +52,9 @@ class ingest_client {
       pause = std::min<duration>(pause * 2, 2s);
       after_heal += healed ? 1 : 0;
     }
-    sent_.surprises.push_back("request " + std::to_string(number) + " was not answered long after all was well");
+    sent_.surprises.push_back("request " + std::to_string(number) + ", of " +
+                              std::to_string(sent_.requests[number].ids.size()) +
+                              " items, was not answered long after all was well; last: " + last_);
   }
 
   // True when there is a last word on every item.
@@ -66,7 +68,9 @@ class ingest_client {
     try {
       task<http::client_response> asking = client_.send(std::move(request));
       answer = co_await std::move(asking);
+      last_ = std::to_string(answer->status) + " " + answer->body.substr(0, 300);
     } catch (const http::client_error& e) {
+      last_ = e.what();
       if (e.errc() == http::client_errc::connect_failed || e.errc() == http::client_errc::resolve_failed)
         without = told::absent;
     }
@@ -88,6 +92,10 @@ class ingest_client {
     if (answer.status == 408) {  // the body came too slowly; what had come is stored
       for (const std::string& id : r.ids) sent_.items[id].learn(told::unknown);
       return false;
+    }
+    if (answer.status == 413 && !r.idempotency_key.empty()) {  // more than one transaction takes
+      for (const std::string& id : r.ids) sent_.items[id].learn(told::rejected);
+      return r.answered = true;
     }
     simdjson::dom::array results;
     if (document["results"].get(results) != simdjson::SUCCESS) {
@@ -126,6 +134,7 @@ class ingest_client {
   http_client client_;
   random_stream& random_;
   sent_so_far& sent_;
+  std::string last_;  // what came of the last attempt
 };
 
 }  // namespace penstock::testing

@@ -83,7 +83,8 @@ inline sent_request new_request(random_stream& from, const std::string& client, 
   if (from.chance(0.4)) r.idempotency_key = client + "-key-" + std::to_string(sent.requests.size());
   constexpr std::string_view forms[] = {"one", "array", "lines"};
   r.form = forms[from.below(3)];
-  std::size_t count = r.form == "one" ? 1 : 1 + from.below(12);
+  std::size_t most = from.chance(0.1) ? 150 : 12;  // several batches, in many runs
+  std::size_t count = r.form == "one" ? 1 : 1 + from.below(most);
   for (std::size_t i = 0; i < count; ++i) {
     std::string id = client + "-" + std::to_string(sent.items.size());
     bool good = !from.chance(0.05);
