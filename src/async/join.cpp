@@ -14,7 +14,7 @@ join::join(policy p, const char* name) noexcept : scope_(*current_scope), name_(
 void join::start_promise(promise_base& child) {
   child.task_index = started_++;
   ++running_;
-  child.start_queued(scope_, &on_ended, this);
+  child.start_queued(scope_, {.name = {}, .where = {}, .combinator = this}, &on_ended, this);
 }
 
 void join::on_ended(promise_base& child, void* context) noexcept { static_cast<join*>(context)->ended(child); }

@@ -32,6 +32,10 @@ void promise_base::fail() noexcept {
   if (!crossed_ || newest_frame_task(failure_) != this) add_task_frame(failure_, definition_, thrown_inside, this);
 }
 
+void promise_base::tell_ended() noexcept {
+  scope_->owner().observer()->task_ended(std::exchange(observed_as_, 0), finished_);
+}
+
 void promise_base::report_failure() noexcept {
   if (!is_cancellation(failure_))
     report_unhandled_error(take_failure(), short_function_name(definition_.function_name()));

@@ -4,10 +4,10 @@
 
 namespace penstock::detail {
 
-void root_task::run(promise_base& main) {
+void root_task::run(promise_base& main, std::source_location where) {
   scope_state* outer = std::exchange(current_scope, nullptr);
   auto done = [](promise_base&, void* context) noexcept { *static_cast<bool*>(context) = true; };
-  main.start_queued(scope_, done, &done_);
+  main.start_queued(scope_, {.name = "main", .where = where}, done, &done_);
   try {
     scheduler_.run_until(done_, scope_);
   } catch (...) {

@@ -1,6 +1,9 @@
 #include "penstock/async/scheduler.h"
 
+#include "penstock/async/detail/promise.h"
 #include "penstock/async/error.h"
+#include "penstock/async/scheduler_observer.h"
+#include "penstock/async/suspension.h"
 
 #include <algorithm>
 #include <utility>
@@ -35,6 +38,22 @@ std::uint64_t scheduler::random() noexcept {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
   return z ^ (z >> 31);
+}
+
+const detail::promise_base* scheduler::task_of(const work_item& item) noexcept {
+  if (const suspension* wait = suspension::of(item)) return wait->waiting_task();
+  return detail::promise_base::of(item);
+}
+
+void tracked::enter(std::source_location made_at) noexcept {
+  made_at_ = made_at;
+  scheduler* running = scheduler::current_or_null();
+  if (running != nullptr && running->observer() != nullptr) running->observer()->lent(*this);
+}
+
+void note_real_operation(std::string_view what, std::source_location where) {
+  scheduler* running = scheduler::current_or_null();
+  if (running != nullptr && running->observer() != nullptr) running->observer()->real_operation(what, where);
 }
 
 std::size_t scheduler::run_ready(std::size_t most) noexcept {

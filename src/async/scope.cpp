@@ -2,6 +2,7 @@
 
 #include "penstock/async/detail/promise.h"
 #include "penstock/async/error.h"
+#include "penstock/async/scheduler_observer.h"
 #include "penstock/async/suspension.h"
 
 #include <algorithm>
@@ -106,11 +107,15 @@ bool suspension::check_cancelled() noexcept {
 }
 
 void suspension::suspend(detail::promise_base& task) noexcept {
-  task_ = &task;
+  suspend_uncancellable(task);
   task.scope().add_waiter(*this);
 }
 
-void suspension::suspend_uncancellable(detail::promise_base& task) noexcept { task_ = &task; }
+void suspension::suspend_uncancellable(detail::promise_base& task) noexcept {
+  task_ = &task;
+  if (scheduler_observer* o = waiting_scheduler().observer()) [[unlikely]]
+    o->suspended(*this);
+}
 
 void suspension::wake() noexcept {
   detail::scope_waiter_hook::unlink();

@@ -63,15 +63,19 @@ task_group::~task_group() {
   for (std::exception_ptr& failure : failures_) report_unhandled_error(failure, "a task_group that was not joined");
 }
 
-void task_group::start(task<void> t, std::string name) { launch(std::move(t), std::move(name), false); }
+void task_group::start(task<void> t, std::string name, std::source_location where) {
+  launch(std::move(t), std::move(name), where, false);
+}
 
-void task_group::start_background(task<void> t, std::string name) { launch(std::move(t), std::move(name), true); }
+void task_group::start_background(task<void> t, std::string name, std::source_location where) {
+  launch(std::move(t), std::move(name), where, true);
+}
 
-void task_group::launch(task<void> t, std::string name, bool background) {
+void task_group::launch(task<void> t, std::string name, std::source_location where, bool background) {
   auto* m = new member(*this, std::move(t), std::move(name), background);
   live_.push_back(*m);
   ++(background ? background_ : foreground_);
-  detail::task_access::promise_of(m->work).start_queued(scope_, &on_ended, m);
+  detail::task_access::promise_of(m->work).start_queued(scope_, {.name = m->name, .where = where}, &on_ended, m);
 }
 
 void task_group::on_ended(detail::promise_base&, void* context) noexcept {

@@ -1,7 +1,6 @@
 #include "penstock/testing/ledger.h"
 
 #include "penstock/core/traceback.h"
-#include "penstock/testing/simulation.h"
 
 #include <utility>
 
@@ -9,25 +8,30 @@
 
 namespace penstock::testing {
 
-ledger_entry::ledger_entry(std::string_view kind, std::string name, std::source_location made_at)
-    : kind_(kind), name_(std::move(name)), made_at_(made_at) {
-  if (simulation* running = simulation::current_or_null()) running->open_things().entries_.push_back(*this);
+ledger_entry::ledger_entry(const char* kind, std::string name, std::source_location made_at)
+    : tracked(kind), name_(std::move(name)) {
+  enter(made_at);
 }
 
 std::vector<ledger::record> ledger::open() const {
   std::vector<record> result;
-  entries_.for_each([&](const ledger_entry& e) { result.push_back({e.kind(), e.name(), e.made_at()}); });
+  entries_.for_each([&](const tracked& e) { result.push_back({e.kind(), e.name(), e.made_at()}); });
   return result;
+}
+
+std::string place_text(const std::source_location& where) {
+  return std::string(where.file_name()) + ":" + std::to_string(where.line()) + " in " +
+         short_function_name(where.function_name());
+}
+
+std::string ledger_text(const ledger::record& r) {
+  std::string name = r.name.empty() ? "" : " '" + r.name + "'";
+  return std::string(r.kind) + name + " made at " + place_text(r.made_at);
 }
 
 std::string describe(const std::vector<ledger::record>& records) {
   std::string lines;
-  for (const ledger::record& r : records) {
-    lines += std::string(r.kind);
-    if (!r.name.empty()) lines += " '" + r.name + "'";
-    lines += " made at " + std::string(r.made_at.file_name()) + ":" + std::to_string(r.made_at.line()) + " in " +
-             short_function_name(r.made_at.function_name()) + "\n";
-  }
+  for (const ledger::record& r : records) lines += ledger_text(r) + "\n";
   return lines;
 }
 

@@ -1,5 +1,7 @@
 #include "penstock/testing/random_stream.h"
 
+#include "penstock/testing/run_trace.h"
+
 // Invariant: the nth number depends on the seed, the name and n alone; no address, no clock, no locale.
 
 namespace penstock::testing {
@@ -24,9 +26,19 @@ constexpr std::uint64_t hash_of(std::string_view name) noexcept {
 random_stream::random_stream(std::uint64_t seed, std::string_view name) noexcept
     : state_(scatter(seed + 0x9e3779b97f4a7c15ULL) ^ scatter(hash_of(name))) {}
 
-std::uint64_t random_stream::next() noexcept { return scatter(state_ += 0x9e3779b97f4a7c15ULL); }
+random_stream::random_stream(std::uint64_t seed, std::string_view name, run_trace& draws) noexcept
+    : random_stream(seed, name) {
+  name_ = name;
+  draws_ = &draws;
+}
 
-std::uint64_t random_stream::below(std::uint64_t n) noexcept {
+std::uint64_t random_stream::next() {
+  std::uint64_t number = scatter(state_ += 0x9e3779b97f4a7c15ULL);
+  if (draws_ != nullptr) draws_->drew(name_, number);
+  return number;
+}
+
+std::uint64_t random_stream::below(std::uint64_t n) {
   if (n < 2) return 0;
   // The last, incomplete run of n numbers below 2^64 is drawn again, or the low results were likelier.
   const std::uint64_t incomplete = (UINT64_MAX % n + 1) % n;
@@ -35,11 +47,9 @@ std::uint64_t random_stream::below(std::uint64_t n) noexcept {
   return drawn % n;
 }
 
-bool random_stream::chance(double probability) noexcept {
-  return static_cast<double>(next() >> 11) * 0x1.0p-53 < probability;
-}
+bool random_stream::chance(double probability) { return static_cast<double>(next() >> 11) * 0x1.0p-53 < probability; }
 
-duration random_stream::between(duration least, duration most) noexcept {
+duration random_stream::between(duration least, duration most) {
   if (most <= least) return least;
   auto span = static_cast<std::uint64_t>((most - least).count());
   return least + duration(static_cast<duration::rep>(span == UINT64_MAX ? next() : below(span + 1)));

@@ -13,13 +13,16 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <vector>
 
 namespace penstock {
 
+class scheduler_observer;
 namespace detail {
+class promise_base;
 class scope_state;
-}
+}  // namespace detail
 
 /// Durations are nanoseconds throughout.
 using duration = std::chrono::nanoseconds;
@@ -35,6 +38,8 @@ class work_item : public detail::list_hook {
   using function = void (*)(work_item&) noexcept;
   explicit work_item(function run) noexcept : run_(run) {}
   void run() noexcept { run_(*this); }
+  /// True when it is this function that runs.
+  bool runs(function f) const noexcept { return run_ == f; }
 
  private:
   function run_;
@@ -46,7 +51,8 @@ class scheduler;
 class timer {
  public:
   using function = void (*)(timer&) noexcept;
-  explicit timer(function fire) noexcept : fire_(fire) {}
+  explicit timer(function fire, std::source_location made_at = std::source_location::current()) noexcept
+      : fire_(fire), made_at_(made_at) {}
   timer(const timer&) = delete;
   timer& operator=(const timer&) = delete;
   ~timer() { cancel(); }
@@ -55,6 +61,8 @@ class timer {
   bool pending() const noexcept { return owner_ != nullptr; }
   /// When it fires or fired.
   time_point deadline() const noexcept { return deadline_; }
+  /// Where in the source it was made.
+  const std::source_location& made_at() const noexcept { return made_at_; }
   /// Takes it back; nothing when it is not pending.
   void cancel() noexcept;
 
@@ -66,6 +74,7 @@ class timer {
   time_point deadline_{};
   std::uint64_t sequence_ = 0;
   std::size_t position_ = 0;
+  std::source_location made_at_;
 };
 
 /// Base of all schedulers: ready queue (FIFO) and timers (by deadline, then by order of adding). Belongs to one
@@ -100,6 +109,16 @@ class scheduler {
   /// state.
   void add_timer(timer& t, time_point deadline);
 
+  /// Who watches what runs here; null in production.
+  scheduler_observer* observer() const noexcept { return observer_; }
+  /// Makes `o` the observer; null for none. While no task runs.
+  void observe(scheduler_observer* o) noexcept { observer_ = o; }
+  /// Calls `visit` with each pending timer, in no particular order.
+  template <class Visit>
+  void for_each_timer(Visit visit) const {
+    for (const timer* t : timers_) visit(*t);
+  }
+
   /// Runs until `done` is true. Called by `run_on`, whose task runs below `root`; not reentrant.
   virtual void run_until(const bool& done, detail::scope_state& root) = 0;
 
@@ -123,6 +142,12 @@ class scheduler {
   std::optional<time_point> next_deadline() const noexcept;
   /// Fires the timers whose deadline is at or before `now`; returns how many.
   std::size_t fire_timers(time_point now) noexcept;
+  /// What is ready, first come first. A scheduler with an order of its own takes items from anywhere in it.
+  detail::list<work_item>& ready() noexcept { return ready_; }
+  /// The task that an item starts or resumes; null for an item of another kind.
+  static const detail::promise_base* task_of(const work_item& item) noexcept;
+  /// A number that each call of `random` changes.
+  std::uint64_t random_position() const noexcept { return random_state_; }
   /// Sets the start of the random sequence.
   void seed(std::uint64_t value) noexcept { random_state_ = value; }
 
@@ -133,6 +158,7 @@ class scheduler {
   void sift_down(std::size_t position) noexcept;
   static bool earlier(const timer& a, const timer& b) noexcept;
 
+  scheduler_observer* observer_ = nullptr;
   detail::list<work_item> ready_;
   std::vector<timer*> timers_;
   std::uint64_t timer_sequence_ = 0;

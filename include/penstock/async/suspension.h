@@ -28,6 +28,10 @@ class suspension : private work_item, private detail::scope_waiter_hook {
  public:
   /// What is waited for, for reports of blocked tasks.
   virtual std::string_view waiting_for() const noexcept { return "an operation"; }
+  /// The wait that an item ends; null for an item of another kind.
+  static const suspension* of(const work_item& item) noexcept {
+    return item.runs(&resume) ? static_cast<const suspension*>(&item) : nullptr;
+  }
   /// The task that waits; null when it does not wait.
   const detail::promise_base* waiting_task() const noexcept { return task_; }
 

@@ -17,6 +17,7 @@
 
 #include <cstddef>
 #include <exception>
+#include <source_location>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,10 +39,12 @@ class task_group {
   task_group& operator=(const task_group&) = delete;
   ~task_group();
 
-  /// Starts a member from the ready queue. `name` is for reports. In a cancelled group it ends at its first wait.
-  void start(task<void> member, std::string name = {});
+  /// Starts a member from the ready queue. `name` and `where` are for reports. In a cancelled group it ends at its
+  /// first wait.
+  void start(task<void> member, std::string name = {}, std::source_location where = std::source_location::current());
   /// Starts a member that does not keep the group alive: when only such members are left, `join` cancels them.
-  void start_background(task<void> member, std::string name = {});
+  void start_background(task<void> member, std::string name = {},
+                        std::source_location where = std::source_location::current());
 
   /// Waits until every member has ended, then throws the first failure. When the caller is cancelled, so are the
   /// members; a deadline around the join is one. The group may be used again, unless it was cancelled, which it also is
@@ -65,7 +68,7 @@ class task_group {
     task_group& group;
   };
 
-  void launch(task<void> t, std::string name, bool background);
+  void launch(task<void> t, std::string name, std::source_location where, bool background);
   static void on_ended(detail::promise_base& promise, void* context) noexcept;
   void ended(member& m) noexcept;
   void drop_ended() noexcept;

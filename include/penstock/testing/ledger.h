@@ -11,6 +11,7 @@
 //   };
 
 #include "penstock/async/detail/list.h"
+#include "penstock/async/scheduler_observer.h"
 
 #include <source_location>
 #include <string>
@@ -21,30 +22,18 @@ namespace penstock::testing {
 
 /// One thing that is open. Enters itself in the ledger of the simulation that runs on this thread, and leaves it when
 /// destroyed; outside a simulation it does nothing. It may outlive the simulation. On one thread.
-class ledger_entry : private detail::list_hook {
+class ledger_entry final : public tracked {
  public:
-  /// `kind` says what it is ("connection", "file"), and is a literal: the view is kept. `name` says which one.
-  explicit ledger_entry(std::string_view kind, std::string name,
+  /// `kind` says what it is ("connection", "file"), and is a literal: the pointer is kept. `name` says which one.
+  explicit ledger_entry(const char* kind, std::string name,
                         std::source_location made_at = std::source_location::current());
-  ledger_entry(const ledger_entry&) = delete;
-  ledger_entry& operator=(const ledger_entry&) = delete;
-  ~ledger_entry() = default;
-
-  std::string_view kind() const noexcept { return kind_; }
-  const std::string& name() const noexcept { return name_; }
-  /// Where in the source it was made.
-  const std::source_location& made_at() const noexcept { return made_at_; }
+  std::string name() const override { return name_; }
 
  private:
-  friend class ledger;
-  friend class detail::list<ledger_entry>;
-
-  std::string_view kind_;
   std::string name_;
-  std::source_location made_at_;
 };
 
-/// The entries of a simulation, in the order they were made.
+/// What is open in a simulation, in the order it was made or lent.
 class ledger {
  public:
   /// What a report says of one entry.
@@ -56,13 +45,19 @@ class ledger {
 
   /// What is open now.
   std::vector<record> open() const;
+  /// Takes something in, until it leaves.
+  void add(tracked& what) noexcept { entries_.push_back(what); }
 
  private:
-  friend class ledger_entry;
-  mutable detail::list<ledger_entry> entries_;
+  mutable detail::list<tracked> entries_;
 };
 
-/// One line a record: "connection 'db' made at src/net/connect.cpp:41 in connect".
+/// "connection 'db' made at src/net/connect.cpp:41 in connect".
+std::string ledger_text(const ledger::record& record);
+/// As above, one line a record.
 std::string describe(const std::vector<ledger::record>& records);
+
+/// "src/net/connect.cpp:41 in connect".
+std::string place_text(const std::source_location& where);
 
 }  // namespace penstock::testing

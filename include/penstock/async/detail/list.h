@@ -44,6 +44,11 @@ class list {
     head_.previous->next = &hook;
     head_.previous = &hook;
   }
+  /// The element behind another of this list; null behind the last.
+  T* after(T& value) noexcept {
+    list_hook* next = static_cast<Hook&>(value).next;
+    return next == &head_ ? nullptr : &element(next);
+  }
   T& pop_front() noexcept {
     T& value = front();
     static_cast<Hook&>(value).unlink();

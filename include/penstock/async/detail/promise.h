@@ -6,9 +6,11 @@
 
 #include "penstock/async/detail/scope.h"
 #include "penstock/async/scheduler.h"
+#include "penstock/async/scheduler_observer.h"
 
 #include <coroutine>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <source_location>
 #include <type_traits>
@@ -30,6 +32,11 @@ void resume_chain(std::coroutine_handle<> first, scope_state& scope) noexcept;
 
 class promise_base : private work_item {
  public:
+  // The task that an item starts; null for an item of another kind.
+  static const promise_base* of(const work_item& item) noexcept {
+    return item.runs(&run) ? static_cast<const promise_base*>(&item) : nullptr;
+  }
+
   // Called in the task's last step, when result or failure are in place. Must not destroy the task.
   using completion = void (*)(promise_base&, void* context) noexcept;
 
@@ -37,10 +44,12 @@ class promise_base : private work_item {
   static void operator delete(void* frame, std::size_t size) noexcept { free_frame(frame, size); }
 
   // Starts the task from the ready queue.
-  void start_queued(scope_state& scope, completion done, void* context) noexcept {
+  void start_queued(scope_state& scope, const task_origin& origin, completion done, void* context) noexcept {
     scope_ = &scope;
     completion_ = done;
     context_ = context;
+    if (scheduler_observer* o = scope.owner().observer()) [[unlikely]]
+      observed_as_ = o->task_started(*this, origin);
     scope.owner().post(*this);
   }
 
@@ -54,6 +63,8 @@ class promise_base : private work_item {
   // Where the task awaits now, or last awaited.
   const std::source_location& await_site() const noexcept { return await_site_; }
   const std::source_location& definition() const noexcept { return definition_; }
+  // The number that the scheduler's observer gave it; 0 for none.
+  std::uint32_t observed_as() const noexcept { return observed_as_; }
 
   // The task's place in the combinator that started it.
   std::size_t task_index = 0;
@@ -66,6 +77,8 @@ class promise_base : private work_item {
   promise_base(const promise_base&) = delete;
   promise_base& operator=(const promise_base&) = delete;
   ~promise_base() {
+    if (observed_as_ != 0) [[unlikely]]
+      tell_ended();
     if (failure_) [[unlikely]]
       report_failure();
   }
@@ -91,9 +104,12 @@ class promise_base : private work_item {
 
   static void run(work_item& item) noexcept;
   void report_failure() noexcept;
+  void tell_ended() noexcept;
 
   void complete() noexcept {
     finished_ = true;
+    if (observed_as_ != 0) [[unlikely]]
+      tell_ended();
     if (completion_ != nullptr)
       completion_(*this, context_);
     else
@@ -111,6 +127,7 @@ class promise_base : private work_item {
   std::exception_ptr failure_;
   bool finished_ = false;
   bool crossed_ = false;  // an exception came in through an await
+  std::uint32_t observed_as_ = 0;
 };
 
 // Awaits what is not a task: passes everything on to the awaiter and notes the step when it throws.

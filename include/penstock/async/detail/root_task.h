@@ -12,7 +12,7 @@ class root_task {
   explicit root_task(scheduler& s) noexcept : scheduler_(s), scope_(s) {}
 
   // Drives the scheduler until the task has ended; rethrows its failure.
-  void run(promise_base& main);
+  void run(promise_base& main, std::source_location where);
   scope_state& scope() noexcept { return scope_; }
 
  private:

@@ -1,0 +1,95 @@
+#include "checked_run.h"
+
+#include "penstock/async/error.h"
+#include "penstock/core/error.h"
+#include "penstock/core/traceback.h"
+#include "unhandled_errors.h"
+
+#include <utility>
+
+// Invariant: leaks are looked for when the run has ended by itself and all its frames are gone.
+
+namespace penstock::testing {
+namespace {
+
+std::string kind_of(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const penstock::error& e) {
+    return std::string(e.code());
+  } catch (...) {
+    std::string text = penstock::describe(error);
+    return text.substr(0, text.find(':'));
+  }
+}
+
+// Runs a part of a test; what it throws is added to `failure`.
+task<void> attempt(task<void> part, std::exception_ptr& failure) {
+  std::exception_ptr mine;
+  try {
+    co_await std::move(part);
+  } catch (...) {
+    mine = std::current_exception();
+  }
+  if (failure && mine)
+    attach_failure(failure, mine);
+  else if (mine)
+    failure = mine;
+}
+
+}  // namespace
+
+void run_report::add(std::string fault, std::string_view kind) {
+  if (faults.empty()) signature = kind;
+  faults.push_back(std::move(fault));
+}
+
+void run_report::add_failure(const std::exception_ptr& error) {
+  add("the test ended with an exception:\n" + format_traceback(error), kind_of(error));
+}
+
+void run_report::add_leaks(const std::vector<std::string>& leaks) {
+  if (leaks.empty()) return;
+  std::string text = "left open at the end of the test:";
+  for (const std::string& leak : leaks) text += "\n  " + leak;
+  add(std::move(text), "leak");
+}
+
+task<void> whole_test(test_detail::async_case& test) {
+  std::exception_ptr failure;
+  task<void> starting = attempt(test.penstock_set_up(), failure);
+  co_await std::move(starting);
+  if (!failure && !::testing::Test::HasFatalFailure() && !::testing::Test::IsSkipped()) {
+    task<void> running = attempt(test.penstock_body(), failure);
+    co_await std::move(running);
+  }
+  task<void> ending = attempt(test.penstock_tear_down(), failure);
+  co_await std::move(ending);
+  if (failure) std::rethrow_exception(failure);
+}
+
+run_report run_checked(simulation& sim, task<void> main, std::source_location where,
+                       const std::function<bool()>& may_throw) {
+  run_report report;
+  unhandled_errors unhandled;
+  bool cut_short = false;
+  try {
+    sim.run(std::move(main), where);
+  } catch (...) {
+    std::exception_ptr failure = std::current_exception();
+    // A deadlock, or a cap that was reached: frames were destroyed in the middle.
+    cut_short = kind_of(failure) == code_name(async_errc::deadlock);
+    if (cut_short || !may_throw || !may_throw()) report.add_failure(failure);
+  }
+  for (auto& [error, place] : unhandled.take())
+    report.add("an error in " + place + " that nobody retrieved:\n" + format_traceback(error), kind_of(error));
+  if (!cut_short) report.add_leaks(sim.leaks());
+  return report;
+}
+
+void report_to_gtest(const run_report& report, const std::source_location& where) {
+  for (const std::string& fault : report.faults)
+    ADD_FAILURE_AT(where.file_name(), static_cast<int>(where.line())) << fault;
+}
+
+}  // namespace penstock::testing

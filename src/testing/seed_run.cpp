@@ -1,0 +1,133 @@
+#include "seed_run.h"
+
+#include "environment.h"
+#include "penstock/testing/error.h"
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <utility>
+
+// Invariant: what is reported of a failing seed comes from the run that its reproduce line tells of.
+
+namespace penstock::testing {
+namespace {
+
+// Of every so many seeds one is run twice.
+constexpr std::uint64_t checked_share = 16;
+
+determinism_check check_from_environment() {
+  std::string text = environment_text("PENSTOCK_CHECK_DETERMINISM").value_or("some");
+  if (text == "none") return determinism_check::none;
+  if (text == "some") return determinism_check::some;
+  if (text == "all") return determinism_check::all;
+  throw error(testing_errc::bad_setting, "PENSTOCK_CHECK_DETERMINISM=" + text + ": expected none, some or all");
+}
+
+std::string signature_of(const captured_run& run) {
+  for (const ::testing::TestPartResult& part : run.parts)
+    if (part.failed())
+      return std::string(part.file_name() == nullptr ? "" : part.file_name()) + ":" +
+             std::to_string(part.line_number());
+  return run.report.signature;
+}
+
+// False when the seed failed.
+bool run_seed(const simulation_options& options, bool may_shrink, bool check, const test_detail::case_maker& make,
+              std::source_location where) {
+  simulation sim(options);
+  failing_run failing{options, capture_run(make, sim, where)};
+  if (failing.run.signature.empty()) {
+    report_captured(failing.run, where);  // such as a skip
+    return !check || compare_with_second_run(sim, options, make, where);
+  }
+  if (may_shrink) failing = shrink(std::move(failing), make, where);
+  report_captured(failing.run, where);
+  ADD_FAILURE_AT(where.file_name(), static_cast<int>(where.line())) << reproduce_line(failing.options);
+  return false;
+}
+
+}  // namespace
+
+run_settings settings_from_environment() {
+  run_settings s;
+  s.seed = environment_number("PENSTOCK_SEED");
+  if (std::optional<std::string> order = environment_text("PENSTOCK_SCHEDULE")) s.order = schedule::parse(*order);
+  s.faults_off = environment_list("PENSTOCK_FAULTS_OFF");
+  s.count = environment_number("PENSTOCK_SEEDS");
+  s.first = environment_number("PENSTOCK_FIRST_SEED").value_or(1);
+  s.check_determinism = check_from_environment();
+  return s;
+}
+
+captured_run capture_run(const test_detail::case_maker& make, simulation& sim, std::source_location where) {
+  captured_run run;
+  ::testing::TestPartResultArray caught;
+  {
+    ::testing::ScopedFakeTestPartResultReporter reporter(
+        ::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &caught);
+    std::unique_ptr<test_detail::async_case> test = make();
+    test->penstock_plain_set_up();
+    run.report = run_case(*test, sim, where);
+    test->penstock_plain_tear_down();
+  }
+  for (int i = 0; i < caught.size(); ++i) run.parts.push_back(caught.GetTestPartResult(i));
+  run.signature = signature_of(run);
+  run.made = sim.schedule_made();
+  run.fault_kinds.assign(sim.fault_kinds().begin(), sim.fault_kinds().end());
+  return run;
+}
+
+void report_captured(const captured_run& run, std::source_location where) {
+  for (const ::testing::TestPartResult& part : run.parts) {
+    std::string_view text = part.message();
+    if (text.starts_with("Failed\n")) text.remove_prefix(7);
+    GTEST_MESSAGE_AT_(part.file_name(), part.line_number(), std::string(text).c_str(), part.type());
+  }
+  report_to_gtest(run.report, where);
+}
+
+bool compare_with_second_run(const simulation& first, const simulation_options& options,
+                             const test_detail::case_maker& make, std::source_location where) {
+  simulation second(options);
+  capture_run(make, second, where);
+  std::optional<std::string> difference = first_difference(first.trace(), second.trace());
+  if (!difference) return true;
+  ADD_FAILURE_AT(where.file_name(), static_cast<int>(where.line()))
+      << "two runs of one seed differ, so something in the test depends on more than the seed (an "
+         "address, a clock, a static variable, the order of an unordered container). "
+      << *difference << "\n"
+      << reproduce_line(options);
+  return false;
+}
+
+std::string reproduce_line(const simulation_options& options) {
+  std::array<char, 32> seed{};
+  std::snprintf(seed.data(), seed.size(), "0x%llx", static_cast<unsigned long long>(options.seed));
+  std::string line =
+      std::string("reproduce: PENSTOCK_SEED=") + seed.data() + " PENSTOCK_SCHEDULE=" + options.order.text();
+  if (!options.faults_off.empty()) line += " PENSTOCK_FAULTS_OFF='";
+  for (const std::string& kind : options.faults_off) line += kind + (&kind == &options.faults_off.back() ? "'" : ",");
+  return line + " " + program_invocation_name + " --gtest_filter=" + current_test_name();
+}
+
+void test_detail::run_seeds(int count, const case_maker& make, std::source_location where) {
+  run_settings settings = settings_from_environment();
+  std::unique_ptr<async_case> test = make();
+  simulation_options options = test->penstock_options().simulation;
+  test.reset();
+  options.faults_off.insert(options.faults_off.end(), settings.faults_off.begin(), settings.faults_off.end());
+  std::uint64_t first = settings.seed.value_or(settings.first);
+  std::uint64_t runs = settings.seed ? 1 : settings.count.value_or(static_cast<std::uint64_t>(count));
+  for (std::uint64_t i = 0; i < runs && !::testing::Test::IsSkipped(); ++i) {
+    options.seed = first + i;
+    options.order = settings.order ? *settings.order : schedule::for_seed(options.seed);
+    bool check = settings.check_determinism == determinism_check::all ||
+                 (settings.check_determinism == determinism_check::some && i % checked_share == 0);
+    options.keep_steps = check;
+    if (!run_seed(options, !settings.order, check, make, where)) return;
+  }
+}
+
+}  // namespace penstock::testing

@@ -1,0 +1,98 @@
+#include "failing_case.h"
+#include <penstock/async/event.h>
+#include <penstock/async/gather.h>
+#include <penstock/async/task_group.h>
+#include <penstock/testing/ledger.h>
+#include <penstock/testing/simulation.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace penstock::testing {
+namespace {
+
+task<void> sleeps_long() { co_await sleep_for(1h); }
+
+std::string here(int line) { return std::string(__FILE__) + ":" + std::to_string(line); }
+
+TEST(leaks, a_test_without_any_passes) {
+  EXPECT_EQ(failures_of_test([]() -> task<> {
+              ledger_entry open("connection", "db");
+              task_group group;
+              group.start_background(sleeps_long(), "flusher");
+              co_await sleep_for(1s);
+              co_await group.join();
+            }),
+            "");
+}
+
+TEST(leaks, a_group_that_was_not_joined_leaves_tasks_that_are_named_with_where_they_were_started) {
+  int line = 0;
+  std::string text = failures_of_test([&]() -> task<> {
+    task_group group;
+    line = __LINE__ + 1;
+    group.start(sleeps_long(), "flusher");
+    co_await sleep_for(1s);
+  });
+  EXPECT_TRUE(contains(text, "left open at the end of the test:\n  task #2 'flusher', started at " + here(line)));
+  EXPECT_TRUE(contains(text, "was destroyed before it had ended, when it waited for a timer since 0\n      at"));
+  EXPECT_TRUE(contains(text, "sleeps_long"));
+}
+
+TEST(leaks, tasks_of_a_gather_that_is_left_are_named_by_it) {
+  auto both = []() -> task<> {
+    task<void> first = sleeps_long();
+    task<void> second = sleeps_long();
+    co_await gather(std::move(first), std::move(second));
+  };
+  std::string text = failures_of_test([&]() -> task<> {
+    task_group group;
+    group.start(both(), "both");
+    co_await sleep_for(1s);
+  });
+  EXPECT_TRUE(contains(text, "'gather, task 1', started at "));
+  EXPECT_TRUE(contains(text, "'gather, task 2', started at "));
+}
+
+TEST(leaks, an_entry_of_the_ledger_is_named_with_where_it_was_made) {
+  std::optional<ledger_entry> left;
+  int line = 0;
+  std::string text = failures_of_test([&]() -> task<> {
+    line = __LINE__ + 1;
+    left.emplace("connection", "db", std::source_location::current());
+    co_return;
+  });
+  EXPECT_TRUE(contains(text, "connection 'db' made at " + here(line)));
+}
+
+struct forgotten_timer : timer {
+  explicit forgotten_timer(std::source_location where = std::source_location::current())
+      : timer([](timer&) noexcept {}, where) {}
+};
+
+TEST(leaks, a_timer_that_is_still_armed_is_named_with_where_it_was_made) {
+  std::optional<forgotten_timer> left;
+  int line = 0;
+  std::string text = failures_of_test([&]() -> task<> {
+    line = __LINE__ + 1;
+    left.emplace(std::source_location::current());
+    scheduler::current().add_timer(*left, scheduler::current().now() + 5s);
+    co_return;
+  });
+  EXPECT_TRUE(contains(text, "timer made at " + here(line)));
+  EXPECT_TRUE(contains(text, "due 5s after the end"));
+}
+
+TEST(leaks, what_a_deadlocked_test_leaves_is_not_reported_beside_it) {
+  std::string text = failures_of_test([]() -> task<> {
+    ledger_entry open("connection", "db");
+    event never;
+    co_await never.wait();
+  });
+  EXPECT_TRUE(contains(text, "deadlock"));
+  EXPECT_FALSE(contains(text, "left open"));
+}
+
+}  // namespace
+}  // namespace penstock::testing

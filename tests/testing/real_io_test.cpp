@@ -1,0 +1,45 @@
+#include "failing_case.h"
+#include <penstock/async/on_worker.h>
+#include <penstock/async/scheduler_observer.h>
+#include <penstock/testing/allow_real_io.h>
+#include <penstock/testing/error.h>
+#include <penstock/testing/simulation.h>
+
+#include <string>
+
+namespace penstock::testing {
+namespace {
+
+task<void> opens_a_file() {
+  note_real_operation("opening 'orders.db'");
+  co_return;
+}
+
+TEST(real_io, in_a_simulation_fails_with_the_place_of_the_call) {
+  std::string text = failures_of_test([]() -> task<> { co_await opens_a_file(); });
+  EXPECT_TRUE(contains(text, "testing.real_operation"));
+  EXPECT_TRUE(contains(text, "opening 'orders.db' in a simulation"));
+  EXPECT_TRUE(contains(text, "opens_a_file"));
+}
+
+PENSTOCK_TEST(real_io, is_allowed_under_a_guard) {
+  {
+    allow_real_io guard;
+    co_await opens_a_file();
+  }
+  CO_EXPECT_THROW(co_await opens_a_file(), error);
+}
+
+PENSTOCK_TEST_REAL_TIME(real_io, is_what_real_time_tests_are_for) { co_await opens_a_file(); }
+
+TEST(real_io, is_nobodys_business_outside_a_task) { note_real_operation("opening 'orders.db'"); }
+
+PENSTOCK_TEST(real_io, worker_functions_run_at_once_and_take_no_virtual_time) {
+  time_point start = scheduler::current().now();
+  int answer = co_await on_worker([] { return 42; });
+  EXPECT_EQ(answer, 42);
+  EXPECT_EQ(scheduler::current().now(), start);
+}
+
+}  // namespace
+}  // namespace penstock::testing

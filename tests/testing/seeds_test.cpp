@@ -1,0 +1,171 @@
+#include "failing_case.h"
+#include <penstock/async/gather.h>
+#include <penstock/async/yield.h>
+#include <penstock/testing/simulation.h>
+
+#include <regex>
+#include <string>
+
+namespace penstock::testing {
+namespace {
+
+// Goes wrong only when the second of two tasks overtakes the first.
+task<void> overtaken() {
+  int stage = 0;
+  auto opens = [&]() -> task<> {
+    co_await yield();
+    stage = 1;
+  };
+  auto uses = [&]() -> task<> {
+    co_await yield();
+    EXPECT_EQ(stage, 1) << "used before it was opened";
+  };
+  auto noise = []() -> task<> {
+    for (int i = 0; i < 20; ++i) co_await yield();
+  };
+  task<void> a = opens();
+  task<void> b = uses();
+  task<void> c = noise();
+  co_await gather(std::move(a), std::move(b), std::move(c));
+}
+
+std::string reproduce_line_in(const std::string& text) {
+  std::smatch found;
+  return std::regex_search(text, found, std::regex("reproduce: .*")) ? found[0].str() : "";
+}
+
+std::string setting(const std::string& line, const std::string& name) {
+  std::smatch found;
+  std::regex pattern(name + "='?([^ ']*)");
+  return std::regex_search(line, found, pattern) ? found[1].str() : "";
+}
+
+TEST(seeds, fifo_does_not_find_what_another_order_does) {
+  EXPECT_EQ(failures_of_test(overtaken), "");
+  EXPECT_TRUE(contains(failures_of_seeds(100, overtaken), "used before it was opened"));
+}
+
+TEST(seeds, a_failing_one_prints_a_line_that_reproduces_it) {
+  std::string line = reproduce_line_in(failures_of_seeds(100, overtaken));
+  EXPECT_TRUE(contains(line, "--gtest_filter=seeds.a_failing_one_prints_a_line_that_reproduces_it"));
+  environment_variable seed("PENSTOCK_SEED", setting(line, "PENSTOCK_SEED"));
+  environment_variable order("PENSTOCK_SCHEDULE", setting(line, "PENSTOCK_SCHEDULE"));
+  std::string again = failures_of_seeds(100, overtaken);
+  EXPECT_TRUE(contains(again, "used before it was opened"));
+  EXPECT_EQ(reproduce_line_in(again), line);
+}
+
+TEST(seeds, a_failing_schedule_is_shrunk_to_the_change_that_matters) {
+  std::string schedule = setting(reproduce_line_in(failures_of_seeds(100, overtaken)), "PENSTOCK_SCHEDULE");
+  EXPECT_TRUE(std::regex_match(schedule, std::regex("fifo\\+[0-9]+:[0-9]+"))) << schedule;
+}
+
+task<void> wrong_in_any_order() {
+  int count = 0;
+  auto counts = [&]() -> task<> {
+    co_await yield();
+    ++count;
+  };
+  task<void> a = counts();
+  task<void> b = counts();
+  co_await gather(std::move(a), std::move(b));
+  EXPECT_EQ(count, 3);
+}
+
+TEST(seeds, a_failure_that_needs_no_change_is_shrunk_to_fifo) {
+  EXPECT_EQ(setting(reproduce_line_in(failures_of_seeds(100, wrong_in_any_order)), "PENSTOCK_SCHEDULE"), "fifo");
+}
+
+TEST(seeds, faults_that_do_not_matter_are_switched_off) {
+  auto body = []() -> task<> {
+    simulation& sim = simulation::current();
+    bool slow = sim.faults_enabled("latency") && sim.random_for("latency").chance(0.5);
+    bool cut = sim.faults_enabled("reset") && sim.random_for("reset").chance(0.1);
+    EXPECT_FALSE(cut) << "cut off " << slow;
+    co_return;
+  };
+  std::string line = reproduce_line_in(failures_of_seeds(200, body));
+  EXPECT_EQ(setting(line, "PENSTOCK_FAULTS_OFF"), "latency");
+  environment_variable seed("PENSTOCK_SEED", setting(line, "PENSTOCK_SEED"));
+  environment_variable off("PENSTOCK_FAULTS_OFF", "latency");
+  EXPECT_TRUE(contains(failures_of_seeds(200, body), "cut off"));
+  environment_variable all_off("PENSTOCK_FAULTS_OFF", "latency,reset");
+  EXPECT_EQ(failures_of_seeds(200, body), "");
+}
+
+TEST(seeds, the_first_that_fails_ends_the_test) {
+  int runs = 0;
+  auto body = [&]() -> task<> {
+    ++runs;
+    EXPECT_LT(simulation::current().options().seed, 4u);
+    co_return;
+  };
+  environment_variable once("PENSTOCK_CHECK_DETERMINISM", "none");
+  EXPECT_TRUE(contains(failures_of_seeds(100, body), "PENSTOCK_SEED=0x4 "));
+  EXPECT_LE(runs, 8) << "three that pass, one that fails, and its shrinking";
+}
+
+TEST(seeds, their_number_and_start_can_be_set_from_outside) {
+  std::vector<std::uint64_t> seen;
+  auto body = [&]() -> task<> {
+    seen.push_back(simulation::current().options().seed);
+    co_return;
+  };
+  environment_variable once("PENSTOCK_CHECK_DETERMINISM", "none");
+  environment_variable count("PENSTOCK_SEEDS", "3");
+  environment_variable first("PENSTOCK_FIRST_SEED", "0x10");
+  EXPECT_EQ(failures_of_seeds(100, body), "");
+  EXPECT_EQ(seen, (std::vector<std::uint64_t>{16, 17, 18}));
+}
+
+TEST(seeds, a_test_that_depends_on_more_than_the_seed_is_told_where_it_first_differs) {
+  int runs = 0;
+  auto body = [&]() -> task<> {
+    co_await sleep_for(1s);
+    if (++runs == 2) co_await sleep_for(5ms);
+    co_await sleep_for(1s);
+  };
+  std::string text = failures_of_seeds(1, body);
+  EXPECT_TRUE(contains(text, "two runs of one seed differ"));
+  EXPECT_TRUE(contains(text, "first virtual time went on to 2s; then virtual time went on to 1005ms"));
+  EXPECT_TRUE(contains(text, "reproduce: PENSTOCK_SEED=0x1 "));
+}
+
+TEST(seeds, another_random_draw_is_a_difference) {
+  int runs = 0;
+  auto draws = [&]() -> task<> {
+    if (++runs == 2) simulation::current().random_for("latency").next();
+    co_await yield();
+  };
+  EXPECT_TRUE(contains(failures_of_seeds(1, draws), "was drawn for 'latency'"));
+  runs = 0;
+  auto draws_of_the_scheduler = [&]() -> task<> {
+    if (++runs == 2) scheduler::current().random();
+    co_await yield();
+  };
+  EXPECT_TRUE(contains(failures_of_seeds(1, draws_of_the_scheduler), "another use of scheduler::random"));
+}
+
+TEST(seeds, a_plain_test_is_compared_too_when_all_are) {
+  int runs = 0;
+  auto body = [&]() -> task<> {
+    if (++runs == 2) co_await sleep_for(1s);
+  };
+  EXPECT_EQ(failures_of_test(body), "");
+  runs = 0;
+  environment_variable all("PENSTOCK_CHECK_DETERMINISM", "all");
+  EXPECT_TRUE(contains(failures_of_test(body), "two runs of one seed differ"));
+}
+
+TEST(seeds, a_setting_that_can_not_be_read_is_an_error) {
+  auto body = []() -> task<> { co_return; };
+  {
+    environment_variable seed("PENSTOCK_SEED", "many");
+    EXPECT_THROW(failures_of_seeds(1, body), error);
+  }
+  environment_variable order("PENSTOCK_SCHEDULE", "lifo");
+  EXPECT_THROW(failures_of_seeds(1, body), error);
+}
+
+}  // namespace
+}  // namespace penstock::testing
