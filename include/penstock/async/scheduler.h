@@ -72,7 +72,6 @@ class timer {
   function fire_;
   scheduler* owner_ = nullptr;
   time_point deadline_{};
-  std::uint64_t sequence_ = 0;
   std::size_t position_ = 0;
   std::source_location made_at_;
 };
@@ -116,7 +115,7 @@ class scheduler {
   /// Calls `visit` with each pending timer, in no particular order.
   template <class Visit>
   void for_each_timer(Visit visit) const {
-    for (const timer* t : timers_) visit(*t);
+    for (const timer_entry& e : timers_) visit(*e.armed);
   }
 
   /// Runs until `done` is true. Called by `run_on`, whose task runs below `root`; not reentrant.
@@ -153,14 +152,21 @@ class scheduler {
 
  private:
   friend class timer;
+  // What orders a timer stands in the heap, so that looking for a place touches no timer but those that move.
+  struct timer_entry {
+    time_point deadline;
+    std::uint64_t sequence;
+    timer* armed;
+  };
   void remove_timer(timer& t) noexcept;
   void sift_up(std::size_t position) noexcept;
   void sift_down(std::size_t position) noexcept;
-  static bool earlier(const timer& a, const timer& b) noexcept;
+  void place(std::size_t position, const timer_entry& e) noexcept;
+  static bool earlier(const timer_entry& a, const timer_entry& b) noexcept;
 
   scheduler_observer* observer_ = nullptr;
   detail::list<work_item> ready_;
-  std::vector<timer*> timers_;
+  std::vector<timer_entry> timers_;  // a heap whose nodes have four children
   std::uint64_t timer_sequence_ = 0;
   time_point firing_ = time_point::min();  // the time for which timers are being fired
   std::uint64_t random_state_ = 0x9e3779b97f4a7c15ULL;
