@@ -45,8 +45,7 @@ bool is_write(const statement& s) noexcept {
   return std::none_of(reads.begin(), reads.end(), [&](std::string_view word) { return s.sql.starts_with(word); });
 }
 
-server_session::server_session(database_server& home, std::uint64_t number)
-    : home_(home), number_(number), sql_(home.data.open()) {
+server_session::server_session(database_server& home, std::uint64_t number) : home_(home), number_(number) {
   home_.sessions.push_back(this);
 }
 
@@ -67,6 +66,7 @@ task<void> server_session::lock() {
   if (timed_out_waiting)
     throw db::database_error(db::db_errc::lock_timeout,
                              "another transaction was open for " + format_duration(home_.options.lock_timeout));
+  if (!sql_) sql_ = home_.data.open();
 }
 
 void server_session::settle() noexcept {
@@ -74,7 +74,7 @@ void server_session::settle() noexcept {
 }
 
 void server_session::rollback() noexcept {
-  sql_->rollback();
+  if (sql_) sql_->rollback();
   lock_.release();
 }
 

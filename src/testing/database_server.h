@@ -35,7 +35,7 @@ class server_session {
 
   std::uint64_t number() const noexcept { return number_; }
   db::detail::memory_session& sql() noexcept { return *sql_; }
-  bool in_transaction() const noexcept { return sql_->in_transaction(); }
+  bool in_transaction() const noexcept { return sql_ && sql_->in_transaction(); }
   bool killed() const noexcept { return killed_; }
   event& ended() noexcept { return ended_; }
   // Waits for other sessions' transactions. Throws `db_errc::lock_timeout`.
@@ -54,7 +54,7 @@ class server_session {
  private:
   database_server& home_;
   std::uint64_t number_;
-  std::unique_ptr<db::detail::memory_session> sql_;
+  std::unique_ptr<db::detail::memory_session> sql_;  // opened under the lock: SQLite lets nobody in beside a writer
   mutex::guard lock_;
   bool killed_ = false;
   event ended_;

@@ -136,7 +136,7 @@ TEST(assert_cancel_safe, runs_what_stands_around_the_cancelled_operation_to_its_
     };
     task<bool> working = c.run(works());
     bool ended_well = co_await std::move(working);
-    EXPECT_EQ(ended_well, c.place().empty());
+    EXPECT_TRUE(ended_well || !c.place().empty());  // a sleep that is over when the cancel comes has ended well
     EXPECT_EQ(one.available(), 1u);
     ++checked;
   });
