@@ -42,6 +42,15 @@ bool read_boolean(const value& from, bool& to) noexcept {
   return n != nullptr && (*n == 0 || *n == 1);
 }
 
+// SQLite has no type for timestamps: they are texts.
+bool read_timestamp(const value& from, timestamp& to) noexcept {
+  std::optional<timestamp> read;
+  if (const auto* t = std::get_if<timestamp>(&from)) read = *t;
+  if (const auto* text = std::get_if<std::string>(&from)) read = parse_timestamp(*text);
+  if (read) to = *read;
+  return read.has_value();
+}
+
 void require_columns(const result& r, std::size_t members) {
   if (r.rows.empty() || r.rows.front().size() == members) return;
   throw database_error(db_errc::data, "the rows have " + std::to_string(r.rows.front().size()) +

@@ -7,11 +7,6 @@ namespace {
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
 
-// No name is in either list twice.
-bool same_set(const std::vector<std::string>& a, const std::vector<std::string>& b) {
-  return std::is_permutation(a.begin(), a.end(), b.begin(), b.end(), same_name);
-}
-
 }  // namespace
 
 bool same_name(std::string_view a, std::string_view b) noexcept {
@@ -19,11 +14,13 @@ bool same_name(std::string_view a, std::string_view b) noexcept {
 }
 
 std::vector<std::string> table_differences(const table_definition& wanted, const std::vector<existing_column>& existing,
-                                           const std::vector<std::vector<std::string>>& unique_keys) {
+                                           const std::vector<std::vector<std::string>>& unique_keys, name_case names) {
   std::vector<std::string> differences;
+  auto same = [names](std::string_view a, std::string_view b) {
+    return names == name_case::kept ? a == b : same_name(a, b);
+  };
   auto find = [&](const std::string& name) {
-    return std::find_if(existing.begin(), existing.end(),
-                        [&](const existing_column& c) { return same_name(c.name, name); });
+    return std::find_if(existing.begin(), existing.end(), [&](const existing_column& c) { return same(c.name, name); });
   };
   if (!wanted.id_column.empty() && find(wanted.id_column) == existing.end())
     differences.push_back("column '" + wanted.id_column + "' (the generated id) is missing");
@@ -31,20 +28,21 @@ std::vector<std::string> table_differences(const table_definition& wanted, const
     if (find(column.name) == existing.end())
       differences.push_back("column '" + column.name + "' (" + std::string(name_of(column.type)) + ") is missing");
   for (const existing_column& column : existing) {
-    bool filled = same_name(column.name, wanted.id_column) ||
+    bool filled = same(column.name, wanted.id_column) ||
                   std::any_of(wanted.columns.begin(), wanted.columns.end(),
-                              [&](const table_column& c) { return same_name(c.name, column.name); });
+                              [&](const table_column& c) { return same(c.name, column.name); });
     if (column.required && !filled)
       differences.push_back("column '" + column.name +
                             "' is NOT NULL without a default, and the stream does not fill it");
   }
-  bool has_key = wanted.unique_key.empty() ||
-                 std::any_of(unique_keys.begin(), unique_keys.end(),
-                             [&](const std::vector<std::string>& key) { return same_set(key, wanted.unique_key); });
+  auto is_key = [&](const std::vector<std::string>& key) {  // no name is in it twice
+    return std::is_permutation(key.begin(), key.end(), wanted.unique_key.begin(), wanted.unique_key.end(), same);
+  };
+  bool has_key = wanted.unique_key.empty() || std::any_of(unique_keys.begin(), unique_keys.end(), is_key);
   if (!has_key) {
-    std::string names;
-    for (const std::string& name : wanted.unique_key) names += (names.empty() ? "" : ", ") + name;
-    differences.push_back("there is no unique index on (" + names + ")");
+    std::string list;
+    for (const std::string& name : wanted.unique_key) list += (list.empty() ? "" : ", ") + name;
+    differences.push_back("there is no unique index on (" + list + ")");
   }
   return differences;
 }

@@ -7,6 +7,35 @@
 namespace penstock::db {
 namespace {
 
+// Reads a text from the left; `good` turns false at what is not as expected.
+struct reader {
+  std::string_view rest;
+  bool good = true;
+
+  bool take(char c) noexcept {
+    if (!rest.starts_with(c)) return false;
+    rest.remove_prefix(1);
+    return true;
+  }
+  void expect(char c) noexcept { good = take(c) && good; }
+  std::int64_t number(std::size_t least_digits, std::size_t most_digits) noexcept {
+    std::int64_t n = 0;
+    std::size_t count = 0;
+    for (; count < most_digits && count < rest.size() && rest[count] >= '0' && rest[count] <= '9'; ++count)
+      n = n * 10 + (rest[count] - '0');
+    good = good && count >= least_digits;
+    rest.remove_prefix(count);
+    return n;
+  }
+  int field() noexcept { return static_cast<int>(number(2, 2)); }
+  std::int64_t microseconds() noexcept {
+    std::size_t before = rest.size();
+    std::int64_t n = number(1, 6);
+    for (std::size_t count = before - rest.size(); count < 6; ++count) n *= 10;
+    return n;
+  }
+};
+
 // `count` digits, with leading zeros.
 template <class Integer>
 char* digits(char* to, Integer n, int count) noexcept {
@@ -42,6 +71,33 @@ std::string_view name_of(column_type type) noexcept {
 std::string format_timestamp(timestamp t) {
   std::array<char, 32> text;
   return std::string(text.data(), write_timestamp(t, text));
+}
+
+std::optional<timestamp> parse_timestamp(std::string_view text) noexcept {
+  using namespace std::chrono;
+  constexpr std::int64_t last_year = static_cast<int>(year::max());
+  reader in{text};
+  bool negative = in.take('-');
+  std::int64_t y = in.number(negative ? 1 : 4, 5);
+  in.expect('-');
+  int m = in.field();
+  in.expect('-');
+  int d = in.field();
+  bool has_t = in.take('T');
+  if (!has_t) in.expect(' ');
+  int hour = in.field();
+  in.expect(':');
+  int minute = in.field();
+  in.expect(':');
+  int second = in.field();
+  std::int64_t micros = in.take('.') ? in.microseconds() : 0;
+  if (has_t) in.expect('Z');
+  if (!in.good || !in.rest.empty() || y > last_year || hour > 23 || minute > 59 || second > 59) return std::nullopt;
+  year_month_day date{year(static_cast<int>(negative ? -y : y)), month(static_cast<unsigned>(m)),
+                      day(static_cast<unsigned>(d))};
+  if (!date.ok()) return std::nullopt;
+  return timestamp(sys_days(date)) + hours(hour) + minutes(minute) + seconds(second) +
+         std::chrono::microseconds(micros);
 }
 
 std::size_t write_timestamp(timestamp t, std::span<char, 32> to) noexcept {

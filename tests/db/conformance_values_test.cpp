@@ -1,9 +1,8 @@
 #include "conformance_fixture.h"
+#include "round_trip.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
-#include <map>
 #include <vector>
 
 // Values at their limits come back as they went in, by parameters and by batches of several sizes.
@@ -15,64 +14,27 @@ using namespace std::string_literals;
 
 class conformance_values : public conformance_test {
  protected:
-  static void add(row_batch& rows, const value& v) {
-    auto add_held = [&](const auto& held) {
-      using T = std::decay_t<decltype(held)>;
-      if constexpr (std::is_same_v<T, std::monostate>)
-        rows.add_null();
-      else if constexpr (std::is_same_v<T, std::int64_t>)
-        rows.add_integer(held);
-      else if constexpr (std::is_same_v<T, double>)
-        rows.add_real(held);
-      else if constexpr (std::is_same_v<T, bool>)
-        rows.add_boolean(held);
-      else if constexpr (std::is_same_v<T, timestamp>)
-        rows.add_timestamp(held);
-      else if constexpr (std::is_same_v<T, blob>)
-        rows.add_blob(held.bytes);
-      else
-        rows.add_text(held);
-    };
-    std::visit(add_held, v);
-    rows.commit_row();
-  }
-
   // Booleans are whole numbers, and timestamps texts, where the database has no such type. SQLite keeps a real without
   // a fraction as a whole number, which has no negative zero; MariaDB drops a zero's sign.
-  value as_stored(const value& v) const {
-    if (const auto* truth = std::get_if<bool>(&v); truth != nullptr && is_sqlite())
-      return static_cast<std::int64_t>(*truth);
-    if (const auto* t = std::get_if<timestamp>(&v); t != nullptr && is_sqlite()) return format_timestamp(*t);
-    if (const auto* d = std::get_if<double>(&v); d != nullptr && *d == 0 && !is_postgresql()) return 0.0;
-    return v;
-  }
-
-  static bool same(const value& a, const value& b) {
-    const auto* x = std::get_if<double>(&a);
-    const auto* y = std::get_if<double>(&b);
-    if (x != nullptr && y != nullptr) return *x == *y && std::signbit(*x) == std::signbit(*y);  // -0.0 is not 0.0
-    return a == b;
+  stored_form as_stored() const {
+    return [sqlite = is_sqlite(), keeps_zeros = is_postgresql()](const value& v) -> value {
+      if (const auto* truth = std::get_if<bool>(&v); truth != nullptr && sqlite)
+        return static_cast<std::int64_t>(*truth);
+      if (const auto* t = std::get_if<timestamp>(&v); t != nullptr && sqlite) return format_timestamp(*t);
+      if (const auto* d = std::get_if<double>(&v); d != nullptr && *d == 0 && !keeps_zeros) return 0.0;
+      return v;
+    };
   }
 
   task<void> check_batch(connection& c, const table_definition& table, const std::vector<value>& values) {
-    row_batch rows(1);
-    for (const value& v : values) add(rows, v);
     batch_report report;
-    task<void> inserting = c.insert_batch(table, rows, report);
-    co_await std::move(inserting);
-    EXPECT_TRUE(report.refusals.empty()) << (report.refusals.empty() ? "" : report.refusals[0].message);
-    std::map<std::int64_t, value> stored;
-    task<result> asking = c.query("SELECT id, v FROM " + quote_identifier(table.name));
-    result found = co_await std::move(asking);
-    for (auto& row : found.rows) stored.emplace(std::get<std::int64_t>(row[0]), std::move(row[1]));
-    for (std::size_t i = 0; i < values.size(); ++i)
-      EXPECT_TRUE(same(stored[report.rows.at(i).id], as_stored(values[i])))
-          << "value " << i << " of a batch of " << values.size();
+    task<void> checking = expect_back_from_batch(c, table, values, as_stored(), report);
+    co_await std::move(checking);
   }
 
   void expect_round_trip(column_type type, std::vector<value> values) {
     with_connection([&](database&, connection& c) -> task<> {
-      table_definition table{table_name(), "id", {{"v", type, false}}, {}};
+      table_definition table = table_of(table_name(), type);
       task<void> preparing = c.prepare_table(table);
       co_await std::move(preparing);
       for (std::size_t size : {std::size_t{1}, std::size_t{2}, values.size()}) {
@@ -89,16 +51,8 @@ class conformance_values : public conformance_test {
         task<void> checking = check_batch(c, table, many);
         co_await std::move(checking);
       }
-      std::string name = quote_identifier(table.name);
-      for (const value& v : values) {
-        task<std::uint64_t> clearing = c.execute("DELETE FROM " + name);
-        co_await std::move(clearing);
-        task<std::uint64_t> inserting = c.execute("INSERT INTO " + name + "(v) VALUES (?)", parameters_of(v));
-        EXPECT_EQ(co_await std::move(inserting), 1u);
-        task<result> asking = c.query("SELECT v FROM " + name);
-        result found = co_await std::move(asking);
-        EXPECT_TRUE(same(found.rows.at(0).at(0), as_stored(v))) << "a parameter";
-      }
+      task<void> checking = expect_back_from_parameters(c, table, values, as_stored());
+      co_await std::move(checking);
     });
   }
 
@@ -122,13 +76,13 @@ TEST_P(conformance_values, texts_of_sixteen_mebibytes) {
 
 TEST_P(conformance_values, texts_with_zero_bytes_are_kept_or_refused_as_data) {
   with_connection([&](database&, connection& c) -> task<> {
-    table_definition table{table_name(), "id", {{"v", column_type::text, false}}, {}};
+    table_definition table = table_of(table_name(), column_type::text);
     task<void> preparing = c.prepare_table(table);
     co_await std::move(preparing);
     for (std::size_t neighbours : {0u, 5u, 2'000u}) {
       row_batch rows(1);
-      add(rows, "nul\0inside"s);
-      for (std::size_t i = 0; i < neighbours; ++i) add(rows, "neighbour"s);
+      add_row_of("nul\0inside"s, rows);
+      for (std::size_t i = 0; i < neighbours; ++i) add_row_of("neighbour"s, rows);
       batch_report report;
       task<void> inserting = c.insert_batch(table, rows, report);
       co_await std::move(inserting);

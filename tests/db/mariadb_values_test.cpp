@@ -1,4 +1,5 @@
 #include "mariadb_server.h"
+#include "round_trip.h"
 #include <penstock/db/row_batch.h>
 
 #include <chrono>
@@ -24,51 +25,16 @@ class mariadb_values : public mariadb_test, public ::testing::WithParamInterface
   static constexpr const char* no_files = without_files;
 
  protected:
-  static void add(row_batch& rows, const value& v) {
-    auto add_held = [&](const auto& held) {
-      using T = std::decay_t<decltype(held)>;
-      if constexpr (std::is_same_v<T, std::monostate>)
-        rows.add_null();
-      else if constexpr (std::is_same_v<T, std::int64_t>)
-        rows.add_integer(held);
-      else if constexpr (std::is_same_v<T, double>)
-        rows.add_real(held);
-      else if constexpr (std::is_same_v<T, bool>)
-        rows.add_boolean(held);
-      else if constexpr (std::is_same_v<T, timestamp>)
-        rows.add_timestamp(held);
-      else if constexpr (std::is_same_v<T, blob>)
-        rows.add_blob(held.bytes);
-      else
-        rows.add_text(held);
-    };
-    std::visit(add_held, v);
-    rows.commit_row();
-  }
-
-  void expect_round_trip(column_type type, const std::vector<value>& values, std::size_t copies = 0) {
-    if (copies == 0) copies = GetParam().copies;
+  void expect_round_trip(column_type type, const std::vector<value>& values) {
+    std::vector<value> all;
+    for (std::size_t copy = 0; copy < GetParam().copies; ++copy) all.insert(all.end(), values.begin(), values.end());
     auto body = [&](connection& c) -> task<> {
-      table_definition table{"t", "id", {{"v", type, false}}, {}};
+      table_definition table = table_of("t", type);
       co_await c.prepare_table(table);
-      row_batch rows(1);
-      for (std::size_t copy = 0; copy < copies; ++copy)
-        for (const value& v : values) add(rows, v);
       batch_report report;
-      co_await c.insert_batch(table, rows, report);
+      co_await expect_back_from_batch(c, table, all, unchanged, report);
       EXPECT_EQ(report.method, GetParam().name);
-      for (const row_refusal& refusal : report.refusals) ADD_FAILURE() << refusal.message;
-      for (const value& v : values) {
-        co_await c.execute("INSERT INTO t(v) VALUES (?)", parameters_of(v));
-      }
-      result found = co_await c.query("SELECT v, id FROM t ORDER BY id");
-      EXPECT_EQ(found.rows.size(), (copies + 1) * values.size());
-      for (std::size_t i = 0; i < found.rows.size(); ++i) {
-        EXPECT_TRUE(found.rows[i][0] == values[i % values.size()]) << "value " << i % values.size() << ", row " << i;
-      }
-      for (std::size_t i = 0; i < report.rows.size(); ++i) {
-        EXPECT_EQ(found.rows[i][1], value(report.rows[i].id));
-      }
+      co_await expect_back_from_parameters(c, table, values, unchanged);
     };
     with_session(body, GetParam().options);
   }

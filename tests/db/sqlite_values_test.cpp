@@ -1,5 +1,7 @@
+#include "round_trip.h"
 #include <penstock/db/connection.h>
 #include <penstock/db/error.h>
+#include <penstock/db/row_mapping.h>
 #include <penstock/testing/simulation.h>
 
 #include <cmath>
@@ -23,28 +25,6 @@ void with_memory(Body body) {
   sim.run(main());
 }
 
-void add(row_batch& rows, const value& v) {
-  auto add_held = [&](const auto& held) {
-    using T = std::decay_t<decltype(held)>;
-    if constexpr (std::is_same_v<T, std::monostate>)
-      rows.add_null();
-    else if constexpr (std::is_same_v<T, std::int64_t>)
-      rows.add_integer(held);
-    else if constexpr (std::is_same_v<T, double>)
-      rows.add_real(held);
-    else if constexpr (std::is_same_v<T, bool>)
-      rows.add_boolean(held);
-    else if constexpr (std::is_same_v<T, timestamp>)
-      rows.add_timestamp(held);
-    else if constexpr (std::is_same_v<T, blob>)
-      rows.add_blob(held.bytes);
-    else
-      rows.add_text(held);
-  };
-  std::visit(add_held, v);
-  rows.commit_row();
-}
-
 // What SQLite gives for a value: it has no booleans, and timestamps are text.
 value as_stored(const value& v) {
   if (auto* truth = std::get_if<bool>(&v)) return static_cast<std::int64_t>(*truth);
@@ -54,20 +34,11 @@ value as_stored(const value& v) {
 
 void expect_round_trip(column_type type, std::vector<value> values) {
   with_memory([&](connection& c) -> task<> {
-    table_definition table{"t", "id", {{"v", type, false}}, {}};
+    table_definition table = table_of("t", type);
     co_await c.prepare_table(table);
-    row_batch rows(1);
-    for (const value& v : values) add(rows, v);
     batch_report report;
-    co_await c.insert_batch(table, rows, report);
-    EXPECT_TRUE(report.refusals.empty());
-    for (const value& v : values) {
-      co_await c.execute("INSERT INTO t(v) VALUES (?)", parameters_of(v));
-    }
-    result found = co_await c.query("SELECT v FROM t ORDER BY id");
-    EXPECT_EQ(found.rows.size(), 2 * values.size());
-    for (std::size_t i = 0; i < found.rows.size(); ++i)
-      EXPECT_EQ(found.rows[i][0], as_stored(values[i % values.size()])) << "value " << i;
+    co_await expect_back_from_batch(c, table, values, as_stored, report);
+    co_await expect_back_from_parameters(c, table, values, as_stored);
   });
 }
 
@@ -107,6 +78,23 @@ TEST(sqlite_values, timestamps) {
                     {timestamp(microseconds(0)), timestamp(microseconds(-1)),
                      timestamp(microseconds(1'767'225'600'000'001)), timestamp(sys_days(year(9999) / 12 / 31)),
                      timestamp(sys_days(year(0) / 1 / 1)), timestamp::min(), timestamp::max()});
+}
+
+TEST(sqlite_values, timestamps_become_timestamps_in_a_struct) {
+  struct event {
+    timestamp at;
+    std::optional<timestamp> ended;
+    timestamp noticed;
+  };
+  with_memory([](connection& c) -> task<> {
+    timestamp at(std::chrono::microseconds(1'767'225'600'000'001));
+    result r =
+        co_await c.query("SELECT ?, NULL, datetime('2026-01-31T09:30:00Z')", parameters_of(at));  // SQLite's own form
+    std::vector<event> events = rows_as<event>(r);
+    EXPECT_EQ(events.at(0).at, at);
+    EXPECT_EQ(events.at(0).ended, std::nullopt);
+    EXPECT_EQ(format_timestamp(events.at(0).noticed), "2026-01-31T09:30:00.000000Z");
+  });
 }
 
 TEST(sqlite_values, timestamps_are_written_as_rfc_3339) {

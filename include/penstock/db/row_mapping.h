@@ -104,6 +104,7 @@ auto members_of(T& t) {
 bool read_integer(const value& from, std::int64_t least, std::int64_t most, std::int64_t& to) noexcept;
 bool read_real(const value& from, double& to) noexcept;
 bool read_boolean(const value& from, bool& to) noexcept;
+bool read_timestamp(const value& from, timestamp& to) noexcept;
 
 template <class T>
 bool read_member(const value& from, T& to) {
@@ -115,6 +116,8 @@ bool read_member(const value& from, T& to) {
     return read_member(from, to.emplace());
   } else if constexpr (std::is_same_v<T, bool>) {
     return read_boolean(from, to);
+  } else if constexpr (std::is_same_v<T, timestamp>) {
+    return read_timestamp(from, to);
   } else if constexpr (std::is_integral_v<T>) {
     using limits = std::numeric_limits<T>;
     constexpr auto most = std::numeric_limits<std::int64_t>::max();
@@ -160,7 +163,8 @@ void require_columns(const result& r, std::size_t members);
 
 /// The rows of a result as structs: aggregates of 1 to 12 members, which are whole or real numbers, booleans,
 /// `std::string`, `timestamp`, `blob`, or a `std::optional` of one of these, which alone takes null. A whole number
-/// must fit its member, and 0 and 1 are booleans too, as some databases have it. Throws `db_errc::data` naming the row,
+/// must fit its member; 0 and 1 are booleans too, and a text that `parse_timestamp` reads is a timestamp, as SQLite has
+/// them. Throws `db_errc::data` naming the row,
 /// the column and the member's type when a value can't become its member, and when there are more or fewer columns than
 /// members.
 template <class T>

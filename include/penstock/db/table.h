@@ -4,6 +4,7 @@
 
 #include "penstock/db/value.h"
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,11 +37,18 @@ struct existing_column {
 /// MariaDB do, in quotes too.
 bool same_name(std::string_view a, std::string_view b) noexcept;
 
+/// How a database tells the names of columns apart.
+enum class name_case : std::uint8_t {
+  ignored,  ///< By `same_name`: SQLite, MariaDB, MySQL.
+  kept,     ///< Letter by letter: names in quotes on PostgreSQL.
+};
+
 /// What stands between a definition and the table that exists: a sentence for each difference that would make
-/// inserting fail or store something else; empty when it fits. Names are compared by `same_name`. `unique_keys` are the
-/// column lists of the table's unique indexes.
+/// inserting fail or store something else; empty when it fits. `unique_keys` are the column lists of the table's unique
+/// indexes.
 std::vector<std::string> table_differences(const table_definition& wanted, const std::vector<existing_column>& existing,
-                                           const std::vector<std::vector<std::string>>& unique_keys);
+                                           const std::vector<std::vector<std::string>>& unique_keys,
+                                           name_case names = name_case::ignored);
 
 /// An identifier in double quotes, with quotes in it doubled (SQL:2016, 5.2 <delimited identifier>).
 std::string quote_identifier(std::string_view name);

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,6 +29,10 @@ using timestamp = std::chrono::sys_time<std::chrono::microseconds>;
 std::string format_timestamp(timestamp t);
 /// As above, into a buffer; gives the number of characters, which is 27 from year 0 to 9999.
 std::size_t write_timestamp(timestamp t, std::span<char, 32> to) noexcept;
+
+/// Reads what `format_timestamp` gives; the fraction, of up to six digits, may be missing, and a blank may stand for
+/// the 'T' with no 'Z' at the end, as SQLite's own functions write it, in UTC. Nothing when the text is no such time.
+std::optional<timestamp> parse_timestamp(std::string_view text) noexcept;
 
 /// Bytes that are no text.
 struct blob {

@@ -156,7 +156,7 @@ task<void> session::prepare_table(const table_definition& definition) {
   std::vector<existing_column> existing;
   for (const auto& row : columns.rows)
     existing.push_back({std::get<std::string>(row[0]), std::get<std::string>(row[2]), std::get<bool>(row[3])});
-  std::vector<std::string> differences = table_differences(definition, existing, unique_keys_of(keys));
+  std::vector<std::string> differences = table_differences(definition, existing, unique_keys_of(keys), name_case::kept);
   for (std::string& difference : type_differences(definition, columns)) differences.push_back(std::move(difference));
   if (differences.empty()) co_return;
   std::string list;
