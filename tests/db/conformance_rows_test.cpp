@@ -124,7 +124,7 @@ TEST_P(conformance_rows, one_bad_row_of_a_thousand_costs_a_dozen_round_trips_at_
   });
 }
 
-// In one transaction on all of them. MariaDB's protocol has no pipeline: there each takes a trip, and hardly more.
+// In one transaction on all of them.
 TEST_P(conformance_rows, a_thousand_bad_rows_of_a_thousand_cost_few_round_trips) {
   with_connection([&](database&, connection& c) -> task<> {
     task<void> making = make_strict_table(c);
@@ -133,7 +133,7 @@ TEST_P(conformance_rows, a_thousand_bad_rows_of_a_thousand_cost_few_round_trips)
     co_await std::move(warming);
     task<batch_report> all_bad = insert_mixed(c, 1'000, [](std::size_t) { return kind::negative_size; });
     batch_report report = co_await std::move(all_bad);
-    EXPECT_LE(report.round_trips, is_mariadb() ? 1'050u : 20u);
+    EXPECT_LE(report.round_trips, 20u);
     EXPECT_EQ(report.refusals.size(), 1'000u);
   });
 }

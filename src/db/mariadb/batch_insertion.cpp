@@ -107,6 +107,7 @@ void batch_insertion::start(wire& w, const server_facts& facts, const table_defi
   held_.clear();
   waiting_.clear();
   next_ = 0;
+  many_refused_ = false;
   if (last_table_ != into.name) repeats_expected_ = false;
   last_table_ = into.name;
   if (text_.capacity() > most_kept) text_ = {};
@@ -154,7 +155,7 @@ task<std::optional<complaint>> batch_insertion::insert_group() {
     if (said) co_return said;
   }
   if (!group_.empty()) {
-    task<std::optional<complaint>> inserting = insert();
+    task<std::optional<complaint>> inserting = many_refused_ ? insert_one_by_one() : insert();
     said = co_await std::move(inserting);
   }
   if (said && (!opened_ || !refuses_row(*said))) co_return said;
@@ -169,7 +170,7 @@ task<std::optional<complaint>> batch_insertion::insert_group() {
 
 // One statement for the group, and the ids of its rows when it went well.
 task<std::optional<complaint>> batch_insertion::insert() {
-  bool as_text = group_.size() > 1 || text_bytes(rows_->row(group_.front())) < facts_->max_packet / 4;
+  bool as_text = group_.size() > 1 || fits_in_text(group_.front());
   if (!as_text) co_return co_await insert_with_parameters();
   write_insert();
   task<bool> sending = send();
@@ -222,19 +223,29 @@ std::string batch_insertion::insert_with_places() const {
   return sql + ")";
 }
 
+bool batch_insertion::fits_in_text(std::uint32_t row) const {
+  return text_bytes(rows_->row(row)) < facts_->max_packet / 4;
+}
+
 void batch_insertion::write_insert() {
   text_.assign("INSERT INTO ").append(quote_identifier(into_->name)).append(" ").append(names_).append(" VALUES ");
   for (std::uint32_t row : group_) {
-    char before = '(';
-    for (const cell& c : rows_->row(row)) {
-      text_.push_back(before);
-      before = ',';
-      append_literal(text_, c);
-    }
-    text_.append("),");
+    append_row(row);
+    text_.push_back(',');
   }
   text_.pop_back();
   if (returns_ids()) text_.append(" RETURNING ").append(quote_identifier(into_->id_column));
+}
+
+// ('it''s',1,NULL)
+void batch_insertion::append_row(std::uint32_t row) {
+  char before = '(';
+  for (const cell& c : rows_->row(row)) {
+    text_.push_back(before);
+    before = ',';
+    append_literal(text_, c);
+  }
+  text_.push_back(')');
 }
 
 // Galera changes the step between ids whenever a node comes or goes.

@@ -69,6 +69,12 @@ class batch_insertion {
   task<std::optional<complaint>> set_one_apart(complaint said);
   task<std::optional<complaint>> halve(complaint said);
   task<std::optional<complaint>> insert_one_by_one();
+  bool takes_compounds() const noexcept;
+  // Whether the row is short enough to go as a literal.
+  bool fits_in_text(std::uint32_t row) const;
+  task<std::optional<complaint>> insert_compound();
+  std::size_t write_compound(std::span<const std::uint32_t> rows);
+  task<std::optional<complaint>> take_told(std::uint32_t row, const text_result* told);
   task<std::optional<complaint>> judge(std::uint32_t row, const complaint& said);
   task<std::optional<std::size_t>> failed_row(const complaint& said);
   task<std::optional<complaint>> set_repeated_apart();
@@ -80,6 +86,7 @@ class batch_insertion {
   void take_group(std::size_t most_rows);
   std::string insert_with_places() const;
   void write_insert();
+  void append_row(std::uint32_t row);
   bool returns_ids() const;
   void take_ids(std::span<const std::uint32_t> of, std::uint64_t first);
   void take_ids(std::span<const std::uint32_t> of, const text_result& told);
@@ -111,6 +118,7 @@ class batch_insertion {
   std::vector<std::size_t> key_columns_;  // of the unique key, by their places in a row
   std::vector<std::string> key_names_;    // of the unique indexes on the key, once they are known
   bool repeats_expected_ = false;         // keys are looked up before rows are sent
+  bool many_refused_ = false;             // of the last group, so that the next one goes one by one at once
   std::string last_table_;
   std::string names_;  // ("a","b")
   std::string text_;

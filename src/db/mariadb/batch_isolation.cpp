@@ -1,6 +1,7 @@
 #include "batch_insertion.h"
 #include "penstock/db/error.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -12,7 +13,9 @@
 namespace penstock::db::mariadb {
 namespace {
 
+// Setting one apart takes two trips, as long as the server has to be asked which it is.
 constexpr int most_set_apart = 4;
+constexpr int most_set_apart_before_compound = 2;
 
 // "… at row 3" at the end of a message: 2.
 std::optional<std::size_t> row_in(const std::string& message) {
@@ -30,12 +33,13 @@ std::optional<std::size_t> row_in(const std::string& message) {
 task<std::optional<complaint>> batch_insertion::isolate(complaint said) {
   std::optional<complaint> failed;
   bool looked_up = repeats_expected_;
+  const int most = takes_compounds() ? most_set_apart_before_compound : most_set_apart;
   for (int found = 0; !group_.empty(); ++found) {
     if (said.code == ER_DUP_ENTRY && !into_->unique_key.empty() && !looked_up && group_.size() > 1) {
       looked_up = true;
       task<std::optional<complaint>> setting_apart = set_repeated_apart();
       failed = co_await std::move(setting_apart);
-    } else if (group_.size() == 1 || found < most_set_apart) {
+    } else if (group_.size() == 1 || found < most) {
       task<std::optional<complaint>> setting_apart = set_one_apart(said);
       failed = co_await std::move(setting_apart);
     } else {
@@ -113,6 +117,8 @@ task<std::optional<complaint>> batch_insertion::halve(complaint said) {
 }
 
 task<std::optional<complaint>> batch_insertion::insert_one_by_one() {
+  bool all_fit = std::all_of(group_.begin(), group_.end(), [this](std::uint32_t row) { return fits_in_text(row); });
+  if (takes_compounds() && all_fit && group_.size() > 1) co_return co_await insert_compound();
   std::vector<std::uint32_t> rows = std::move(group_);
   for (std::uint32_t row : rows) {
     group_.assign(1, row);

@@ -159,6 +159,16 @@ bool rolls_commit_back(const complaint& c) noexcept {
   }
 }
 
+const std::vector<unsigned>& row_refusals() {
+  static const std::vector<unsigned> codes = [] {
+    std::vector<unsigned> list;
+    for (const meaning& m : meanings)
+      if (refuses_row({m.code, {}, {}})) list.push_back(m.code);
+    return list;
+  }();
+  return codes;
+}
+
 bool refuses_row(const complaint& c) noexcept {
   db_errc errc = classify(c);
   return (errc == db_errc::constraint || errc == db_errc::data) && !ends_session(c);

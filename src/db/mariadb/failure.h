@@ -6,6 +6,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace penstock::db::mariadb {
 
@@ -26,5 +27,8 @@ bool rolls_commit_back(const complaint& c) noexcept;
 
 // True for a refusal that concerns one row's values and undoes its statement alone.
 bool refuses_row(const complaint& c) noexcept;
+
+// The codes for which `refuses_row` holds whatever else was said.
+const std::vector<unsigned>& row_refusals();
 
 }  // namespace penstock::db::mariadb

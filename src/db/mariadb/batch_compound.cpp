@@ -1,0 +1,110 @@
+#include "batch_insertion.h"
+#include "penstock/db/error.h"
+#include "wire_text.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <mysqld_error.h>
+
+// Rows that go one by one, in one trip: a compound statement inserts each by a statement of its own, tells what became
+// of it, and goes on behind those that are refused (https://mariadb.com/kb/en/begin-end/; MySQL has none outside of
+// stored programs). Invariant: it goes on behind nothing else. A deadlock ends the transaction, and what follows would
+// be committed row by row; so the handler names the errors that refuse a row, and every other one ends the statement.
+
+namespace penstock::db::mariadb {
+namespace {
+
+constexpr unsigned first_with_compounds = 100'101;  // MariaDB 10.1.1
+
+// The handler is called for a warning of such a code too, with the row stored; ROW_COUNT tells. The error is the last
+// condition, save that one without a meaning may follow it.
+std::string opening_text() {
+  std::string text =
+      "BEGIN NOT ATOMIC DECLARE penstock_code, penstock_last, penstock_count INT DEFAULT 0; DECLARE penstock_state "
+      "CHAR(5); DECLARE penstock_said TEXT; DECLARE CONTINUE HANDLER FOR ";
+  for (unsigned code : row_refusals()) text.append(std::to_string(code)).push_back(',');
+  text.pop_back();
+  const std::string reading =
+      "GET DIAGNOSTICS CONDITION penstock_last penstock_code = MYSQL_ERRNO, penstock_state = RETURNED_SQLSTATE, "
+      "penstock_said = MESSAGE_TEXT;";
+  return text +
+         " BEGIN SET penstock_count = ROW_COUNT(); IF penstock_count < 0 THEN GET DIAGNOSTICS penstock_last = "
+         "NUMBER;" +
+         reading + "IF penstock_code = " + std::to_string(ER_UNKNOWN_ERROR) +
+         " AND penstock_last > 1 THEN SET penstock_last = penstock_last - 1;" + reading + "END IF;END IF;END; ";
+}
+
+constexpr std::string_view behind_each =
+    ";SELECT penstock_code, penstock_state, penstock_said, LAST_INSERT_ID();SET penstock_code = 0;";
+
+}  // namespace
+
+bool batch_insertion::takes_compounds() const noexcept {
+  return facts_->is_mariadb && facts_->version >= first_with_compounds;
+}
+
+// The group's rows get their outcomes, in their order. What ended the statement is judged as of the row that it came
+// from, and the rest goes in another one.
+task<std::optional<complaint>> batch_insertion::insert_compound() {
+  std::vector<std::uint32_t> rows = std::move(group_);
+  std::size_t refused_before = report_->refusals.size();
+  for (std::size_t next = 0; next < rows.size();) {
+    std::size_t sent = write_compound(std::span(rows).subspan(next));
+    task<bool> running = wire_->run(text_, answers_);
+    bool ran = co_await std::move(running);
+    std::optional<complaint> ended;
+    if (!ran) ended = wire_->complaint_of_session();
+    if (ended && !refuses_row(*ended)) co_return ended;
+    std::vector<text_result> told = std::move(answers_);
+    std::size_t count = std::min(told.size(), sent);  // behind them stands the end of the statement
+    for (std::size_t i = 0; i < count; ++i) {
+      task<std::optional<complaint>> taking = take_told(rows[next + i], &told[i]);
+      std::optional<complaint> failed = co_await std::move(taking);
+      if (failed) co_return failed;
+    }
+    next += count;
+    if (!ended) continue;
+    task<std::optional<complaint>> judging = judge(rows.at(next++), *ended);
+    std::optional<complaint> failed = co_await std::move(judging);
+    if (failed) co_return failed;
+  }
+  many_refused_ = report_->refusals.size() - refused_before > rows.size() / 8;
+  co_return std::nullopt;
+}
+
+// Gives how many of the rows it has.
+std::size_t batch_insertion::write_compound(std::span<const std::uint32_t> rows) {
+  static const std::string opening = opening_text();
+  text_ = opening;
+  std::string insert = "INSERT INTO " + quote_identifier(into_->name) + " " + names_ + " VALUES ";
+  std::size_t count = 0;
+  while (count < rows.size() && text_.size() < facts_->max_packet / 4) {
+    text_.append(insert);
+    append_row(rows[count++]);
+    text_.append(behind_each);
+  }
+  text_.append("END");
+  return count;
+}
+
+task<std::optional<complaint>> batch_insertion::take_told(std::uint32_t row, const text_result* told) {
+  const auto& told_row = told->rows.at(0);
+  auto code = static_cast<unsigned>(number_in(told_row[0]));
+  if (code == 0) {
+    if (!into_->id_column.empty()) report_->rows[row].id = number_in(told_row[3]);
+    co_return std::nullopt;
+  }
+  complaint said{code, told_row[1].value_or(""), told_row[2].value_or("")};
+  if (!refuses_row(said)) {  // of several conditions it was not the one that counts
+    group_.assign(1, row);
+    task<std::optional<complaint>> again = insert();
+    std::optional<complaint> failed = co_await std::move(again);
+    if (!failed || !refuses_row(*failed)) co_return failed;
+    said = std::move(*failed);
+  }
+  task<std::optional<complaint>> judging = judge(row, said);
+  co_return co_await std::move(judging);
+}
+
+}  // namespace penstock::db::mariadb
