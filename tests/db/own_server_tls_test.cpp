@@ -1,0 +1,91 @@
+#include "own_server.h"
+
+#include <vector>
+
+// A server with a certificate that an authority of the test's own has signed, for the name localhost and no address.
+
+namespace penstock::db {
+namespace {
+
+class own_server_tls : public own_server_test {
+ protected:
+  // The server is started once before, which makes the folder whose owner may read the key.
+  void start_with_certificate() {
+    start();
+    stop();
+    run("mkdir " + keys() + " && cd " + keys() +
+        " && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=test authority' -keyout ca.key -out ca.pem"
+        " && openssl req -newkey rsa:2048 -nodes -subj '/CN=localhost' -keyout key.pem -out request.pem"
+        " && printf 'subjectAltName=DNS:localhost' >names"
+        " && openssl x509 -req -days 2 -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -extfile names -out "
+        "cert.pem && chmod a+r ca.pem cert.pem && chmod 600 key.pem && chown --reference=" +
+        server() + "/data key.pem");
+    std::string certificate = keys() + "/cert.pem";
+    std::string key = keys() + "/key.pem";
+    start(is_postgresql() ? "ssl=on ssl_cert_file=" + certificate + " ssl_key_file=" + key
+                          : "ssl-cert=" + certificate + " ssl-key=" + key);
+  }
+  std::string keys() const { return (folder_ / "keys").string(); }
+
+  // Whether the session is encrypted; nothing when there is none.
+  task<std::optional<bool>> encryption(std::string url) const {
+    std::string sql = is_postgresql()
+                          ? "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+                          : "SELECT VARIABLE_VALUE <> '' FROM information_schema.SESSION_STATUS WHERE VARIABLE_NAME = "
+                            "'Ssl_cipher'";
+    try {
+      task<std::unique_ptr<connection>> connecting = database(url).connect();
+      std::unique_ptr<connection> c = co_await std::move(connecting);
+      task<result> asking = c->query(sql);
+      result r = co_await std::move(asking);
+      const value& told = r.rows.at(0).at(0);
+      co_return told == value(true) || told == value(std::int64_t{1});
+    } catch (const database_error&) {
+      co_return std::nullopt;
+    }
+  }
+};
+
+TEST_P(own_server_tls, each_mode_checks_of_the_certificate_what_it_says) {
+  start_with_certificate();
+  std::string by_name = url_;
+  by_name.replace(by_name.find("127.0.0.1"), 9, "localhost");
+  std::string trusted = "&tls_ca=" + keys() + "/ca.pem";
+  std::string distrusted = "&tls_ca=" + keys() + "/cert.pem";
+  struct attempt {
+    std::string url;
+    std::optional<bool> encrypted;
+  };
+  const std::vector<attempt> attempts{{by_name + "?tls=verify-full" + trusted, true},
+                                      {url_ + "?tls=verify-full" + trusted, std::nullopt},  // another name
+                                      {by_name + "?tls=verify-full", std::nullopt},         // an unknown authority
+                                      {by_name + "?tls=verify-full" + distrusted, std::nullopt},
+                                      {url_ + "?tls=verify-ca" + trusted, true},
+                                      {url_ + "?tls=verify-ca" + distrusted, std::nullopt},
+                                      {url_ + "?tls=require", true},
+                                      {url_ + "?tls=off", false},
+                                      {url_, false}};
+  auto main = [&]() -> task<> {
+    for (const attempt& a : attempts) {
+      std::optional<bool> encrypted = co_await encryption(a.url);
+      EXPECT_EQ(encrypted, a.encrypted) << a.url;
+    }
+  };
+  net::run(main());
+}
+
+TEST_P(own_server_tls, a_server_without_it_is_refused_where_it_is_asked_for) {
+  start(is_postgresql() ? "" : "skip-ssl");
+  auto main = [&]() -> task<> {
+    for (const char* mode : {"require", "verify-ca", "verify-full"}) {
+      std::optional<bool> encrypted = co_await encryption(url_ + "?tls=" + mode);
+      EXPECT_EQ(encrypted, std::nullopt) << mode;
+    }
+  };
+  net::run(main());
+}
+
+INSTANTIATE_TEST_SUITE_P(of, own_server_tls, ::testing::ValuesIn(all_server_kinds), name_of_kind);
+
+}  // namespace
+}  // namespace penstock::db
