@@ -211,7 +211,9 @@ pool::implementation::offer pool::implementation::replace(lease& slot) {
 
 void pool::implementation::give_back(std::size_t slot, std::unique_ptr<connection> c) noexcept {
   scheduler* s = scheduler::current_or_null();
-  if (c && s != nullptr && state.returned(slot, c->state(), s->now()))
+  session_state left = c ? c->state() : session_state::dead;
+  if (left == session_state::clean && c->altered()) left = session_state::dirty;
+  if (c && s != nullptr && state.returned(slot, left, s->now()))
     seats[slot].idle = std::move(c);
   else if (state.phase_of(slot) != pool_state::phase::empty)
     state.dropped(slot);

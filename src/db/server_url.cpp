@@ -97,13 +97,14 @@ class url_reader {
   }
 
   void read_option(std::string_view option) {
-    static constexpr std::array<std::pair<std::string_view, taker>, 8> known{{
+    static constexpr std::array<std::pair<std::string_view, taker>, 9> known{{
         {"socket", &url_reader::take_socket},
         {"tls", &url_reader::take_tls},
         {"tls_ca", &url_reader::take_tls_ca},
         {"tls_cert", &url_reader::take_tls_cert},
         {"tls_key", &url_reader::take_tls_key},
         {"connect_timeout", &url_reader::take_connect_timeout},
+        {"silence_timeout", &url_reader::take_silence_timeout},
         {"target", &url_reader::take_target},
         {"bulk", &url_reader::take_bulk},
     }};
@@ -133,12 +134,20 @@ class url_reader {
   void take_tls_cert(const std::string& value) { read_.tls_cert = value; }
   void take_tls_key(const std::string& value) { read_.tls_key = value; }
   void take_connect_timeout(const std::string& value) {
+    read_.connect_timeout = time_above_zero("connect_timeout", value);
+  }
+  void take_silence_timeout(const std::string& value) {
+    read_.silence_timeout = time_above_zero("silence_timeout", value);
+  }
+  duration time_above_zero(const std::string& option, const std::string& value) const {
+    duration given = duration::zero();
     try {
-      read_.connect_timeout = parse_duration(value);
+      given = parse_duration(value);
     } catch (const error& e) {
-      complain("connect_timeout: " + e.message());
+      complain(option + ": " + e.message());
     }
-    if (read_.connect_timeout <= duration::zero()) complain("connect_timeout must be above zero");
+    if (given <= duration::zero()) complain(option + " must be above zero");
+    return given;
   }
   void take_target(const std::string& value) {
     constexpr std::array<std::string_view, 2> targets = {"primary", "any"};

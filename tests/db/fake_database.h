@@ -54,6 +54,7 @@ class fake_connection final : public connection {
 
   task<result> query(std::string sql, parameters) override {
     if (state_ != session_state::clean && !in_transaction_) ++server_->queries_on_dirty_sessions;
+    altered_ = altered_ || sql.starts_with("SET");
     task<void> working = work(std::move(sql));
     co_await std::move(working);
     co_return result{};
@@ -92,6 +93,7 @@ class fake_connection final : public connection {
     co_await std::move(working);
     if (server_->resets_fail) throw database_error(db_errc::other, "cannot reset");
     in_transaction_ = false;
+    altered_ = false;
     state_ = session_state::clean;
   }
   task<void> ping() override {
@@ -99,6 +101,7 @@ class fake_connection final : public connection {
     return work("PING");
   }
   session_state state() const noexcept override { return busy_ ? session_state::dirty : state_; }
+  bool altered() const noexcept override { return altered_; }
   void close() noexcept override {
     EXPECT_FALSE(busy_) << "closed in the middle of an operation";
     if (std::exchange(closed_, true)) return;
@@ -135,6 +138,7 @@ class fake_connection final : public connection {
   int epoch_;
   session_state state_ = session_state::clean;
   bool in_transaction_ = false;
+  bool altered_ = false;
   bool busy_ = false;
   bool closed_ = false;
 };

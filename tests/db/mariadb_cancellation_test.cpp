@@ -1,9 +1,6 @@
 #include "mariadb_server.h"
 #include <penstock/async/cancel.h>
-#include <penstock/async/gather.h>
-#include <penstock/async/task_group.h>
 #include <penstock/async/timeout.h>
-#include <penstock/db/pool.h>
 #include <penstock/db/row_batch.h>
 #include <penstock/db/transaction.h>
 
@@ -157,80 +154,6 @@ TEST_F(mariadb_cancellation, of_a_batch_stores_all_of_it_or_nothing) {
     EXPECT_FALSE(cut);
     EXPECT_GE(stored, 2'000);
   });
-}
-
-struct storm_tally {
-  int done = 0;
-  int cancelled = 0;
-};
-
-task<void> storm_user(pool& p, int id, storm_tally& tally) {
-  scheduler& s = scheduler::current();
-  bool left_alone = id % 50 == 0;
-  try {
-    auto work = [&]() -> task<> {
-      pool::lease c = co_await p.acquire();
-      if (!left_alone && s.random() % 3 == 0) {
-        co_await c->begin();
-        co_await c->execute("INSERT INTO seen VALUES (?)", parameters_of(id));
-        co_await c->query("SELECT SLEEP(0.005)");
-        co_await c->execute("INSERT INTO seen VALUES (?)", parameters_of(id));
-        co_await c->commit();
-      } else if (s.random() % 2 == 0) {
-        co_await c->query("SELECT seq FROM seq_1_to_5000");
-      } else {
-        co_await c->query("SELECT SLEEP(0.02)");
-      }
-    };
-    duration limit = left_alone ? duration(10min) : std::chrono::microseconds(s.random() % 1'000'000);
-    task<void> limited = with_timeout(limit, work());
-    co_await std::move(limited);
-    ++tally.done;
-  } catch (const timed_out&) {
-    ++tally.cancelled;
-  }
-}
-
-TEST_F(mariadb_cancellation, a_storm_of_a_thousand_leaves_the_pool_whole_and_clean) {
-  auto sessions_sql = "SELECT count(*) FROM information_schema.PROCESSLIST WHERE DB = '" + name_ + "'";
-  auto main = [&]() -> task<> {
-    task<std::unique_ptr<connection>> connecting = database(server_).connect();
-    std::unique_ptr<connection> watcher = co_await std::move(connecting);
-    pool p(database(url()), {.max_size = 20, .acquire_timeout = 1min});
-    task_group keeper;
-    keeper.start_background(p.run(), "pool");
-    {
-      pool::lease c = co_await p.acquire();
-      co_await c->execute("CREATE TABLE seen(id INT NOT NULL)");
-    }
-    storm_tally tally;
-    std::vector<task<void>> users;
-    for (int i = 0; i < 1'000; ++i) users.push_back(storm_user(p, i, tally));
-    co_await gather(std::move(users));
-    EXPECT_EQ(tally.done + tally.cancelled, 1'000);
-    EXPECT_GT(tally.done, 0);
-    EXPECT_GT(tally.cancelled, 0);
-    std::vector<pool::lease> all;
-    for (int i = 0; i < 20; ++i) {
-      all.push_back(co_await p.acquire());
-      EXPECT_EQ(all.back()->state(), session_state::clean);
-      value open = co_await ask(*all.back(), "SELECT @@in_transaction");
-      EXPECT_EQ(open, value(std::int64_t{0}));
-    }
-    result halves = co_await all[0]->query("SELECT id FROM seen GROUP BY id HAVING count(*) <> 2");
-    EXPECT_TRUE(halves.rows.empty()) << "half a transaction was committed";
-    value sessions = co_await ask(*watcher, sessions_sql);
-    EXPECT_EQ(sessions, value(std::int64_t{20}));
-    all.clear();
-    co_await p.close();
-    co_await keeper.join();
-    for (int tries = 0; tries < 100 && sessions != value(std::int64_t{0}); ++tries) {
-      co_await watcher->query("SELECT SLEEP(0.01)");
-      sessions = co_await ask(*watcher, sessions_sql);
-    }
-    EXPECT_EQ(sessions, value(std::int64_t{0}));
-  };
-  net::run(main());
 }
 
 }  // namespace

@@ -1,8 +1,6 @@
 #include "fake_database.h"
-#include "temporary_folder.h"
 #include <penstock/async/gather.h>
 #include <penstock/async/yield.h>
-#include <penstock/net/event_loop.h>
 
 // Acquirers and users that are cancelled, at any moment.
 
@@ -136,72 +134,6 @@ TEST(pool_cancellation, a_waiting_task_that_is_destroyed_leaves_the_queue) {
   };
   sim.run(main());
   EXPECT_EQ(server->open, 0u);
-}
-
-struct storm_tally {
-  int done = 0;
-  int cancelled = 0;
-};
-
-// Works for a while in transactions of two statements; a cancel may come at any moment.
-task<void> storm_user(pool& p, int id, storm_tally& tally) {
-  scheduler& s = scheduler::current();
-  // Some are not cancelled, so that work gets done on the slowest machine too.
-  bool left_alone = id % 50 == 0;
-  try {
-    auto work = [&]() -> task<> {
-      pool::lease c = co_await p.acquire();
-      if (left_alone || s.random() % 3 == 0) {
-        co_await c->begin();
-        co_await c->execute("INSERT INTO seen VALUES (?)", parameters_of(id));
-        co_await c->execute("INSERT INTO seen VALUES (?)", parameters_of(id));
-        co_await c->commit();
-      } else {
-        co_await c->query(
-            "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 20000) "
-            "SELECT max(i) FROM n");
-      }
-    };
-    duration limit = left_alone ? duration(10min) : std::chrono::microseconds(s.random() % 400'000);
-    task<void> limited = with_timeout(limit, work());
-    co_await std::move(limited);
-    ++tally.done;
-  } catch (const timed_out&) {
-    ++tally.cancelled;
-  }
-}
-
-TEST(pool_cancellation, a_storm_of_a_thousand_leaves_the_pool_whole_and_clean) {
-  temporary_folder folder;
-  auto main = [&]() -> task<> {
-    pool p(database(folder.url("storm.db?busy_timeout=1m")), {.max_size = 20, .acquire_timeout = 1min});
-    task_group keeper;
-    keeper.start_background(p.run(), "pool");
-    {
-      pool::lease c = co_await p.acquire();
-      co_await c->execute("CREATE TABLE seen(id INTEGER NOT NULL)");
-    }
-    storm_tally tally;
-    std::vector<task<void>> users;
-    for (int i = 0; i < 1'000; ++i) users.push_back(storm_user(p, i, tally));
-    co_await gather(std::move(users));
-    EXPECT_EQ(tally.done + tally.cancelled, 1'000);
-    EXPECT_GT(tally.done, 0);
-    EXPECT_GT(tally.cancelled, 0);
-    std::vector<pool::lease> all;
-    for (int i = 0; i < 20; ++i) {
-      all.push_back(co_await p.acquire());
-      EXPECT_EQ(all.back()->state(), session_state::clean);
-    }
-    EXPECT_EQ(p.stats().in_use, 20u);
-    result halves = co_await all[0]->query("SELECT id FROM seen GROUP BY id HAVING count(*) <> 2");
-    EXPECT_TRUE(halves.rows.empty()) << "half a transaction was committed";
-    co_await all[1]->execute("INSERT INTO seen VALUES (-1)");  // nobody holds the lock
-    all.clear();
-    co_await p.close();
-    co_await keeper.join();
-  };
-  net::run(main());
 }
 
 }  // namespace

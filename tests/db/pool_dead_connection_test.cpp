@@ -82,6 +82,16 @@ TEST(pool_dead_connection, an_open_transaction_is_reset_before_the_next_user_has
   });
 }
 
+TEST(pool_dead_connection, settings_of_one_user_are_undone_before_the_next_user_has_the_session) {
+  with_fake_pool({.max_size = 1}, [](pool& p, fake_server& server) -> task<> {
+    co_await run_query(p, "SET x = 1");
+    co_await run_query(p, "next");
+    co_await run_query(p, "after");
+    EXPECT_EQ(server.statements, (std::vector<std::string>{"SET x = 1", "RESET", "next", "after"}));
+    EXPECT_EQ(server.connects, 1);
+  });
+}
+
 TEST(pool_dead_connection, run_resets_a_dirty_session_with_nobody_asking) {
   with_kept_pool({}, [](pool& p, fake_server& server) -> task<> {
     pool::lease c = co_await p.acquire();

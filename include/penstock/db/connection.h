@@ -84,7 +84,8 @@ using row_consumer = std::function<task<void>(const result& some)>;
 
 /// What is known about a session without asking the server.
 enum class session_state : std::uint8_t {
-  clean,  ///< No transaction is open and nothing is under way. Settings that statements changed do not count.
+  clean,  ///< No transaction is open and nothing is under way. Settings that statements changed do not count: see
+          ///< `altered`.
   dirty,  ///< A transaction is open, or an operation was cut short: `reset` makes it clean.
   dead,   ///< Closed or lost: it takes no operation any more.
 };
@@ -138,7 +139,8 @@ class connection {
   virtual task<void> prepare_table(const table_definition& definition) = 0;
   /// A temporary would be gone before the task begins.
   task<void> prepare_table(table_definition&& definition) = delete;
-  /// Brings the session back to how it was when new: open transactions are rolled back.
+  /// Brings the session back to how it was when new: open transactions are rolled back, and settings, variables,
+  /// temporary tables and locks undone.
   virtual task<void> reset() = 0;
   /// Throws when the session is dead.
   virtual task<void> ping() = 0;
@@ -147,6 +149,10 @@ class connection {
   virtual task<std::vector<finding>> examine(const expected_load& load);
   /// What is known about the session; no trip to the server.
   virtual session_state state() const noexcept = 0;
+  /// True when a statement may have left something in the session that `reset` undoes, though it is clean: a setting, a
+  /// variable, a temporary table, a lock. A pool resets such a session before it lends it again. Goes by the texts of
+  /// the statements: what functions and triggers do is not seen.
+  virtual bool altered() const noexcept { return false; }
   /// Ends the session. Idempotent; operations after it throw `db_errc::connection_lost`.
   virtual void close() noexcept = 0;
 };

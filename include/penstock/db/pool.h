@@ -71,8 +71,9 @@ class pool {
 
 /// A session on loan; goes back when destroyed. Move-only. May outlive its pool: the session is closed then.
 ///
-/// Giving it back takes no time: what has to be cleaned is cleaned before the next user gets it. Settings that
-/// statements changed (PRAGMA, SET, temporary tables) are not undone: undo them, or `discard` the lease.
+/// Giving it back takes no time: what has to be cleaned is cleaned before the next user gets it. So are settings that
+/// its statements changed (SET, PRAGMA, temporary tables, locks); what a function or a trigger changes unseen is not:
+/// call `connection::reset`, or `discard` the lease.
 class [[nodiscard]] pool::lease {
  public:
   /// Holds nothing.

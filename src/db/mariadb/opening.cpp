@@ -116,9 +116,9 @@ task<std::unique_ptr<wire>> log_in(const server_url* url, server_address at, std
   }
   co_await w->done();
   if (w->connected() && mysql_errno(w->handle()) == 0) {
-    // A COMMIT waits for its answer, whatever is cancelled, so a server that vanished has to be noticed.
     if (at.socket.empty())
-      net::limit_silence(static_cast<int>(mysql_get_socket(w->handle())), std::chrono::seconds(30));
+      net::limit_silence(static_cast<int>(mysql_get_socket(w->handle())),
+                         std::chrono::ceil<std::chrono::seconds>(url->silence_timeout));
     co_return w;
   }
   throw failure(at, "connect", w->complaint_of_session());

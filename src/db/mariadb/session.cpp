@@ -1,5 +1,6 @@
 #include "session.h"
 
+#include "../session_traces.h"
 #include "penstock/async/cancel.h"
 #include "penstock/db/error.h"
 #include "sql.h"
@@ -54,6 +55,7 @@ void session::fail_statement(MYSQL_STMT* statement) { fail("run a statement", co
 task<MYSQL_STMT*> session::run(std::string sql, parameters values) {
   bound_.hold(std::move(values));
   text_ = std::move(sql);
+  altered_ = altered_ || leaves_traces(text_);
   task<MYSQL_STMT*> preparing = statements_.prepare(*wire_, text_);
   MYSQL_STMT* statement = co_await std::move(preparing);
   std::size_t given = bound_.binds().size();
@@ -259,6 +261,7 @@ void session::require_no_transaction() const {
 
 task<void> session::begin() {
   operation here(*this);
+  silence_limit patience(*this);
   require_no_transaction();
   task<void> running = run_text("START TRANSACTION", "begin");
   co_await std::move(running);
@@ -272,6 +275,7 @@ task<void> session::commit() {
 
 task<void> session::finish_commit() {
   operation here(*this);
+  silence_limit patience(*this);
   text_ = "COMMIT";
   task<bool> running = wire_->run(text_, answers_);
   bool ran = co_await std::move(running);

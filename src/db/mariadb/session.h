@@ -40,6 +40,7 @@ class session final : public connection {
   task<void> ping() override;
   task<std::vector<finding>> examine(const expected_load& load) override { return examine_server(*this, &load); }
   session_state state() const noexcept override;
+  bool altered() const noexcept override { return altered_; }
   void close() noexcept override;
 
  private:
@@ -53,6 +54,20 @@ class session final : public connection {
     operation(const operation&) = delete;
     operation& operator=(const operation&) = delete;
     ~operation() { session_.cut_short_ = session_.wire_ && !session_.wire_->quiet(); }
+
+   private:
+    session& session_;
+  };
+
+  // While it lives, a server that is silent for too long counts as lost.
+  class silence_limit {
+   public:
+    explicit silence_limit(session& s) : session_(s) { s.wire_->limit_silence(s.home_->url.silence_timeout); }
+    silence_limit(const silence_limit&) = delete;
+    silence_limit& operator=(const silence_limit&) = delete;
+    ~silence_limit() {
+      if (session_.wire_) session_.wire_->limit_silence(duration::zero());
+    }
 
    private:
     session& session_;
@@ -82,6 +97,7 @@ class session final : public connection {
   server_address at_;
   server_facts facts_;
   bool cut_short_ = false;  // an answer is still to be read
+  bool altered_ = false;
   std::string text_;
   std::vector<text_result> answers_;
   bound_parameters bound_;

@@ -98,6 +98,7 @@ task<void> session::reset() {
   statements_.clear();
   task<void> setting_up = run_text(settings_text(), "set the session up");
   co_await std::move(setting_up);
+  altered_ = false;
 }
 
 void session::close() noexcept {

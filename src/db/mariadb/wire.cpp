@@ -1,5 +1,6 @@
 #include "wire.h"
 
+#include "penstock/async/timeout.h"
 #include "penstock/db/error.h"
 
 #include <utility>
@@ -57,8 +58,15 @@ task<void> wire::done() {
       watched_ = now;
     }
     task<net::readiness> waiting = watch_->wait(wanted(waiting_));
-    net::readiness ready = co_await std::move(waiting);
-    resume(events_of(ready));
+    if (silence_limit_ > duration::zero()) waiting = with_timeout(silence_limit_, std::move(waiting));
+    bool silent = false;
+    try {
+      net::readiness ready = co_await std::move(waiting);
+      resume(events_of(ready));
+    } catch (const timed_out&) {
+      silent = true;
+    }
+    if (silent) abandon();
   }
 }
 

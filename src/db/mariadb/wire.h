@@ -62,8 +62,10 @@ class wire {
   bool quiet() const noexcept {
     return waiting_ == 0 && handle_->status == MYSQL_STATUS_READY && !mysql_more_results(handle_);
   }
-  // Cancellable: the call is then still under way.
+  // Cancellable: the call is then still under way. A server that is silent for longer than the limit counts as lost.
   task<void> done();
+  // 0: no limit.
+  void limit_silence(duration limit) noexcept { silence_limit_ = limit; }
   // Runs the statements of a text, which must stay where it is until nothing is under way; gives what each gave, or
   // false when one failed: see `complaint_of_session`.
   task<bool> run(std::string_view text, std::vector<text_result>& given);
@@ -114,6 +116,7 @@ class wire {
   given given_;
   std::size_t round_trips_ = 0;
   file_source* file_ = nullptr;
+  duration silence_limit_ = duration::zero();
   my_socket watched_ = -1;
   std::optional<net::descriptor_watch> watch_;
 };

@@ -26,8 +26,8 @@ class postgres_driver final : public driver {
   task<std::unique_ptr<connection>> open(const server_address& at) {
     task<connection_handle> connecting = connect_to(url_, at);
     connection_handle connected = co_await std::move(connecting);
-    auto opened = std::make_unique<session>(
-        std::move(connected), session::settings{.primary_only = url_.primary_only, .bulk_allowed = url_.bulk_allowed});
+    session::settings settings{url_.primary_only, url_.bulk_allowed, url_.silence_timeout};
+    auto opened = std::make_unique<session>(std::move(connected), settings);
     if (url_.primary_only) {
       task<void> checking = opened->require_primary();
       co_await std::move(checking);

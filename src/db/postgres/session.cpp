@@ -1,5 +1,6 @@
 #include "session.h"
 
+#include "../session_traces.h"
 #include "failure.h"
 #include "penstock/async/cancel.h"
 #include "penstock/db/error.h"
@@ -114,6 +115,7 @@ bool session::forgets_stale_plan(const statement* s, const PGresult* failed) {
 // A statement whose tables were changed after it was prepared is prepared once more. Inside a transaction the server
 // has given that up by then.
 task<void> session::run(const std::string& sql, const parameters& values, const result_taker& take) {
+  altered_ = altered_ || leaves_traces(sql);
   for (bool again = false;; again = true) {
     wire& w = open_wire();
     bool known = statements_.find(sql) != nullptr;
@@ -175,6 +177,7 @@ task<std::uint64_t> session::execute(std::string sql, parameters values) {
 
 // Inside a transaction a savepoint lets the statement end early without ending the transaction.
 task<std::uint64_t> session::query_each(std::string sql, parameters values, row_consumer take, std::size_t max_rows) {
+  altered_ = altered_ || leaves_traces(sql);
   for (bool again = false;; again = true) {
     wire& w = open_wire();
     task<statement*> preparing = prepared(sql);

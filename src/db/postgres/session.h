@@ -12,6 +12,7 @@
 #include "statement_cache.h"
 #include "wire.h"
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,7 @@ class session final : public connection {
   struct settings {
     bool primary_only = true;  // a server that takes no writes any more is left
     bool bulk_allowed = true;
+    duration silence_timeout = std::chrono::seconds(5);
   };
 
   session(connection_handle connected, const settings& s);
@@ -42,6 +44,7 @@ class session final : public connection {
   task<void> ping() override;
   task<std::vector<finding>> examine(const expected_load& load) override { return examine_server(*this, &load); }
   session_state state() const noexcept override;
+  bool altered() const noexcept override { return altered_; }
   void close() noexcept override;
 
   // Throws `db_errc::read_only` when the server takes no writes.
@@ -50,6 +53,20 @@ class session final : public connection {
  private:
   friend class batch_insert;
   friend class copy_insert;
+
+  // While it lives, a server that is silent for too long counts as lost.
+  class silence_limit {
+   public:
+    explicit silence_limit(session& s) : session_(s) { s.wire_->limit_silence(s.settings_.silence_timeout); }
+    silence_limit(const silence_limit&) = delete;
+    silence_limit& operator=(const silence_limit&) = delete;
+    ~silence_limit() {
+      if (session_.wire_) session_.wire_->limit_silence(duration::zero());
+    }
+
+   private:
+    session& session_;
+  };
 
   // Throws unless an operation may begin.
   wire& open_wire() const;
@@ -78,6 +95,7 @@ class session final : public connection {
   repeated_keys repeats_;
   std::vector<unsigned char> to_do_;  // for each row, whether it is to be sent
   bool begin_is_due_ = false;
+  bool altered_ = false;
   opening_statement* opening_ = nullptr;  // of the batch that is being stored
   std::unique_ptr<insert_plan> plan_;     // of the table that was written to last
 };

@@ -5,6 +5,8 @@
 #include "penstock/net/descriptor.h"
 #include "penstock/net/resolver.h"
 
+#include <algorithm>
+#include <chrono>
 #include <exception>
 #include <filesystem>
 #include <string>
@@ -103,11 +105,13 @@ connect_options options_for(const server_url& url, const server_address& at, con
   options.set("client_encoding", "UTF8");
   options.set("application_name", "penstock");
   options.set("options", session_options);
-  // A peer that vanished is noticed within half a minute, also by a request to cancel.
-  options.set("keepalives_idle", "15");
-  options.set("keepalives_interval", "5");
-  options.set("keepalives_count", "3");
-  options.set("tcp_user_timeout", "30000");
+  // As net::limit_silence does, and for requests to cancel too.
+  auto silence = std::chrono::ceil<std::chrono::seconds>(url.silence_timeout).count();
+  std::string third = std::to_string(std::max<long long>(silence / 3, 1));
+  options.set("keepalives_idle", third);
+  options.set("keepalives_interval", third);
+  options.set("keepalives_count", "2");
+  options.set("tcp_user_timeout", std::to_string(silence * 1'000));
   set_tls(options, url, at);
   return options;
 }

@@ -62,6 +62,7 @@ task<void> session::commit() {
   wire& w = open_wire();
   if (!in_transaction()) throw database_error(db_errc::other, "no transaction is open: begin one first");
   if (std::exchange(begin_is_due_, false)) co_return;
+  silence_limit patience(*this);
   task<void> committing = shield(commit_on(w));
   co_await std::move(committing);
 }
@@ -92,6 +93,7 @@ task<void> session::reset() {
   std::optional<database_error> failed;
   task<void> asking = w.run_plain(cleaning, keeping_failure(failed, "reset"));
   co_await std::move(asking);
+  altered_ = failed.has_value();
   if (!failed) co_return;
   close();  // it can't be made clean
   throw *std::move(failed);

@@ -3,6 +3,7 @@
 #include "failure.h"
 #include "penstock/async/on_worker.h"
 #include "penstock/async/timeout.h"
+#include "penstock/core/units.h"
 #include "penstock/db/error.h"
 #include "penstock/observe/log.h"
 
@@ -14,6 +15,8 @@
 namespace penstock::db::postgres {
 namespace {
 
+// Most statements are shorter than a request to cancel, for which the server starts a process.
+constexpr duration patience_before_request = std::chrono::milliseconds(10);
 constexpr duration first_patience = std::chrono::milliseconds(20);
 constexpr duration longest_patience = std::chrono::seconds(1);
 
@@ -72,9 +75,25 @@ task<void> wire::flush() {
     int pending = PQflush(handle());
     if (pending < 0) lose();
     if (pending == 0) co_return;
-    task<net::readiness> waiting = socket_.wait(net::readiness::readable | net::readiness::writable);
+    task<net::readiness> waiting = wait(net::readiness::readable | net::readiness::writable);
     net::readiness ready = co_await std::move(waiting);
     if (net::includes(ready, net::readiness::readable) && PQconsumeInput(handle()) == 0) lose();
+  }
+}
+
+task<net::readiness> wire::wait(net::readiness wanted) {
+  if (silence_limit_ == duration::zero()) return socket_.wait(wanted);
+  return wait_within_limit(wanted);
+}
+
+task<net::readiness> wire::wait_within_limit(net::readiness wanted) {
+  try {
+    task<net::readiness> waiting = with_timeout(silence_limit_, socket_.wait(wanted));
+    co_return co_await std::move(waiting);
+  } catch (const timed_out&) {
+    broken_ = true;
+    throw database_error(db_errc::connection_lost,
+                         "PostgreSQL: the server said nothing for " + format_duration(silence_limit_));
   }
 }
 
@@ -82,7 +101,7 @@ task<void> wire::wait_for_result() {
   bool waited = false;
   while (PQisBusy(handle()) != 0) {
     waited = true;
-    task<net::readiness> waiting = socket_.wait(net::readiness::readable);
+    task<net::readiness> waiting = wait(net::readiness::readable);
     co_await std::move(waiting);
     // A connection that ended may have said why before: PQgetResult gives that first.
     if (PQconsumeInput(handle()) == 0) break;
@@ -159,18 +178,26 @@ task<void> wire::request_cancel() {
 // A request that comes before the server has begun with the statement is lost, so it is made until it has worked.
 task<void> wire::drain() {
   if (!plain_ && unsynced_ > 0) sync();
-  duration patience = first_patience;
-  while (!idle()) {
+  task<bool> waiting = drained_within(patience_before_request);
+  bool drained = co_await std::move(waiting);
+  for (duration patience = first_patience; !drained; patience = std::min(2 * patience, longest_patience)) {
     task<void> cancelling = request_cancel();
     co_await std::move(cancelling);
-    result_taker drop = [](std::size_t, const PGresult*) {};
-    try {
-      task<void> rest = with_timeout(patience, plain_ ? finish_plain(drop) : finish(drop));
-      co_await std::move(rest);
-    } catch (const timed_out&) {
-      patience = std::min(2 * patience, longest_patience);
-    }
+    task<bool> waiting_again = drained_within(patience);
+    drained = co_await std::move(waiting_again);
   }
+}
+
+task<bool> wire::drained_within(duration limit) {
+  if (idle()) co_return true;
+  result_taker drop = [](std::size_t, const PGresult*) {};
+  try {
+    task<void> rest = with_timeout(limit, plain_ ? finish_plain(drop) : finish(drop));
+    co_await std::move(rest);
+  } catch (const timed_out&) {
+    co_return false;
+  }
+  co_return idle();
 }
 
 void wire::start_plain(const std::string& sql) {

@@ -64,14 +64,20 @@ class wire {
   task<void> copy(std::string_view some);
   void end_copy();
 
+  // After it, a server that is silent for longer counts as lost; 0: no limit.
+  void limit_silence(duration limit) noexcept { silence_limit_ = limit; }
+
   // Round trips so far: how often the server was waited for.
   std::size_t round_trips() const noexcept { return round_trips_; }
 
  private:
   std::size_t sent(int ok);
   task<void> wait_for_result();
+  task<net::readiness> wait(net::readiness wanted);
+  task<net::readiness> wait_within_limit(net::readiness wanted);
   task<void> finish_plain(result_taker take);
   task<void> request_cancel();
+  task<bool> drained_within(duration limit);
   void end_segment();
   [[noreturn]] void refuse_copy();
   [[noreturn]] void lose() const;
@@ -84,6 +90,7 @@ class wire {
   std::size_t current_ = 0;
   bool plain_ = false;
   bool broken_ = false;  // though the connection is whole
+  duration silence_limit_ = duration::zero();
   std::size_t round_trips_ = 0;
   std::string last_said_;  // by the server, about an error: the reason when it closes the connection
 };

@@ -1,5 +1,6 @@
 #include "driver.h"
 
+#include "../session_traces.h"
 #include "examination.h"
 #include "lock_wait.h"
 #include "penstock/async/cancel.h"
@@ -105,28 +106,37 @@ task<T> until_unlocked(session& s, lock_line& line, Work& work, on_cancel how) {
   }
 }
 
+task<std::unique_ptr<session>> open_file(const location& where, std::shared_ptr<lock_line> line) {
+  auto call = on_worker([&] { return std::make_unique<session>(where); });
+  std::unique_ptr<session> opened = co_await call;
+  auto work = [&] { opened->configure(); };
+  task<void> configuring = until_unlocked<void>(*opened, *line, work, on_cancel::finish);
+  co_await std::move(configuring);
+  co_return opened;
+}
+
 class sqlite_connection final : public connection {
  public:
-  sqlite_connection(std::unique_ptr<session> s, std::shared_ptr<lock_line> line) noexcept
-      : session_(std::move(s)), line_(std::move(line)) {}
+  sqlite_connection(std::unique_ptr<session> s, std::shared_ptr<lock_line> line, location where) noexcept
+      : session_(std::move(s)), line_(std::move(line)), where_(std::move(where)) {}
   ~sqlite_connection() override { close(); }
 
   task<result> query(std::string sql, parameters values) override {
-    session& s = open_session();
+    session& s = open_for(sql);
     auto work = [&] { return s.query(sql, values); };
     task<result> running = until_unlocked<result>(s, *line_, work, on_cancel::interrupt);
     co_return co_await std::move(running);
   }
 
   task<std::uint64_t> execute(std::string sql, parameters values) override {
-    session& s = open_session();
+    session& s = open_for(sql);
     auto work = [&] { return s.execute(sql, values); };
     task<std::uint64_t> running = until_unlocked<std::uint64_t>(s, *line_, work, on_cancel::interrupt);
     co_return co_await std::move(running);
   }
 
   task<std::uint64_t> query_each(std::string sql, parameters values, row_consumer take, std::size_t max_rows) override {
-    session& s = open_session();
+    session& s = open_for(sql);
     release_notice at_end(s, *line_);
     reading under_way(s);
     auto start = [&] {
@@ -210,7 +220,16 @@ class sqlite_connection final : public connection {
     co_await std::move(running);
   }
 
-  task<void> reset() override { return rollback(); }
+  // What statements have set and made for the session is gone with it: opening the file again takes less than finding
+  // out what that was.
+  task<void> reset() override {
+    task<void> rolling_back = rollback();
+    co_await std::move(rolling_back);
+    if (!altered_) co_return;
+    task<std::unique_ptr<session>> opening = open_file(where_, line_);
+    session_ = co_await std::move(opening);
+    altered_ = false;
+  }
 
   task<void> ping() override {
     open_session();
@@ -223,6 +242,8 @@ class sqlite_connection final : public connection {
     if (!session_) return session_state::dead;
     return session_->in_transaction() ? session_state::dirty : session_state::clean;
   }
+
+  bool altered() const noexcept override { return altered_; }
 
   void close() noexcept override {
     if (!session_) return;
@@ -240,6 +261,11 @@ class sqlite_connection final : public connection {
     session& of;
   };
 
+  session& open_for(const std::string& sql) {
+    altered_ = altered_ || leaves_traces(sql);
+    return open_session();
+  }
+
   session& open_session() {
     if (!session_) throw database_error(db_errc::connection_lost, "the connection was closed");
     return *session_;
@@ -247,6 +273,8 @@ class sqlite_connection final : public connection {
 
   std::unique_ptr<session> session_;
   std::shared_ptr<lock_line> line_;
+  location where_;
+  bool altered_ = false;
 };
 
 // The sessions of a database in memory find it by a name of its own. SQLite drops it with its last session, so the
@@ -265,12 +293,9 @@ class sqlite_driver final : public driver {
 
   task<std::unique_ptr<connection>> connect() override {
     std::shared_ptr<lock_line> line = line_here();
-    auto call = on_worker([&] { return std::make_unique<session>(where_); });
-    std::unique_ptr<session> opened = co_await call;
-    auto work = [&] { opened->configure(); };
-    task<void> configuring = until_unlocked<void>(*opened, *line, work, on_cancel::finish);
-    co_await std::move(configuring);
-    co_return std::make_unique<sqlite_connection>(std::move(opened), std::move(line));
+    task<std::unique_ptr<session>> opening = open_file(where_, line);
+    std::unique_ptr<session> opened = co_await std::move(opening);
+    co_return std::make_unique<sqlite_connection>(std::move(opened), std::move(line), where_);
   }
 
  private:

@@ -69,6 +69,7 @@ int session::look_for_interrupt(void* self) noexcept {
 }
 
 void session::fail(const std::string& doing) const {
+  throw_if_interrupted();  // SQLite calls that an error in the text, when it was still reading it
   // What it has read is out of date, or will be when the lock is free: waiting can't help
   // (https://www.sqlite.org/isolation.html).
   if (was_reading_ && (sqlite3_errcode(handle_) & 0xff) == SQLITE_BUSY)
@@ -118,6 +119,7 @@ sqlite3_stmt* session::compile(const std::string& sql) {
   sqlite3_finalize(second);
   if (!more) return statement;
   sqlite3_finalize(statement);
+  throw_if_interrupted();
   throw database_error(db_errc::syntax, "SQLite: one statement at a time, but more follows: " + std::string(rest));
 }
 

@@ -1,0 +1,73 @@
+#include "session_traces.h"
+
+#include <algorithm>
+#include <array>
+
+// Invariant: a statement that is not known to be harmless counts as one that leaves traces. That costs a reset, where
+// the opposite would hand one user's session on to another.
+
+namespace penstock::db {
+namespace {
+
+// They change rows, tables, rights or transactions, which are the database's.
+constexpr std::array<std::string_view, 27> harmless{
+    "INSERT", "UPDATE",  "DELETE", "REPLACE", "MERGE",    "TRUNCATE", "DROP",     "ALTER",   "COMMENT",
+    "GRANT",  "REVOKE",  "SHOW",   "COPY",    "START",    "COMMIT",   "ROLLBACK", "END",     "SAVEPOINT",
+    "KILL",   "RELEASE", "NOTIFY", "REINDEX", "OPTIMIZE", "DESCRIBE", "RENAME",   "ANALYZE", "VACUUM"};
+
+// They do what the rest of their text says.
+struct telling {
+  std::array<std::string_view, 6> words;
+  std::array<std::string_view, 5> traces;
+};
+constexpr std::array<telling, 2> looked_into{{
+    {{"SELECT", "WITH", "VALUES", "TABLE", "EXPLAIN", "DESC"},
+     {":=", "INTO", "GET_LOCK", "ADVISORY_LOCK", "SET_CONFIG"}},
+    {{"CREATE", "BEGIN"}, {"TEMP", "ATOMIC"}},
+}};
+
+char upper(char c) noexcept { return c >= 'a' && c <= 'z' ? static_cast<char>(c - ('a' - 'A')) : c; }
+bool same_letter(char a, char b) noexcept { return upper(a) == b; }
+bool is_letter(char c) noexcept { return upper(c) >= 'A' && upper(c) <= 'Z'; }
+
+// Without blanks, comments and parentheses before it.
+std::string_view from_first_word(std::string_view sql) noexcept {
+  while (!sql.empty()) {
+    std::size_t skipped = 0;
+    if (sql.starts_with("--"))
+      skipped = sql.find('\n');
+    else if (sql.starts_with("/*"))
+      skipped = sql.find("*/");
+    else if (is_letter(sql.front()))
+      return sql;
+    sql.remove_prefix(std::min(skipped, sql.size() - 1) + 1);
+  }
+  return sql;
+}
+
+bool is_word(std::string_view word, std::string_view name) noexcept {
+  return !name.empty() && std::equal(word.begin(), word.end(), name.begin(), name.end(), same_letter);
+}
+
+bool is_one_of(std::string_view word, const auto& list) noexcept {
+  return std::any_of(list.begin(), list.end(), [&](std::string_view name) { return is_word(word, name); });
+}
+
+bool mentions(std::string_view sql, std::string_view what) noexcept {
+  return !what.empty() && std::search(sql.begin(), sql.end(), what.begin(), what.end(), same_letter) != sql.end();
+}
+
+}  // namespace
+
+bool leaves_traces(std::string_view sql) noexcept {
+  sql = from_first_word(sql);
+  auto* end = std::find_if_not(sql.begin(), sql.end(), is_letter);
+  std::string_view word(sql.begin(), static_cast<std::size_t>(end - sql.begin()));
+  if (is_one_of(word, harmless)) return false;
+  for (const telling& kind : looked_into)
+    if (is_one_of(word, kind.words))
+      return std::any_of(kind.traces.begin(), kind.traces.end(), [&](auto trace) { return mentions(sql, trace); });
+  return true;
+}
+
+}  // namespace penstock::db

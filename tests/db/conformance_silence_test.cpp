@@ -1,0 +1,101 @@
+#include "conformance_fixture.h"
+#include "db/server_url.h"
+#include "silent_proxy.h"
+#include <penstock/db/pool.h>
+
+// A server that says nothing any more, on a line that stays open: as when every packet is dropped.
+
+namespace penstock::db {
+namespace {
+
+const tested_database all_servers[] = {{"mariadb", "TESTED_MARIADB", ""}, {"postgresql", "TESTED_POSTGRESQL", ""}};
+
+class conformance_silence : public conformance_test {
+ protected:
+  // Runs `body(proxy, url of the database by way of it)`, with an empty table there.
+  template <class Body>
+  void with_proxy(Body body) {
+    with_connection([&](database&, connection& direct) -> task<> {
+      table_definition table = table_of_numbers();
+      task<void> preparing = direct.prepare_table(table);
+      co_await std::move(preparing);
+      server_address at = parse_server_url(url(), 0).addresses.front();
+      silent_proxy proxy(at.to_string());
+      std::string by_way = url() + "?silence_timeout=300ms";
+      by_way.replace(by_way.find(at.to_string()), at.to_string().size(), proxy.address());
+      co_await with_task_group([&](task_group& background) -> task<> {
+        background.start_background(proxy.run(), "proxy");
+        task<void> running = body(proxy, by_way, direct);
+        co_await std::move(running);
+      });
+    });
+  }
+
+  static table_definition table_of_numbers() { return {table_name(), "id", {{"x", column_type::integer}}, {}}; }
+
+  static task<void> insert_one(connection& c) {
+    task<std::uint64_t> inserting =
+        c.execute("INSERT INTO " + quote_identifier(table_name()) + "(x) VALUES (?)", parameters_of(1));
+    co_await std::move(inserting);
+  }
+};
+
+TEST_P(conformance_silence, in_the_middle_of_a_commit_ends_it_as_ambiguous_once_silence_timeout_is_over) {
+  with_proxy([](silent_proxy& proxy, std::string by_way, connection& direct) -> task<> {
+    task<std::unique_ptr<connection>> connecting = database(by_way).connect();
+    std::unique_ptr<connection> c = co_await std::move(connecting);
+    co_await c->begin();
+    task<void> inserting = insert_one(*c);
+    co_await std::move(inserting);
+    proxy.fall_silent();
+    time_point before = scheduler::current().now();
+    std::optional<db_errc> failed = co_await failure_of(c->commit());
+    duration took = scheduler::current().now() - before;
+    EXPECT_EQ(failed, db_errc::ambiguous_commit);
+    EXPECT_GE(took, 300ms);
+    EXPECT_LT(took, 5s);
+    EXPECT_EQ(c->state(), session_state::dead);
+    task<std::int64_t> counting = count(direct, quote_identifier(table_name()));
+    EXPECT_EQ(co_await std::move(counting), 0) << "the server never got it";
+  });
+}
+
+TEST_P(conformance_silence, that_ends_is_forgotten_by_the_pool) {
+  with_proxy([](silent_proxy& proxy, std::string by_way, connection& direct) -> task<> {
+    pool p(database(by_way), {.max_size = 1, .validation_timeout = 300ms, .reconnect_max = 200ms});
+    {
+      pool::lease c = co_await p.acquire();
+      co_await c->begin();
+      task<void> inserting = insert_one(*c);
+      co_await std::move(inserting);
+      proxy.fall_silent();
+      std::optional<db_errc> failed = co_await failure_of(c->commit());
+      EXPECT_EQ(failed, db_errc::ambiguous_commit);
+    }
+    proxy.speak();
+    {
+      pool::lease c = co_await p.acquire();
+      task<void> inserting = insert_one(*c);
+      co_await std::move(inserting);
+    }
+    co_await p.close();
+    task<std::int64_t> counting = count(direct, quote_identifier(table_name()));
+    EXPECT_EQ(co_await std::move(counting), 1);
+  });
+}
+
+// What is no commit may take as long as it likes.
+TEST_P(conformance_silence, of_a_long_query_is_borne) {
+  with_proxy([this](silent_proxy&, std::string by_way, connection&) -> task<> {
+    task<std::unique_ptr<connection>> connecting = database(by_way).connect();
+    std::unique_ptr<connection> c = co_await std::move(connecting);
+    task<result> asking = c->query(is_postgresql() ? "SELECT pg_sleep(0.7)::text" : "SELECT SLEEP(0.7)");
+    result r = co_await std::move(asking);
+    EXPECT_EQ(r.rows.size(), 1u);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(servers, conformance_silence, ::testing::ValuesIn(all_servers), name_of_tested);
+
+}  // namespace
+}  // namespace penstock::db

@@ -1,0 +1,66 @@
+#include "db/session_traces.h"
+
+#include <gtest/gtest.h>
+
+namespace penstock::db {
+namespace {
+
+TEST(session_traces, are_left_by_settings_variables_temporary_tables_and_locks) {
+  for (const char* sql : {"SET time_zone = '+05:00'",
+                          "set @a = 1",
+                          "  -- why\n /* and how */ SET x TO 1",
+                          "PRAGMA cache_size=1",
+                          "CREATE TEMPORARY TABLE t(n INT)",
+                          "create temp view v as select 1",
+                          "CREATE TABLE temp.t(n)",
+                          "CREATE TEMP TABLE t AS SELECT 1",
+                          "SELECT 1 INTO @a",
+                          "SELECT @a := 1",
+                          "(SELECT @a := 1)",
+                          "SELECT pg_advisory_lock(1)",
+                          "SELECT pg_catalog.set_config('a.b', 'c', false)",
+                          "SELECT GET_LOCK('x', 1)",
+                          "SELECT 1 AS n INTO TEMP t",
+                          "ATTACH 'x' AS y",
+                          "USE shop",
+                          "PREPARE p AS SELECT 1",
+                          "LOCK TABLES t READ",
+                          "FLUSH TABLES WITH READ LOCK",
+                          "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+                          "LISTEN l",
+                          "DO $$ BEGIN END $$",
+                          "CALL p()",
+                          "BEGIN NOT ATOMIC SET @a = 1; END",
+                          "HANDLER t OPEN",
+                          "DISCARD ALL",
+                          ""})
+    EXPECT_TRUE(leaves_traces(sql)) << sql;
+}
+
+TEST(session_traces, are_not_left_by_what_works_on_rows_and_tables) {
+  for (const char* sql : {"SELECT temperature, x FROM t WHERE a @> b",
+                          "select 1",
+                          "WITH a AS (SELECT 1) SELECT * FROM a",
+                          "VALUES (1)",
+                          "INSERT INTO t VALUES (1)",
+                          "UPDATE t SET x = 1",
+                          "DELETE FROM t",
+                          "REPLACE INTO t VALUES (1)",
+                          "CREATE TABLE t(n INT)",
+                          "DROP TEMPORARY TABLE t",
+                          "ALTER TABLE t ADD c INT",
+                          "TRUNCATE t",
+                          "BEGIN IMMEDIATE",
+                          "COMMIT",
+                          "ROLLBACK",
+                          "SAVEPOINT s",
+                          "RELEASE s",
+                          "SHOW TABLES",
+                          "EXPLAIN SELECT 1",
+                          "/* x */ SELECT 1",
+                          "SELECT pg_advisory_xact_lock(1)"})
+    EXPECT_FALSE(leaves_traces(sql)) << sql;
+}
+
+}  // namespace
+}  // namespace penstock::db

@@ -1,0 +1,75 @@
+#pragma once
+
+// Stands between a client and a server, and can stop forwarding: both sides find the line open and dead.
+
+#include <penstock/async/task_group.h>
+#include <penstock/core/error.h>
+#include <penstock/net/endpoint.h>
+#include <penstock/net/listener.h>
+#include <penstock/net/stream.h>
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+
+namespace penstock::db {
+
+class silent_proxy {
+ public:
+  // Listens at once; on the loop that it is to run on. `server` is "host:port".
+  explicit silent_proxy(std::string server)
+      : server_(std::move(server)), listener_(net::listen(net::endpoint::parse("127.0.0.1:0"))) {}
+
+  // Until it is cancelled.
+  task<void> run() {
+    co_await with_task_group([this](task_group& lines) -> task<> {
+      for (;;) {
+        task<std::unique_ptr<net::stream>> accepting = listener_->accept();
+        std::unique_ptr<net::stream> client = co_await std::move(accepting);
+        lines.start(serve(std::move(client)));
+      }
+    });
+  }
+
+  // "host:port" to connect to.
+  std::string address() const { return listener_->local_endpoint().to_string(); }
+  void fall_silent() noexcept { silent_ = true; }
+  void speak() noexcept { silent_ = false; }
+
+ private:
+  task<void> serve(std::unique_ptr<net::stream> client) {
+    task<std::unique_ptr<net::stream>> connecting = net::connect(net::endpoint::parse(server_));
+    std::unique_ptr<net::stream> server = co_await std::move(connecting);
+    co_await with_task_group([&](task_group& both) -> task<> {
+      both.start(pump(*client, *server));
+      both.start(pump(*server, *client));
+      co_return;
+    });
+  }
+
+  // What comes while it is silent is lost.
+  task<void> pump(net::stream& from, net::stream& to) {
+    std::array<std::byte, 65'536> buffer;
+    try {
+      for (;;) {
+        task<std::size_t> reading = from.read_some(buffer);
+        std::size_t size = co_await std::move(reading);
+        if (size == 0) break;
+        if (silent_) continue;
+        task<void> writing = to.write(std::span<const std::byte>(buffer.data(), size));
+        co_await std::move(writing);
+      }
+    } catch (const error&) {  // one side has closed the line
+    }
+    to.close();
+  }
+
+  std::string server_;
+  std::unique_ptr<net::listener> listener_;
+  bool silent_ = false;
+};
+
+}  // namespace penstock::db
