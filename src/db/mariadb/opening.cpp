@@ -116,6 +116,9 @@ task<std::unique_ptr<wire>> log_in(const server_url* url, server_address at, std
   }
   co_await w->done();
   if (w->connected() && mysql_errno(w->handle()) == 0) {
+    // MYSQL_OPT_SSL_ENFORCE alone does not refuse a server that has no TLS.
+    if (url->tls_for(at) != tls_mode::off && mysql_get_ssl_cipher(w->handle()) == nullptr)
+      throw database_error(db_errc::auth, at.to_string() + ": the server has no TLS, which tls= asks for");
     if (at.socket.empty())
       net::limit_silence(static_cast<int>(mysql_get_socket(w->handle())),
                          std::chrono::ceil<std::chrono::seconds>(url->silence_timeout));
