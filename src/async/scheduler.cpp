@@ -6,6 +6,8 @@
 #include "penstock/async/suspension.h"
 
 #include <algorithm>
+#include <exception>
+#include <string>
 #include <utility>
 
 // Timers are a heap with four children a node, which is half as deep as one with two; each timer knows its position, so
@@ -57,6 +59,13 @@ void tracked::enter(std::source_location made_at) noexcept {
 void note_real_operation(std::string_view what, std::source_location where) {
   scheduler* running = scheduler::current_or_null();
   if (running != nullptr && running->observer() != nullptr) running->observer()->real_operation(what, where);
+}
+
+void scheduler::report_posted_twice(const work_item& item) noexcept {
+  const suspension* wait = suspension::of(item);
+  std::string what = wait == nullptr ? "an item" : "a task that waits for " + std::string(wait->waiting_for());
+  report_unhandled_error(std::make_exception_ptr(error(async_errc::woken_twice, what + " was woken twice")),
+                         "the scheduler");
 }
 
 std::size_t scheduler::run_ready(std::size_t most) noexcept {

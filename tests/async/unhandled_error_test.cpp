@@ -120,5 +120,22 @@ TEST(unhandled_error, setting_no_handler_brings_back_the_one_that_prints) {
   EXPECT_EQ(printed, "unhandled error in a test\nstd::runtime_error: printed\n");
 }
 
+TEST(unhandled_error, an_item_that_is_queued_twice_runs_once_and_is_reported) {
+  struct counted : work_item {
+    counted() : work_item(&count) {}
+    static void count(work_item& w) noexcept { ++static_cast<counted&>(w).runs; }
+    int runs = 0;
+  };
+  unhandled_errors errors;
+  in_virtual_time([]() -> task<> {
+    counted item;
+    scheduler::current().post(item);
+    scheduler::current().post(item);
+    co_await yield();
+    EXPECT_EQ(item.runs, 1);
+  }());
+  EXPECT_THAT(errors.seen, ElementsAre(HasSubstr("an item was woken twice")));
+}
+
 }  // namespace
 }  // namespace penstock

@@ -28,11 +28,16 @@ constexpr int seeds = 40;
 
 random_stream& draws() { return simulation::current().random_for("seeded rules"); }
 
+// Whole ones, so that much happens at the same moment, and the schedule decides in which order.
+duration milliseconds_below(std::uint64_t n) { return std::chrono::milliseconds(draws().below(n)); }
+
+task<void> pause() { co_await sleep_for(1ms); }
+
 // Runs a task, and cancels it at a random moment, or not at all.
 task<void> cancelled_at_random(task<void> work) {
   cancel_scope scope;
   auto cancel_later = [&]() -> task<> {
-    co_await sleep_for(draws().between(0ms, 20ms));
+    co_await sleep_for(milliseconds_below(20));
     scope.cancel("at random");
   };
   auto run = [&]() -> task<> {
@@ -62,7 +67,7 @@ PENSTOCK_TEST_SEEDS(semaphore_rules, permits_are_never_too_many_and_never_lost, 
       ~leaving() { held -= count; }
     };
     leaving at_the_end{held, count};
-    co_await sleep_for(draws().between(0ms, 5ms));
+    co_await sleep_for(milliseconds_below(5));
   };
   std::vector<task<void>> clients;
   for (int i = 0; i < 30; ++i) clients.push_back(cancelled_at_random(client(1 + draws().below(capacity))));
@@ -70,31 +75,34 @@ PENSTOCK_TEST_SEEDS(semaphore_rules, permits_are_never_too_many_and_never_lost, 
   EXPECT_EQ(gate.available(), capacity);
 }
 
-PENSTOCK_TEST_SEEDS(group_rules, a_failure_is_told_and_no_child_outlives_the_join, seeds) {
-  int running = 0;
+PENSTOCK_TEST_SEEDS(group_rules, a_failure_is_told_and_every_child_cleans_up_before_the_join_ends, seeds) {
+  int begun = 0;
+  int cleaned_up = 0;
   auto child = [&](bool fails) -> task<> {
-    struct counted {
-      int& count;
-      explicit counted(int& c) : count(c) { ++count; }
-      ~counted() { --count; }
-    };
-    counted here(running);
-    co_await sleep_for(draws().between(0ms, 10ms));
-    if (fails) throw std::runtime_error("a child failed");
-    co_await sleep_for(draws().between(0ms, 10ms));
+    ++begun;
+    bool cancelled = false;
+    try {
+      co_await sleep_for(milliseconds_below(10));
+    } catch (const operation_cancelled&) {
+      cancelled = true;
+    }
+    task<void> cleaning_up = shield(pause());
+    co_await std::move(cleaning_up);
+    ++cleaned_up;
+    if (fails && !cancelled) throw std::runtime_error("a child failed");
   };
-  int failing = static_cast<int>(draws().below(10));
+  std::size_t failing = draws().below(10);
   bool told = false;
   try {
     co_await with_task_group([&](task_group& group) -> task<> {
-      for (int i = 0; i < 10; ++i) group.start(child(i == failing), "child " + std::to_string(i));
+      for (std::size_t i = 0; i < 10; ++i) group.start(child(i == failing), "child " + std::to_string(i));
       co_return;
     });
   } catch (const std::runtime_error&) {
     told = true;
   }
   EXPECT_TRUE(told);
-  EXPECT_EQ(running, 0);
+  EXPECT_EQ(begun, cleaned_up);
 }
 
 PENSTOCK_TEST_SEEDS(event_rules, every_waiter_goes_on_once, seeds) {
@@ -106,7 +114,7 @@ PENSTOCK_TEST_SEEDS(event_rules, every_waiter_goes_on_once, seeds) {
     co_await sleep_for(1ms);
   };
   auto opener = [&]() -> task<> {
-    co_await sleep_for(draws().between(0ms, 10ms));
+    co_await sleep_for(milliseconds_below(10));
     opened.set();
     opened.set();
   };
@@ -125,14 +133,14 @@ PENSTOCK_TEST_SEEDS(pool_rules, no_lease_is_dirty_or_lost_and_the_queue_is_bound
   db::pool sessions(store.server(), options);
   std::size_t most_waiting = 0;
   auto client = [&]() -> task<> {
-    co_await sleep_for(draws().between(0ms, 15ms));
+    co_await sleep_for(milliseconds_below(15));
     bool refused = false;
     try {
       auto acquiring = sessions.acquire();
       db::pool::lease session = co_await std::move(acquiring);
       EXPECT_EQ(session->state(), db::session_state::clean);
       co_await session->begin();
-      co_await sleep_for(draws().between(0ms, 5ms));
+      co_await sleep_for(milliseconds_below(5));
       if (draws().chance(0.5)) co_await session->commit();
     } catch (const db::database_error& e) {
       refused = e.errc() == db::db_errc::pool_full;
@@ -157,7 +165,7 @@ struct moody_store {
   std::vector<std::string> taken;
 
   task<void> commit(ingest::batch& b) {
-    co_await sleep_for(draws().between(1ms, 20ms));
+    co_await sleep_for(1ms + milliseconds_below(20));
     if (draws().chance(0.1)) throw std::runtime_error("the store is moody");
     b.report.rows.resize(b.rows.rows());
     for (std::size_t r = 0; r < b.rows.rows(); ++r) taken.emplace_back(b.rows.row(r)[0].text());
@@ -173,7 +181,7 @@ PENSTOCK_TEST_SEEDS(coalescer_rules, what_is_answered_is_stored_in_order_and_the
   ingest::coalescer queue(
       1, [&](ingest::batch& b) { return store.commit(b); }, options);
   auto client = [&](int number) -> task<> {
-    co_await sleep_for(draws().between(0ms, 30ms));
+    co_await sleep_for(milliseconds_below(30));
     if (queue.full()) co_return;
     ingest::submission mine(queue);
     std::vector<std::string> sent;

@@ -21,6 +21,7 @@ enum class async_errc {
   scope_in_use,         ///< A cancel_scope already runs a task.
   no_tasks,             ///< A race was given no task.
   deadlock,             ///< Every task waits for another and no timer is left.
+  woken_twice,          ///< An awaitable woke a task that it had woken already: a defect of that awaitable.
 };
 
 /// The stable code of an async error.
@@ -42,6 +43,8 @@ constexpr std::string_view code_name(async_errc code) noexcept {
       return "async.no_tasks";
     case async_errc::deadlock:
       return "async.deadlock";
+    case async_errc::woken_twice:
+      return "async.woken_twice";
   }
   return "async.unknown";
 }

@@ -97,8 +97,13 @@ class scheduler {
   /// 64 random bits; reproducible under the simulation. Not for secrets.
   std::uint64_t random() noexcept;
 
-  /// Queues an item to run in this or the next turn. No allocation.
-  void post(work_item& item) noexcept { ready_.push_back(item); }
+  /// Queues an item to run in this or the next turn. No allocation. One that is queued already stays where it is, and
+  /// the unhandled-error hook is told (`async_errc::woken_twice`): whatever posted it has a defect.
+  void post(work_item& item) noexcept {
+    if (item.linked()) [[unlikely]]
+      return report_posted_twice(item);
+    ready_.push_back(item);
+  }
   /// Queues an item from another thread and wakes the loop. The item must stay alive until it has run.
   virtual void post_from_any_thread(work_item& item) = 0;
   /// Runs an item on a worker thread, where it may block. The item must stay alive until it has run.
@@ -152,6 +157,7 @@ class scheduler {
 
  private:
   friend class timer;
+  static void report_posted_twice(const work_item& item) noexcept;
   // What orders a timer stands in the heap, so that looking for a place touches no timer but those that move.
   struct timer_entry {
     time_point deadline;
