@@ -138,6 +138,13 @@ void socket_stream::close() noexcept {
   readiness_.wake_all();
 }
 
+// A socket that lingers for no time is reset when it is closed (socket(7): SO_LINGER).
+void socket_stream::reset() noexcept {
+  linger none{1, 0};
+  if (socket_ >= 0) ::setsockopt(socket_, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+  close();
+}
+
 task<void> stream::write(std::span<const std::byte> buffer) {
   std::span<const std::byte> one[] = {buffer};
   co_await write(one);

@@ -25,6 +25,7 @@ class socket_stream final : public stream {
   task<void> write(std::span<const std::span<const std::byte>> buffers) override;
   void shutdown_send() noexcept override;
   void close() noexcept override;
+  void reset() noexcept override;
   const std::string& remote_address() const noexcept override { return remote_address_; }
 
  private:

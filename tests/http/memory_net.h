@@ -78,7 +78,7 @@ class memory_stream final : public net::stream {
   }
 
   // Both directions end as by a reset.
-  void reset() noexcept {
+  void reset() noexcept override {
     out_->dropped = in_->dropped = true;
     out_->notify();
     in_->notify();

@@ -168,6 +168,23 @@ TEST_P(stream_over, a_write_to_a_closed_peer_says_connection_closed) {
   run(body());
 }
 
+TEST(stream, a_reset_reaches_the_peer_as_connection_closed) {
+  auto body = []() -> task<> {
+    auto [client, server] = co_await connected_pair(endpoint::parse("127.0.0.1:0"));
+    server->reset();
+    server->reset();
+    std::byte buffer[16];
+    auto reading = client->read_some(buffer);
+    try {
+      co_await std::move(reading);
+      ADD_FAILURE() << "the peer saw an end";
+    } catch (const error& e) {
+      EXPECT_TRUE(e.is(net_errc::connection_closed)) << e.what();
+    }
+  };
+  run(body());
+}
+
 TEST_P(stream_over, closing_ends_a_read_and_a_write_under_way) {
   auto body = [this]() -> task<> {
     auto [client, server] = co_await connected_pair(where());

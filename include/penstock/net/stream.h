@@ -40,6 +40,9 @@ class stream {
   virtual void shutdown_send() noexcept = 0;
   /// Closes at once; a read or write under way ends with `connection_closed`. Idempotent.
   virtual void close() noexcept = 0;
+  /// As `close`, but the peer is told by a reset (RST; RFC 9293, 3.5.2) instead of an end, and may lose what it has not
+  /// read. A kind of stream that knows no resets just closes.
+  virtual void reset() noexcept { close(); }
   /// The peer's address, for logs.
   virtual const std::string& remote_address() const noexcept = 0;
 };
