@@ -1,5 +1,5 @@
-// Every failure ends here, as one "penstock: …" on standard error and an exit code: 2 when the caller has to ask
-// differently, 1 when the program could not do what it was asked.
+// Every failure ends here, as one "penstock: …" (the program's name) on standard error and an exit code: 2 when the
+// caller has to ask differently, 1 when the program could not do what it was asked.
 
 #include "app/command_line.h"
 
@@ -49,16 +49,16 @@ std::string what_is_wrong(CLI::App& app, const CLI::ParseError& error) {
 
 int report_usage(CLI::App& app, const CLI::ParseError& error, std::ostream& err) {
   CLI::App& at = used_subcommand(app);
-  err << "penstock: " << what_is_wrong(app, error) << "\nTry '" << (&at == &app ? "" : "penstock ") << at.get_name()
-      << " --help'.\n";
+  err << app.get_name() << ": " << what_is_wrong(app, error) << "\nTry '" << (&at == &app ? "" : app.get_name() + " ")
+      << at.get_name() << " --help'.\n";
   return exit_usage;
 }
 
 // A message of several lines is several failures.
-void tell(std::ostream& err, std::string_view message) {
+void tell(std::ostream& err, std::string_view program, std::string_view message) {
   for (bool more = true; more;) {
     std::size_t end = message.find('\n');
-    err << "penstock: " << message.substr(0, end) << "\n";
+    err << program << ": " << message.substr(0, end) << "\n";
     more = end != std::string_view::npos;
     if (more) message.remove_prefix(end + 1);
   }
@@ -84,6 +84,11 @@ int run_command_line(std::span<const std::string> arguments, std::ostream& out, 
     err << app.help();
     return exit_usage;
   }
+  return run(app, arguments, exit_code, out, err);
+}
+
+int run(CLI::App& app, std::span<const std::string> arguments, const int& exit_code, std::ostream& out,
+        std::ostream& err) {
   try {
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
     return exit_code;
@@ -92,10 +97,10 @@ int run_command_line(std::span<const std::string> arguments, std::ostream& out, 
   } catch (const CLI::ParseError& wrong) {
     return report_usage(app, wrong, err);
   } catch (const error& failure) {
-    tell(err, failure.what());
+    tell(err, app.get_name(), failure.what());
     return is_usage(failure) ? exit_usage : exit_failure;
   } catch (const std::exception& failure) {
-    tell(err, failure.what());
+    tell(err, app.get_name(), failure.what());
     return exit_failure;
   }
 }

@@ -1,4 +1,4 @@
-# Installs every room with its public headers, the penstock command when it is built, and the CMake package, so that
+# Installs every room with its public headers, the commands when they are built, and the CMake package, so that
 #
 #   find_package(penstock COMPONENTS http)
 #   target_link_libraries(my_server PRIVATE penstock::http)
@@ -22,7 +22,7 @@ foreach(room IN LISTS PENSTOCK_ROOMS)
           FILES_MATCHING PATTERN "*.h")
 endforeach()
 if(TARGET penstock)
-  install(TARGETS penstock RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS penstock penstock-chaos RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/penstockConfig.cmake.in

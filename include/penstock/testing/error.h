@@ -13,8 +13,10 @@ namespace penstock::testing {
 
 /// Errors of the testing room.
 enum class testing_errc {
-  real_operation,  ///< A simulated task opened a real socket, file or thread.
-  bad_setting,     ///< An environment variable or option of the kit that can't be read.
+  real_operation,   ///< A simulated task opened a real socket, file or thread.
+  bad_setting,      ///< An environment variable or option of the kit that can't be read.
+  off_script,       ///< A peer said something else than a script expects.
+  value_was_given,  ///< A mock has to give a value that can only be moved a second time.
 };
 
 /// The stable code of a testing error.
@@ -24,6 +26,10 @@ constexpr std::string_view code_name(testing_errc code) noexcept {
       return "testing.real_operation";
     case testing_errc::bad_setting:
       return "testing.bad_setting";
+    case testing_errc::off_script:
+      return "testing.off_script";
+    case testing_errc::value_was_given:
+      return "testing.value_was_given";
   }
   return "testing.unknown";
 }
