@@ -72,6 +72,11 @@ constexpr std::array all_options{
         "batch.commits_in_flight", "--batch-commits-in-flight",
         [](config& c) -> std::uint64_t& { return c.ingest.batch.commits_in_flight; },
         "Batches of a stream committed at a time; 0: as the database takes them, 1 for SQLite and 4 for a server", 0),
+    timespan(
+        "batch.attempt_timeout", "--batch-attempt-timeout",
+        [](config& c) -> duration& { return c.ingest.batch.attempt_timeout; },
+        "How long a commit may take before its connection is given up as hung and the outcome looked up over another "
+        "one; longer than waits for locks"),
 
     bytes(
         "ingest.max_item_bytes", "--ingest-max-item-bytes",

@@ -1,9 +1,11 @@
 #include "batch_committer.h"
 
 #include "penstock/async/cancel.h"
+#include "penstock/async/detail/join.h"
 #include "penstock/async/timeout.h"
 #include "penstock/core/outcome.h"
 #include "penstock/core/traceback.h"
+#include "penstock/core/units.h"
 #include "penstock/db/error.h"
 #include "penstock/ingest/error.h"
 #include "penstock/observe/log.h"
@@ -87,20 +89,23 @@ task<void> batch_committer::prepare(db::connection& session) {
   co_await std::move(forgetting);
 }
 
-task<void> batch_committer::commit(batch& b, duration retry_for) {
+task<void> batch_committer::commit(batch& b, duration retry_for, duration attempt_timeout) {
   const scheduler& clock = scheduler::current();
   time_point give_up = clock.now() + retry_for;
+  bool has_hung = false;
   duration backoff = first_backoff;
   std::unique_ptr<commit_marker> marker = marked_ ? take_marker() : nullptr;
   for (;;) {
     std::exception_ptr failure;
+    time_point begun = clock.now();
     try {
-      task<void> trying = attempt(b, marker.get());
+      task<void> trying = attempt_within(attempt_timeout, b, marker.get());
       co_await std::move(trying);
     } catch (...) {
       failure = std::current_exception();
     }
     if (!failure) break;
+    if (clock.now() - begun >= attempt_timeout && !std::exchange(has_hung, true)) give_up = clock.now() + retry_for;
     if (!may_pass(failure) || clock.now() + backoff >= give_up) {
       if (marker && marker->in_doubt()) {
         unresolved_.add();
@@ -116,6 +121,21 @@ task<void> batch_committer::commit(batch& b, duration retry_for) {
   }
   if (marker) free_markers_.push_back(std::move(marker));
   count(b);
+}
+
+// A session whose server goes on saying nothing is given up.
+task<void> batch_committer::attempt_within(duration limit, batch& b, commit_marker* marker) {
+  std::exception_ptr hung;
+  try {
+    task<void> trying = with_timeout(limit, attempt(b, marker));
+    co_await std::move(trying);
+  } catch (const timed_out&) {
+    hung = std::current_exception();
+  }
+  if (hung)
+    throw db::database_error(
+        db::db_errc::connection_lost,
+        "the database did not answer within " + format_duration(limit) + ", and its session was closed", 0, {}, hung);
 }
 
 task<void> batch_committer::attempt(batch& b, commit_marker* marker) {
@@ -137,8 +157,13 @@ task<void> batch_committer::attempt(batch& b, commit_marker* marker) {
   }
   std::swap(outcome.report, b.report);
   if (failure) {
-    task<void> undoing = roll_back(*session);
-    co_await std::move(undoing);
+    // What was cut short is not undone by asking a server that may say nothing more: it undoes it when it loses us.
+    if (detail::is_cancellation(failure)) {
+      session.discard();
+    } else {
+      task<void> undoing = roll_back(*session);
+      co_await std::move(undoing);
+    }
     std::rethrow_exception(failure);
   }
   for (std::size_t g = 0; g < outcome.found.size(); ++g) {

@@ -26,13 +26,15 @@ class batch_committer {
 
   // Makes the table that it needs for itself, and clears it of what is old.
   task<void> prepare(db::connection& session);
-  // Commits a batch; several may be under way. Tries again what may pass, for `retry_for`. When it throws, nothing was
-  // stored, save with `ingest_errc::outcome_unknown`.
-  task<void> commit(batch& b, duration retry_for);
+  // Commits a batch; several may be under way. Tries again what may pass, for `retry_for`; the time that one hung
+  // attempt took, up to `attempt_timeout`, does not count. When it throws, nothing was stored, save with
+  // `ingest_errc::outcome_unknown`.
+  task<void> commit(batch& b, duration retry_for, duration attempt_timeout);
   // Drops what `prepare` and `commit` have left in the database for themselves. When no batch is under way.
   task<void> retire();
 
  private:
+  task<void> attempt_within(duration limit, batch& b, commit_marker* marker);
   task<void> attempt(batch& b, commit_marker* marker);
   task<void> attempt_transaction(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome);
   task<bool> write_step_by_step(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome);

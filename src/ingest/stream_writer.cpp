@@ -100,7 +100,7 @@ task<void> stream_writer::commit(batch& b) {
   time_point start = clock.now();
   std::exception_ptr failure;
   try {
-    task<void> committing = committer_.commit(b, queue_.options().commit_retry);
+    task<void> committing = committer_.commit(b, queue_.options().commit_retry, queue_.options().attempt_timeout);
     co_await std::move(committing);
   } catch (...) {
     failure = std::current_exception();

@@ -27,7 +27,7 @@ class Chaotic(BlackBoxTest):
                              check=True).stdout.strip()
         self.chaos = Chaos(url)
         self.addCleanup(self.chaos.close)
-        self.server = self.serve("--store", self.chaos.url, "--batch-attempt-timeout", "1s")
+        self.server = self.serve("--store", f"{self.chaos.url}?silence_timeout=1s", "--batch-attempt-timeout", "1s")
         self.clients = Clients(self.server, clients)
         self.addCleanup(self.clients.stop)
         self.clients.wait_for(50)

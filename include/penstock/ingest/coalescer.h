@@ -46,6 +46,9 @@ struct coalescer_options {
   /// How long a commit that fails for a passing reason (a lock, a lost connection) is tried again, by those who commit
   /// for a coalescer. Longer, and clients wait longer before they are told.
   duration commit_retry = std::chrono::seconds(10);
+  /// How long one try may take before its connection is given up and the outcome looked up over another one, by those
+  /// who commit for a coalescer. Longer than a database may take for a batch, waiting for locks included.
+  duration attempt_timeout = std::chrono::seconds(30);
 };
 
 /// What a coalescer did so far.
