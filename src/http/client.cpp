@@ -22,6 +22,9 @@
 namespace penstock::http {
 namespace {
 
+// What libcurl is told where streams are connected by name: it looks for no address then.
+constexpr const char* unused_address = "127.0.0.1";
+
 struct client_metrics {
   metrics::counter answered, failed, cancelled;
   metrics::histogram durations;
@@ -106,7 +109,7 @@ struct client::implementation {
   explicit implementation(const client_options& o)
       : options(o),
         slots(std::max<std::size_t>(o.max_connections, 1)),
-        multi(net::event_loop::current(), static_cast<long>(std::min<std::size_t>(slots.capacity(), INT_MAX))) {}
+        multi(options, static_cast<long>(std::min<std::size_t>(slots.capacity(), INT_MAX))) {}
 
   // The requests of one origin. Kept as long as there are any.
   struct origin {
@@ -224,8 +227,12 @@ task<client_response> client::implementation::exchange(const client_request& r, 
   }
   std::string addresses;
   try {
-    task<std::string> lookup = names.addresses_of(where.host());
-    addresses = co_await std::move(lookup);
+    if (options.connect) {
+      addresses = unused_address;
+    } else {
+      task<std::string> lookup = names.addresses_of(where.host());
+      addresses = co_await std::move(lookup);
+    }
   } catch (const error& e) {
     if (!e.is(net::net_errc::resolve_failed)) throw;
     throw client_error(client_errc::resolve_failed, r.method, where.text(), e.message(), std::current_exception());

@@ -27,8 +27,15 @@ CURLM* make_multi() {
 
 }  // namespace
 
-client_multi::client_multi(net::event_loop& loop, long max_connections)
-    : loop_(loop), sockets_(loop, *this), multi_(make_multi()) {
+client_multi::client_multi(const client_options& options, long max_connections)
+    : clock_(scheduler::current()), multi_(make_multi()) {
+  if (options.connect) {
+    client_bridge::listener& told = *this;
+    bridge_ = std::make_unique<client_bridge>(options.connect, options.connect_timeout, told);
+  } else {
+    client_sockets::listener& told = *this;
+    sockets_.emplace(net::event_loop::current(), told);
+  }
   CURLM* m = multi_.get();
   ::curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, &on_socket);
   ::curl_multi_setopt(m, CURLMOPT_SOCKETDATA, this);
@@ -76,7 +83,10 @@ void client_multi::recycle(easy_handle h) noexcept {
 int client_multi::on_socket(CURL* easy, curl_socket_t socket, int wanted, void* self, void*) noexcept {
   auto& me = *static_cast<client_multi*>(self);
   try {
-    me.sockets_.watch(socket, wanted);
+    if (me.bridge_)
+      me.bridge_->watch(socket, wanted);
+    else
+      me.sockets_->watch(socket, wanted);
   } catch (...) {
     // Refusing here would end every transfer of the multi handle, for ever: only this one ends, in `act`.
     multi_entry* t = nullptr;
@@ -90,8 +100,10 @@ int client_multi::on_timer(CURLM*, long milliseconds, void* self) noexcept {
   auto& me = *static_cast<client_multi*>(self);
   me.timer_.cancel();
   if (milliseconds < 0) return 0;
+  // Over streams all that libcurl would time is timed here; its later timers follow the system's clock.
+  if (milliseconds > 0 && me.bridge_) return 0;
   try {
-    me.loop_.add_timer(me.timer_, me.loop_.now() + std::chrono::milliseconds(milliseconds));
+    me.clock_.add_timer(me.timer_, me.clock_.now() + std::chrono::milliseconds(milliseconds));
   } catch (...) {
     return -1;
   }
@@ -119,6 +131,37 @@ void client_multi::act(curl_socket_t socket, int ready) noexcept {
     if (t != nullptr) finish(*t, CURLE_ABORTED_BY_CALLBACK);
     some_unwatched_ = t != nullptr;
   }
+  if (bridge_) bridge_->catch_up();
+}
+
+void client_multi::connect_by_stream(multi_entry& t, const net::endpoint& to) {
+  t.stream_to_ = to;
+  t.home_ = this;
+  ::curl_easy_setopt(t.easy(), CURLOPT_OPENSOCKETFUNCTION, &on_open);
+  ::curl_easy_setopt(t.easy(), CURLOPT_OPENSOCKETDATA, &t);
+  ::curl_easy_setopt(t.easy(), CURLOPT_CLOSESOCKETFUNCTION, &on_close);
+  ::curl_easy_setopt(t.easy(), CURLOPT_CLOSESOCKETDATA, this);
+  // libcurl keeps a connection but never uses it again when its peer's address has no text, as here.
+  ::curl_easy_setopt(t.easy(), CURLOPT_FORBID_REUSE, 1L);
+}
+
+curl_socket_t client_multi::on_open(void* transfer, curlsocktype, curl_sockaddr* address) noexcept {
+  auto& t = *static_cast<multi_entry*>(transfer);
+  try {
+    return t.home_->bridge_->open(*t.stream_to_, t, *address);
+  } catch (...) {
+    return CURL_SOCKET_BAD;  // the transfer ends with CURLE_COULDNT_CONNECT
+  }
+}
+
+int client_multi::on_close(void* self, curl_socket_t socket) noexcept {
+  static_cast<client_multi*>(self)->bridge_->close(socket);
+  return 0;
+}
+
+void client_multi::connect_failed(multi_entry& opener, std::exception_ptr why) noexcept {
+  opener.refused_by(std::move(why));
+  finish(opener, CURLE_COULDNT_CONNECT);
 }
 
 void client_multi::finish(multi_entry& t, CURLcode result) noexcept {

@@ -1,7 +1,10 @@
 #include "client_transfer.h"
 
+#include "penstock/async/error.h"
+#include "penstock/core/outcome.h"
 #include "penstock/core/units.h"
 #include "penstock/http/request.h"
+#include "penstock/net/error.h"
 #include "penstock/observe/request_context.h"
 
 #include <algorithm>
@@ -158,6 +161,7 @@ transfer::transfer(client_multi& multi, const client_options& options, const cli
   set_method();
   set_fields(deadline);
   set_addresses(addresses);
+  if (multi_.connects_by_stream()) multi_.connect_by_stream(*this, where_.endpoint());
 }
 
 transfer::~transfer() {
@@ -328,6 +332,17 @@ void transfer::finished(CURLcode result) noexcept {
   idle_.cancel();
   result_ = result;
   waiter_->wake();
+}
+
+void transfer::refused_by(std::exception_ptr connecting) noexcept {
+  client_errc code = client_errc::connect_failed;
+  std::string reason = "no connection could be made";
+  if (const auto* known = penstock::detail::exception_as<error>(connecting)) {
+    reason = known->message();
+    if (known->is(net::net_errc::resolve_failed)) code = client_errc::resolve_failed;
+    if (known->is(async_errc::timed_out)) code = client_errc::timed_out;
+  }
+  refused_ = std::make_exception_ptr(client_error(code, request_.method, where_.text(), reason, std::move(connecting)));
 }
 
 client_response transfer::take() {

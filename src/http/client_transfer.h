@@ -65,6 +65,7 @@ class transfer final : private multi_entry {
   void add_header_line(std::string_view line);
   void add_body(std::string_view piece);
   void finished(CURLcode result) noexcept override;
+  void refused_by(std::exception_ptr connecting) noexcept override;
   void watch_for_idleness();
 
   [[noreturn]] void throw_failure() const;

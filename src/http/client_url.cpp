@@ -65,6 +65,10 @@ client_url client_url::parse(std::string_view method, const std::string& text) {
   return parsed;
 }
 
+net::endpoint client_url::endpoint() const {
+  return net::endpoint::tcp(host_, static_cast<std::uint16_t>(std::stoi(port_)));  // libcurl has checked it
+}
+
 client_url client_url::redirected(std::string_view method, const std::string& location) const {
   client_url next;
   if (const char* refused = next.read(text_, location))

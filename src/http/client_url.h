@@ -1,5 +1,7 @@
 #pragma once
 
+#include "penstock/net/endpoint.h"
+
 #include <string>
 #include <string_view>
 
@@ -23,6 +25,7 @@ class client_url {
   // Scheme, host and port: what requests share a server by.
   const std::string& origin() const noexcept { return origin_; }
   bool secure() const noexcept { return secure_; }
+  net::endpoint endpoint() const;
 
  private:
   // Null, or what libcurl has against the text.

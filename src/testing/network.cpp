@@ -55,6 +55,11 @@ task<std::unique_ptr<net::stream>> network::connect(std::string from, net::endpo
   return with_timeout(options.timeout, implementation_->shake_hands(std::move(from), std::move(to), where));
 }
 
+std::function<task<std::unique_ptr<net::stream>>(net::endpoint)> network::connector(std::string from,
+                                                                                    std::source_location where) {
+  return [this, from = std::move(from), where](net::endpoint to) { return connect(from, std::move(to), {}, where); };
+}
+
 task<std::unique_ptr<net::stream>> network::implementation::shake_hands(std::string from, net::endpoint to,
                                                                         std::source_location where) {
   std::shared_ptr<implementation> alive = shared_from_this();

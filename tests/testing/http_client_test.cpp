@@ -1,7 +1,8 @@
+// http::client, as it is, on a simulated network.
+
 #include "network_fixture.h"
+#include <penstock/http/client.h>
 #include <penstock/http/server.h>
-#include <penstock/testing/failure_point.h>
-#include <penstock/testing/http_client.h>
 
 namespace penstock::testing {
 namespace {
@@ -24,9 +25,17 @@ http::router echo_routes() {
   return routes;
 }
 
-// Runs `body(network&, http::server&)` beside a server "server" on port 80, which then stops.
+http::client_options on(network& n, duration timeout = 1min) {
+  http::client_options options;
+  options.request_timeout = timeout;
+  options.idle_timeout = duration::max();
+  options.connect = n.connector("client");
+  return options;
+}
+
+// Runs `body(network&, http::server&)` beside a server "server" on port 80, which then stops. Gives the virtual time.
 template <class Body>
-void beside_a_server(Body body, network_faults faults = {}) {
+duration beside_a_server(Body body, network_faults faults = {}) {
   simulation sim;
   network n;
   auto main = [&]() -> task<> {
@@ -44,9 +53,10 @@ void beside_a_server(Body body, network_faults faults = {}) {
   };
   sim.run(main());
   EXPECT_EQ(describe(sim.open_things().open()), "");
+  return sim.elapsed();
 }
 
-client_request echo(std::string body) { return {"POST", "http://server:80/echo", std::move(body)}; }
+client_request echo(std::string body) { return {"POST", "http://server/echo", std::move(body)}; }
 
 task<std::optional<client_errc>> failure_of(task<client_response> asking) {
   try {
@@ -57,51 +67,105 @@ task<std::optional<client_errc>> failure_of(task<client_response> asking) {
   co_return std::nullopt;
 }
 
-TEST(simulated_http_client, sends_several_requests_over_one_connection) {
+TEST(http_client_in_simulation, sends_each_request_over_a_connection_of_its_own) {
   beside_a_server([](network& n, http::server& server) -> task<> {
-    http_client client(n, "client");
+    http::client client(on(n));
     for (int i = 0; i < 3; ++i) {
       task<client_response> asking = client.send(echo("hello " + std::to_string(i)));
       client_response answer = co_await std::move(asking);
       EXPECT_EQ(answer.status, 200);
       EXPECT_EQ(answer.body, "hello " + std::to_string(i));
     }
-    EXPECT_EQ(server.stats().connections, 1u);
-    client.close();
+    co_await sleep_for(1s);
+    EXPECT_EQ(server.stats().connections, 3u);
+    EXPECT_EQ(server.stats().open_connections, 0u);
   });
 }
 
-TEST(simulated_http_client, reads_an_answer_that_comes_byte_by_byte) {
+TEST(http_client_in_simulation, carries_long_bodies_both_ways_through_a_narrow_network) {
   beside_a_server(
       [](network& n, http::server&) -> task<> {
-        http_client client(n, "client");
+        http::client client(on(n));
+        std::string text(900'000, 'x');
+        task<client_response> asking = client.send(echo(text));
+        client_response answer = co_await std::move(asking);
+        EXPECT_EQ(answer.body.size(), text.size());
+        EXPECT_TRUE(answer.body == text);
+      },
+      {.jitter = 1ms});
+}
+
+TEST(http_client_in_simulation, reads_an_answer_that_comes_byte_by_byte) {
+  beside_a_server(
+      [](network& n, http::server&) -> task<> {
+        http::client client(on(n));
         std::string text(3'000, 'x');
         task<client_response> asking = client.send(echo(text));
         client_response answer = co_await std::move(asking);
         EXPECT_EQ(answer.body, text);
-        client.close();
       },
       {.slice = 1.0, .jitter = 1ms});
 }
 
-TEST(simulated_http_client, says_whether_a_request_may_have_been_carried_out) {
+TEST(http_client_in_simulation, times_out_in_virtual_time) {
   beside_a_server([](network& n, http::server&) -> task<> {
-    http_client client(n, "client", {.request_timeout = 5s});
-    std::optional<client_errc> code = co_await failure_of(client.send(client_request("http://server:81/")));
-    EXPECT_EQ(code, client_errc::connect_failed);
-    code = co_await failure_of(client.send(client_request("http://nowhere/")));
-    EXPECT_EQ(code, client_errc::resolve_failed);
-    code = co_await failure_of(client.send(client_request("https://server/")));
-    EXPECT_EQ(code, client_errc::bad_url);
+    http::client client(on(n, 40s));
     time_point start = now();
-    code = co_await failure_of(client.send(client_request("http://server/slow")));
+    std::optional<client_errc> code = co_await failure_of(client.get("http://server/slow"));
     EXPECT_EQ(code, client_errc::timed_out);
-    EXPECT_EQ(now() - start, 5s);
+    EXPECT_EQ(now() - start, 40s);
+  });
+}
+
+TEST(http_client_in_simulation, says_whether_a_request_may_have_been_carried_out) {
+  beside_a_server([](network& n, http::server&) -> task<> {
+    http::client client(on(n));
+    std::optional<client_errc> code = co_await failure_of(client.get("http://server:81/"));
+    EXPECT_EQ(code, client_errc::connect_failed);
+    code = co_await failure_of(client.get("http://nowhere/"));
+    EXPECT_EQ(code, client_errc::resolve_failed);
+    n.partition("client", "server");
+    code = co_await failure_of(client.get("http://server/"));
+    EXPECT_EQ(code, client_errc::timed_out);
+    n.heal();
     n.set_faults({.reset = 1.0});
     code = co_await failure_of(client.send(echo("x")));
     EXPECT_EQ(code, client_errc::connection_lost);
     n.heal();
   });
+}
+
+TEST(http_client_in_simulation, a_cancelled_request_closes_its_connection) {
+  beside_a_server([](network& n, http::server& server) -> task<> {
+    http::client client(on(n));
+    try {
+      task<client_response> asking = with_timeout(1s, client.get("http://server/slow"));
+      co_await std::move(asking);
+    } catch (const timed_out&) {
+    }
+    co_await sleep_for(2h);
+    EXPECT_EQ(server.stats().open_connections, 0u);
+  });
+}
+
+TEST(http_client_in_simulation, a_run_is_the_same_each_time) {
+  auto chat = [] {
+    return beside_a_server(
+        [](network& n, http::server&) -> task<> {
+          http::client client(on(n, 3s));
+          task_group group;
+          auto ask = [&](int who) -> task<> {
+            for (int i = 0; i < 20; ++i) co_await failure_of(client.send(echo(std::string(100 * who, 'x'))));
+          };
+          for (int who = 1; who <= 5; ++who) group.start(ask(who));
+          task<> all = group.join();
+          co_await std::move(all);
+          n.heal();
+        },
+        {.refuse = 0.1, .reset = 0.05, .slice = 0.3, .jitter = 10ms, .partition_every = 1s, .partition_for = 1s});
+  };
+  duration first = chat();
+  for (int again = 0; again < 5; ++again) EXPECT_EQ(chat(), first);
 }
 
 }  // namespace

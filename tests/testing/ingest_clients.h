@@ -5,8 +5,8 @@
 
 #include "ingest_items.h"
 #include <penstock/async/timeout.h>
+#include <penstock/http/client.h>
 #include <penstock/http/client_error.h>
-#include <penstock/testing/http_client.h>
 #include <penstock/testing/network.h>
 
 #include <algorithm>
@@ -25,10 +25,7 @@ class ingest_client {
  public:
   // All of it outlives the client. Requests that may be repeated are given up at `until`.
   ingest_client(network& net, std::string host, random_stream& random, sent_so_far& sent)
-      : host_(std::move(host)),
-        client_(net, host_, {.request_timeout = random.chance(0.5) ? 40s : 3s, .keep_alive = random.chance(0.5)}),
-        random_(random),
-        sent_(sent) {}
+      : host_(std::move(host)), client_(options_of(net, host_, random)), random_(random), sent_(sent) {}
 
   task<void> send_requests(std::size_t count, const bool& healed) {
     for (std::size_t i = 0; i < count; ++i) {
@@ -38,10 +35,16 @@ class ingest_client {
       task<void> sending = send(number, healed);
       co_await std::move(sending);
     }
-    client_.close();
   }
 
  private:
+  static http::client_options options_of(network& net, const std::string& host, random_stream& random) {
+    http::client_options options;
+    options.request_timeout = random.chance(0.5) ? 40s : 3s;
+    options.connect = net.connector(host);
+    return options;
+  }
+
   task<void> send(std::size_t number, const bool& healed) {
     duration pause = 50ms;
     for (int after_heal = 0; after_heal < 60;) {
@@ -131,7 +134,7 @@ class ingest_client {
   }
 
   std::string host_;
-  http_client client_;
+  http::client client_;
   random_stream& random_;
   sent_so_far& sent_;
   std::string last_;  // what came of the last attempt

@@ -193,11 +193,12 @@ class ingest_world {
   // Long after the heal the service takes items again.
   task<void> expect_ready() {
     co_await sleep_for(10s);
-    http_client probe(net_, "probe");
-    task<http::client_response> asking = probe.send(http::client_request("http://server:80/readyz"));
+    http::client_options options;
+    options.connect = net_.connector("probe");
+    http::client probe(options);
+    task<http::client_response> asking = probe.get("http://server:80/readyz");
     http::client_response answer = co_await std::move(asking);
     if (answer.status != 200) sent_.surprises.push_back("not ready long after all was well: " + answer.body);
-    probe.close();
   }
 
   void check_counters(std::size_t rows, std::vector<std::string>& wrong) {

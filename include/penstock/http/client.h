@@ -10,9 +10,12 @@
 #include "penstock/async/scheduler.h"
 #include "penstock/async/task.h"
 #include "penstock/http/client_error.h"
+#include "penstock/net/endpoint.h"
+#include "penstock/net/stream.h"
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +24,9 @@
 #include <vector>
 
 namespace penstock::http {
+
+/// Makes a connection.
+using stream_connector = std::function<task<std::unique_ptr<net::stream>>(net::endpoint to)>;
 
 /// How a client behaves. `duration::max()` turns a timeout off.
 struct client_options {
@@ -46,6 +52,10 @@ struct client_options {
   bool verify_tls = true;      ///< The peer's certificate and name. Leave it on.
   std::string ca_bundle = {};  ///< A PEM file of the certificates to trust instead of the system's.
   std::string user_agent = "penstock";
+  /// Makes the connections, in place of the system's sockets and resolver: a simulated network's, say. The client then
+  /// runs on any scheduler, and by its time alone; each request has a connection of its own. Null: sockets of the event
+  /// loop.
+  stream_connector connect = {};
 };
 
 /// What to ask.
@@ -111,7 +121,7 @@ struct client_stats {
 /// 9.2.2).
 class client {
  public:
-  /// Throws `async_errc::no_scheduler` outside a task of an event loop.
+  /// Throws `async_errc::no_scheduler` outside a task, and without `options.connect` outside one of an event loop.
   explicit client(const client_options& options = {});
   client(const client&) = delete;
   client& operator=(const client&) = delete;

@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <source_location>
 #include <string>
@@ -58,6 +59,10 @@ class network {
   task<std::unique_ptr<net::stream>> connect(std::string from, net::endpoint to,
                                              const net::connect_options& options = {},
                                              std::source_location where = std::source_location::current());
+
+  /// What `http::client_options::connect` takes: connects from this host. The network outlives it.
+  std::function<task<std::unique_ptr<net::stream>>(net::endpoint)> connector(
+      std::string from, std::source_location where = std::source_location::current());
 
   /// Cuts the path from one host to another: what is sent that way is held back, and so are acknowledgements.
   void partition_one_way(const std::string& from, const std::string& to);
