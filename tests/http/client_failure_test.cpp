@@ -5,6 +5,7 @@
 #include <penstock/async/event.h>
 #include <penstock/async/gather.h>
 #include <penstock/async/timeout.h>
+#include <penstock/testing/error.h>
 
 #include <string_view>
 
@@ -155,14 +156,7 @@ TEST(client_failure, a_peer_that_never_answers_meets_the_request_timeout) {
 }
 
 TEST(client_failure, a_peer_that_stops_in_the_middle_meets_the_idle_timeout) {
-  script stops = [](net::stream& connection, int) -> task<> {
-    task<std::string> reading = read_head(connection);
-    co_await std::move(reading);
-    task<> writing = connection.write(net::bytes_of("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"));
-    co_await std::move(writing);
-    task<> waiting = read_to_end(connection);
-    co_await std::move(waiting);
-  };
+  testing::peer_script stops = answers("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc").read_to_end();
   with_peer(stops, [](std::string url) -> task<> {
     client c({.idle_timeout = 30ms});
     task<client_error> failing = failure_of(c, url);
@@ -193,18 +187,12 @@ TEST(client_failure, an_inherited_deadline_cuts_the_request_short) {
 
 TEST(client_failure, a_cancelled_request_closes_its_connection_at_once) {
   event asked, closed;
-  script waits = [&](net::stream& connection, int) -> task<> {
-    task<std::string> reading = read_head(connection);
-    co_await std::move(reading);
-    asked.set();
-    try {
-      task<> waiting = read_to_end(connection);
-      co_await std::move(waiting);
-    } catch (const error& e) {
-      if (!e.is(net::net_errc::connection_closed)) throw;
-    }
-    closed.set();
+  auto set = [](event& e) -> task<> {
+    e.set();
+    co_return;
   };
+  testing::peer_script waits = takes_a_request();
+  waits.then([&](net::stream&) { return set(asked); }).read_to_end().then([&](net::stream&) { return set(closed); });
   with_peer(waits, [&](std::string url) -> task<> {
     client c;
     cancel_scope scope;
@@ -221,19 +209,28 @@ TEST(client_failure, a_cancelled_request_closes_its_connection_at_once) {
   });
 }
 
-TEST(client_failure, a_request_can_be_cancelled_at_every_turn_and_the_client_goes_on) {
-  script slow = [](net::stream& connection, int) -> task<> {
-    for (;;) {
-      task<std::string> reading = read_head(connection);
-      std::string head = co_await std::move(reading);
-      if (head.empty()) co_return;
-      for (std::string_view piece : {"HTTP/1.1 200 OK\r\n", "Content-Length: 4\r\n", "\r\n", "a", "b", "c", "d"}) {
-        task<> writing = connection.write(net::bytes_of(piece));
-        co_await std::move(writing);
-        for (int i = 0; i < 3; ++i) co_await yield();
-      }
+// Answers requests in small pieces, until the client leaves.
+task<> answers_slowly(net::stream& connection) {
+  const testing::peer_script takes = takes_a_request();
+  for (;;) {
+    try {
+      task<std::string> taking = takes.play(connection);
+      co_await std::move(taking);
+    } catch (const error& left) {
+      if (!left.is(testing::testing_errc::off_script)) throw;
+      co_return;
     }
-  };
+    for (std::string_view piece : {"HTTP/1.1 200 OK\r\n", "Content-Length: 4\r\n", "\r\n", "a", "b", "c", "d"}) {
+      task<> writing = connection.write(net::bytes_of(piece));
+      co_await std::move(writing);
+      for (int i = 0; i < 3; ++i) co_await yield();
+    }
+  }
+}
+
+TEST(client_failure, a_request_can_be_cancelled_at_every_turn_and_the_client_goes_on) {
+  testing::peer_script slow;
+  slow.then(answers_slowly);
   with_peer(slow, [](std::string url) -> task<> {
     client c({.max_connections = 2});
     int cancelled = 0, answered = 0;
@@ -271,18 +268,16 @@ TEST(client_failure, a_task_destroyed_in_the_middle_leaves_nothing_behind) {
 }
 
 // Answers one request of a connection, takes the next and closes; from the second connection on it answers.
-script closes_a_kept_connection(int& requests) {
-  return [&requests](net::stream& connection, int number) -> task<> {
-    for (int i = 0;; ++i) {
-      task<std::string> reading = read_head(connection);
-      std::string head = co_await std::move(reading);
-      if (head.empty()) co_return;
-      ++requests;
-      if (number == 0 && i == 1) co_return;
-      task<> writing = connection.write(net::bytes_of("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
-      co_await std::move(writing);
-    }
+std::vector<testing::peer_script> closes_a_kept_connection(int& requests) {
+  auto count = [&requests](net::stream&) -> task<> {
+    ++requests;
+    co_return;
   };
+  testing::peer_script closes = takes_a_request();
+  closes.then(count).send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").read_until("\r\n\r\n").then(count);
+  testing::peer_script answers = takes_a_request();
+  answers.then(count).send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").read_to_end();
+  return {closes, answers};
 }
 
 TEST(client_failure, a_post_is_not_sent_twice_when_a_kept_connection_closes) {
