@@ -1,7 +1,9 @@
 #include "json_diagnosis.h"
 #include "penstock/core/nearest.h"
+#include "penstock/db/error.h"
 #include "penstock/http/problem.h"
 #include "penstock/ingest/error.h"
+#include "penstock/observe/log.h"
 #include "stream_endpoint.h"
 
 #include <algorithm>
@@ -81,8 +83,20 @@ stream_endpoint::stream_endpoint(stream_writer& writer, db::pool& readers, const
   select_ += " FROM " + db::quote_identifier(table.name) + " WHERE " + db::quote_identifier(table.id_column);
 }
 
-task<http::response> stream_endpoint::show(http::request& r) {
-  if (readers_.unreachable()) co_return refusal(r);
+// What is read at the moment of the database's loss is answered as if it had been away before.
+task<http::response> stream_endpoint::unless_away(const http::request& r, task<http::response> reading) {
+  if (readers_.unreachable()) co_return refusal_while_away(r);
+  try {
+    co_return co_await std::move(reading);
+  } catch (const db::database_error& e) {
+    bool has_no_session = e.errc() == db::db_errc::pool_timeout || e.errc() == db::db_errc::pool_full;
+    if (!e.is_transient() && !has_no_session) throw;
+    log::debug("a read was refused", {{"stream", writer_.name()}, {"reason", e.what()}});
+  }
+  co_return refusal_while_away(r);
+}
+
+task<http::response> stream_endpoint::show_item(http::request& r) {
   std::string_view text = r.parameter("id");
   std::optional<std::int64_t> id = parse_integer<std::int64_t>(text);
   db::result found;
@@ -102,13 +116,16 @@ task<http::response> stream_endpoint::show(http::request& r) {
   co_return http::response::json(200, body + "\n");
 }
 
-task<http::response> stream_endpoint::list(http::request& r) {
+task<http::response> stream_endpoint::list_items(http::request& r) {
   page_query query = parse_page_query(r);
-  if (readers_.unreachable()) co_return refusal(r);
   if (query.as_ndjson) {
+    // The first page is read before the answer begins, while a failure can still be told by its status.
+    task<db::result> reading = read_page(query.after, std::min(query.limit.value_or(UINT64_MAX), export_page_items));
+    db::result read = co_await std::move(reading);
+    auto first = std::make_shared<const db::result>(std::move(read));
     http::response answer(200, "");
     answer.headers.emplace_back("Content-Type", "application/x-ndjson");
-    answer.stream = [this, query](http::body_writer& out) { return export_items(out, query.after, query.limit); };
+    answer.stream = [this, query, first](http::body_writer& out) { return export_items(out, first, query.limit); };
     co_return answer;
   }
   std::uint64_t limit = std::min<std::uint64_t>(query.limit.value_or(default_page_items), options_.max_page_items);
@@ -162,25 +179,25 @@ task<db::result> stream_endpoint::read_page(std::int64_t after, std::uint64_t li
 }
 
 // No connection is held while a page is sent: a slow client keeps nobody else from reading.
-task<void> stream_endpoint::export_items(http::body_writer& out, std::int64_t after,
+task<void> stream_endpoint::export_items(http::body_writer& out, std::shared_ptr<const db::result> page,
                                          std::optional<std::uint64_t> limit) {
   std::string text;
   std::uint64_t left = limit.value_or(UINT64_MAX);
-  while (left > 0) {
-    std::uint64_t wanted = std::min(left, export_page_items);
-    task<db::result> reading = read_page(after, wanted);
-    db::result page = co_await std::move(reading);
-    if (page.rows.empty()) break;
+  while (!page->rows.empty()) {
     text.clear();
-    for (const auto& row : page.rows) {
+    for (const auto& row : page->rows) {
       append_item(text, row);
       text += '\n';
     }
     task<void> writing = out.write(text);
     co_await std::move(writing);
-    after = std::get<std::int64_t>(page.rows.back().front());
-    left -= page.rows.size();
-    if (page.rows.size() < wanted) break;
+    auto last = std::get<std::int64_t>(page->rows.back().front());
+    bool is_full = page->rows.size() == std::min(left, export_page_items);
+    left -= page->rows.size();
+    if (!is_full || left == 0) break;
+    task<db::result> reading = read_page(last, std::min(left, export_page_items));
+    db::result next = co_await std::move(reading);
+    page = std::make_shared<const db::result>(std::move(next));
   }
 }
 

@@ -7,12 +7,15 @@
 #include "penstock/http/request.h"
 #include "penstock/http/response.h"
 #include "penstock/ingest/body_decoder.h"
+#include "penstock/ingest/error.h"
 #include "penstock/ingest/service.h"
 #include "request_hash.h"
 #include "stream_writer.h"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <string>
 
 namespace penstock::ingest {
 
@@ -28,9 +31,9 @@ class stream_endpoint {
   // What is answered while no items are taken.
   http::response refusal(const http::request& r) const;
   // GET of one item; `id` as the path has it.
-  task<http::response> show(http::request& r);
+  task<http::response> show(http::request& r) { return unless_away(r, show_item(r)); }
   // GET of many: a page as JSON, or an export as NDJSON.
-  task<http::response> list(http::request& r);
+  task<http::response> list(http::request& r) { return unless_away(r, list_items(r)); }
 
  private:
   // What a POST says about its body and its answer.
@@ -50,9 +53,15 @@ class stream_endpoint {
   task<body_end> read_items(http::request& r, body_format format, body_decoder& decoder, intake& into,
                             request_hash* hash);
   task<void> take_items(item_splitter& split, intake& into);
+  task<http::response> unless_away(const http::request& r, task<http::response> reading);
+  http::response refusal(const http::request& r, ingest_errc why, std::string detail) const;
+  http::response refusal_while_away(const http::request& r) const;
+  task<http::response> show_item(http::request& r);
+  task<http::response> list_items(http::request& r);
   page_query parse_page_query(const http::request& r) const;
   task<db::result> read_page(std::int64_t after, std::uint64_t limit);
-  task<void> export_items(http::body_writer& out, std::int64_t after, std::optional<std::uint64_t> limit);
+  task<void> export_items(http::body_writer& out, std::shared_ptr<const db::result> page,
+                          std::optional<std::uint64_t> limit);
   void append_item(std::string& out, const std::vector<db::value>& row) const;
 
   stream_writer& writer_;

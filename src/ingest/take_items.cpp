@@ -85,18 +85,21 @@ task<http::response> stream_endpoint::take(http::request& r) {
 }
 
 http::response stream_endpoint::refusal(const http::request& r) const {
+  if (writer_.queue().stopped()) return refusal(r, ingest_errc::closed, "stopping: no more items are taken");
+  if (!writer_.queue().full()) return refusal_while_away(r);
+  coalescer_stats now = writer_.queue().stats();
+  return refusal(r, ingest_errc::overloaded,
+                 "the queue of stream '" + writer_.name() + "' is full: " + std::to_string(now.queued_rows) +
+                     " items and " + std::to_string(now.queued_bytes) +
+                     " bytes wait for the database; try again later");
+}
+
+http::response stream_endpoint::refusal_while_away(const http::request& r) const {
+  return refusal(r, ingest_errc::store_unreachable, "the database can't be reached at the moment; try again later");
+}
+
+http::response stream_endpoint::refusal(const http::request& r, ingest_errc why, std::string detail) const {
   refused_.add();
-  ingest_errc why = ingest_errc::store_unreachable;
-  std::string detail = "the database can't be reached at the moment; try again later";
-  if (writer_.queue().stopped()) {
-    why = ingest_errc::closed;
-    detail = "stopping: no more items are taken";
-  } else if (writer_.queue().full()) {
-    coalescer_stats now = writer_.queue().stats();
-    why = ingest_errc::overloaded;
-    detail = "the queue of stream '" + writer_.name() + "' is full: " + std::to_string(now.queued_rows) +
-             " items and " + std::to_string(now.queued_bytes) + " bytes wait for the database; try again later";
-  }
   http::problem p{503, std::string(code_name(why)), std::move(detail), r.id(), {}};
   return to_response(p).with("Retry-After", retry_after_field(options_.retry_after));
 }

@@ -104,5 +104,23 @@ TEST_F(outage, items_are_refused_at_once_while_the_database_is_away_and_taken_wh
   EXPECT_EQ(server->stored, (std::vector<std::string>{"1", "2"}));
 }
 
+TEST_F(outage, a_read_that_is_caught_by_the_loss_of_the_database_is_refused_as_it_would_be_afterwards) {
+  log::capture quiet;
+  for (const char* path : {"/v1/items", "/v1/items?format=ndjson", "/v1/items/1"}) {
+    auto server = std::make_shared<marked_server>();
+    server->cuts = [](std::size_t, const std::string& what) {
+      return what == "SELECT" ? std::optional<cut>(cut::after) : std::nullopt;
+    };
+    serve_from(server, [&]() -> task<void> {
+      server->armed = true;
+      auto reading = get(path);
+      answer refused = co_await std::move(reading);
+      EXPECT_EQ(refused.status, 503) << path;
+      EXPECT_EQ(refused.json("/code"), "\"ingest.store_unreachable\"") << path;
+      EXPECT_EQ(refused.header("Retry-After"), "1") << path;
+    });
+  }
+}
+
 }  // namespace
 }  // namespace penstock::ingest
