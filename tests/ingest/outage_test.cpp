@@ -109,7 +109,7 @@ TEST_F(outage, a_read_that_is_caught_by_the_loss_of_the_database_is_refused_as_i
   for (const char* path : {"/v1/items", "/v1/items?format=ndjson", "/v1/items/1"}) {
     auto server = std::make_shared<marked_server>();
     server->cuts = [](std::size_t, const std::string& what) {
-      return what == "SELECT" ? std::optional<cut>(cut::after) : std::nullopt;
+      return what == "SELECT" ? std::optional<cut>(cut::before) : std::nullopt;
     };
     serve_from(server, [&]() -> task<void> {
       server->armed = true;
