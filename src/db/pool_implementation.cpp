@@ -122,7 +122,7 @@ task<bool> pool::implementation::make_usable(offer& o) {
 pool::lease pool::implementation::lend(lease slot, std::source_location where, time_point since) {
   time_point now = scheduler::current().now();
   state.lent(slot.slot_, now);
-  seats[slot.slot_].site = where;
+  seats[slot.slot_].lent.enter(where);
   shown.acquire_seconds.observe(now - since);
   publish();
   if (options.leak_after > duration::zero() && !overdue_timer.pending())
@@ -210,6 +210,7 @@ pool::implementation::offer pool::implementation::replace(lease& slot) {
 }
 
 void pool::implementation::give_back(std::size_t slot, std::unique_ptr<connection> c) noexcept {
+  seats[slot].lent.leave();
   scheduler* s = scheduler::current_or_null();
   session_state left = c ? c->state() : session_state::dead;
   if (left == session_state::clean && c->altered()) left = session_state::dirty;
@@ -290,9 +291,9 @@ void pool::implementation::report_unreturned() const {
   time_point now = scheduler::current().now();
   for (std::size_t slot = 0; slot < seats.size(); ++slot)
     if (state.phase_of(slot) == pool_state::phase::leased)
-      log::warn(
-          "a lease outlived its pool",
-          {{"pool", options.name}, {"acquired_at", place(seats[slot].site)}, {"held", now - state.leased_at(slot)}});
+      log::warn("a lease outlived its pool", {{"pool", options.name},
+                                              {"acquired_at", place(seats[slot].lent.made_at())},
+                                              {"held", now - state.leased_at(slot)}});
 }
 
 void pool::implementation::report_leaks() noexcept {
@@ -302,8 +303,8 @@ void pool::implementation::report_leaks() noexcept {
     shown.leaks.add();
     log::warn("a pooled connection has been held for long: is its lease leaked?",
               {{"pool", options.name},
-               {"acquired_at", place(seats[slot].site)},
-               {"in", short_function_name(seats[slot].site.function_name())},
+               {"acquired_at", place(seats[slot].lent.made_at())},
+               {"in", short_function_name(seats[slot].lent.made_at().function_name())},
                {"held", s.now() - state.leased_at(slot)}});
   }
   if (std::optional<time_point> next = state.next_overdue()) s.add_timer(overdue_timer, *next);

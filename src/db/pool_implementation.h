@@ -1,6 +1,7 @@
 #pragma once
 
 #include "penstock/async/event.h"
+#include "penstock/async/scheduler_observer.h"
 #include "penstock/async/suspension.h"
 #include "penstock/db/pool.h"
 #include "penstock/observe/metrics.h"
@@ -78,7 +79,7 @@ struct pool::implementation : std::enable_shared_from_this<implementation> {
   };
   struct seat {
     std::unique_ptr<connection> idle;  // the session of a slot that is idle
-    std::source_location site;         // who leased it
+    tracked lent{"lease of a pool"};   // since it was leased, by whom
   };
   struct instruments {
     instruments(metrics::registry* where, const std::string& pool_name);

@@ -1,5 +1,6 @@
 #include "address.h"
 #include "penstock/async/error.h"
+#include "penstock/async/scheduler_observer.h"
 #include "penstock/async/timeout.h"
 #include "penstock/net/asio.h"
 #include "penstock/net/error.h"
@@ -23,6 +24,7 @@ task<std::unique_ptr<stream>> connect_to_any(const endpoint& where) {
 }
 
 task<std::unique_ptr<stream>> connect_within(endpoint where, duration limit) {
+  note_real_operation("connecting to " + where.to_string());
   task<std::unique_ptr<stream>> connecting = connect_to_any(where);
   try {
     co_return co_await with_timeout(limit, std::move(connecting));

@@ -1,6 +1,7 @@
 #include "penstock/net/listener.h"
 
 #include "address.h"
+#include "penstock/async/scheduler_observer.h"
 #include "penstock/async/timeout.h"
 #include "penstock/net/asio.h"
 #include "penstock/net/error.h"
@@ -110,6 +111,7 @@ boost::system::error_code open_acceptor(acceptor& a, const socket_address& addre
 }  // namespace
 
 std::unique_ptr<listener> listen(const endpoint& where, const listen_options& options) {
+  note_real_operation("listening on " + where.to_string());
   boost::asio::io_context& context = io_context_of(event_loop::current());
   boost::system::error_code failure;
   for (const socket_address& address : resolve_blocking(where, true)) {

@@ -7,6 +7,7 @@
 #include "penstock/async/scheduler_observer.h"
 
 #include <cstdint>
+#include <deque>
 #include <source_location>
 #include <string>
 #include <vector>
@@ -49,7 +50,7 @@ class task_table {
  private:
   std::vector<const record*> by_number() const;
 
-  std::vector<record> slots_;
+  std::deque<record> slots_;
   std::vector<std::uint32_t> free_;
   std::size_t size_ = 0;
   std::uint64_t last_number_ = 0;

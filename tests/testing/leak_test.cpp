@@ -2,6 +2,7 @@
 #include <penstock/async/event.h>
 #include <penstock/async/gather.h>
 #include <penstock/async/task_group.h>
+#include <penstock/db/pool.h>
 #include <penstock/testing/ledger.h>
 #include <penstock/testing/simulation.h>
 
@@ -64,6 +65,17 @@ TEST(leaks, an_entry_of_the_ledger_is_named_with_where_it_was_made) {
     co_return;
   });
   EXPECT_TRUE(contains(text, "connection 'db' made at " + here(line)));
+}
+
+TEST(leaks, a_lease_of_a_pool_is_named_with_where_it_was_acquired) {
+  db::pool::lease left;
+  int line = 0;
+  std::string text = failures_of_test([&]() -> task<> {
+    db::pool p(db::database("sqlite::memory:"));
+    line = __LINE__ + 1;
+    left = co_await p.acquire();
+  });
+  EXPECT_TRUE(contains(text, "lease of a pool made at " + here(line)));
 }
 
 struct forgotten_timer : timer {

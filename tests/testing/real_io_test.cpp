@@ -1,6 +1,7 @@
 #include "failing_case.h"
 #include <penstock/async/on_worker.h>
 #include <penstock/async/scheduler_observer.h>
+#include <penstock/net/listener.h>
 #include <penstock/testing/allow_real_io.h>
 #include <penstock/testing/error.h>
 #include <penstock/testing/simulation.h>
@@ -20,6 +21,16 @@ TEST(real_io, in_a_simulation_fails_with_the_place_of_the_call) {
   EXPECT_TRUE(contains(text, "testing.real_operation"));
   EXPECT_TRUE(contains(text, "opening 'orders.db' in a simulation"));
   EXPECT_TRUE(contains(text, "opens_a_file"));
+}
+
+TEST(real_io, sockets_in_a_simulation_are_refused_by_name) {
+  std::string text = failures_of_test([]() -> task<> {
+    net::listen(net::endpoint::parse("127.0.0.1:0"));
+    co_return;
+  });
+  EXPECT_TRUE(contains(text, "listening on 127.0.0.1:0 in a simulation"));
+  text = failures_of_test([]() -> task<> { co_await net::connect(net::endpoint::parse("127.0.0.1:9")); });
+  EXPECT_TRUE(contains(text, "connecting to 127.0.0.1:9 in a simulation"));
 }
 
 PENSTOCK_TEST(real_io, is_allowed_under_a_guard) {

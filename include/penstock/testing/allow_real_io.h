@@ -1,10 +1,12 @@
 #pragma once
 
-// A simulated task may open no real socket and no file, and start no thread: what they do can't be repeated, and
-// virtual time does not wait for them. This lets a task do so knowingly.
+// A simulated task may do nothing that can't be repeated, and that virtual time does not wait for. Whatever does so
+// announces it with `note_real_operation` (async/scheduler_observer.h), as sockets do, and fails. This lets a task do
+// it knowingly.
 //
+//   task<> reads(path file) { note_real_operation("reading " + file.string()); … }
 //   allow_real_io guard;
-//   db::database on_disk("sqlite:" + file);     // its calls are made at once, and cost no virtual time
+//   co_await reads(file);                // done at once; it costs no virtual time
 
 namespace penstock::testing {
 

@@ -13,7 +13,7 @@ namespace penstock::testing {
 
 /// Errors of the testing room.
 enum class testing_errc {
-  real_operation,   ///< A simulated task opened a real socket, file or thread.
+  real_operation,   ///< A simulated task opened a real socket, or did something else that no run repeats.
   bad_setting,      ///< An environment variable or option of the kit that can't be read.
   off_script,       ///< A peer said something else than a script expects.
   value_was_given,  ///< A mock has to give a value that can only be moved a second time.
