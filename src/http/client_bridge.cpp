@@ -2,6 +2,7 @@
 
 #include "penstock/async/error.h"
 #include "penstock/async/timeout.h"
+#include "penstock/net/descriptor.h"
 #include "penstock/net/error.h"
 
 #include <algorithm>
@@ -98,11 +99,11 @@ curl_socket_t client_bridge::open(const net::endpoint& to, multi_entry& opener, 
   if (!listening_) listen();
   accept_connected();
   auto fresh = std::make_shared<link>(*this, to, opener);
-  fresh->theirs.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  fresh->theirs.reset(net::make_unix_socket());
   fresh->socket = fresh->theirs.get();
   socklen_t length = sizeof(sockaddr_un);
   sockaddr_un here{};
-  if (!fresh->theirs || ::getsockname(listening_->get(), reinterpret_cast<sockaddr*>(&here), &length) != 0)
+  if (::getsockname(listening_->get(), reinterpret_cast<sockaddr*>(&here), &length) != 0)
     throw error(net::net_errc::io_failed, "no socket for a connection to " + to.to_string());
   std::memcpy(static_cast<void*>(&address.addr), &here, length);  // libcurl has room there for any address
   address.addrlen = length;
@@ -116,10 +117,10 @@ curl_socket_t client_bridge::open(const net::endpoint& to, multi_entry& opener, 
 // At an address of the system's choice that has no file (unix(7), autobind).
 void client_bridge::listen() {
   auto fresh = std::make_unique<socket_handle>();
-  fresh->reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  fresh->reset(net::make_unix_socket());
   sockaddr_un unnamed{};
   unnamed.sun_family = AF_UNIX;
-  if (!*fresh || ::bind(fresh->get(), reinterpret_cast<sockaddr*>(&unnamed), sizeof(unnamed.sun_family)) != 0 ||
+  if (::bind(fresh->get(), reinterpret_cast<sockaddr*>(&unnamed), sizeof(unnamed.sun_family)) != 0 ||
       ::listen(fresh->get(), 128) != 0)
     throw error(net::net_errc::io_failed, "no socket to connect an HTTP client to");
   listening_ = std::move(fresh);

@@ -4,6 +4,7 @@
 #include "penstock/net/asio.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
@@ -66,6 +67,13 @@ void limit_silence(int descriptor, std::chrono::seconds limit) noexcept {
   set(IPPROTO_TCP, TCP_KEEPINTVL, third);
   set(IPPROTO_TCP, TCP_KEEPCNT, 2);
   set(IPPROTO_TCP, TCP_USER_TIMEOUT, limit.count() * 1'000);
+}
+
+int make_unix_socket() {
+  int made = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  boost::system::error_code refused(made < 0 ? errno : 0, boost::system::system_category());
+  throw_if_failed(refused, "make a Unix socket");
+  return made;
 }
 
 }  // namespace penstock::net

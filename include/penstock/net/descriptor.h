@@ -50,4 +50,9 @@ class descriptor_watch {
 /// other sockets.
 void limit_silence(int descriptor, std::chrono::seconds limit) noexcept;
 
+/// A Unix stream socket that is neither bound nor connected, non-blocking and closed by exec: for client libraries that
+/// need a descriptor within the process. The caller closes it. Throws `error` with `net_errc::io_failed` when the
+/// system has none left.
+int make_unix_socket();
+
 }  // namespace penstock::net
