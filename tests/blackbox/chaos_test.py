@@ -90,7 +90,7 @@ class Chaotic(BlackBoxTest):
 
         before = self.chaos.counters()["corrupted_bytes"]
         self.chaos.do(to_client={"corrupt": 0.002})
-        wait_until(lambda: self.chaos.counters()["corrupted_bytes"] >= before + 20, "corrupted bytes")
+        wait_until(lambda: self.chaos.counters()["corrupted_bytes"] >= before + 150, "corrupted bytes")
         print(f"healed {self.heal():.2f} s after corrupted answers", flush=True)
         self.chaos.do(to_client={"stop": True})
         time.sleep(1.5)  # longer than a commit may take

@@ -15,7 +15,7 @@ run(${WORK}/build/consumer)
 
 # A component that does not exist is refused by name.
 execute_process(
-  COMMAND ${CMAKE_COMMAND} -D CMAKE_PREFIX_PATH=${WORK}/prefix -S ${SOURCE}/misspelt -B ${WORK}/misspelt
+  COMMAND ${CMAKE_COMMAND} -G Ninja -D CMAKE_PREFIX_PATH=${WORK}/prefix -S ${SOURCE}/misspelt -B ${WORK}/misspelt
   RESULT_VARIABLE code ERROR_VARIABLE said OUTPUT_QUIET)
 if(code EQUAL 0 OR NOT said MATCHES "no component 'ingets'; it has core, async")
   message(FATAL_ERROR "a misspelt component was not refused by name (exit code ${code}): ${said}")

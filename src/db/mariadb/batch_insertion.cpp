@@ -173,7 +173,7 @@ task<std::optional<complaint>> batch_insertion::insert() {
   bool as_text = group_.size() > 1 || fits_in_text(group_.front());
   if (!as_text) co_return co_await insert_with_parameters();
   write_insert();
-  task<bool> sending = send();
+  task<bool> sending = send(1);
   bool ran = co_await std::move(sending);
   if (!ran) co_return wire_->complaint_of_session();
   if (returns_ids())
@@ -183,11 +183,12 @@ task<std::optional<complaint>> batch_insertion::insert() {
   co_return std::nullopt;
 }
 
-// Runs the text, behind the opening of the transaction when that is still due. The answers are those to the text.
-task<bool> batch_insertion::send() {
+// Runs the text, behind the opening of the transaction when that is still due. The answers are those to the text, which
+// has so many.
+task<bool> batch_insertion::send(std::size_t answers) {
   bool opens = !opening_.empty();
   text_.insert(0, std::exchange(opening_, {}));
-  task<bool> running = wire_->run(text_, answers_);
+  task<bool> running = wire_->run(text_, answers_, answers + (opens ? 2 : 0));
   bool ran = co_await std::move(running);
   if (!opens) co_return ran;
   opened_ = answers_.size() >= 2;
@@ -200,7 +201,7 @@ task<bool> batch_insertion::send() {
 task<std::optional<complaint>> batch_insertion::open_alone() {
   if (opening_.empty()) co_return std::nullopt;
   text_.clear();
-  task<bool> sending = send();
+  task<bool> sending = send(0);
   bool ran = co_await std::move(sending);
   if (!ran) co_return wire_->complaint_of_session();
   co_return std::nullopt;

@@ -81,7 +81,7 @@ class batch_insertion {
   task<std::optional<complaint>> insert_held();
   task<std::optional<complaint>> learn_key_names(bool with_keys);
 
-  task<bool> send();
+  task<bool> send(std::size_t answers);
   task<std::optional<complaint>> open_alone();
   void take_group(std::size_t most_rows);
   std::string insert_with_places() const;

@@ -84,9 +84,10 @@ task<std::optional<std::size_t>> batch_insertion::failed_row(const complaint& sa
         "SELECT @penstock_row, @penstock_code;"
         "SET @penstock_last = NULL, @penstock_row = NULL, @penstock_code = NULL";
     std::string code = std::to_string(said.code);
-    task<bool> asking = wire_->run(text_, answers_);
+    task<bool> asking = wire_->run(text_, answers_, 4);
     bool answered = co_await std::move(asking);
-    if (answered && answers_[2].rows[0][1] == code) row = row_in(" at row " + answers_[2].rows[0][0].value_or(""));
+    if (answered && answers_[2].rows.at(0).at(1) == code)
+      row = row_in(" at row " + answers_[2].rows.at(0).at(0).value_or(""));
   }
   if (row && *row >= group_.size()) row.reset();
   co_return row;

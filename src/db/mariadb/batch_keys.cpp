@@ -47,7 +47,7 @@ task<std::optional<complaint>> batch_insertion::learn_key_names(bool with_keys) 
     text_.push_back(';');
     write_keys_question();
   }
-  task<bool> asking = wire_->run(text_, answers_);
+  task<bool> asking = wire_->run(text_, answers_, with_keys ? 2 : 1);
   bool answered = co_await std::move(asking);
   if (!answered) co_return wire_->complaint_of_session();
   for (unique_index& index : unique_indexes_of(answers_.front()))
@@ -65,7 +65,7 @@ task<std::optional<complaint>> batch_insertion::set_repeated_apart() {
   } else {
     text_.clear();
     write_keys_question();
-    task<bool> asking = wire_->run(text_, answers_);
+    task<bool> asking = wire_->run(text_, answers_, 1);
     bool answered = co_await std::move(asking);
     if (!answered) co_return wire_->complaint_of_session();
   }
@@ -74,7 +74,7 @@ task<std::optional<complaint>> batch_insertion::set_repeated_apart() {
   for (const auto& row : answers_.back().rows) {
     key.clear();
     for (std::size_t i = 0; i < key_columns_.size(); ++i)
-      append_key_part(key, rows_->row(group_.front())[key_columns_[i]].type, row[i].value_or(""));
+      append_key_part(key, rows_->row(group_.front())[key_columns_[i]].type, row.at(i).value_or(""));
     seen.emplace(key, stored_before);
   }
   std::size_t duplicates = 0;

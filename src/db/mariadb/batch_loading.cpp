@@ -67,7 +67,7 @@ task<bool> batch_insertion::run_load(std::string_view savepoint) {
   text_.append(names_).append(";SELECT LAST_INSERT_ID()");
   wire_->count_round_trip();  // the server asks for the lines first
   offering lines(*wire_, lines_);
-  task<bool> loading = send();
+  task<bool> loading = send(3);
   co_return co_await std::move(loading);
 }
 

@@ -238,6 +238,9 @@ task<void> session::begin_batch(opening_statement& first, const table_definition
                                 batch_report& report) {
   operation here(*this);
   require_no_transaction();
+  task<void> ending = end_what_was_begun();
+  co_await std::move(ending);
+  begun_ = true;
   std::string opening = "START TRANSACTION;" + with_literals(first.sql, first.values, facts_.max_packet) + ";";
   task<void> storing = store(into, rows, report, std::move(opening));
   co_await std::move(storing);
@@ -259,10 +262,22 @@ void session::require_no_transaction() const {
     throw database_error(db_errc::other, "a transaction is open: commit it or roll it back first");
 }
 
+// A transaction that the server ended by itself, as after a deadlock, is over in its words too: one that only seems to
+// be would be committed by the next START TRANSACTION.
+task<void> session::end_what_was_begun() {
+  if (!begun_) co_return;
+  task<void> ending = run_text("ROLLBACK", "roll back");
+  co_await std::move(ending);
+  begun_ = false;
+}
+
 task<void> session::begin() {
   operation here(*this);
   silence_limit patience(*this);
   require_no_transaction();
+  task<void> ending = end_what_was_begun();
+  co_await std::move(ending);
+  begun_ = true;
   task<void> running = run_text("START TRANSACTION", "begin");
   co_await std::move(running);
 }
@@ -277,9 +292,12 @@ task<void> session::finish_commit() {
   operation here(*this);
   silence_limit patience(*this);
   text_ = "COMMIT";
-  task<bool> running = wire_->run(text_, answers_);
+  task<bool> running = wire_->run(text_, answers_, 1);
   bool ran = co_await std::move(running);
-  if (ran) co_return;
+  if (ran) {
+    begun_ = false;
+    co_return;
+  }
   complaint said = wire_->complaint_of_session();
   if (rolls_commit_back(said)) fail("commit", said);
   database_error lost = failure(at_, "commit", said);
@@ -298,7 +316,7 @@ task<void> session::ping() {
 
 session_state session::state() const noexcept {
   if (!wire_) return session_state::dead;
-  return cut_short_ || wire_->in_transaction() ? session_state::dirty : session_state::clean;
+  return cut_short_ || begun_ || wire_->in_transaction() ? session_state::dirty : session_state::clean;
 }
 
 }  // namespace penstock::db::mariadb

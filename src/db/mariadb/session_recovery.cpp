@@ -66,7 +66,7 @@ task<void> session::end_what_runs() {
 }
 
 task<void> session::rollback() {
-  if (!wire_ || (!cut_short_ && !wire_->in_transaction())) return settle();
+  if (state() != session_state::dirty) return settle();
   return settle_and_roll_back();
 }
 
@@ -76,9 +76,12 @@ task<void> session::settle_and_roll_back() {
   operation here(*this);
   text_ = "ROLLBACK";
   for (int tries = 0;; ++tries) {
-    task<bool> running = wire_->run(text_, answers_);
+    task<bool> running = wire_->run(text_, answers_, 1);
     bool ran = co_await std::move(running);
-    if (ran) co_return;
+    if (ran) {
+      begun_ = false;
+      co_return;
+    }
     complaint said = wire_->complaint_of_session();
     // A KILL QUERY that came when its statement had ended hits the next one.
     if (said.code != ER_QUERY_INTERRUPTED || tries > 0) fail("roll back", said);

@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include <errmsg.h>
+
 // The library closes its socket within a call when the connection breaks; the watch goes before anything else runs.
 
 namespace penstock::db::mariadb {
@@ -78,7 +80,7 @@ void wire::resume(int ready) noexcept {
   if (handle_->net.pvio == nullptr) watch_.reset();
 }
 
-task<bool> wire::run(std::string_view text, std::vector<text_result>& given) {
+task<bool> wire::run(std::string_view text, std::vector<text_result>& given, std::size_t answers) {
   given.clear();
   ++round_trips_;
   start<mysql_real_query_start, mysql_real_query_cont>(handle_, text.data(), text.size());
@@ -97,9 +99,11 @@ task<bool> wire::run(std::string_view text, std::vector<text_result>& given) {
       one.first_id = mysql_insert_id(handle_);
       one.warnings = mysql_warning_count(handle_);
     }
-    if (!mysql_more_results(handle_)) co_return true;
+    if (!mysql_more_results(handle_)) break;
     start<mysql_next_result_start, mysql_next_result_cont>(handle_);
   }
+  out_of_step_ = answers != 0 && given.size() != answers;
+  co_return !out_of_step_;
 }
 
 // A server may ask for any file in answer to any statement
@@ -151,6 +155,7 @@ task<void> wire::drain() {
 }
 
 complaint wire::complaint_of_session() const {
+  if (out_of_step_) return {CR_MALFORMED_PACKET, "HY000", "the server's answers are not those to what was asked"};
   return {mysql_errno(handle_), mysql_sqlstate(handle_), mysql_error(handle_)};
 }
 

@@ -67,8 +67,9 @@ class wire {
   // 0: no limit.
   void limit_silence(duration limit) noexcept { silence_limit_ = limit; }
   // Runs the statements of a text, which must stay where it is until nothing is under way; gives what each gave, or
-  // false when one failed: see `complaint_of_session`.
-  task<bool> run(std::string_view text, std::vector<text_result>& given);
+  // false when one failed: see `complaint_of_session`. So does an answer too many or too few, where it is known how many
+  // there must be (0: it is not): what is read from then on would be the answers to other statements.
+  task<bool> run(std::string_view text, std::vector<text_result>& given, std::size_t answers = 0);
   // What the next statements may read with LOAD DATA LOCAL; null: nothing, and the server gets no file of ours whatever
   // it asks for. A statement that still reads when its source is taken away fails.
   void offer_file(file_source* source) noexcept { file_ = source; }
@@ -115,6 +116,7 @@ class wire {
   bool is_statement_ = false;  // one that the call leaves alive
   given given_;
   std::size_t round_trips_ = 0;
+  bool out_of_step_ = false;
   file_source* file_ = nullptr;
   duration silence_limit_ = duration::zero();
   my_socket watched_ = -1;

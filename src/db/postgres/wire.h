@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -80,10 +81,11 @@ class wire {
   task<bool> drained_within(duration limit);
   void end_segment();
   [[noreturn]] void refuse_copy();
-  [[noreturn]] void lose() const;
+  void leave_closed_socket() noexcept;
+  [[noreturn]] void lose();
 
   connection_handle connection_;
-  net::descriptor_watch socket_;  // taken from the loop before libpq closes the descriptor
+  std::optional<net::descriptor_watch> socket_;  // null once libpq has closed the descriptor
   std::size_t commands_ = 0;      // of the trip
   std::size_t unsynced_ = 0;      // of them, since the last sync
   std::size_t syncs_ = 0;         // whose answers are still to come
