@@ -1,4 +1,5 @@
 #include "allocation_counter.h"
+#include "recycled_frames.h"
 #include "virtual_time.h"
 #include <penstock/async/channel.h>
 #include <penstock/async/event.h>
@@ -15,19 +16,6 @@
 
 namespace penstock {
 namespace {
-
-// Under a sanitizer, each frame is a block of the heap of its own.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool frames_are_recycled = false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool frames_are_recycled = false;
-#else
-constexpr bool frames_are_recycled = true;
-#endif
-#else
-constexpr bool frames_are_recycled = true;
-#endif
 
 task<int> one() { co_return 1; }
 

@@ -1,5 +1,6 @@
 #include "allocation_counter.h"
 #include "conformance_fixture.h"
+#include "recycled_frames.h"
 
 // In steady state a batch's memory is all there: what it still allocates does not grow with its rows. The server's
 // client library counts its own, which is not looked at.
@@ -43,6 +44,7 @@ class batch_allocation : public conformance_test {
   }
 
   void expect_none_a_row(std::vector<std::string> key) {
+    if (!frames_are_recycled) GTEST_SKIP() << "under a sanitizer each part of a trip has a frame of the heap";
     with_connection([&](database&, connection& c) -> task<> {
       table_definition table{
           table_name(),

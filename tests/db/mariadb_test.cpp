@@ -53,6 +53,22 @@ TEST_F(mariadb, commits_and_rolls_back) {
   });
 }
 
+// Its answers say whether a transaction is open, and one that was corrupted says so wrongly.
+TEST_F(mariadb, believes_that_a_transaction_is_over_only_when_it_has_ended_it) {
+  with_session([&](connection& c) -> task<> {
+    co_await c.begin();
+    co_await c.execute("COMMIT");
+    EXPECT_EQ(c.state(), session_state::dirty);
+    co_await c.rollback();
+    EXPECT_EQ(c.state(), session_state::clean);
+    co_await c.begin();
+    co_await c.execute("COMMIT");
+    co_await c.begin();
+    co_await c.commit();
+    EXPECT_EQ(c.state(), session_state::clean);
+  });
+}
+
 TEST_F(mariadb, refuses_to_begin_twice_which_would_commit) {
   with_session([&](connection& c) -> task<> {
     co_await c.begin();
