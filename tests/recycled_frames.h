@@ -1,7 +1,7 @@
 #pragma once
 
-// Whether this build takes the frames of tasks from those that were used before. Under a sanitizer each one is a block of
-// the heap of its own, so that it is noticed when one is used after its end.
+// Whether this build takes the frames of tasks from those that were used before. Under a sanitizer each one is a block
+// of the heap of its own, so that it is noticed when one is used after its end.
 
 namespace penstock {
 

@@ -67,8 +67,8 @@ class wire {
   // 0: no limit.
   void limit_silence(duration limit) noexcept { silence_limit_ = limit; }
   // Runs the statements of a text, which must stay where it is until nothing is under way; gives what each gave, or
-  // false when one failed: see `complaint_of_session`. So does an answer too many or too few, where it is known how many
-  // there must be (0: it is not): what is read from then on would be the answers to other statements.
+  // false when one failed: see `complaint_of_session`. So does an answer too many or too few, where it is known how
+  // many there must be (0: it is not): what is read from then on would be the answers to other statements.
   task<bool> run(std::string_view text, std::vector<text_result>& given, std::size_t answers = 0);
   // What the next statements may read with LOAD DATA LOCAL; null: nothing, and the server gets no file of ours whatever
   // it asks for. A statement that still reads when its source is taken away fails.

@@ -86,9 +86,9 @@ class wire {
 
   connection_handle connection_;
   std::optional<net::descriptor_watch> socket_;  // null once libpq has closed the descriptor
-  std::size_t commands_ = 0;      // of the trip
-  std::size_t unsynced_ = 0;      // of them, since the last sync
-  std::size_t syncs_ = 0;         // whose answers are still to come
+  std::size_t commands_ = 0;                     // of the trip
+  std::size_t unsynced_ = 0;                     // of them, since the last sync
+  std::size_t syncs_ = 0;                        // whose answers are still to come
   std::size_t current_ = 0;
   bool plain_ = false;
   bool broken_ = false;  // though the connection is whole
