@@ -74,6 +74,7 @@ task<void> session::settle_and_roll_back() {
   task<void> settling = settle();
   co_await std::move(settling);
   operation here(*this);
+  silence_limit patience(*this);
   text_ = "ROLLBACK";
   for (int tries = 0;; ++tries) {
     task<bool> running = wire_->run(text_, answers_, 1);

@@ -75,6 +75,7 @@ task<void> session::rollback() {
     co_await std::move(recovering);
   }
   if (!in_transaction()) co_return;
+  silence_limit patience(*this);
   std::optional<database_error> failed;
   w.execute("ROLLBACK");
   w.sync();

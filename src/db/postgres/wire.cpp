@@ -7,7 +7,6 @@
 #include "penstock/db/error.h"
 #include "penstock/observe/log.h"
 
-#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <utility>
@@ -18,7 +17,7 @@ namespace {
 // Most statements are shorter than a request to cancel, for which the server starts a process.
 constexpr duration patience_before_request = std::chrono::milliseconds(10);
 constexpr duration first_patience = std::chrono::milliseconds(20);
-constexpr duration longest_patience = std::chrono::seconds(1);
+constexpr duration longest_patience = std::chrono::seconds(2);
 
 void log_notice(void*, const PGresult* r) { log::debug("PostgreSQL has a remark", {{"said", said_by(r)}}); }
 
@@ -184,17 +183,21 @@ task<void> wire::request_cancel() {
                          std::string("PostgreSQL: a statement could not be cancelled: ") + why.c_str());
 }
 
-// A request that comes before the server has begun with the statement is lost, so it is made until it has worked.
+// A request that comes before the server has begun with the statement is lost, so it is made until it has worked. An
+// answer that does not come to its end all the same is given up, with the session.
 task<void> wire::drain() {
   if (!plain_ && unsynced_ > 0) sync();
   task<bool> waiting = drained_within(patience_before_request);
   bool drained = co_await std::move(waiting);
-  for (duration patience = first_patience; !drained; patience = std::min(2 * patience, longest_patience)) {
+  for (duration patience = first_patience; !drained && patience <= longest_patience; patience *= 2) {
     task<void> cancelling = request_cancel();
     co_await std::move(cancelling);
     task<bool> waiting_again = drained_within(patience);
     drained = co_await std::move(waiting_again);
   }
+  if (drained) co_return;
+  broken_ = true;
+  throw database_error(db_errc::connection_lost, "PostgreSQL: a statement that was cut short could not be ended");
 }
 
 task<bool> wire::drained_within(duration limit) {
