@@ -3,6 +3,7 @@
 #include "client_names.h"
 #include "client_transfer.h"
 #include "penstock/async/error.h"
+#include "penstock/async/event.h"
 #include "penstock/async/semaphore.h"
 #include "penstock/async/timeout.h"
 #include "penstock/core/units.h"
@@ -48,15 +49,16 @@ const client_metrics& metrics_of_clients() {
 // Counts a request from its first step to its end, however it ends.
 class counted_request {
  public:
-  explicit counted_request(client_stats& stats)
-      : stats_(stats), metrics_(metrics_of_clients()), clock_(scheduler::current()), start_(clock_.now()) {
+  counted_request(client_stats& stats, event& idle)
+      : stats_(stats), idle_(idle), metrics_(metrics_of_clients()), clock_(scheduler::current()), start_(clock_.now()) {
     ++stats_.in_flight;
+    idle_.clear();
     metrics_.in_flight.add();
   }
   counted_request(const counted_request&) = delete;
   counted_request& operator=(const counted_request&) = delete;
   ~counted_request() {
-    --stats_.in_flight;
+    if (--stats_.in_flight == 0) idle_.set();
     metrics_.in_flight.sub();
     metrics_.durations.observe(clock_.now() - start_);
     std::uint64_t& sum = answered_ ? stats_.answered : failed_ ? stats_.failed : stats_.cancelled;
@@ -68,6 +70,7 @@ class counted_request {
 
  private:
   client_stats& stats_;
+  event& idle_;
   const client_metrics& metrics_;
   const scheduler& clock_;
   time_point start_;
@@ -148,12 +151,15 @@ struct client::implementation {
   };
 
   task<client_response> send(client_request r);
+  task<void> close();
   task<client_response> send_following(client_request r, std::optional<time_point> deadline);
   task<client_response> exchange(const client_request& r, const client_url& where, std::optional<time_point> deadline);
   void refuse_when_overloaded(const client_request& r) const;
 
   client_options options;
   client_stats stats;
+  bool closed = false;
+  event idle;  // while no request is in flight, once there was one
   name_cache names;
   std::map<std::string, origin> origins;
   semaphore slots;
@@ -171,13 +177,16 @@ task<client_response> client::post(std::string url, std::string body, std::strin
   return send(client_request("POST", std::move(url), std::move(body)).with("Content-Type", std::move(content_type)));
 }
 
+task<void> client::close() { return implementation_->close(); }
+
 client_stats client::stats() const noexcept { return implementation_->stats; }
 
 task<client_response> client::implementation::send(client_request r) {
-  counted_request counted(stats);
+  counted_request counted(stats, idle);
   std::string method = r.method;
   std::string url = r.url;
   try {
+    if (closed) throw client_error(client_errc::closed, method, url, "the client was closed");
     task<client_response> sending = send_following(std::move(r), current_deadline());
     task<client_response> limited = with_timeout(options.request_timeout, std::move(sending));
     client_response answer = co_await std::move(limited);
@@ -193,6 +202,16 @@ task<client_response> client::implementation::send(client_request r) {
     counted.failed();
     throw;
   }
+}
+
+task<void> client::implementation::close() {
+  closed = true;
+  if (stats.in_flight > 0) {
+    auto ended = idle.wait();
+    co_await ended;
+  }
+  task<void> closing = multi.close();
+  co_await std::move(closing);
 }
 
 task<client_response> client::implementation::send_following(client_request r, std::optional<time_point> deadline) {

@@ -47,6 +47,8 @@ class client_bridge {
   void watch(curl_socket_t socket, int wanted) noexcept;
   // libcurl has no more use for the socket. What it wrote is still sent.
   void close(curl_socket_t socket) noexcept;
+  // Waits until all connections are closed; none may be opened any more.
+  task<void> join() { return carrying_.join(); }
   // After libcurl was entered: takes what it wrote, and sees what it waits for.
   void catch_up() noexcept;
 

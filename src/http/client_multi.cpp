@@ -63,6 +63,14 @@ void client_multi::remove(multi_entry& t) noexcept {
   assert(refused == CURLM_OK);
 }
 
+task<void> client_multi::close() {
+  assert(under_way_.empty());
+  multi_.reset();
+  if (!bridge_) co_return;
+  task<void> ending = bridge_->join();
+  co_await std::move(ending);
+}
+
 easy_handle client_multi::take_easy() {
   if (!spare_.empty()) {
     easy_handle h = std::move(spare_.back());

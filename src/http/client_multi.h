@@ -58,6 +58,9 @@ class client_multi final : private client_sockets::listener, private client_brid
   // Takes a transfer back and closes its connection; nothing when it is not under way.
   void remove(multi_entry& t) noexcept;
 
+  // Closes the connections that are kept, and waits until all are closed. No transfer is under way then or later.
+  task<void> close();
+
   // Makes a transfer's connection a stream to this endpoint, when streams are what there is.
   void connect_by_stream(multi_entry& t, const net::endpoint& to);
   bool connects_by_stream() const noexcept { return bridge_ != nullptr; }

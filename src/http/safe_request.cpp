@@ -1,5 +1,6 @@
 #include "penstock/http/safe_request.h"
 
+#include "penstock/async/cancel.h"
 #include "penstock/async/error.h"
 #include "penstock/async/map_bounded.h"
 #include "penstock/observe/log.h"
@@ -7,7 +8,9 @@
 #include "penstock/observe/traced.h"
 
 #include <algorithm>
+#include <exception>
 #include <memory>
+#include <optional>
 
 // Invariant: of each request that starts, exactly one of the counters rises, unless it is cancelled.
 
@@ -58,9 +61,25 @@ task<client_response> send_observed(client& through, client_request request) {
 using own_options = std::unique_ptr<client_options>;
 own_options copy_of(const client_options& options) { return std::make_unique<client_options>(options); }
 
+// What `work` gives or throws, once the client is closed, whatever happened.
+template <class T>
+task<T> then_close(client& own, task<T> work) {
+  std::exception_ptr failure;
+  std::optional<T> result;
+  try {
+    result.emplace(co_await std::move(work));
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  task<void> closing = shield(own.close());
+  co_await std::move(closing);
+  if (failure) std::rethrow_exception(failure);
+  co_return std::move(*result);
+}
+
 task<safe_response> send_with_own_client(client_request request, own_options options) {
   client own(*options);
-  task<safe_response> sending = safe_request(own, std::move(request));
+  task<safe_response> sending = then_close(own, safe_request(own, std::move(request)));
   co_return co_await std::move(sending);
 }
 
@@ -79,7 +98,7 @@ task<std::vector<safe_response>> process_with_own_client(std::vector<std::string
   options->max_connections = std::max(options->max_connections, concurrency);
   options->max_connections_per_host = std::max(options->max_connections_per_host, concurrency);
   client own(*options);
-  task<std::vector<safe_response>> processing = process(own, std::move(urls), concurrency);
+  task<std::vector<safe_response>> processing = then_close(own, process(own, std::move(urls), concurrency));
   co_return co_await std::move(processing);
 }
 

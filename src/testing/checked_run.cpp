@@ -83,13 +83,20 @@ run_report run_checked(simulation& sim, task<void> main, std::source_location wh
   }
   for (auto& [error, place] : unhandled.take())
     report.add("an error in " + place + " that nobody retrieved:\n" + format_traceback(error), kind_of(error));
-  if (!cut_short) report.add_leaks(sim.leaks());
+  if (!cut_short) {
+    report.add_leaks(sim.leaks());
+    report.surroundings = sim.sections()->text();
+  }
   return report;
 }
 
-void report_to_gtest(const run_report& report, const std::source_location& where) {
-  for (const std::string& fault : report.faults)
-    ADD_FAILURE_AT(where.file_name(), static_cast<int>(where.line())) << fault;
+void report_to_gtest(const run_report& report, bool failed, const std::source_location& where) {
+  auto say = [&](const std::string& what) {
+    ADD_FAILURE_AT(where.file_name(), static_cast<int>(where.line())) << what;
+  };
+  for (const std::string& fault : report.faults) say(fault);
+  if ((failed || !report.faults.empty()) && !report.surroundings.empty())
+    say("what the test ran on, at its end:\n" + report.surroundings);
 }
 
 }  // namespace penstock::testing

@@ -19,6 +19,8 @@ struct run_report {
   std::vector<std::string> faults;
   // The first one in a word that is the same for the same defect: "net.connection_closed", "leak".
   std::string signature;
+  // What the simulation's things said of themselves at the end; empty where a fault says it already.
+  std::string surroundings;
 
   void add(std::string fault, std::string_view kind);
   void add_failure(const std::exception_ptr& error);
@@ -32,7 +34,8 @@ task<void> whole_test(test_detail::async_case& test);
 run_report run_checked(simulation& sim, task<void> main, std::source_location where,
                        const std::function<bool()>& may_throw = nullptr);
 
-// Tells GoogleTest; nothing when all was well.
-void report_to_gtest(const run_report& report, const std::source_location& where);
+// Tells GoogleTest; nothing when all was well. `failed` says that assertions of the test failed, which are told
+// already.
+void report_to_gtest(const run_report& report, bool failed, const std::source_location& where);
 
 }  // namespace penstock::testing

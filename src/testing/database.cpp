@@ -62,10 +62,6 @@ std::size_t database::sessions() const noexcept { return server_->sessions.size(
 
 std::uint64_t database::statements() const noexcept { return server_->statements; }
 
-std::string database::processlist() const {
-  std::string text;
-  for (const server_session* s : server_->sessions) text += s->describe() + "\n";
-  return text.empty() ? "no session\n" : text;
-}
+std::string database::processlist() const { return server_->processlist(); }
 
 }  // namespace penstock::testing

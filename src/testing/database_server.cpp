@@ -102,8 +102,17 @@ std::string server_session::describe() const {
 database_server::~database_server() = default;
 
 random_stream& database_server::random() {
-  if (numbers_ == nullptr) numbers_ = &simulation::current().random_for("database");
+  if (numbers_ == nullptr) {
+    numbers_ = &simulation::current().random_for("database");
+    report_.emplace("database " + options.name, [this] { return processlist(); });
+  }
   return *numbers_;
+}
+
+std::string database_server::processlist() const {
+  std::string text;
+  for (const server_session* s : sessions) text += s->describe() + "\n";
+  return text.empty() ? "no session\n" : text;
 }
 
 std::unique_ptr<server_session> database_server::open() {

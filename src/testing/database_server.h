@@ -9,6 +9,7 @@
 #include "penstock/db/detail/memory_sqlite.h"
 #include "penstock/testing/database.h"
 #include "penstock/testing/random_stream.h"
+#include "penstock/testing/report_section.h"
 #include "penstock/testing/simulation.h"
 
 #include <cstdint>
@@ -84,6 +85,7 @@ class database_server : public std::enable_shared_from_this<database_server> {
   void set_faults(const database_faults& chances);
 
   random_stream& random();
+  std::string processlist() const;
   mutex& lock() noexcept { return lock_; }
 
   database_options options;
@@ -126,6 +128,7 @@ class database_server : public std::enable_shared_from_this<database_server> {
   time_point next_restart_ = time_point::max();
   time_point next_read_only_ = time_point::max();
   chaos_timer chaos_{*this};
+  std::optional<report_section> report_;  // from the first use on; the last member, since it tells of the others
 };
 
 // True for what changes data, by its first word.

@@ -21,8 +21,9 @@ constexpr std::size_t most_runs = 100'000;
 // Says what was done to the run, when anything is wrong with it. False to go on.
 bool report_run(const run_report& report, const std::string& what_was_done, bool failed_before,
                 const std::source_location& where) {
-  report_to_gtest(report, where);
-  bool failed = !report.faults.empty() || (!failed_before && ::testing::Test::HasFailure());
+  bool asserted = !failed_before && ::testing::Test::HasFailure();
+  report_to_gtest(report, asserted, where);
+  bool failed = asserted || !report.faults.empty();
   if (failed)
     ADD_FAILURE_AT(where.file_name(), static_cast<int>(where.line())) << "the failure above: " << what_was_done;
   return failed;

@@ -19,6 +19,8 @@ namespace penstock::testing {
 namespace {
 
 constexpr std::size_t longest_slice = 16;
+// Connections that are gone, and still listed in reports.
+constexpr std::size_t most_ended = 16;
 // How long a connect waits before it knocks again at a full backlog (TCP's first retransmission: RFC 6298, 2).
 constexpr auto knock_again_after = std::chrono::seconds(1);
 
@@ -151,21 +153,31 @@ std::size_t network::open_ends() const noexcept {
   return count;
 }
 
-std::string network::netstat() const {
-  const implementation& n = *implementation_;
+std::string network::netstat() const { return implementation_->netstat(); }
+
+std::string network::implementation::netstat() const {
   std::string text;
-  for (const auto& [where, listening] : n.listeners)
+  for (const auto& [where, listening] : listeners)
     text += "listening on " + where.first + ":" + std::to_string(where.second) + "\n";
-  for (const network_connection* c : n.connections) text += c->netstat() + "\n";
-  for (const auto& [from, to] : n.cut) text += "cut: " + from + " to " + to + "\n";
-  for (const auto& [between, until] : n.cut_until)
+  for (const network_connection* c : connections) text += c->netstat() + "\n";
+  for (const auto& [from, to] : cut) text += "cut: " + from + " to " + to + "\n";
+  for (const auto& [between, until] : cut_until)
     text += "cut by chance: " + between.first + " to " + between.second + "\n";
-  for (const std::string& host : n.isolated) text += "cut off: " + host + "\n";
+  for (const std::string& host : isolated) text += "cut off: " + host + "\n";
   return text.empty() ? "no listener and no connection\n" : text;
 }
 
+std::string network::implementation::list_ended() const {
+  std::string text;
+  for (const std::string& line : ended) text += "ended: " + line + "\n";
+  return text;
+}
+
 random_stream& network::implementation::random() {
-  if (numbers == nullptr) numbers = &simulation::current().random_for("network");
+  if (numbers == nullptr) {
+    numbers = &simulation::current().random_for("network");
+    report.emplace("network", [this] { return netstat() + list_ended(); });
+  }
   return *numbers;
 }
 
@@ -186,7 +198,11 @@ std::size_t network::implementation::piece_of(std::size_t whole) {
 
 void network::implementation::add(network_connection& c) { connections.push_back(&c); }
 
-void network::implementation::remove(network_connection& c) noexcept { std::erase(connections, &c); }
+void network::implementation::remove(network_connection& c) noexcept {
+  std::erase(connections, &c);
+  ended.push_back(c.netstat());
+  if (ended.size() > most_ended) ended.pop_front();
+}
 
 void network::implementation::paths_changed() {
   for (network_connection* c : connections) c->paths_changed();

@@ -80,14 +80,19 @@ void network_connection::finish(std::size_t end) noexcept {
 }
 
 void network_connection::close(std::size_t end) noexcept {
+  const endpoint_state& e = ends_[end];
+  if (!e.arrived.empty())
+    close_with(end, segment::kind::reset);
+  else
+    close_with(end, e.said_end ? std::nullopt : std::optional(segment::kind::end));
+}
+
+void network_connection::abort(std::size_t end) noexcept { close_with(end, segment::kind::reset); }
+
+void network_connection::close_with(std::size_t end, std::optional<segment::kind> last) noexcept {
   endpoint_state& e = ends_[end];
   if (e.closed) return;
-  if (e.trouble.empty()) {
-    if (!e.arrived.empty())
-      push(e, segment::kind::reset, {});
-    else if (!e.said_end)
-      push(e, segment::kind::end, {});
-  }
+  if (last && e.trouble.empty()) push(e, *last, {});
   e.closed = true;
   e.arrived.clear();
   notify(e);

@@ -41,6 +41,7 @@ class network_connection {
   std::size_t send(std::size_t end, std::string_view bytes);
   void finish(std::size_t end) noexcept;
   void close(std::size_t end) noexcept;
+  void abort(std::size_t end) noexcept;  // closes by a reset
 
   // For the network.
   const std::string& host(std::size_t end) const noexcept { return ends_[end].host; }
@@ -96,6 +97,7 @@ class network_connection {
 
   endpoint_state& peer(const endpoint_state& e) noexcept { return ends_[1 - e.number]; }
   bool passes(std::size_t from) const noexcept;
+  void close_with(std::size_t end, std::optional<segment::kind> last) noexcept;
   void push(endpoint_state& e, segment::kind what, std::string bytes);
   void arm(endpoint_state& e);
   void deliver(endpoint_state& e);

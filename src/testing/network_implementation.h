@@ -3,11 +3,14 @@
 #include "penstock/async/event.h"
 #include "penstock/testing/network.h"
 #include "penstock/testing/random_stream.h"
+#include "penstock/testing/report_section.h"
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <source_location>
 #include <string>
@@ -36,6 +39,8 @@ struct network::implementation : std::enable_shared_from_this<network::implement
   // Partitions by chance.
   void arm_chaos();
   void change_partitions();
+  std::string netstat() const;
+  std::string list_ended() const;
   task<std::unique_ptr<net::stream>> shake_hands(std::string from, net::endpoint to, std::source_location where);
   task<network_listener*> reach(const std::string* from, const net::endpoint* to, duration latency);
 
@@ -55,10 +60,12 @@ struct network::implementation : std::enable_shared_from_this<network::implement
   std::map<std::pair<std::string, std::uint16_t>, network_listener*> listeners;
   std::set<std::string> hosts;  // on which somebody listened
   std::vector<network_connection*> connections;
+  std::deque<std::string> ended;  // what netstat said last of connections that are gone
   std::uint16_t next_port = 40'000;
   event healed;
   time_point next_partition = time_point::max();
   chaos_timer chaos{*this};
+  std::optional<report_section> report;  // from the first use on; the last member, since it tells of the others
 };
 
 }  // namespace penstock::testing

@@ -68,6 +68,11 @@ void network_stream::close() noexcept {
   open_.reset();
 }
 
+void network_stream::reset() noexcept {
+  connection_->abort(end_);
+  open_.reset();
+}
+
 void network_stream::fail(const char* doing) const {
   std::string why = connection_->is_open(end_) ? connection_->trouble(end_) : "closed on this side";
   throw error(net::net_errc::connection_closed, std::string(doing) + ": the connection " + connection_->address(end_) +

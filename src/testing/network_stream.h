@@ -26,6 +26,7 @@ class network_stream final : public net::stream {
   task<void> write(std::span<const std::span<const std::byte>> buffers) override;
   void shutdown_send() noexcept override { connection_->finish(end_); }
   void close() noexcept override;
+  void reset() noexcept override;
   const std::string& remote_address() const noexcept override { return connection_->address(1 - end_); }
 
  private:

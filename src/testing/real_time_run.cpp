@@ -88,7 +88,7 @@ void test_detail::run_in_real_time(async_case& test, std::source_location where)
   }
   for (auto& [error, place] : unhandled.take())
     report.add("an error in " + place + " that nobody retrieved:\n" + format_traceback(error), "unhandled");
-  report_to_gtest(report, where);
+  report_to_gtest(report, ::testing::Test::HasFailure(), where);
 }
 
 }  // namespace penstock::testing

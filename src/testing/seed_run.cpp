@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <utility>
@@ -57,6 +58,8 @@ run_settings settings_from_environment() {
   s.faults_off = environment_list("PENSTOCK_FAULTS_OFF");
   s.count = environment_number("PENSTOCK_SEEDS");
   s.first = environment_number("PENSTOCK_FIRST_SEED").value_or(1);
+  if (std::optional<std::uint64_t> spend = environment_number("PENSTOCK_SEED_SECONDS"))
+    s.spend = std::chrono::seconds(*spend);
   s.check_determinism = check_from_environment();
   return s;
 }
@@ -80,12 +83,14 @@ captured_run capture_run(const test_detail::case_maker& make, simulation& sim, s
 }
 
 void report_captured(const captured_run& run, std::source_location where) {
+  bool failed = false;
   for (const ::testing::TestPartResult& part : run.parts) {
+    failed = failed || part.failed();
     std::string_view text = part.message();
     if (text.starts_with("Failed\n")) text.remove_prefix(7);
     GTEST_MESSAGE_AT_(part.file_name(), part.line_number(), std::string(text).c_str(), part.type());
   }
-  report_to_gtest(run.report, where);
+  report_to_gtest(run.report, failed, where);
 }
 
 bool compare_with_second_run(const simulation& first, const simulation_options& options,
@@ -120,7 +125,12 @@ void test_detail::run_seeds(int count, const case_maker& make, std::source_locat
   options.faults_off.insert(options.faults_off.end(), settings.faults_off.begin(), settings.faults_off.end());
   std::uint64_t first = settings.seed.value_or(settings.first);
   std::uint64_t runs = settings.seed ? 1 : settings.count.value_or(static_cast<std::uint64_t>(count));
-  for (std::uint64_t i = 0; i < runs && !::testing::Test::IsSkipped(); ++i) {
+  auto start = std::chrono::steady_clock::now();
+  auto wanted = [&](std::uint64_t done) {
+    if (settings.seed || !settings.spend) return done < runs;
+    return done == 0 || std::chrono::steady_clock::now() - start < *settings.spend;
+  };
+  for (std::uint64_t i = 0; wanted(i) && !::testing::Test::IsSkipped(); ++i) {
     options.seed = first + i;
     options.order = settings.order ? *settings.order : schedule::for_seed(options.seed);
     bool check = settings.check_determinism == determinism_check::all ||

@@ -7,6 +7,7 @@
 #include "penstock/testing/simulation.h"
 #include "penstock/testing/test_run.h"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,11 +21,12 @@ enum class determinism_check { none, some, all };
 
 // What the environment says of a run.
 struct run_settings {
-  std::optional<std::uint64_t> seed;    // PENSTOCK_SEED: this one only
-  std::optional<schedule> order;        // PENSTOCK_SCHEDULE
-  std::vector<std::string> faults_off;  // PENSTOCK_FAULTS_OFF
-  std::optional<std::uint64_t> count;   // PENSTOCK_SEEDS: how many, instead of what the test says
-  std::uint64_t first = 1;              // PENSTOCK_FIRST_SEED
+  std::optional<std::uint64_t> seed;          // PENSTOCK_SEED: this one only
+  std::optional<schedule> order;              // PENSTOCK_SCHEDULE
+  std::vector<std::string> faults_off;        // PENSTOCK_FAULTS_OFF
+  std::optional<std::uint64_t> count;         // PENSTOCK_SEEDS: how many, instead of what the test says
+  std::uint64_t first = 1;                    // PENSTOCK_FIRST_SEED
+  std::optional<std::chrono::seconds> spend;  // PENSTOCK_SEED_SECONDS: seeds for so long, however many
   determinism_check check_determinism = determinism_check::some;  // PENSTOCK_CHECK_DETERMINISM=none|some|all
 };
 run_settings settings_from_environment();

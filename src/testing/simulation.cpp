@@ -20,6 +20,11 @@ namespace {
 constexpr time_point start{std::chrono::hours(1)};
 constexpr system_time wall_start{std::chrono::seconds(946'684'800)};
 
+std::string below(const report_sections& sections) {
+  std::string text = sections.text();
+  return text.empty() ? text : "\n" + text;
+}
+
 }  // namespace
 
 simulation::simulation(simulation_options options)
@@ -84,14 +89,14 @@ bool simulation::release_settled() {
 }
 
 void simulation::fail(const std::string& what) const {
-  throw error(async_errc::deadlock, what + "; its tasks:" + list_tasks());
+  throw error(async_errc::deadlock, what + "; its tasks:" + list_tasks() + below(*sections_));
 }
 
 void simulation::fail_blocked() const {
   std::size_t count = 0;
   std::string list = state_->tasks.blocked(elapsed(), count);
   throw error(async_errc::deadlock, "deadlock at " + format_duration(elapsed()) + ": " + std::to_string(count) +
-                                        " tasks wait and no timer is left" + list);
+                                        " tasks wait and no timer is left" + list + below(*sections_));
 }
 
 simulation& simulation::current() {

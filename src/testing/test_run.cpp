@@ -38,7 +38,7 @@ void test_detail::run_simulated(async_case& test, const case_maker& again, std::
   options.keep_steps = settings.check_determinism == determinism_check::all;
   simulation sim(options);
   run_report report = run_case(test, sim, where);
-  report_to_gtest(report, where);
+  report_to_gtest(report, ::testing::Test::HasFailure(), where);
   if (options.keep_steps && report.faults.empty() && !::testing::Test::HasFailure())
     compare_with_second_run(sim, options, again, where);
 }

@@ -81,9 +81,12 @@ class Serve:
         return self.process.wait(seconds)
 
     def stop(self):
-        """SIGTERM, and the exit code."""
+        """SIGTERM, and the exit code; what was logged last goes to standard error when it is no success."""
         self.signal(signal.SIGTERM)
-        return self.wait()
+        code = self.wait()
+        if code != 0:
+            print(*self.log().splitlines()[-150:], sep="\n", file=sys.stderr)
+        return code
 
     def close(self):
         if self.process.poll() is None:

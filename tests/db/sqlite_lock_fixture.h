@@ -8,6 +8,7 @@
 #include <penstock/async/timeout.h>
 #include <penstock/db/connection.h>
 #include <penstock/db/error.h>
+#include <penstock/testing/allow_real_io.h>
 #include <penstock/testing/simulation.h>
 
 #include <memory>
@@ -38,6 +39,7 @@ void with_sessions(Body body) {
     task<void> running = body(file, *holder, url);
     co_await std::move(running);
   };
+  penstock::testing::allow_real_io files;
   penstock::testing::simulation sim;
   sim.run(main());
 }

@@ -1,6 +1,8 @@
 #include "client_peers.h"
+#include <penstock/async/event.h>
 #include <penstock/async/gather.h>
 #include <penstock/async/timeout.h>
+#include <penstock/async/yield.h>
 #include <penstock/http/client.h>
 #include <penstock/observe/request_context.h>
 
@@ -181,6 +183,52 @@ TEST(client, sends_on_the_request_id_the_trace_and_the_deadline) {
 }
 
 TEST(client, outside_a_task_says_so) { EXPECT_THROW(client(), error); }
+
+TEST(client, that_is_closed_waits_for_requests_under_way_and_takes_no_more) {
+  router routes = echo_routes();
+  event asked, may_answer;
+  routes.add("GET", "/slow", [&](request&) -> task<response> {
+    asked.set();
+    auto waiting = may_answer.wait();
+    co_await waiting;
+    co_return response::text(200, "at last");
+  });
+  with_server(std::move(routes), [&](std::string url) -> task<> {
+    client c;
+    std::vector<std::string> order;
+    auto slow = [&]() -> task<> {
+      client_response answer = co_await c.get(url + "/slow");
+      order.push_back(answer.body);
+    };
+    auto close = [&]() -> task<> {
+      co_await c.close();
+      order.push_back("closed");
+    };
+    auto late = [&]() -> task<> {
+      auto waiting = asked.wait();
+      co_await waiting;
+      co_await yield();  // the close has begun
+      std::optional<client_errc> code;
+      try {
+        co_await c.get(url);
+      } catch (const client_error& e) {
+        code = e.errc();
+      }
+      EXPECT_EQ(code, client_errc::closed);
+      order.push_back("refused");
+      may_answer.set();
+    };
+    auto closing_meanwhile = [&]() -> task<> {
+      auto waiting = asked.wait();
+      co_await waiting;
+      co_await close();
+    };
+    co_await gather(slow(), closing_meanwhile(), late());
+    EXPECT_EQ(order, (std::vector<std::string>{"refused", "at last", "closed"}));
+    co_await c.close();
+    EXPECT_EQ(c.stats().in_flight, 0u);
+  });
+}
 
 }  // namespace
 }  // namespace penstock::http

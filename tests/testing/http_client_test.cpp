@@ -2,7 +2,10 @@
 
 #include "network_fixture.h"
 #include <penstock/http/client.h>
+#include <penstock/http/safe_request.h>
 #include <penstock/http/server.h>
+
+#include <gmock/gmock.h>
 
 namespace penstock::testing {
 namespace {
@@ -52,8 +55,13 @@ duration beside_a_server(Body body, network_faults faults = {}) {
     co_await std::move(whole);
   };
   sim.run(main());
-  EXPECT_EQ(describe(sim.open_things().open()), "");
+  EXPECT_THAT(sim.leaks(), ::testing::IsEmpty());
   return sim.elapsed();
+}
+
+task<void> close(http::client& c) {
+  task<void> closing = c.close();
+  co_await std::move(closing);
 }
 
 client_request echo(std::string body) { return {"POST", "http://server/echo", std::move(body)}; }
@@ -79,6 +87,7 @@ TEST(http_client_in_simulation, sends_each_request_over_a_connection_of_its_own)
     co_await sleep_for(1s);
     EXPECT_EQ(server.stats().connections, 3u);
     EXPECT_EQ(server.stats().open_connections, 0u);
+    co_await close(client);
   });
 }
 
@@ -91,6 +100,7 @@ TEST(http_client_in_simulation, carries_long_bodies_both_ways_through_a_narrow_n
         client_response answer = co_await std::move(asking);
         EXPECT_EQ(answer.body.size(), text.size());
         EXPECT_TRUE(answer.body == text);
+        co_await close(client);
       },
       {.jitter = 1ms});
 }
@@ -103,8 +113,33 @@ TEST(http_client_in_simulation, reads_an_answer_that_comes_byte_by_byte) {
         task<client_response> asking = client.send(echo(text));
         client_response answer = co_await std::move(asking);
         EXPECT_EQ(answer.body, text);
+        co_await close(client);
       },
       {.slice = 1.0, .jitter = 1ms});
+}
+
+TEST(http_client_in_simulation, that_is_closed_right_after_an_answer_leaves_nothing) {
+  beside_a_server([](network& n, http::server&) -> task<> {
+    http::client client(on(n));
+    task<client_response> asking = client.send(echo("hello"));
+    co_await std::move(asking);
+    co_await close(client);
+  });
+}
+
+TEST(http_client_in_simulation, of_safe_request_leaves_nothing) {
+  beside_a_server([](network& n, http::server&) -> task<> {
+    task<http::safe_response> asking = http::safe_request(echo("hello"), on(n));
+    http::safe_response answer = co_await std::move(asking);
+    EXPECT_EQ(answer.value().body, "hello");
+    try {
+      task<http::safe_response> slow = with_timeout(1s, http::safe_request("http://server/slow", on(n)));
+      co_await std::move(slow);
+      ADD_FAILURE() << "an answer came";
+    } catch (const timed_out&) {
+    }
+    n.reset("client", "server");
+  });
 }
 
 TEST(http_client_in_simulation, times_out_in_virtual_time) {
@@ -114,6 +149,7 @@ TEST(http_client_in_simulation, times_out_in_virtual_time) {
     std::optional<client_errc> code = co_await failure_of(client.get("http://server/slow"));
     EXPECT_EQ(code, client_errc::timed_out);
     EXPECT_EQ(now() - start, 40s);
+    co_await close(client);
   });
 }
 
@@ -132,6 +168,7 @@ TEST(http_client_in_simulation, says_whether_a_request_may_have_been_carried_out
     code = co_await failure_of(client.send(echo("x")));
     EXPECT_EQ(code, client_errc::connection_lost);
     n.heal();
+    co_await close(client);
   });
 }
 
@@ -145,6 +182,7 @@ TEST(http_client_in_simulation, a_cancelled_request_closes_its_connection) {
     }
     co_await sleep_for(2h);
     EXPECT_EQ(server.stats().open_connections, 0u);
+    co_await close(client);
   });
 }
 
@@ -161,6 +199,7 @@ TEST(http_client_in_simulation, a_run_is_the_same_each_time) {
           task<> all = group.join();
           co_await std::move(all);
           n.heal();
+          co_await close(client);
         },
         {.refuse = 0.1, .reset = 0.05, .slice = 0.3, .jitter = 10ms, .partition_every = 1s, .partition_for = 1s});
   };

@@ -35,6 +35,8 @@ class ingest_client {
       task<void> sending = send(number, healed);
       co_await std::move(sending);
     }
+    task<void> closing = client_.close();
+    co_await std::move(closing);
   }
 
  private:

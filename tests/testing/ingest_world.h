@@ -75,8 +75,6 @@ class ingest_world {
   std::string describe_faults() const {
     return "network faults: " + network_faults_.to_string() + "\ndatabase faults: " + database_faults_.to_string();
   }
-  const network& net() const noexcept { return net_; }
-  const database& store() const noexcept { return store_; }
   const sent_so_far& sent() const noexcept { return sent_; }
 
  private:
@@ -106,11 +104,12 @@ class ingest_world {
     while (!load_over_.is_set()) {
       cancel_scope life;
       life_ = &life;
+      killed_ = false;
       try {
         task<void> living = life.run(serve());
         co_await std::move(living);
       } catch (const operation_cancelled&) {
-        if (!life.cancelled()) throw;
+        if (!killed_) throw;
       }
       life_ = nullptr;
     }
@@ -170,7 +169,7 @@ class ingest_world {
         co_await sleep_for(next.after);
         if (next.drained)
           stop_asked_.set();
-        else if (life_ != nullptr)
+        else if (life_ != nullptr && !std::exchange(killed_, true))
           life_->cancel("killed");
       }
       co_await sleep_for(load_lasts_);
@@ -192,12 +191,15 @@ class ingest_world {
 
   // Long after the heal the service takes items again.
   task<void> expect_ready() {
-    co_await sleep_for(10s);
+    // A process that was cut short in a COMMIT ends when the database's silence has lasted for its `give_up`, 30 s.
+    co_await sleep_for(45s);
     http::client_options options;
     options.connect = net_.connector("probe");
     http::client probe(options);
     task<http::client_response> asking = probe.get("http://server:80/readyz");
     http::client_response answer = co_await std::move(asking);
+    task<void> closing = probe.close();
+    co_await std::move(closing);
     if (answer.status != 200) sent_.surprises.push_back("not ready long after all was well: " + answer.body);
   }
 
@@ -241,6 +243,7 @@ class ingest_world {
   event load_over_;
   event stop_asked_;
   cancel_scope* life_ = nullptr;  // of the process that runs
+  bool killed_ = false;
   sent_so_far sent_;
 };
 

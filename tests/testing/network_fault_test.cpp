@@ -44,6 +44,18 @@ TEST(network_faults, what_is_not_acknowledged_breaks_the_connection_in_the_end) 
   });
 }
 
+TEST(network_faults, a_stream_may_end_by_a_reset) {
+  over_a_connection({}, [](network&, connected& c) -> task<> {
+    c.client->reset();
+    std::string code = co_await code_of(read_some(*c.server));
+    EXPECT_EQ(code, "net.connection_closed");
+    std::string mine = co_await code_of(read_some(*c.client));
+    EXPECT_EQ(mine, "net.connection_closed");
+    c.client->reset();  // and closing again changes nothing
+    c.client->close();
+  });
+}
+
 TEST(network_faults, the_peer_of_a_host_that_is_cut_off_waits_without_being_told) {
   over_a_connection({}, [](network& n, connected& c) -> task<> {
     n.isolate("a");

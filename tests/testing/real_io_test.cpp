@@ -1,11 +1,13 @@
 #include "failing_case.h"
 #include <penstock/async/on_worker.h>
 #include <penstock/async/scheduler_observer.h>
+#include <penstock/db/connection.h>
 #include <penstock/net/listener.h>
 #include <penstock/testing/allow_real_io.h>
 #include <penstock/testing/error.h>
 #include <penstock/testing/simulation.h>
 
+#include <memory>
 #include <string>
 
 namespace penstock::testing {
@@ -31,6 +33,16 @@ TEST(real_io, sockets_in_a_simulation_are_refused_by_name) {
   EXPECT_TRUE(contains(text, "listening on 127.0.0.1:0 in a simulation"));
   text = failures_of_test([]() -> task<> { co_await net::connect(net::endpoint::parse("127.0.0.1:9")); });
   EXPECT_TRUE(contains(text, "connecting to 127.0.0.1:9 in a simulation"));
+}
+
+TEST(real_io, a_database_file_in_a_simulation_is_refused_by_name) {
+  std::string text = failures_of_test([]() -> task<> { co_await db::database("sqlite:orders.db").connect(); });
+  EXPECT_TRUE(contains(text, "opening 'orders.db' in a simulation"));
+}
+
+PENSTOCK_TEST(real_io, a_database_in_memory_is_no_file) {
+  std::unique_ptr<db::connection> memory = co_await db::database("sqlite::memory:").connect();
+  co_await memory->execute("CREATE TABLE letter (address TEXT)");
 }
 
 PENSTOCK_TEST(real_io, is_allowed_under_a_guard) {

@@ -118,6 +118,23 @@ TEST(seeds, their_number_and_start_can_be_set_from_outside) {
   EXPECT_EQ(seen, (std::vector<std::uint64_t>{16, 17, 18}));
 }
 
+TEST(seeds, as_many_as_end_in_a_time_can_be_asked_for) {
+  int runs = 0;
+  auto body = [&]() -> task<> {
+    ++runs;
+    co_return;
+  };
+  environment_variable once("PENSTOCK_CHECK_DETERMINISM", "none");
+  {
+    environment_variable time("PENSTOCK_SEED_SECONDS", "0");
+    EXPECT_EQ(failures_of_seeds(100, body), "");
+    EXPECT_EQ(runs, 1);
+  }
+  environment_variable time("PENSTOCK_SEED_SECONDS", "1");
+  EXPECT_EQ(failures_of_seeds(1, body), "");
+  EXPECT_GT(runs, 2);
+}
+
 TEST(seeds, a_test_that_depends_on_more_than_the_seed_is_told_where_it_first_differs) {
   int runs = 0;
   auto body = [&]() -> task<> {

@@ -112,8 +112,9 @@ struct client_stats {
   std::uint64_t connections = 0;  ///< Connections made so far.
 };
 
-/// Sends requests from any number of tasks of one loop; make it inside a task of that loop. It outlives its requests;
-/// destroying it closes its connections.
+/// Sends requests from any number of tasks of one loop; make it inside a task of that loop. It outlives its requests.
+/// Destroying it closes its connections; over streams (`client_options::connect`) await `close` before, for the tasks
+/// that carry their bytes end a moment later, and in a simulation count as left behind when they are destroyed.
 ///
 /// TLS is verified, HTTP/2 used where the server offers it over TLS; proxies of the environment, cookies and .netrc
 /// are not used. A request is sent once: when a kept connection turns out closed, GET, HEAD, PUT, DELETE, OPTIONS and
@@ -138,6 +139,10 @@ class client {
   task<client_response> get(std::string url);
   /// Sends a POST.
   task<client_response> post(std::string url, std::string body, std::string content_type = "application/json");
+
+  /// Takes no more requests, which get `client_errc::closed`; waits for those that are not ended; then closes the kept
+  /// connections and waits until they are. May be called again. A cancelled call leaves the client as far as it came.
+  task<void> close();
 
   client_stats stats() const noexcept;
 

@@ -30,6 +30,7 @@ enum class client_errc {
   too_many_redirects,  ///< More redirects than `max_redirects`.
   redirect_refused,    ///< A redirect from https to http, or to what is no http URL.
   overloaded,          ///< `max_waiting_requests` wait already. Nothing was sent.
+  closed,              ///< The client was closed. Nothing was sent.
   failed_status,       ///< `safe_request` got a status of 400 or above.
   transfer_failed,     ///< Anything else that libcurl reports.
 };
@@ -61,6 +62,8 @@ constexpr std::string_view code_name(client_errc code) noexcept {
       return "client.redirect_refused";
     case client_errc::overloaded:
       return "client.overloaded";
+    case client_errc::closed:
+      return "client.closed";
     case client_errc::failed_status:
       return "client.failed_status";
     case client_errc::transfer_failed:

@@ -73,7 +73,8 @@ class database {
   std::size_t sessions() const noexcept;
   /// Statements that have come so far.
   std::uint64_t statements() const noexcept;
-  /// A line for each session, with what it does and since when, and who holds the lock; for reports.
+  /// A line for each session, with what it does and since when, and who holds the lock. It is a section of the report
+  /// of a run that fails (testing/report_section.h).
   std::string processlist() const;
 
  private:

@@ -81,8 +81,8 @@ class network {
 
   /// Ends of connections that are open.
   std::size_t open_ends() const noexcept;
-  /// A line for each connection, with its state and what is under way, and one for each cut path; for reports. Printed
-  /// when a simulated run fails.
+  /// A line for each connection, with its state and what is under way, and one for each cut path. It is a section of
+  /// the report of a run that fails (testing/report_section.h), there with the connections that ended last.
   std::string netstat() const;
 
  private:

@@ -11,6 +11,7 @@
 #include "penstock/async/scheduler.h"
 #include "penstock/testing/ledger.h"
 #include "penstock/testing/random_stream.h"
+#include "penstock/testing/report_section.h"
 #include "penstock/testing/run_trace.h"
 #include "penstock/testing/schedule.h"
 
@@ -40,12 +41,12 @@ struct simulation_options {
 /// Runs tasks in virtual time on the calling thread. When no task is ready, first those that await `settle` go on; when
 /// there are none, time jumps to the next timer; when there is no timer either, the run fails with
 /// `async_errc::deadlock` and names each blocked task: its name and number, where it was started, what it waits for,
-/// since when, and where it stands. Functions given to `on_worker` run at once on this thread and take no virtual time,
-/// which keeps them reproducible.
+/// since when, and where it stands; then come the sections of its report (`report_section`). Functions given to
+/// `on_worker` run at once on this thread and take no virtual time, which keeps them reproducible.
 ///
 /// The steady clock starts at an arbitrary fixed point, the wall clock at 2000-01-01T00:00:00Z; they move together
-/// until a test sets the wall clock. Real sockets, and whatever else calls `note_real_operation`, throw
-/// `testing_errc::real_operation`; see `allow_real_io`. Files are not noticed.
+/// until a test sets the wall clock. Real sockets, database files, and whatever else calls `note_real_operation`, throw
+/// `testing_errc::real_operation`; see `allow_real_io`.
 class simulation final : public scheduler {
  public:
   explicit simulation(simulation_options options = {});
@@ -87,6 +88,9 @@ class simulation final : public scheduler {
   /// A line or more for each task that was started and has not ended, with what it waits for.
   std::string list_tasks() const;
 
+  /// What simulated things say of themselves when a run fails; never null.
+  const std::shared_ptr<report_sections>& sections() const noexcept { return sections_; }
+
   /// What the run did so far.
   const run_trace& trace() const noexcept;
   /// The order in which this run went, told as departures from first come, first served.
@@ -112,6 +116,7 @@ class simulation final : public scheduler {
   std::unique_ptr<state> state_;
   std::map<std::string, random_stream, std::less<>> random_streams_;
   std::set<std::string, std::less<>> fault_kinds_;
+  std::shared_ptr<report_sections> sections_ = std::make_shared<report_sections>();
 };
 
 }  // namespace penstock::testing

@@ -6,6 +6,7 @@
 #include "penstock/async/cancel.h"
 #include "penstock/async/on_worker.h"
 #include "penstock/async/scheduler.h"
+#include "penstock/async/scheduler_observer.h"
 #include "penstock/db/error.h"
 #include "session.h"
 
@@ -282,7 +283,7 @@ class sqlite_connection final : public connection {
 class sqlite_driver final : public driver {
  public:
   explicit sqlite_driver(const std::string& text) : name_("sqlite:" + text), where_(parse_location(text)) {
-    if (where_.file != ":memory:") return;
+    if (!in_memory()) return;
     where_.file = new_memory_file();
     anchor_.emplace(where_);
     anchor_->configure();
@@ -292,6 +293,7 @@ class sqlite_driver final : public driver {
   bool commits_can_be_ambiguous() const noexcept override { return false; }
 
   task<std::unique_ptr<connection>> connect() override {
+    if (!in_memory()) note_real_operation("opening '" + where_.name + "'");
     std::shared_ptr<lock_line> line = line_here();
     task<std::unique_ptr<session>> opening = open_file(where_, line);
     std::unique_ptr<session> opened = co_await std::move(opening);
@@ -299,6 +301,7 @@ class sqlite_driver final : public driver {
   }
 
  private:
+  bool in_memory() const noexcept { return where_.name == ":memory:"; }
   // A line serves one thread: each loop has its own, as long as it has sessions.
   std::shared_ptr<lock_line> line_here() {
     std::lock_guard lock(lines_mutex_);
