@@ -10,8 +10,8 @@
 //                         sockets, and verify-full for all else
 //   tls_ca, tls_cert, tls_key=FILE
 //   connect_timeout=2s    for each host
-//   silence_timeout=5s    after which a server that says nothing when it is asked to begin or to commit, or that
-//                         acknowledges nothing on the network, counts as lost
+//   silence_timeout=5s    after which a server that says nothing when it is asked to begin, to commit or to end a
+//                         statement, or that acknowledges nothing on the network, counts as lost
 //   target=primary|any    whether a server that takes no writes is passed over; primary without it
 //   bulk=auto|values      whether rows may go in by what the server has for bulk loading, or by plain INSERT alone
 

@@ -1,6 +1,7 @@
 #include "seed_run.h"
 
 #include "environment.h"
+#include "penstock/net/event_loop.h"
 #include "penstock/testing/error.h"
 
 #include <array>
@@ -125,10 +126,11 @@ void test_detail::run_seeds(int count, const case_maker& make, std::source_locat
   options.faults_off.insert(options.faults_off.end(), settings.faults_off.begin(), settings.faults_off.end());
   std::uint64_t first = settings.seed.value_or(settings.first);
   std::uint64_t runs = settings.seed ? 1 : settings.count.value_or(static_cast<std::uint64_t>(count));
-  auto start = std::chrono::steady_clock::now();
+  const net::event_loop real;
+  system_time start = real.wall_now();
   auto wanted = [&](std::uint64_t done) {
     if (settings.seed || !settings.spend) return done < runs;
-    return done == 0 || std::chrono::steady_clock::now() - start < *settings.spend;
+    return done == 0 || real.wall_now() - start < *settings.spend;
   };
   for (std::uint64_t i = 0; wanted(i) && !::testing::Test::IsSkipped(); ++i) {
     options.seed = first + i;

@@ -244,7 +244,7 @@ task<std::uint64_t> session::read_each(const statement* s, std::size_t rows_at, 
 }
 
 task<void> session::leave_early(bool in_savepoint) {
-  task<void> draining = wire_->drain();
+  task<void> draining = wire_->drain(settings_.silence_timeout);
   co_await std::move(draining);
   if (!in_savepoint) co_return;
   // RELEASE may have been done already, when the server was faster than the request to end.

@@ -71,7 +71,7 @@ task<void> session::rollback() {
   wire& w = connected_wire();
   begin_is_due_ = false;
   if (!w.idle()) {
-    task<void> recovering = w.drain();
+    task<void> recovering = w.drain(settings_.silence_timeout);
     co_await std::move(recovering);
   }
   if (!in_transaction()) co_return;
@@ -88,7 +88,7 @@ task<void> session::reset() {
   wire& w = connected_wire();
   begin_is_due_ = false;
   if (!w.idle()) {
-    task<void> recovering = w.drain();
+    task<void> recovering = w.drain(settings_.silence_timeout);
     co_await std::move(recovering);
   }
   std::optional<database_error> failed;

@@ -7,6 +7,7 @@
 #include "penstock/db/error.h"
 #include "penstock/observe/log.h"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <utility>
@@ -171,33 +172,39 @@ task<void> wire::finish(result_taker take) {
   if (failure) std::rethrow_exception(failure);
 }
 
-task<void> wire::request_cancel() {
+// False when the server was not reached; it may be too busy for the moment.
+task<bool> wire::request_cancel() {
   std::unique_ptr<PGcancel, cancel_deleter> request(PQgetCancel(handle()));
   if (!request) lose();
   std::string why(256, '\0');
   // PQcancel connects and waits for the server, which blocks.
   auto call = on_worker([&] { return PQcancel(request.get(), why.data(), static_cast<int>(why.size())); });
   int ok = co_await call;
-  if (ok == 0)
-    throw database_error(db_errc::connection_lost,
-                         std::string("PostgreSQL: a statement could not be cancelled: ") + why.c_str());
+  if (ok == 0) log::debug("PostgreSQL: a statement could not be cancelled yet", {{"reason", why.c_str()}});
+  co_return ok != 0;
 }
 
 // A request that comes before the server has begun with the statement is lost, so it is made until it has worked. An
 // answer that does not come to its end all the same is given up, with the session.
-task<void> wire::drain() {
+task<void> wire::drain(duration limit) {
   if (!plain_ && unsynced_ > 0) sync();
+  const scheduler& clock = scheduler::current();
+  time_point last_try = clock.now() + limit;
+  bool reached = true;
   task<bool> waiting = drained_within(patience_before_request);
   bool drained = co_await std::move(waiting);
-  for (duration patience = first_patience; !drained && patience <= longest_patience; patience *= 2) {
-    task<void> cancelling = request_cancel();
-    co_await std::move(cancelling);
-    task<bool> waiting_again = drained_within(patience);
+  for (duration patience = first_patience; !drained && clock.now() < last_try; patience *= 2) {
+    task<bool> cancelling = request_cancel();
+    reached = co_await std::move(cancelling);
+    task<bool> waiting_again = drained_within(std::min(patience, longest_patience));
     drained = co_await std::move(waiting_again);
   }
   if (drained) co_return;
   broken_ = true;
-  throw database_error(db_errc::connection_lost, "PostgreSQL: a statement that was cut short could not be ended");
+  throw database_error(db_errc::connection_lost,
+                       std::string("PostgreSQL: a statement that was cut short ") +
+                           (reached ? "did not end within " : "could not be cancelled within ") +
+                           format_duration(limit));
 }
 
 task<bool> wire::drained_within(duration limit) {

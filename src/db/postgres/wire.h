@@ -53,8 +53,9 @@ class wire {
   std::size_t current() const noexcept { return current_; }
   // Asks for the rows of the command `next` is at one at a time; before any of its results was awaited.
   void one_row_at_a_time() { PQsetSingleRowMode(handle()); }
-  // Asks the server to end what runs, and takes in what is still to come.
-  task<void> drain();
+  // Asks the server to end what runs, and takes in what is still to come. Throws `db_errc::connection_lost` when that
+  // has not come to its end within the limit.
+  task<void> drain(duration limit);
 
   // Several statements without parameters, outside of pipeline mode; the results' places do not count.
   task<void> run_plain(std::string sql, result_taker take);
@@ -77,7 +78,7 @@ class wire {
   task<net::readiness> wait(net::readiness wanted);
   task<net::readiness> wait_within_limit(net::readiness wanted);
   task<void> finish_plain(result_taker take);
-  task<void> request_cancel();
+  task<bool> request_cancel();
   task<bool> drained_within(duration limit);
   void end_segment();
   [[noreturn]] void refuse_copy();
