@@ -189,4 +189,10 @@ task<void> with_scripted_peer(std::vector<peer_script> scripts, std::function<ta
   co_await std::move(all);
 }
 
+task<void> with_scripted_peer(peer_script script, std::function<task<void>(const net::endpoint&)> body) {
+  std::vector<peer_script> scripts;
+  scripts.push_back(std::move(script));
+  return with_scripted_peer(std::move(scripts), std::move(body));
+}
+
 }  // namespace penstock::testing

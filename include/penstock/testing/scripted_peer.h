@@ -5,7 +5,7 @@
 //
 //   peer_script greets;
 //   greets.expect("HELLO\r\n").send("WEL").wait(50ms).send("COME\r\n").reset();
-//   co_await with_scripted_peer({greets}, [&](const net::endpoint& at) -> task<> {
+//   co_await with_scripted_peer(greets, [&](const net::endpoint& at) -> task<> {
 //     EXPECT_EQ(co_await ask(at), "WELCOME");
 //   });
 
@@ -96,5 +96,7 @@ class scripted_peer {
 /// Runs `body` beside a scripted peer on a port of 127.0.0.1, which ends with it. Throws what the body throws, or how a
 /// client went off its script.
 task<void> with_scripted_peer(std::vector<peer_script> scripts, std::function<task<void>(const net::endpoint&)> body);
+/// As above, with one script for all connections.
+task<void> with_scripted_peer(peer_script script, std::function<task<void>(const net::endpoint&)> body);
 
 }  // namespace penstock::testing
