@@ -8,37 +8,35 @@
 #include <utility>
 
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-
-// The descriptor is only lent to Asio, and taken back before its owner closes it.
+#include <unistd.h>
 
 namespace penstock::net {
 
 using boost::asio::posix::descriptor_base;
 
 struct descriptor_watch::implementation {
-  explicit implementation(event_loop& loop) : lent(io_context_of(loop).get_executor()) {}
-  implementation(const implementation&) = delete;
-  implementation& operator=(const implementation&) = delete;
-  ~implementation() {
-    if (lent.is_open()) lent.release();
-  }
+  explicit implementation(event_loop& loop) : duplicate(io_context_of(loop).get_executor()) {}
 
   task<readiness> wait_for(descriptor_base::wait_type what, readiness then) {
-    auto waiting = lent.async_wait(what, use_task);
+    auto waiting = duplicate.async_wait(what, use_task);
     co_await waiting;
     co_return then;
   }
 
-  boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type> lent;
+  boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type> duplicate;
 };
 
 descriptor_watch::descriptor_watch(int descriptor)
     : implementation_(std::make_unique<implementation>(event_loop::current())) {
-  boost::system::error_code refused;
-  implementation_->lent.assign(descriptor, refused);
+  int own = ::fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+  boost::system::error_code refused(own < 0 ? errno : 0, boost::system::system_category());
+  throw_if_failed(refused, "duplicate a descriptor");
+  implementation_->duplicate.assign(own, refused);
+  if (refused) ::close(own);
   throw_if_failed(refused, "watch a descriptor");
 }
 

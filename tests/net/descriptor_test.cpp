@@ -5,6 +5,8 @@
 #include <penstock/net/event_loop.h>
 
 #include <array>
+#include <cerrno>
+#include <optional>
 #include <utility>
 
 #include <gtest/gtest.h>
@@ -79,6 +81,29 @@ TEST(descriptor_watch, can_be_cancelled_and_used_again) {
     EXPECT_TRUE(late);
     EXPECT_EQ(::write(pair.ends[1], "x", 1), 1);
     readiness ready = co_await watch.wait(readiness::readable);
+    EXPECT_EQ(ready, readiness::readable);
+  };
+  run(body());
+}
+
+TEST(descriptor_watch, outlives_its_descriptor_whose_number_may_go_to_another) {
+  auto body = []() -> task<> {
+    descriptor_pair first;
+    std::optional<descriptor_watch> watch(std::in_place, first.ends[0]);
+    int number = std::exchange(first.ends[0], -1);
+    ::close(number);
+    descriptor_pair second;
+    EXPECT_EQ(second.ends[0], number);
+    descriptor_watch other(second.ends[0]);
+    EXPECT_EQ(::write(first.ends[1], "x", 1), 1);
+    readiness ready = co_await watch->wait(readiness::readable);
+    EXPECT_EQ(ready, readiness::readable);
+    watch.reset();
+    char left = 0;
+    EXPECT_EQ(::read(first.ends[1], &left, 1), -1);
+    EXPECT_EQ(errno, ECONNRESET) << "the connection ended with the watch, and what it had not read with it";
+    EXPECT_EQ(::write(second.ends[1], "y", 1), 1);
+    ready = co_await other.wait(readiness::readable);
     EXPECT_EQ(ready, readiness::readable);
   };
   run(body());

@@ -25,9 +25,10 @@ constexpr bool includes(readiness set, readiness one) noexcept {
   return (static_cast<unsigned>(set) & static_cast<unsigned>(one)) != 0;
 }
 
-/// Watches a descriptor that belongs to somebody else, on the running task's event loop. Destroy it before its
-/// descriptor is closed. Throws `async_errc::no_scheduler` where no event loop runs, `error` with a `net_errc` when the
-/// system can't watch the descriptor.
+/// Watches a descriptor that belongs to somebody else, on the running task's event loop. It watches a duplicate of its
+/// own, so that the owner may close the descriptor at any time, as client libraries do within their calls, and the
+/// number may go to another: the connection then ends with the watch. Throws `async_errc::no_scheduler` where no event
+/// loop runs, `error` with a `net_errc` when the system can't watch the descriptor or has none left.
 class descriptor_watch {
  public:
   explicit descriptor_watch(int descriptor);

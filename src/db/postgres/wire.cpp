@@ -34,14 +34,7 @@ wire::wire(connection_handle connected) : connection_(std::move(connected)), soc
   PQenterPipelineMode(handle());
 }
 
-// libpq closes its socket within a call when the connection breaks, and another connection may get the number: the loop
-// forgets it before anything else runs.
-void wire::leave_closed_socket() noexcept {
-  if (PQsocket(handle()) < 0) socket_.reset();
-}
-
 void wire::lose() {
-  leave_closed_socket();
   database_error lost = loss_of(handle(), "session");
   if (last_said_.empty()) throw lost;
   throw database_error(db_errc::connection_lost, lost.message() + "; the server's last word was: " + last_said_);
@@ -89,14 +82,14 @@ task<void> wire::flush() {
 }
 
 task<net::readiness> wire::wait(net::readiness wanted) {
-  if (!socket_) lose();
-  if (silence_limit_ == duration::zero()) return socket_->wait(wanted);
+  if (PQsocket(handle()) < 0) lose();  // libpq closes it within a call when the connection breaks
+  if (silence_limit_ == duration::zero()) return socket_.wait(wanted);
   return wait_within_limit(wanted);
 }
 
 task<net::readiness> wire::wait_within_limit(net::readiness wanted) {
   try {
-    task<net::readiness> waiting = with_timeout(silence_limit_, socket_->wait(wanted));
+    task<net::readiness> waiting = with_timeout(silence_limit_, socket_.wait(wanted));
     co_return co_await std::move(waiting);
   } catch (const timed_out&) {
     broken_ = true;
@@ -114,7 +107,6 @@ task<void> wire::wait_for_result() {
     // A connection that ended may have said why before: PQgetResult gives that first.
     if (PQconsumeInput(handle()) == 0) break;
   }
-  leave_closed_socket();
   if (waited) ++round_trips_;
 }
 

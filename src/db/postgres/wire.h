@@ -12,7 +12,6 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -82,14 +81,13 @@ class wire {
   task<bool> drained_within(duration limit);
   void end_segment();
   [[noreturn]] void refuse_copy();
-  void leave_closed_socket() noexcept;
   [[noreturn]] void lose();
 
   connection_handle connection_;
-  std::optional<net::descriptor_watch> socket_;  // null once libpq has closed the descriptor
-  std::size_t commands_ = 0;                     // of the trip
-  std::size_t unsynced_ = 0;                     // of them, since the last sync
-  std::size_t syncs_ = 0;                        // whose answers are still to come
+  net::descriptor_watch socket_;
+  std::size_t commands_ = 0;  // of the trip
+  std::size_t unsynced_ = 0;  // of them, since the last sync
+  std::size_t syncs_ = 0;     // whose answers are still to come
   std::size_t current_ = 0;
   bool plain_ = false;
   bool broken_ = false;  // though the connection is whole
