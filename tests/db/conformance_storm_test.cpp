@@ -167,7 +167,17 @@ class conformance_storm : public conformance_test {
       found = std::get<std::int64_t>(r.rows.at(0).at(0));
       if (found != wanted) co_await sleep_for(10ms);
     }
-    EXPECT_EQ(found, wanted) << "sessions of the server";
+    std::string doing;
+    if (found != wanted) {
+      task<result> asking = watcher.query(is_postgresql() ? "SELECT concat_ws(' ', backend_start, query_start, state, "
+                                                            "wait_event, query) FROM pg_stat_activity WHERE datname = ?"
+                                                          : "SELECT concat_ws(' ', time_ms, command, state, info) FROM "
+                                                            "information_schema.processlist WHERE db = ?",
+                                          parameters_of(own_));
+      result r = co_await std::move(asking);
+      for (const auto& row : r.rows) doing += "\n" + std::get<std::string>(row.at(0));
+    }
+    EXPECT_EQ(found, wanted) << "sessions of the server:" << doing;
   }
 
   std::string own_url_;

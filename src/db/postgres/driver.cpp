@@ -1,22 +1,28 @@
 #include "driver.h"
 
 #include "../host_rotation.h"
-#include "../server_url.h"
+#include "server_context.h"
 #include "session.h"
 #include "startup.h"
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace penstock::db::postgres {
 namespace {
 
 constexpr std::uint16_t default_port = 5432;
+// After that, a server has noticed that the session is gone, or was restarted.
+constexpr duration orphans_live = std::chrono::minutes(1);
 
 class postgres_driver final : public driver {
  public:
-  explicit postgres_driver(const std::string& url) : url_(parse_server_url(url, default_port)), hosts_(url_) {}
+  explicit postgres_driver(const std::string& url)
+      : context_(std::make_shared<server_context>(server_context{parse_server_url(url, default_port)})),
+        hosts_(context_->url) {}
 
-  const std::string& name() const noexcept override { return url_.name; }
+  const std::string& name() const noexcept override { return context_->url.name; }
 
   task<std::unique_ptr<connection>> connect() override {
     return hosts_.connect([this](const server_address& at) { return open(at); });
@@ -24,18 +30,34 @@ class postgres_driver final : public driver {
 
  private:
   task<std::unique_ptr<connection>> open(const server_address& at) {
-    task<connection_handle> connecting = connect_to(url_, at);
+    std::string server = at.to_string();
+    task<connection_handle> connecting = connect_to(context_->url, at);
     connection_handle connected = co_await std::move(connecting);
-    session::settings settings{url_.primary_only, url_.bulk_allowed, url_.silence_timeout};
-    auto opened = std::make_unique<session>(std::move(connected), settings);
-    if (url_.primary_only) {
+    auto opened = std::make_unique<session>(context_, server, std::move(connected));
+    task<void> ending = end_orphans(std::move(server));
+    co_await std::move(ending);
+    if (context_->url.primary_only) {
       task<void> checking = opened->require_primary();
       co_await std::move(checking);
     }
     co_return opened;
   }
 
-  server_url url_;
+  task<void> end_orphans(std::string server) {
+    std::vector<orphan>& all = context_->orphans;
+    time_point now = scheduler::current().now();
+    std::erase_if(all, [&](const orphan& o) { return now - o.since >= orphans_live; });
+    for (;;) {
+      auto next = std::find_if(all.begin(), all.end(), [&](const orphan& o) { return o.server == server; });
+      if (next == all.end()) co_return;
+      orphan one = std::move(*next);
+      all.erase(next);
+      task<bool> ending = one.ending.send();
+      co_await std::move(ending);
+    }
+  }
+
+  std::shared_ptr<server_context> context_;
   host_rotation hosts_;
 };
 

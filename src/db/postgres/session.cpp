@@ -32,6 +32,8 @@ std::uint64_t changed_rows(const PGresult* r) {
   return reads ? 0 : affected_rows(r);
 }
 
+constexpr std::size_t most_orphans = 64;
+
 bool is_failure(const PGresult* r) {
   ExecStatusType status = PQresultStatus(r);
   return status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE;
@@ -39,9 +41,8 @@ bool is_failure(const PGresult* r) {
 
 }  // namespace
 
-session::session(connection_handle connected, const settings& s)
-    : wire_(std::make_unique<wire>(std::move(connected))), settings_(s) {}
-session::~session() = default;
+session::session(std::shared_ptr<server_context> home, std::string server, connection_handle connected)
+    : home_(std::move(home)), server_(std::move(server)), wire_(std::make_unique<wire>(std::move(connected))) {}
 
 wire& session::connected_wire() const {
   if (!wire_) throw database_error(db_errc::connection_lost, "the connection was closed");
@@ -65,7 +66,13 @@ session_state session::state() const noexcept {
   return wire_->idle() && !in_transaction() ? session_state::clean : session_state::dirty;
 }
 
-void session::close() noexcept { wire_.reset(); }
+void session::close() noexcept {
+  if (!wire_) return;
+  scheduler* s = scheduler::current_or_null();
+  if (!wire_->idle() && wire_->connected() && s != nullptr && home_->orphans.size() < most_orphans)
+    home_->orphans.push_back({server_, cancel_request(wire_->handle()), s->now()});
+  wire_.reset();
+}
 
 void session::send_begin(wire& w) {
   if (!begin_is_due_) return;
@@ -244,7 +251,7 @@ task<std::uint64_t> session::read_each(const statement* s, std::size_t rows_at, 
 }
 
 task<void> session::leave_early(bool in_savepoint) {
-  task<void> draining = wire_->drain(settings_.silence_timeout);
+  task<void> draining = wire_->drain(home_->url.silence_timeout);
   co_await std::move(draining);
   if (!in_savepoint) co_return;
   // RELEASE may have been done already, when the server was faster than the request to end.

@@ -9,6 +9,7 @@
 #include "penstock/db/connection.h"
 #include "penstock/db/error.h"
 #include "repeated_keys.h"
+#include "server_context.h"
 #include "statement_cache.h"
 #include "wire.h"
 
@@ -21,14 +22,8 @@ namespace penstock::db::postgres {
 
 class session final : public connection {
  public:
-  struct settings {
-    bool primary_only = true;  // a server that takes no writes any more is left
-    bool bulk_allowed = true;
-    duration silence_timeout = std::chrono::seconds(5);
-  };
-
-  session(connection_handle connected, const settings& s);
-  ~session() override;
+  session(std::shared_ptr<server_context> home, std::string server, connection_handle connected);
+  ~session() override { close(); }
 
   task<result> query(std::string sql, parameters values) override;
   task<std::uint64_t> query_each(std::string sql, parameters values, row_consumer take, std::size_t max_rows) override;
@@ -57,7 +52,7 @@ class session final : public connection {
   // While it lives, a server that is silent for too long counts as lost.
   class silence_limit {
    public:
-    explicit silence_limit(session& s) : session_(s) { s.wire_->limit_silence(s.settings_.silence_timeout); }
+    explicit silence_limit(session& s) : session_(s) { s.wire_->limit_silence(s.home_->url.silence_timeout); }
     silence_limit(const silence_limit&) = delete;
     silence_limit& operator=(const silence_limit&) = delete;
     ~silence_limit() {
@@ -84,8 +79,9 @@ class session final : public connection {
                                 std::optional<database_error>& failed);
   task<void> leave_early(bool in_savepoint);
 
+  std::shared_ptr<server_context> home_;
+  std::string server_;
   std::unique_ptr<wire> wire_;
-  settings settings_;
   statement_cache statements_;
   arguments arguments_;
   arguments opening_values_;

@@ -193,7 +193,7 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   bool ids_can_be_copied = !has_id || (!sequence.empty() && is_bigint != nullptr && *is_bigint);
   plan->many_rows = many_rows_sql(into, plan->types, type_names, sequence);
   plan->many_give_row = !into.unique_key.empty();
-  if (settings_.bulk_allowed && ids_can_be_copied) plan->copy = copy_sql(into, plan->types);
+  if (home_->url.bulk_allowed && ids_can_be_copied) plan->copy = copy_sql(into, plan->types);
   if (has_id) plan->reserve_ids = reserve_ids_sql(sequence);
   plan_ = std::move(plan);
   co_return plan_.get();

@@ -71,7 +71,7 @@ task<void> session::rollback() {
   wire& w = connected_wire();
   begin_is_due_ = false;
   if (!w.idle()) {
-    task<void> recovering = w.drain(settings_.silence_timeout);
+    task<void> recovering = w.drain(home_->url.silence_timeout);
     co_await std::move(recovering);
   }
   if (!in_transaction()) co_return;
@@ -88,7 +88,7 @@ task<void> session::reset() {
   wire& w = connected_wire();
   begin_is_due_ = false;
   if (!w.idle()) {
-    task<void> recovering = w.drain(settings_.silence_timeout);
+    task<void> recovering = w.drain(home_->url.silence_timeout);
     co_await std::move(recovering);
   }
   std::optional<database_error> failed;
@@ -105,7 +105,7 @@ task<void> session::ping() {
   w.sync();  // answered without a statement
   task<void> asking = w.finish([](std::size_t, const PGresult*) {});
   co_await std::move(asking);
-  if (!settings_.primary_only) co_return;
+  if (!home_->url.primary_only) co_return;
   task<void> checking = require_primary();
   co_await std::move(checking);
 }

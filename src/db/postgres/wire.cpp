@@ -1,7 +1,7 @@
 #include "wire.h"
 
+#include "cancel_request.h"
 #include "failure.h"
-#include "penstock/async/on_worker.h"
 #include "penstock/async/timeout.h"
 #include "penstock/core/units.h"
 #include "penstock/db/error.h"
@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <memory>
 #include <utility>
 
 namespace penstock::db::postgres {
@@ -21,10 +20,6 @@ constexpr duration first_patience = std::chrono::milliseconds(20);
 constexpr duration longest_patience = std::chrono::seconds(2);
 
 void log_notice(void*, const PGresult* r) { log::debug("PostgreSQL has a remark", {{"said", said_by(r)}}); }
-
-struct cancel_deleter {
-  void operator()(PGcancel* c) const noexcept { PQfreeCancel(c); }
-};
 
 }  // namespace
 
@@ -118,7 +113,7 @@ task<result_handle> wire::next() {
     }
     result_handle r(PQgetResult(handle()));
     ExecStatusType status = r ? PQresultStatus(r.get()) : PGRES_EMPTY_QUERY;
-    if (r && status == PGRES_FATAL_ERROR) last_said_ = said_by(r.get());
+    hear(r.get());
     if (!alive()) lose();
     if (!r) {
       ++current_;
@@ -129,6 +124,13 @@ task<result_handle> wire::next() {
     end_segment();
   }
   co_return nullptr;
+}
+
+// An error that no server has classed is libpq's own: it did not understand the answer.
+void wire::hear(const PGresult* r) {
+  if (r == nullptr || PQresultStatus(r) != PGRES_FATAL_ERROR) return;
+  last_said_ = said_by(r);
+  if (sqlstate_of(r).empty()) broken_ = true;
 }
 
 // It would wait for data that nobody gives, or give some that nobody takes, and a pipeline can't end it.
@@ -164,29 +166,18 @@ task<void> wire::finish(result_taker take) {
   if (failure) std::rethrow_exception(failure);
 }
 
-// False when the server was not reached; it may be too busy for the moment.
-task<bool> wire::request_cancel() {
-  std::unique_ptr<PGcancel, cancel_deleter> request(PQgetCancel(handle()));
-  if (!request) lose();
-  std::string why(256, '\0');
-  // PQcancel connects and waits for the server, which blocks.
-  auto call = on_worker([&] { return PQcancel(request.get(), why.data(), static_cast<int>(why.size())); });
-  int ok = co_await call;
-  if (ok == 0) log::debug("PostgreSQL: a statement could not be cancelled yet", {{"reason", why.c_str()}});
-  co_return ok != 0;
-}
-
 // A request that comes before the server has begun with the statement is lost, so it is made until it has worked. An
 // answer that does not come to its end all the same is given up, with the session.
 task<void> wire::drain(duration limit) {
   if (!plain_ && unsynced_ > 0) sync();
   const scheduler& clock = scheduler::current();
   time_point last_try = clock.now() + limit;
+  const cancel_request request(handle());
   bool reached = true;
   task<bool> waiting = drained_within(patience_before_request);
   bool drained = co_await std::move(waiting);
   for (duration patience = first_patience; !drained && clock.now() < last_try; patience *= 2) {
-    task<bool> cancelling = request_cancel();
+    task<bool> cancelling = request.send();
     reached = co_await std::move(cancelling);
     task<bool> waiting_again = drained_within(std::min(patience, longest_patience));
     drained = co_await std::move(waiting_again);
@@ -225,7 +216,7 @@ task<result_handle> wire::next_plain() {
   task<void> waiting = wait_for_result();
   co_await std::move(waiting);
   result_handle r(PQgetResult(handle()));
-  if (r && PQresultStatus(r.get()) == PGRES_FATAL_ERROR) last_said_ = said_by(r.get());
+  hear(r.get());
   if (!alive()) lose();
   if (r) co_return r;
   plain_ = false;

@@ -30,7 +30,8 @@ class wire {
   wire& operator=(const wire&) = delete;
 
   PGconn* handle() const noexcept { return connection_.get(); }
-  bool alive() const noexcept { return !broken_ && PQstatus(handle()) == CONNECTION_OK; }
+  bool connected() const noexcept { return PQstatus(handle()) == CONNECTION_OK; }
+  bool alive() const noexcept { return !broken_ && connected(); }
   bool idle() const noexcept { return commands_ == 0 && syncs_ == 0 && !plain_; }
 
   // Put a command of the coming trip into the buffer, and give its place. Strings are copied.
@@ -77,8 +78,8 @@ class wire {
   task<net::readiness> wait(net::readiness wanted);
   task<net::readiness> wait_within_limit(net::readiness wanted);
   task<void> finish_plain(result_taker take);
-  task<bool> request_cancel();
   task<bool> drained_within(duration limit);
+  void hear(const PGresult* r);
   void end_segment();
   [[noreturn]] void refuse_copy();
   [[noreturn]] void lose();
@@ -90,7 +91,7 @@ class wire {
   std::size_t syncs_ = 0;     // whose answers are still to come
   std::size_t current_ = 0;
   bool plain_ = false;
-  bool broken_ = false;  // though the connection is whole
+  bool broken_ = false;  // though the connection is whole: nobody knows what comes next
   duration silence_limit_ = duration::zero();
   std::size_t round_trips_ = 0;
   std::string last_said_;  // by the server, about an error: the reason when it closes the connection

@@ -1,0 +1,28 @@
+#pragma once
+
+#include "penstock/async/task.h"
+
+#include <memory>
+
+#include <libpq-fe.h>
+
+namespace penstock::db::postgres {
+
+// A request to end what a session runs; the session may be gone when it is sent.
+class cancel_request {
+ public:
+  // Empty when there is no memory, or the session was never connected.
+  explicit cancel_request(PGconn* session) : handle_(PQgetCancel(session)) {}
+
+  // Connects to the server and waits until it has taken the request. False when it was not reached; it may be too busy
+  // for the moment. What runs when it comes is ended; a statement that the server begins later is not.
+  task<bool> send() const;
+
+ private:
+  struct deleter {
+    void operator()(PGcancel* c) const noexcept { PQfreeCancel(c); }
+  };
+  std::unique_ptr<PGcancel, deleter> handle_;
+};
+
+}  // namespace penstock::db::postgres
