@@ -174,7 +174,8 @@ class driver {
   virtual bool commits_can_be_ambiguous() const noexcept { return true; }
 };
 
-/// A database: where sessions come from. Cheap to copy; copies share their driver.
+/// A database: where sessions come from. Cheap to copy; copies share their driver. That of a server belongs to one
+/// loop.
 class database {
  public:
   /// By URL: "sqlite:file.db" (and "?busy_timeout=5s" behind it: how long a statement waits for a lock that another
