@@ -41,7 +41,10 @@ bool is_json_number(std::string_view text) noexcept {
   bool zero = at < text.size() && text[at] == '0';
   std::size_t whole = digits();
   if (whole == 0 || (zero && whole > 1)) return false;
-  if (at < text.size() && text[at] == '.' && (++at, digits() == 0)) return false;
+  if (at < text.size() && text[at] == '.') {
+    ++at;
+    if (digits() == 0) return false;
+  }
   if (at < text.size() && (text[at] == 'e' || text[at] == 'E')) {
     ++at;
     if (at < text.size() && (text[at] == '-' || text[at] == '+')) ++at;

@@ -15,7 +15,7 @@ namespace penstock::net {
 /// Takes over signals of the process while it lives, on the running task's loop.
 class signal_set {
  public:
-  explicit signal_set(std::initializer_list<int> numbers);
+  signal_set(std::initializer_list<int> numbers);
   signal_set(const signal_set&) = delete;
   signal_set& operator=(const signal_set&) = delete;
   ~signal_set();
