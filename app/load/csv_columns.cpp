@@ -40,6 +40,7 @@ column_types parse_column_types(std::string_view text) {
     std::optional<db::column_type> known = parse_csv_type(type);
     if (!known) {
       std::vector<std::string_view> names;
+      names.reserve(ingest::item_column_types.size());
       for (db::column_type t : ingest::item_column_types) names.push_back(db::name_of(t));
       throw error(app_errc::bad_usage,
                   "--types: " + in_quotes(one) +

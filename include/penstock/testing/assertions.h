@@ -41,11 +41,11 @@ class thrown {
   co_return ::testing::internal::AssertHelper(::testing::TestPartResult::kFatalFailure, __FILE__, __LINE__, message) = \
       ::testing::Message()
 
-#define PENSTOCK_CO_BOOLEAN_(text, value, actual, expected)                             \
-  GTEST_AMBIGUOUS_ELSE_BLOCKER_                                                         \
-  if (const bool penstock_value = static_cast<bool>(value); penstock_value == expected) \
-    ;                                                                                   \
-  else                                                                                  \
+#define PENSTOCK_CO_BOOLEAN_(text, value, actual, expected)                               \
+  GTEST_AMBIGUOUS_ELSE_BLOCKER_                                                           \
+  if (const bool penstock_value = static_cast<bool>(value); penstock_value == (expected)) \
+    ;                                                                                     \
+  else                                                                                    \
     PENSTOCK_FATAL_("Value of: " text "\n  Actual: " #actual "\nExpected: " #expected)
 
 #define PENSTOCK_CO_COMPARE_(compare, a, b)                                                            \

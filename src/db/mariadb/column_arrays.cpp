@@ -80,12 +80,12 @@ void column_arrays::bind(column& c, MYSQL_BIND& to) {
       break;
     case cell::kind::timestamp:
       to.buffer_type = MYSQL_TYPE_DATETIME;
-      to.buffer = c.time_places.data();
+      to.buffer = static_cast<void*>(c.time_places.data());
       break;
     case cell::kind::text:
     case cell::kind::blob:
       to.buffer_type = c.kind == cell::kind::text ? MYSQL_TYPE_STRING : MYSQL_TYPE_LONG_BLOB;
-      to.buffer = c.texts.data();
+      to.buffer = static_cast<void*>(c.texts.data());
       to.length = c.lengths.data();
       break;
     case cell::kind::integer:

@@ -45,9 +45,8 @@ void session::require_usable() const {
 }
 
 void session::fail(const std::string& doing, const complaint& said) {
-  database_error error = failure(at_, doing, said);
   if (ends_session(said)) close();
-  throw error;
+  throw failure(at_, doing, said);
 }
 
 void session::fail_statement(MYSQL_STMT* statement) { fail("run a statement", complaint_of_statement(statement)); }

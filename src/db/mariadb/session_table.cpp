@@ -109,6 +109,7 @@ std::vector<std::string> type_differences(const table_definition& wanted, const 
 
 std::vector<existing_column> plain(const std::vector<known_column>& known) {
   std::vector<existing_column> columns;
+  columns.reserve(known.size());
   for (const known_column& k : known) columns.push_back(k.column);
   return columns;
 }
@@ -117,6 +118,7 @@ std::vector<existing_column> plain(const std::vector<known_column>& known) {
 std::vector<std::vector<std::string>> keys_of(const std::vector<unique_index>& indexes,
                                               const table_definition& wanted) {
   std::vector<std::vector<std::string>> keys;
+  keys.reserve(indexes.size());
   for (const unique_index& index : indexes)
     keys.push_back(same_columns(index.columns, wanted.unique_key) ? wanted.unique_key : index.columns);
   return keys;

@@ -117,6 +117,7 @@ std::string name_list(const std::vector<std::string>& names) {
 
 std::string column_list(const table_definition& table) {
   std::vector<std::string> names;
+  names.reserve(table.columns.size());
   for (const table_column& column : table.columns) names.push_back(column.name);
   return name_list(names);
 }

@@ -14,6 +14,7 @@ namespace {
 
 std::vector<std::string> column_names(const PGresult* r) {
   std::vector<std::string> names;
+  names.reserve(static_cast<std::size_t>(PQnfields(r)));
   for (int i = 0; i < PQnfields(r); ++i) names.emplace_back(PQfname(r, i));
   return names;
 }

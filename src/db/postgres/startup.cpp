@@ -35,6 +35,7 @@ class connect_options {
   connection_handle start() const {
     std::vector<const char*> keywords = keywords_;
     std::vector<const char*> values;
+    values.reserve(held_.size() + 1);
     for (const std::string& value : held_) values.push_back(value.c_str());
     keywords.push_back(nullptr);
     values.push_back(nullptr);

@@ -158,7 +158,7 @@ class giving_behaviour {
 
 class ending_behaviour {
  public:
-  ending_behaviour() noexcept {}
+  ending_behaviour() noexcept = default;
   template <class Result, class... A>
   task<Result> call(A&...) {
     static_assert(std::is_void_v<Result>, "the mocked method's task gives a value: say which");
@@ -212,7 +212,7 @@ class never_wait : public suspension {
 
 class waiting_behaviour {
  public:
-  waiting_behaviour() noexcept {}
+  waiting_behaviour() noexcept = default;
   template <class Result, class... A>
   task<Result> call(A&...) {
     never_wait<Result> wait;
