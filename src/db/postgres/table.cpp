@@ -154,6 +154,7 @@ task<void> session::prepare_table(const table_definition& definition) {
   task<result> asking_keys = query(unique_keys_sql, parameters_of(table));
   result keys = co_await std::move(asking_keys);
   std::vector<existing_column> existing;
+  existing.reserve(columns.rows.size());
   for (const auto& row : columns.rows)
     existing.push_back({std::get<std::string>(row[0]), std::get<std::string>(row[2]), std::get<bool>(row[3])});
   std::vector<std::string> differences = table_differences(definition, existing, unique_keys_of(keys), name_case::kept);
@@ -186,6 +187,7 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   result answer = co_await std::move(asking);
   const std::vector<value>& told = answer.rows.at(0);
   std::vector<std::string> type_names;
+  type_names.reserve(plan->types.size());
   for (std::size_t i = 0; i < plan->types.size(); ++i) type_names.push_back(std::get<std::string>(told.at(i)));
   std::string sequence;
   if (const auto* given = std::get_if<std::string>(&told.at(plan->types.size()))) sequence = *given;
