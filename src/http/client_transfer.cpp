@@ -213,7 +213,11 @@ void transfer::set_method() {
 }
 
 void transfer::set_fields(std::optional<time_point> deadline) {
-  for (const auto& [name, value] : request_.headers) append(fields_, value.empty() ? name + ";" : name + ": " + value);
+  for (const auto& [name, value] : request_.headers) {
+    std::string line = name;
+    line += value.empty() ? ";" : ": ";
+    append(fields_, line += value);
+  }
   append(fields_, "Expect:");  // waiting for a 100 would cost a round trip
   if (!has_field(request_, "Content-Type")) append(fields_, "Content-Type:");
   if (const request_context* within = current_request.get()) {

@@ -30,9 +30,9 @@ wire::wire(connection_handle connected) : connection_(std::move(connected)), soc
 }
 
 void wire::lose() {
-  database_error lost = loss_of(handle(), "session");
-  if (last_said_.empty()) throw lost;
-  throw database_error(db_errc::connection_lost, lost.message() + "; the server's last word was: " + last_said_);
+  if (last_said_.empty()) throw loss_of(handle(), "session");
+  throw database_error(db_errc::connection_lost,
+                       loss_of(handle(), "session").message() + "; the server's last word was: " + last_said_);
 }
 
 std::size_t wire::sent(int ok) {
