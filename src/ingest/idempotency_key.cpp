@@ -26,8 +26,10 @@ std::string unquoted(std::string_view field) {
       if (rest.empty() || rest.front() == ';') return key;  // parameters have no meaning here
       refuse("nothing but parameters may follow the closing quote");
     }
-    if (c == '\\' && (++i == field.size() || ((c = field[i]) != '"' && c != '\\')))
-      refuse("a backslash stands before a quote or another backslash only");
+    if (c == '\\') {
+      c = ++i < field.size() ? field[i] : '\0';
+      if (c != '"' && c != '\\') refuse("a backslash stands before a quote or another backslash only");
+    }
     if (c != ' ' && !is_visible(c)) refuse("a string holds ASCII characters from space to '~' only");
     key += c;
   }

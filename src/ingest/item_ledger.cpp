@@ -73,8 +73,12 @@ bool item_ledger::keep(item_status status) noexcept {
   bool good = status == item_status::stored || status == item_status::duplicate;
   if (good && !kept_.stored) return false;
   std::size_t& kept = good ? kept_good_ : kept_bad_;
-  truncated_ = truncated_ || kept == kept_.most;
-  return kept < kept_.most && ++kept > 0;
+  if (kept == kept_.most) {
+    truncated_ = true;
+    return false;
+  }
+  ++kept;
+  return true;
 }
 
 }  // namespace penstock::ingest

@@ -95,6 +95,7 @@ void add_columns(compiled_stream& schema) {
 // value.
 void check_key(compiled_stream& schema) {
   std::vector<std::string_view> names;
+  names.reserve(schema.rules.size());
   for (const column_rule& rule : schema.rules) names.push_back(rule.name);
   std::vector<std::string>& key = schema.definition.key;
   if (!key.empty() && names.empty())

@@ -230,6 +230,7 @@ service::implementation::stream& service::implementation::find(const http::reque
   auto found = streams.find(name);
   if (found != streams.end()) return found->second;
   std::vector<std::string_view> known;
+  known.reserve(streams.size());
   for (const auto& [known_name, stream] : streams) known.push_back(known_name);
   throw http::problem_error(404, ingest_errc::unknown_stream,
                             "there is no stream '" + std::string(name) + "'" + suggestion(name, known));

@@ -53,9 +53,8 @@ bool wants_all_results(const http::request& r) {
   for (const auto& [name, value] : r.query_parameters()) {
     if (name != "results" || (value != "all" && value != "rejected"))
       throw http::problem_error(400, ingest_errc::bad_query,
-                                "'" + name + "=" + value +
-                                    "': the only parameter here is results=all or "
-                                    "results=rejected");
+                                std::string("'").append(name).append("=").append(value).append(
+                                    "': the only parameter here is results=all or results=rejected"));
     all = value == "all";
   }
   return all;
