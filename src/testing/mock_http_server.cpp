@@ -94,7 +94,7 @@ struct mock_http_server::implementation {
   http::router routes();
   task<http::response> take(http::request& r);
   const mock_answer* answer_to(const http::request& r);
-  task<http::response> give(const mock_answer& a, const http::request& r);
+  task<http::response> give(mock_answer a, const http::request& r);
 
   breakable_listener at;
   std::deque<mock_expectation> expectations;
@@ -134,8 +134,7 @@ const mock_answer* mock_http_server::implementation::answer_to(const http::reque
   return nullptr;
 }
 
-task<http::response> mock_http_server::implementation::give(const mock_answer& told, const http::request& r) {
-  const mock_answer a = told;
+task<http::response> mock_http_server::implementation::give(mock_answer a, const http::request& r) {
   if (a.delay_ > duration::zero()) co_await sleep_for(a.delay_);
   breakable_stream* connection = at.connection(r.remote_address());
   using manner = mock_answer::manner;
