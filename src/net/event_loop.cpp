@@ -2,6 +2,7 @@
 
 #include "event_loop_implementation.h"
 #include "penstock/async/error.h"
+#include "penstock/async/scheduler_observer.h"
 #include "penstock/net/asio.h"
 
 #include <random>
@@ -31,6 +32,7 @@ event_loop::implementation::implementation(event_loop& owner, std::size_t worker
 
 event_loop::event_loop(const event_loop_options& options)
     : implementation_(std::make_unique<implementation>(*this, options.worker_threads)), now_(read_clock()) {
+  note_real_operation("starting an event loop");  // it has threads, and the system's clock
   seed(random_seed());
 }
 

@@ -2,6 +2,7 @@
 #include <penstock/async/on_worker.h>
 #include <penstock/async/scheduler_observer.h>
 #include <penstock/db/connection.h>
+#include <penstock/net/event_loop.h>
 #include <penstock/net/listener.h>
 #include <penstock/testing/allow_real_io.h>
 #include <penstock/testing/error.h>
@@ -33,6 +34,14 @@ TEST(real_io, sockets_in_a_simulation_are_refused_by_name) {
   EXPECT_TRUE(contains(text, "listening on 127.0.0.1:0 in a simulation"));
   text = failures_of_test([]() -> task<> { co_await net::connect(net::endpoint::parse("127.0.0.1:9")); });
   EXPECT_TRUE(contains(text, "connecting to 127.0.0.1:9 in a simulation"));
+}
+
+TEST(real_io, an_event_loop_with_its_threads_is_refused_in_a_simulation) {
+  std::string text = failures_of_test([]() -> task<> {
+    net::event_loop loop;
+    co_return;
+  });
+  EXPECT_TRUE(contains(text, "starting an event loop in a simulation"));
 }
 
 TEST(real_io, a_database_file_in_a_simulation_is_refused_by_name) {

@@ -45,8 +45,8 @@ struct simulation_options {
 /// `on_worker` run at once on this thread and take no virtual time, which keeps them reproducible.
 ///
 /// The steady clock starts at an arbitrary fixed point, the wall clock at 2000-01-01T00:00:00Z; they move together
-/// until a test sets the wall clock. Real sockets, database files, and whatever else calls `note_real_operation`, throw
-/// `testing_errc::real_operation`; see `allow_real_io`.
+/// until a test sets the wall clock. Real sockets, event loops with their threads, database files, and whatever else
+/// calls `note_real_operation`, throw `testing_errc::real_operation`; see `allow_real_io`.
 class simulation final : public scheduler {
  public:
   explicit simulation(simulation_options options = {});
