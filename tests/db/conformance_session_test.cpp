@@ -7,8 +7,6 @@
 #include <stdexcept>
 #include <vector>
 
-#include <unistd.h>
-
 // Statements, transactions, errors and cancellation, the same on every database.
 
 namespace penstock::db {
@@ -369,40 +367,6 @@ TEST_P(conformance_session, a_closed_session_is_dead) {
     EXPECT_EQ(co_await std::move(failing), db_errc::connection_lost);
     task<std::optional<db_errc>> failing_too = failure_of(c.query("SELECT 1"));
     EXPECT_EQ(co_await std::move(failing_too), db_errc::connection_lost);
-  });
-}
-
-// A server that is never asked again goes on with what it was asked.
-TEST_P(conformance_session, what_a_closed_session_ran_is_ended_when_the_next_one_is_opened) {
-  if (is_sqlite()) GTEST_SKIP() << "there is no server that could go on";
-  with_connection([this](database& db, connection& watcher) -> task<> {
-    std::string marked = endless_query() + " /* left by " + std::to_string(::getpid()) + " */";
-    std::string running = is_postgresql() ? "pg_stat_activity WHERE state = 'active' AND query = '"
-                                          : "information_schema.processlist WHERE info = '";
-    running += marked + "'";
-    if (is_mariadb()) running += " AND command <> 'Killed'";
-    auto until = [&](std::int64_t wanted) -> task<bool> {
-      for (int tries = 0; tries < 1'000; ++tries) {
-        task<std::int64_t> counting = count(watcher, running);
-        std::int64_t found = co_await std::move(counting);
-        if (found == wanted) co_return true;
-        co_await sleep_for(10ms);
-      }
-      co_return false;
-    };
-    std::unique_ptr<connection> left = co_await db.connect();
-    auto ask = [&]() -> task<> { co_await left->query(marked); };
-    auto close_when_it_runs = [&](task_group& group) -> task<> {
-      group.start_background(ask());
-      bool runs = co_await until(1);
-      EXPECT_TRUE(runs);
-    };
-    task<void> asking = with_task_group(close_when_it_runs);
-    co_await std::move(asking);
-    left->close();
-    std::unique_ptr<connection> next = co_await db.connect();
-    bool ended = co_await until(0);
-    EXPECT_TRUE(ended);
   });
 }
 

@@ -14,8 +14,8 @@ using namespace std::chrono_literals;
 task<void> sleeps(duration d) { co_await sleep_for(d); }
 
 // A day in which many timers fire, all of them armed at its beginning. How long it takes: bench/virtual_time_bench.cpp.
-TEST(virtual_time, a_day_with_very_many_timers_ends_with_the_last_of_them) {
-  constexpr int timers = 100'000;
+TEST(virtual_time, a_day_with_a_million_timers_ends_with_the_last_of_them) {
+  constexpr int timers = 1'000'000;
   constexpr duration day = 24h;
   simulation sim;
   auto main = [&]() -> task<> {
@@ -34,7 +34,7 @@ TEST(virtual_time, a_day_with_very_many_timers_ends_with_the_last_of_them) {
 TEST(virtual_time, the_sleeps_of_one_task_add_up) {
   simulation sim;
   auto main = []() -> task<> {
-    for (int i = 0; i < 100'000; ++i) co_await sleep_for(864ms);
+    for (int i = 0; i < 1'000'000; ++i) co_await sleep_for(86'400us);
   };
   sim.run(main());
   EXPECT_EQ(sim.elapsed(), 24h);

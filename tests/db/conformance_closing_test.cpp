@@ -1,0 +1,49 @@
+#include "conformance_fixture.h"
+
+#include <unistd.h>
+
+// A server goes on with what it was asked for, though the session is gone.
+
+namespace penstock::db {
+namespace {
+
+class conformance_closing : public conformance_test {};
+
+TEST_P(conformance_closing, what_a_closed_session_ran_is_ended_when_the_next_one_is_opened) {
+  if (is_sqlite()) GTEST_SKIP() << "there is no server that could go on";
+  with_connection([this](database& db, connection& watcher) -> task<> {
+    std::string marked = endless_query() + " /* left by " + std::to_string(::getpid()) + " */";
+    std::string running = is_postgresql() ? "pg_stat_activity WHERE state = 'active' AND query = '"
+                                          : "information_schema.processlist WHERE info = '";
+    running += marked + "'";
+    if (is_mariadb()) running += " AND command <> 'Killed'";
+    // The server tells nobody when a statement has begun or ended: it is asked again.
+    auto until = [&](std::int64_t wanted) -> task<bool> {
+      for (int tries = 0; tries < 1'000; ++tries) {
+        task<std::int64_t> counting = count(watcher, running);
+        std::int64_t found = co_await std::move(counting);
+        if (found == wanted) co_return true;
+        co_await sleep_for(10ms);
+      }
+      co_return false;
+    };
+    std::unique_ptr<connection> left = co_await db.connect();
+    auto ask = [&]() -> task<> { co_await left->query(marked); };
+    auto close_when_it_runs = [&](task_group& group) -> task<> {
+      group.start_background(ask());
+      bool runs = co_await until(1);
+      EXPECT_TRUE(runs);
+    };
+    task<void> asking = with_task_group(close_when_it_runs);
+    co_await std::move(asking);
+    left->close();
+    std::unique_ptr<connection> next = co_await db.connect();
+    bool ended = co_await until(0);
+    EXPECT_TRUE(ended);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(all, conformance_closing, ::testing::ValuesIn(all_databases), name_of_tested);
+
+}  // namespace
+}  // namespace penstock::db
