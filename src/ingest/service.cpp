@@ -177,7 +177,7 @@ task<void> service::implementation::forget_answers() {
   duration pause = std::clamp<duration>(options.keep_answers / 100, often, seldom);
   for (bool more = false;;) {
     co_await sleep_for(more ? often / 20 : pause);
-    more = false;
+    more = false;  // NOLINT(clang-analyzer-deadcode.DeadStores): what follows may throw
     try {
       auto acquiring = writers.acquire();
       db::pool::lease session = co_await std::move(acquiring);

@@ -162,7 +162,7 @@ std::string network::implementation::netstat() const {
   for (const network_connection* c : connections) text += c->netstat() + "\n";
   for (const auto& [from, to] : cut) text += "cut: " + from + " to " + to + "\n";
   for (const auto& [between, until] : cut_until)
-    text += "cut by chance: " + between.first + " to " + between.second + "\n";
+    text.append("cut by chance: ").append(between.first).append(" to ").append(between.second).append("\n");
   for (const std::string& host : isolated) text += "cut off: " + host + "\n";
   return text.empty() ? "no listener and no connection\n" : text;
 }

@@ -81,7 +81,7 @@ std::optional<std::string> first_difference(const run_trace& first, const run_tr
       if (x.what == y.what && x.subject == y.subject && x.value == y.value && a == b) continue;
       if (a == b) b += ", after another choice or another use of scheduler::random";
     }
-    return "step " + std::to_string(i + 1) + ": first " + a + "; then " + b;
+    return std::string("step ").append(std::to_string(i + 1)).append(": first ").append(a).append("; then ").append(b);
   }
   return "the runs differ after the " + std::to_string(both) + " steps that were kept";
 }
