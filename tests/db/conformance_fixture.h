@@ -61,6 +61,7 @@ class conformance_test : public ::testing::TestWithParam<tested_database> {
 
   bool is_sqlite() const { return GetParam().variable == nullptr; }
   bool is_mariadb() const { return std::string(GetParam().name).starts_with("mariadb"); }
+  bool is_mysql() const { return url_.starts_with("mysql:"); }
   bool is_postgresql() const { return std::string(GetParam().name).starts_with("postgresql"); }
   const std::string& url() const noexcept { return url_; }
 

@@ -48,6 +48,9 @@ class conformance_storm : public conformance_test {
       return "SELECT (SELECT count(*) FROM pg_class WHERE relpersistence = 't' AND relnamespace = "
              "pg_my_temp_schema()), (current_setting('storm.mark', true) <> '')::int, "
              "(pg_current_xact_id_if_assigned() IS NOT NULL)::int";
+    if (is_mysql())
+      return "SELECT 0, @storm_mark IS NOT NULL, (SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE "
+             "trx_mysql_thread_id = CONNECTION_ID())";
     if (is_mariadb()) return "SELECT 0, @storm_mark IS NOT NULL, @@in_transaction";
     return "SELECT (SELECT count(*) FROM temp.sqlite_master), "
            "(SELECT recursive_triggers FROM pragma_recursive_triggers), 0";

@@ -15,7 +15,7 @@ using namespace std::string_literals;
 class conformance_values : public conformance_test {
  protected:
   // Booleans are whole numbers, and timestamps texts, where the database has no such type. SQLite keeps a real without
-  // a fraction as a whole number, which has no negative zero; MariaDB drops a zero's sign.
+  // a fraction as a whole number, which has no negative zero.
   stored_form as_stored() const {
     return [sqlite = is_sqlite(), keeps_zeros = is_postgresql()](const value& v) -> value {
       if (const auto* truth = std::get_if<bool>(&v); truth != nullptr && sqlite)
@@ -116,8 +116,15 @@ TEST_P(conformance_values, integers) {
 
 TEST_P(conformance_values, reals) {
   using limits = std::numeric_limits<double>;
-  expect_round_trip(column_type::real, {0.0, -0.0, -0.5, 0.1, 1.0 / 3, limits::max(), limits::lowest(), limits::min(),
-                                        limits::denorm_min(), 1e15 + 0.3, 9007199254740993.0, 123456789.0, value()});
+  std::vector<value> values = {0.0,           -0.5,
+                               0.1,           1.0 / 3,
+                               limits::max(), limits::lowest(),
+                               limits::min(), limits::denorm_min(),
+                               1e15 + 0.3,    9007199254740993.0,
+                               123456789.0,   value()};
+  // MariaDB 10.11 drops a zero's sign; 10.6 and MySQL keep it.
+  if (!is_mariadb()) values.push_back(-0.0);
+  expect_round_trip(column_type::real, values);
 }
 
 TEST_P(conformance_values, booleans) { expect_round_trip(column_type::boolean, {true, false, value()}); }

@@ -2,6 +2,7 @@
 #include <penstock/async/gather.h>
 #include <penstock/db/row_batch.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 
@@ -14,13 +15,16 @@ using status = row_outcome::status;
 
 class mariadb_batch : public mariadb_test, public ::testing::WithParamInterface<const char*> {
  public:
-  static constexpr const char* no_files = without_files;
+  static constexpr std::array<const char*, 4> ways = {"", without_files, without_arrays, "bulk=values"};
 
  protected:
   // An even `n` below 1,000,000, and a name that is unique.
-  static constexpr const char* table_sql =
-      "CREATE TABLE t(id BIGINT AUTO_INCREMENT PRIMARY KEY, n INT NOT NULL CHECK (n % 2 = 0), "
-      "name VARCHAR(20) COLLATE utf8mb4_nopad_bin, code INT UNIQUE, UNIQUE KEY by_name (name))";
+  std::string table_sql() const {
+    return "CREATE TABLE t(id BIGINT AUTO_INCREMENT PRIMARY KEY, n INT NOT NULL CHECK (n % 2 = 0), "
+           "name VARCHAR(20) COLLATE " +
+           std::string(is_mysql() ? "utf8mb4_0900_bin" : "utf8mb4_nopad_bin") +
+           ", code INT UNIQUE, UNIQUE KEY by_name (name))";
+  }
   const table_definition table{
       "t",
       "id",
@@ -42,7 +46,7 @@ class mariadb_batch : public mariadb_test, public ::testing::WithParamInterface<
   template <class Body>
   void with_table(Body body) {
     auto whole = [&](connection& c) -> task<> {
-      co_await c.execute(table_sql);
+      co_await c.execute(table_sql());
       task<void> running = body(c);
       co_await std::move(running);
     };
@@ -112,7 +116,8 @@ TEST_P(mariadb_batch, sets_one_bad_row_of_a_thousand_apart_in_a_dozen_round_trip
   for (const bad& kind : kinds) {
     for (std::size_t place : {std::size_t{0}, std::size_t{617}, std::size_t{999}}) {
       auto body = [&](connection& c) -> task<> {
-        co_await c.execute("CREATE OR REPLACE " + std::string(table_sql).substr(7));
+        co_await c.execute("DROP TABLE IF EXISTS t");
+        co_await c.execute(table_sql());
         co_await c.execute("INSERT INTO t(n, name, code) VALUES (0, 'first', 7)");
         row_batch rows(3);
         for (std::size_t i = 0; i < 1'000; ++i) {
@@ -141,7 +146,9 @@ TEST_P(mariadb_batch, answers_for_every_one_of_a_thousand_bad_rows) {
     batch_report report;
     co_await c.insert_batch(table, rows, report);
     EXPECT_EQ(report.refusals.size(), 1'000u);
-    EXPECT_LE(report.round_trips, 20u);
+    if (!is_mysql()) {  // it has no compound statements
+      EXPECT_LE(report.round_trips, 20u);
+    }
     task<void> checking = expect_stored(c, rows, report);
     co_await std::move(checking);
   });
@@ -274,11 +281,12 @@ TEST_P(mariadb_batch, gives_right_ids_beside_other_sessions) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(ways, mariadb_batch, ::testing::Values("", mariadb_batch::no_files, "bulk=values"),
-                         [](const auto& info) {
-                           std::string way = info.param;
-                           return std::string(way.empty() ? "automatic" : way == "bulk=values" ? "values" : "arrays");
-                         });
+INSTANTIATE_TEST_SUITE_P(ways, mariadb_batch, ::testing::ValuesIn(mariadb_batch::ways), [](const auto& info) {
+  std::string way = info.param;
+  std::replace_if(
+      way.begin(), way.end(), [](char c) { return c == ' ' || c == '='; }, '_');
+  return way.empty() ? "automatic" : way;
+});
 
 }  // namespace
 }  // namespace penstock::db

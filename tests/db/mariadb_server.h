@@ -1,7 +1,7 @@
 #pragma once
 
 // What the tests against a real MariaDB share. Each test has a database of its own on the server that
-// TESTED_MARIADB names, and is skipped without one.
+// TESTED_MARIADB names, which may be a MySQL too, by a "mysql:" URL; without one they are skipped.
 
 #include "db/mariadb/opening.h"
 #include "db/mariadb/server_context.h"
@@ -34,14 +34,27 @@ class mariadb_test : public ::testing::Test {
     if (!name_.empty()) administer("DROP DATABASE " + name_);
   }
 
+  bool is_mysql() const { return server_.starts_with("mysql:"); }
+
+  // `count` rows with a column `seq`, as a table.
+  std::string numbers(std::size_t count) const {
+    if (!is_mysql()) return "seq_1_to_" + std::to_string(count);
+    std::string tens;
+    for (char name = 'a'; name < 'i'; ++name)
+      tens += std::string(tens.empty() ? "" : ", ") +
+              "(VALUES ROW(0), ROW(1), ROW(2), ROW(3), ROW(4), ROW(5), ROW(6), ROW(7), ROW(8), ROW(9)) " + name + "(n)";
+    return "(SELECT a.n AS seq FROM " + tens + " LIMIT " + std::to_string(count) + ") AS numbers";
+  }
+
   // The URL of this test's database, with options such as "bulk=values".
   std::string url(const std::string& options = {}) const {
     return server_.substr(0, server_.rfind('/') + 1) + name_ + (options.empty() ? "" : "?" + options);
   }
 
-  // A session that believes its server to take no LOAD DATA LOCAL.
+  // A session that believes its server to take no LOAD DATA LOCAL, or no arrays.
   static constexpr const char* without_files = "without files";
-  static task<std::unique_ptr<connection>> connect_without_files(std::string url) {
+  static constexpr const char* without_arrays = "without arrays";
+  static task<std::unique_ptr<connection>> connect_without(std::string what, std::string url) {
     auto home = std::make_shared<penstock::db::mariadb::server_context>(
         penstock::db::mariadb::server_context{parse_server_url(url, 3306)});
     penstock::db::mariadb::server_facts facts;
@@ -49,11 +62,11 @@ class mariadb_test : public ::testing::Test {
     task<std::unique_ptr<penstock::db::mariadb::wire>> opening =
         penstock::db::mariadb::open_session(&home->url, at, &facts);
     std::unique_ptr<penstock::db::mariadb::wire> w = co_await std::move(opening);
-    facts.takes_files = false;
+    (what == without_files ? facts.takes_files : facts.takes_arrays) = false;
     co_return std::make_unique<penstock::db::mariadb::session>(home, at, std::move(w), facts);
   }
   task<std::unique_ptr<connection>> connect(const std::string& options) const {
-    if (options == without_files) return connect_without_files(url());
+    if (options == without_files || options == without_arrays) return connect_without(options, url());
     return database(url(options)).connect();
   }
 

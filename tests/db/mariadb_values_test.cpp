@@ -2,6 +2,7 @@
 #include "round_trip.h"
 #include <penstock/db/row_batch.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
@@ -22,9 +23,31 @@ struct way {
 
 class mariadb_values : public mariadb_test, public ::testing::WithParamInterface<way> {
  public:
-  static constexpr const char* no_files = without_files;
+  static constexpr const char* no_arrays = without_arrays;
 
  protected:
+  void SetUp() override {
+    mariadb_test::SetUp();
+    if (is_mysql() && std::string(GetParam().name) == "bulk") GTEST_SKIP() << "MySQL has no array binding";
+    if (is_mysql() && std::string(GetParam().name) == "load_data" && !holds_id_lock())
+      GTEST_SKIP() << "ids of a LOAD DATA could have gaps: start the server with innodb_autoinc_lock_mode=1";
+  }
+
+  // Batches with nulls are not loaded into MySQL.
+  std::string_view method_for(const std::vector<value>& values) const {
+    bool nulls = std::find(values.begin(), values.end(), value()) != values.end();
+    return is_mysql() && nulls ? "values" : GetParam().name;
+  }
+
+  bool holds_id_lock() {
+    std::int64_t mode = 0;
+    with_session([&](connection& c) -> task<> {
+      value told = co_await ask(c, "SELECT @@innodb_autoinc_lock_mode");
+      mode = std::get<std::int64_t>(told);
+    });
+    return mode < 2;
+  }
+
   void expect_round_trip(column_type type, const std::vector<value>& values) {
     std::vector<value> all;
     for (std::size_t copy = 0; copy < GetParam().copies; ++copy) all.insert(all.end(), values.begin(), values.end());
@@ -33,7 +56,7 @@ class mariadb_values : public mariadb_test, public ::testing::WithParamInterface
       co_await c.prepare_table(table);
       batch_report report;
       co_await expect_back_from_batch(c, table, all, unchanged, report);
-      EXPECT_EQ(report.method, GetParam().name);
+      EXPECT_EQ(report.method, method_for(values));
       co_await expect_back_from_parameters(c, table, values, unchanged);
     };
     with_session(body, GetParam().options);
@@ -110,7 +133,7 @@ TEST_P(mariadb_values, what_no_column_can_hold_is_refused_alone) {
 }
 
 INSTANTIATE_TEST_SUITE_P(ways, mariadb_values,
-                         ::testing::Values(way{"load_data", "", 90}, way{"bulk", mariadb_values::no_files, 120},
+                         ::testing::Values(way{"bulk", "", 120}, way{"load_data", mariadb_values::no_arrays, 90},
                                            way{"values", "bulk=values", 40}, way{"values", "", 1}),
                          [](const auto& info) { return std::string(info.param.name) + std::to_string(info.index); });
 

@@ -139,9 +139,12 @@ TEST_F(postgres_session, a_session_that_the_server_ended_is_lost_and_its_commit_
       std::unique_ptr<connection> c = co_await std::move(connecting);
       co_await c->begin();
       result r = co_await c->query("SELECT pg_backend_pid()");
-      task<result> killing =
-          killer.query("SELECT pg_terminate_backend(?, 5000)", parameters_of(std::get<std::int64_t>(r.rows[0][0])));
-      co_await std::move(killing);
+      const auto victim = std::get<std::int64_t>(r.rows[0][0]);
+      co_await killer.query("SELECT pg_terminate_backend(?)", parameters_of(victim));
+      for (bool alive = true; alive;) {
+        result left = co_await killer.query("SELECT pid FROM pg_stat_activity WHERE pid = ?", parameters_of(victim));
+        alive = !left.rows.empty();
+      }
       std::optional<db_errc> errc;
       try {
         if (committing) {

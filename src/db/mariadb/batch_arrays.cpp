@@ -5,14 +5,14 @@
 #include <utility>
 
 // Array binding: one prepared statement, executed for many rows in one trip. A row that is refused undoes the whole
-// statement; its rows then go in by INSERT.
+// statement; its rows then go in by another way, and so do the next batches until one is without such rows.
 
 namespace penstock::db::mariadb {
 namespace {
 
-// Below, texts are as fast, and need no statement to be prepared.
+// Below, a text costs the server more but a trip less: it opens the transaction too.
 constexpr std::size_t fewest_rows = 256;
-constexpr std::size_t most_rows = 1'000;
+constexpr std::size_t most_rows = 10'000;
 
 complaint out_of_step() {
   return {2000, "HY000", "the server did not return an id for each row of a batch; bulk=values does without"};
@@ -21,19 +21,24 @@ complaint out_of_step() {
 }  // namespace
 
 bool batch_insertion::should_use_arrays(bool bulk_allowed) const {
-  unsigned long enough = into_->id_column.empty() ? 100206 : 100500;  // 10.5 returns ids
-  return bulk_allowed && facts_->is_mariadb && facts_->version >= enough && !repeats_expected_ &&
-         waiting_.size() - next_ >= fewest_rows;
+  return bulk_allowed && facts_->takes_arrays && !repeats_expected_ && !refusals_expected_ &&
+         waiting_.size() >= fewest_rows;
 }
 
-// Stores rows from the first that waits on, until one is refused or none is left.
+// Stores rows from the first that waits on, until one is refused or none is left; those that are left are waiting
+// afterwards.
 task<std::optional<complaint>> batch_insertion::insert_arrays() {
+  semaphore::permit turn;
   while (next_ < waiting_.size()) {
     std::size_t before = next_;
     take_group(most_rows);
     if (!arrays_.hold(*rows_, group_)) {
       next_ = before;
       break;
+    }
+    if (before == 0) {
+      task<semaphore::permit> taking = take_turn();
+      turn = co_await std::move(taking);
     }
     task<std::optional<complaint>> inserting = insert_array();
     std::optional<complaint> said = co_await std::move(inserting);
@@ -43,7 +48,9 @@ task<std::optional<complaint>> batch_insertion::insert_arrays() {
       break;
     }
   }
-  if (next_ == waiting_.size()) report_->method = "bulk";
+  if (next_ > 0) report_->method = "bulk";
+  waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(next_));
+  next_ = 0;
   co_return std::nullopt;
 }
 
@@ -66,15 +73,12 @@ task<std::optional<complaint>> batch_insertion::insert_array() {
   id.buffer_type = MYSQL_TYPE_LONGLONG;
   id.buffer = &number;
   mysql_stmt_bind_result(statement, &id);
+  wire_->start<mysql_stmt_store_result_start, mysql_stmt_store_result_cont>(statement);
+  if (wire_->under_way()) co_await wire_->done();
+  if (wire_->number() != 0) co_return complaint_of_statement(statement);
   std::size_t told = 0;
-  while (true) {
-    wire_->start<mysql_stmt_fetch_start, mysql_stmt_fetch_cont>(statement);
-    if (wire_->under_way()) co_await wire_->done();
-    if (wire_->number() == MYSQL_NO_DATA) break;
-    if (wire_->number() != 0) co_return complaint_of_statement(statement);
+  for (; mysql_stmt_fetch(statement) == 0; ++told)
     if (told < group_.size()) report_->rows[group_[told]].id = number;
-    ++told;
-  }
   wire_->start<mysql_stmt_free_result_start, mysql_stmt_free_result_cont>(statement);
   if (wire_->under_way()) co_await wire_->done();
   if (told != group_.size() || mysql_stmt_more_results(statement) != 0) co_return out_of_step();

@@ -60,25 +60,28 @@ std::size_t text_bytes(std::span<const cell> row) {
 }  // namespace
 
 task<std::optional<complaint>> batch_insertion::run(wire& w, statement_cache& statements, const server_facts& facts,
-                                                    bool bulk_allowed, single_statement single,
+                                                    bool bulk_allowed, insertion_turns& turns, single_statement single,
                                                     const table_definition& into, const row_batch& rows,
                                                     batch_report& report, std::string opening) {
   std::size_t round_trips_before = w.round_trips();
+  turns_ = &turns;
   single_ = std::move(single);
   statements_ = &statements;
   start(w, facts, into, rows, report);
   opened_ = opening.empty();
   opening_ = std::move(opening);
   std::optional<complaint> said;
+  std::size_t unstorable_rows = report.refusals.size();
   report.method = "values";
-  if (should_load(bulk_allowed)) {
-    task<std::optional<complaint>> loading = load();
-    said = co_await std::move(loading);
-  } else if (should_use_arrays(bulk_allowed)) {
+  if (should_use_arrays(bulk_allowed)) {
     task<std::optional<complaint>> opening_first = open_alone();
     said = co_await std::move(opening_first);
     task<std::optional<complaint>> inserting = insert_arrays();
     if (!said) said = co_await std::move(inserting);
+  }
+  if (!said && should_load(bulk_allowed)) {
+    task<std::optional<complaint>> loading = load();
+    said = co_await std::move(loading);
   }
   if (!said) {
     task<std::optional<complaint>> inserting = insert_all();
@@ -88,6 +91,7 @@ task<std::optional<complaint>> batch_insertion::run(wire& w, statement_cache& st
     task<std::optional<complaint>> opening_only = open_alone();
     said = co_await std::move(opening_only);
   }
+  refusals_expected_ = report.refusals.size() > unstorable_rows;
   report.round_trips = w.round_trips() - round_trips_before;
   co_return said;
 }
@@ -108,7 +112,7 @@ void batch_insertion::start(wire& w, const server_facts& facts, const table_defi
   waiting_.clear();
   next_ = 0;
   many_refused_ = false;
-  if (last_table_ != into.name) repeats_expected_ = false;
+  if (last_table_ != into.name) repeats_expected_ = refusals_expected_ = false;
   last_table_ = into.name;
   if (text_.capacity() > most_kept) text_ = {};
   for (std::uint32_t r = 0; r < rows.rows(); ++r) {
@@ -122,7 +126,15 @@ void batch_insertion::start(wire& w, const server_facts& facts, const table_defi
   }
 }
 
+task<semaphore::permit> batch_insertion::take_turn() {
+  if (waiting_.size() < insertion_turns::fewest_rows) co_return semaphore::permit();
+  task<semaphore::permit> taking = turns_->take(into_->name);
+  co_return co_await std::move(taking);
+}
+
 task<std::optional<complaint>> batch_insertion::insert_all() {
+  task<semaphore::permit> taking = take_turn();
+  [[maybe_unused]] semaphore::permit turn = co_await std::move(taking);
   while (next_ < waiting_.size()) {
     take_group(rows_a_statement);
     task<std::optional<complaint>> inserting = insert_group();
@@ -172,14 +184,12 @@ task<std::optional<complaint>> batch_insertion::insert_group() {
 task<std::optional<complaint>> batch_insertion::insert() {
   bool as_text = group_.size() > 1 || fits_in_text(group_.front());
   if (!as_text) co_return co_await insert_with_parameters();
-  write_insert();
+  text_.clear();
+  append_insert(group_);
   task<bool> sending = send(1);
   bool ran = co_await std::move(sending);
   if (!ran) co_return wire_->complaint_of_session();
-  if (returns_ids())
-    take_ids(group_, answers_.front());
-  else
-    take_ids(group_, answers_.front().first_id);
+  take_ids_of_insert(group_, answers_.front());
   co_return std::nullopt;
 }
 
@@ -228,9 +238,9 @@ bool batch_insertion::fits_in_text(std::uint32_t row) const {
   return text_bytes(rows_->row(row)) < facts_->max_packet / 4;
 }
 
-void batch_insertion::write_insert() {
-  text_.assign("INSERT INTO ").append(quote_identifier(into_->name)).append(" ").append(names_).append(" VALUES ");
-  for (std::uint32_t row : group_) {
+void batch_insertion::append_insert(std::span<const std::uint32_t> rows) {
+  text_.append("INSERT INTO ").append(quote_identifier(into_->name)).append(" ").append(names_).append(" VALUES ");
+  for (std::uint32_t row : rows) {
     append_row(row);
     text_.push_back(',');
   }
@@ -266,6 +276,13 @@ void batch_insertion::take_ids(std::span<const std::uint32_t> of, std::uint64_t 
 
 void batch_insertion::take_ids(std::span<const std::uint32_t> of, const text_result& told) {
   for (std::size_t i = 0; i < of.size(); ++i) report_->rows[of[i]].id = number_in(told.rows.at(i).at(0));
+}
+
+void batch_insertion::take_ids_of_insert(std::span<const std::uint32_t> of, const text_result& told) {
+  if (returns_ids())
+    take_ids(of, told);
+  else
+    take_ids(of, told.first_id);
 }
 
 void batch_insertion::refuse(std::uint32_t row, std::string_view code, std::string message) {

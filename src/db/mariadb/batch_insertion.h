@@ -4,11 +4,12 @@
 // has its outcome is not sent again; what LOAD DATA changed or dropped is undone; a statement that failed has stored
 // nothing.
 //
-// LOAD DATA LOCAL is the fastest, but needs local_infile, and tells errors as warnings: see batch_loading.cpp. Array
-// binding comes next, on MariaDB. INSERTs of a few hundred rows are what every server takes, and where rows that are
-// refused are set apart.
+// Array binding is the fastest, but only MariaDB has it, and a row that is refused undoes it all. LOAD DATA LOCAL comes
+// next, where local_infile is on; it tells errors as warnings, row by row: see batch_loading.cpp. INSERTs of a few
+// hundred rows are what every server takes, and where rows that are refused are set apart.
 
 #include "column_arrays.h"
+#include "insertion_turns.h"
 #include "opening.h"
 #include "penstock/async/task.h"
 #include "penstock/db/connection.h"
@@ -35,8 +36,8 @@ class batch_insertion {
   // outcome. `opening`: two statements that open the transaction and go ahead of the rows, "START TRANSACTION;…;";
   // empty when it is open.
   task<std::optional<complaint>> run(wire& w, statement_cache& statements, const server_facts& facts, bool bulk_allowed,
-                                     single_statement single, const table_definition& into, const row_batch& rows,
-                                     batch_report& report, std::string opening);
+                                     insertion_turns& turns, single_statement single, const table_definition& into,
+                                     const row_batch& rows, batch_report& report, std::string opening);
   // How many rows the second of them changed.
   std::uint64_t opening_changed() const noexcept { return opening_changed_; }
 
@@ -49,7 +50,10 @@ class batch_insertion {
 
   void start(wire& w, const server_facts& facts, const table_definition& into, const row_batch& rows,
              batch_report& report);
+  // Only for many rows. LOAD DATA needs none: the server lets one at a time into a table that generates ids.
+  task<semaphore::permit> take_turn();
   bool should_load(bool bulk_allowed) const;
+  bool has_nulls() const;
   task<std::optional<complaint>> load();
   task<bool> run_load(std::string_view savepoint);
   task<std::optional<complaint>> load_others();
@@ -67,7 +71,7 @@ class batch_insertion {
   task<std::optional<complaint>> insert_with_parameters();
   task<std::optional<complaint>> isolate(complaint said);
   task<std::optional<complaint>> set_one_apart(complaint said);
-  task<std::optional<complaint>> halve(complaint said);
+  task<std::optional<complaint>> narrow_down(complaint said);
   task<std::optional<complaint>> insert_one_by_one();
   bool takes_compounds() const noexcept;
   // Whether the row is short enough to go as a literal.
@@ -76,6 +80,7 @@ class batch_insertion {
   std::size_t write_compound(std::span<const std::uint32_t> rows);
   task<std::optional<complaint>> take_told(std::uint32_t row, const text_result* told);
   task<std::optional<complaint>> judge(std::uint32_t row, const complaint& said);
+  bool tells_row(const complaint& said) const;
   task<std::optional<std::size_t>> failed_row(const complaint& said);
   task<std::optional<complaint>> set_repeated_apart();
   task<std::optional<complaint>> insert_held();
@@ -85,11 +90,12 @@ class batch_insertion {
   task<std::optional<complaint>> open_alone();
   void take_group(std::size_t most_rows);
   std::string insert_with_places() const;
-  void write_insert();
+  void append_insert(std::span<const std::uint32_t> rows);
   void append_row(std::uint32_t row);
   bool returns_ids() const;
   void take_ids(std::span<const std::uint32_t> of, std::uint64_t first);
   void take_ids(std::span<const std::uint32_t> of, const text_result& told);
+  void take_ids_of_insert(std::span<const std::uint32_t> of, const text_result& told);
   void refuse(std::uint32_t row, std::string_view code, std::string message);
   bool names_unique_key(const complaint& said) const;
   // False where a part of the key is null: such rows repeat nothing.
@@ -99,6 +105,7 @@ class batch_insertion {
   wire* wire_ = nullptr;
   statement_cache* statements_ = nullptr;
   const server_facts* facts_ = nullptr;
+  insertion_turns* turns_ = nullptr;
   single_statement single_;
   const table_definition* into_ = nullptr;
   const row_batch* rows_ = nullptr;
@@ -118,6 +125,7 @@ class batch_insertion {
   std::vector<std::size_t> key_columns_;  // of the unique key, by their places in a row
   std::vector<std::string> key_names_;    // of the unique indexes on the key, once they are known
   bool repeats_expected_ = false;         // keys are looked up before rows are sent
+  bool refusals_expected_ = false;        // arrays, which they undo, are not tried
   bool many_refused_ = false;             // of the last group, so that the next one goes one by one at once
   std::string last_table_;
   std::string names_;  // ("a","b")

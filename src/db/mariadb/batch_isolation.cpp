@@ -16,6 +16,8 @@ namespace {
 // Setting one apart takes two trips, as long as the server has to be asked which it is.
 constexpr int most_set_apart = 4;
 constexpr int most_set_apart_before_compound = 2;
+// 256 rows are narrowed down to one in two trips.
+constexpr std::size_t most_pieces = 16;
 
 // "… at row 3" at the end of a message: 2.
 std::optional<std::size_t> row_in(const std::string& message) {
@@ -39,7 +41,7 @@ task<std::optional<complaint>> batch_insertion::isolate(complaint said) {
       looked_up = true;
       task<std::optional<complaint>> setting_apart = set_repeated_apart();
       failed = co_await std::move(setting_apart);
-    } else if (group_.size() == 1 || found < most) {
+    } else if (group_.size() == 1 || (found < most && (tells_row(said) || !takes_compounds()))) {
       task<std::optional<complaint>> setting_apart = set_one_apart(said);
       failed = co_await std::move(setting_apart);
     } else {
@@ -64,8 +66,8 @@ task<std::optional<complaint>> batch_insertion::set_one_apart(complaint said) {
     at = co_await std::move(asking);
   }
   if (!at) {
-    task<std::optional<complaint>> halving = halve(std::move(said));
-    co_return co_await std::move(halving);
+    task<std::optional<complaint>> narrowing = narrow_down(std::move(said));
+    co_return co_await std::move(narrowing);
   }
   std::uint32_t row = group_[*at];
   group_.erase(group_.begin() + static_cast<std::ptrdiff_t>(*at));
@@ -73,11 +75,16 @@ task<std::optional<complaint>> batch_insertion::set_one_apart(complaint said) {
   co_return co_await std::move(judging);
 }
 
-// The place in the group of the row that a statement failed at, if the server tells: MariaDB from 10.7 on
+// Whether the server tells at which row a statement failed: MariaDB from 10.7 on, which is to be asked
 // (https://mariadb.com/kb/en/get-diagnostics/), and every server in messages about values.
+bool batch_insertion::tells_row(const complaint& said) const {
+  return (facts_->is_mariadb && facts_->version >= 100'700) || row_in(said.message).has_value();
+}
+
+// That row's place in the group.
 task<std::optional<std::size_t>> batch_insertion::failed_row(const complaint& said) {
   std::optional<std::size_t> row = row_in(said.message);
-  if (!row && facts_->is_mariadb && facts_->version >= 100700) {
+  if (!row && tells_row(said)) {
     text_ =
         "GET DIAGNOSTICS @penstock_last = NUMBER;"
         "GET DIAGNOSTICS CONDITION @penstock_last @penstock_row = ROW_NUMBER, @penstock_code = MYSQL_ERRNO;"
@@ -93,26 +100,39 @@ task<std::optional<std::size_t>> batch_insertion::failed_row(const complaint& sa
   co_return row;
 }
 
-// Sends halves until one row is left; the server stops at the first row that it refuses, so that what was said holds
-// for the second half when the first went in.
-task<std::optional<complaint>> batch_insertion::halve(complaint said) {
+// Sends the group in pieces, as so many statements of one trip, of which the server stops at the first that it refuses;
+// then that one in pieces, until it is a single row.
+task<std::optional<complaint>> batch_insertion::narrow_down(complaint said) {
   std::vector<std::uint32_t> suspects = std::move(group_);
   std::vector<std::uint32_t> later;
   while (suspects.size() > 1) {
-    auto middle = suspects.begin() + static_cast<std::ptrdiff_t>(suspects.size() / 2);
-    group_.assign(suspects.begin(), middle);
-    task<std::optional<complaint>> inserting = insert();
-    std::optional<complaint> failed = co_await std::move(inserting);
-    if (failed && !refuses_row(*failed)) co_return failed;
-    if (failed) {
-      later.insert(later.begin(), middle, suspects.end());
-      suspects.erase(middle, suspects.end());
-      said = std::move(*failed);
-    } else {
-      suspects.erase(suspects.begin(), middle);
+    std::size_t size = (suspects.size() + most_pieces - 1) / most_pieces;
+    auto piece = [&](std::size_t which) {
+      std::span<const std::uint32_t> rest = std::span(suspects).subspan(std::min(which * size, suspects.size()));
+      return rest.first(std::min(size, rest.size()));
+    };
+    text_.clear();
+    for (std::size_t i = 0; !piece(i).empty(); ++i) {
+      append_insert(piece(i));
+      text_.push_back(';');
     }
+    text_.pop_back();
+    task<bool> sending = send(0);
+    bool ran = co_await std::move(sending);
+    for (std::size_t i = 0; i < answers_.size(); ++i) take_ids_of_insert(piece(i), answers_[i]);
+    if (ran) {  // whatever stood in the way is gone
+      suspects.clear();
+      break;
+    }
+    said = wire_->complaint_of_session();
+    if (!refuses_row(said)) co_return said;
+    auto first = suspects.begin() + static_cast<std::ptrdiff_t>(answers_.size() * size);
+    auto end = first + static_cast<std::ptrdiff_t>(piece(answers_.size()).size());
+    later.insert(later.begin(), end, suspects.end());
+    suspects = std::vector<std::uint32_t>(first, end);
   }
   group_ = std::move(later);
+  if (suspects.empty()) co_return std::nullopt;
   task<std::optional<complaint>> judging = judge(suspects.front(), said);
   co_return co_await std::move(judging);
 }

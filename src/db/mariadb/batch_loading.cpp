@@ -28,10 +28,19 @@ bool drops_row(unsigned code) noexcept {
 
 }  // namespace
 
-// With Galera a LOAD DATA may be committed in parts, and ids have gaps.
+// With Galera a LOAD DATA may be committed in parts, and ids have gaps. MySQL 8.0 refuses good rows of later INSERTs
+// once a LOAD DATA has ended with a null in a column that takes none ("Column cannot be null").
 bool batch_insertion::should_load(bool bulk_allowed) const {
   return bulk_allowed && facts_->takes_files && !facts_->has_cluster && waiting_.size() >= fewest_rows &&
-         !repeats_expected_ && (into_->id_column.empty() || facts_->holds_id_lock);
+         !repeats_expected_ && (into_->id_column.empty() || facts_->holds_id_lock) &&
+         (facts_->is_mariadb || !has_nulls());
+}
+
+bool batch_insertion::has_nulls() const {
+  return std::any_of(waiting_.begin(), waiting_.end(), [this](std::uint32_t row) {
+    std::span<const cell> cells = rows_->row(row);
+    return std::any_of(cells.begin(), cells.end(), [](const cell& c) { return c.type == cell::kind::null; });
+  });
 }
 
 // The rows that still need an outcome are waiting afterwards.

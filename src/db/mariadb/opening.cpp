@@ -18,6 +18,7 @@ namespace penstock::db::mariadb {
 namespace {
 
 // No transaction sees less than what was committed when its statement began, and none takes locks between rows.
+constexpr unsigned long first_to_return_ids = 100'500;
 constexpr const char* session_settings =
     "SET time_zone='+00:00',"
     "sql_mode='STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION,"
@@ -66,6 +67,7 @@ server_facts facts_of(MYSQL* handle, const variables& all) {
   facts.identity = identity_of(all);
   facts.max_packet = number(all, "max_allowed_packet", facts.max_packet);
   facts.takes_files = is_on(all, "local_infile");
+  facts.takes_arrays = facts.is_mariadb && facts.version >= first_to_return_ids;
   facts.has_cluster = is_on(all, "wsrep_on");
   facts.holds_id_lock = number(all, "innodb_autoinc_lock_mode", 2) < 2;
   facts.id_step = number(all, "auto_increment_increment", 1);

@@ -19,6 +19,7 @@ struct server_facts {
   std::string identity;               // tells the servers behind one address apart
   std::size_t max_packet = 16 << 20;  // max_allowed_packet, in bytes
   bool takes_files = false;           // local_infile
+  bool takes_arrays = false;          // array binding, with the ids of the rows if there are any
   bool has_cluster = false;           // Galera
   bool holds_id_lock = false;         // ids are without gaps in a statement whose number of rows it does not know
   std::size_t id_step = 1;            // auto_increment_increment

@@ -1,8 +1,10 @@
 #pragma once
 
-// What the sessions of one database share: where it is, and which of them were closed while they ran something.
+// What the sessions of one database share: where it is, which of them were closed while they ran something, and whose
+// turn it is to store many rows.
 
 #include "../server_url.h"
+#include "insertion_turns.h"
 #include "penstock/async/scheduler.h"
 #include "penstock/async/task.h"
 
@@ -22,6 +24,7 @@ struct orphan {
 struct server_context {
   server_url url;
   std::vector<orphan> orphans = {};
+  insertion_turns turns = {};
 };
 
 }  // namespace penstock::db::mariadb

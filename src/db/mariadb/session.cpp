@@ -249,8 +249,9 @@ task<void> session::begin_batch(opening_statement& first, const table_definition
 task<void> session::store(const table_definition& into, const row_batch& rows, batch_report& report,
                           std::string opening) {
   auto single = [this](std::string sql, parameters values) { return run_single(std::move(sql), std::move(values)); };
-  task<std::optional<complaint>> inserting = inserting_.run(*wire_, statements_, facts_, home_->url.bulk_allowed,
-                                                            single, into, rows, report, std::move(opening));
+  task<std::optional<complaint>> inserting =
+      inserting_.run(*wire_, statements_, facts_, home_->url.bulk_allowed, home_->turns, single, into, rows, report,
+                     std::move(opening));
   std::optional<complaint> said = co_await std::move(inserting);
   if (said) fail("insert into " + into.name, *said);
 }
