@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <utility>
 
 namespace penstock::db::postgres {
@@ -65,7 +66,7 @@ task<std::size_t> copy_insert::run() {
 std::string copy_insert::statements() const {
   std::string all;
   if (session_.begin_is_due_) all += "BEGIN; ";
-  if (!ids_ && !plan_.reserve_ids.empty()) all += plan_.reserve_ids + std::to_string(rows_.rows()) + "); ";
+  if (!has_ids_ && !plan_.sequence.empty()) all += reserve_ids_sql(plan_.sequence, rows_.rows()) + "; ";
   all += in_savepoint_ ? "ROLLBACK TO SAVEPOINT penstock; " : "SAVEPOINT penstock; ";
   for (std::size_t first = next_; first < rows_.rows(); first += plan_.copy_rows) {
     if (first > next_) all += "RELEASE SAVEPOINT penstock; SAVEPOINT penstock; ";
@@ -91,7 +92,7 @@ task<copy_insert::ending> copy_insert::make_trip() {
         break;
       }
       case PGRES_TUPLES_OK:
-        ids_ = std::move(r);
+        take_ids(r.get());
         break;
       case PGRES_COMMAND_OK:
         take_success(r.get(), fatal);
@@ -132,10 +133,10 @@ task<void> copy_insert::send_segment() {
 
 std::string copy_insert::append_row(std::string& to, std::size_t row) const {
   std::span<const cell> cells = rows_.row(row);
-  std::size_t fields = cells.size() + (ids_ ? 1 : 0);
+  std::size_t fields = cells.size() + (has_ids_ ? 1 : 0);
   to += static_cast<char>(fields >> 8);
   to += static_cast<char>(fields);
-  if (ids_) append_id(to, id_of(row));
+  if (has_ids_) append_id(to, id_of(row));
   for (std::size_t i = 0; i < cells.size(); ++i) {
     if (cells[i].type == cell::kind::null) {
       append_int32(to, -1);
@@ -159,7 +160,7 @@ void copy_insert::take_success(const PGresult* r, std::optional<database_error>&
     fatal = not_all_stored(plan_.into);
     return;
   }
-  for (std::size_t row : sent_) report_.rows[row].id = ids_ ? id_of(row) : 0;
+  for (std::size_t row : sent_) report_.rows[row].id = has_ids_ ? id_of(row) : 0;
   sent_.clear();
   next_ = segment_end_;
 }
@@ -179,11 +180,19 @@ copy_insert::ending copy_insert::take_failure(const PGresult* r, std::optional<d
   return ending::impossible;
 }
 
+// A row of the first id, and null or a list: {3,4,9}.
+void copy_insert::take_ids(const PGresult* r) {
+  auto number_at = [](const char* text, std::int64_t& number) {
+    return std::from_chars(text, text + std::strlen(text), number).ptr;
+  };
+  number_at(PQgetvalue(r, 0, 0), first_id_);
+  has_ids_ = true;
+  if (PQgetisnull(r, 0, 1) != 0) return;
+  for (const char* at = PQgetvalue(r, 0, 1); *at == '{' || *at == ',';) at = number_at(at + 1, ids_.emplace_back());
+}
+
 std::int64_t copy_insert::id_of(std::size_t row) const {
-  const char* text = PQgetvalue(ids_.get(), static_cast<int>(row), 0);
-  std::int64_t id = 0;
-  std::from_chars(text, text + PQgetlength(ids_.get(), static_cast<int>(row), 0), id);
-  return id;
+  return ids_.empty() ? first_id_ + static_cast<std::int64_t>(row) : ids_.at(row);
 }
 
 void copy_insert::refuse(std::size_t row, db_errc errc, std::string why) {

@@ -3,7 +3,7 @@
 // Stores a large batch by binary COPY. The ids are taken from the sequence first, in the same trip that begins the
 // COPY, so that each row's is known. Rows go in segments, each behind a savepoint, all in one message of statements:
 //
-//   SELECT nextval(…) …; SAVEPOINT s; COPY …; RELEASE s; SAVEPOINT s; COPY …; RELEASE s
+//   SELECT … nextval(…) …; SAVEPOINT s; COPY …; RELEASE s; SAVEPOINT s; COPY …; RELEASE s
 //
 // The server tells the line of a row that it refuses. That row is left out, and its segment goes again. Invariant: what
 // stands before `next_` is stored or refused.
@@ -39,13 +39,16 @@ class copy_insert {
   void take_success(const PGresult* r, std::optional<database_error>& fatal);
   ending take_failure(const PGresult* r, std::optional<database_error>& fatal);
   void refuse(std::size_t row, db_errc errc, std::string why);
+  void take_ids(const PGresult* r);
   std::int64_t id_of(std::size_t row) const;
 
   session& session_;
   insert_plan& plan_;
   const row_batch& rows_;
   batch_report& report_;
-  result_handle ids_;
+  bool has_ids_ = false;
+  std::int64_t first_id_ = 0;
+  std::vector<std::int64_t> ids_;  // empty where they follow the first
   std::size_t next_ = 0;           // the first row of the segment under way
   std::size_t segment_end_ = 0;    // one past its last
   std::vector<std::size_t> sent_;  // the rows of the segment, line by line

@@ -140,8 +140,9 @@ std::string copy_sql(const table_definition& into, const std::vector<Oid>& types
   return "COPY " + quote_table(into.name) + " (" + column_list(into, with_id) + ") FROM STDIN (FORMAT binary)";
 }
 
-std::string reserve_ids_sql(const std::string& sequence) {
-  return "SELECT nextval(" + in_quotes(sequence) + "::regclass) FROM generate_series(1, ";
+std::string reserve_ids_sql(const std::string& sequence, std::size_t count) {
+  return "SELECT min(id), CASE WHEN max(id) - min(id) >= count(*) THEN array_agg(id) END FROM (SELECT nextval(" +
+         in_quotes(sequence) + "::regclass) AS id FROM generate_series(1, " + std::to_string(count) + ")) AS taken";
 }
 
 void row_arrays::start(const insert_plan& plan) {

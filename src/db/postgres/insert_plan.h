@@ -21,7 +21,7 @@ struct insert_plan {
   bool many_give_row = false;  // many_rows gives (row from 1, id) of those stored, instead of the id of each
 
   std::string copy;               // for binary COPY, with the id first; empty where that is no way
-  std::string reserve_ids;        // gives an id for each of the rows, whose number is to follow with a ')'
+  std::string sequence;           // of the ids; empty where there are none
   std::size_t copy_rows = 8'192;  // that go in one COPY: few, once rows were refused
 
   bool is_for(const table_definition& t) const;
@@ -34,7 +34,9 @@ std::string many_rows_sql(const table_definition& into, const std::vector<Oid>& 
 
 // Empty when a column's values have no binary format here, or repeats must be told from new rows.
 std::string copy_sql(const table_definition& into, const std::vector<Oid>& types);
-std::string reserve_ids_sql(const std::string& sequence);
+// Takes so many ids from a sequence. Gives the first, and all of them where they do not follow one another, as when
+// other sessions took some in between.
+std::string reserve_ids_sql(const std::string& sequence, std::size_t count);
 
 // Where outcomes can't be told.
 database_error not_all_stored(const table_definition& into);

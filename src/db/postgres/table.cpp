@@ -196,7 +196,7 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   plan->many_rows = many_rows_sql(into, plan->types, type_names, sequence);
   plan->many_give_row = !into.unique_key.empty();
   if (home_->url.bulk_allowed && ids_can_be_copied) plan->copy = copy_sql(into, plan->types);
-  if (has_id) plan->reserve_ids = reserve_ids_sql(sequence);
+  if (has_id) plan->sequence = sequence;
   plan_ = std::move(plan);
   co_return plan_.get();
 }
