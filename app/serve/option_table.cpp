@@ -46,6 +46,9 @@ constexpr std::array all_options{
         "store.read_connections", "--store-read-connections",
         [](config& c) -> std::uint64_t& { return c.ingest.read_connections; },
         "Connections for reading items back; beyond, reads wait in turn"),
+    timespan(
+        "store.read_timeout", "--store-read-timeout", [](config& c) -> duration& { return c.ingest.read_timeout; },
+        "How long reading an item or a page back may take, waiting for a connection included; then it gets 503"),
 
     count(
         "batch.max_rows", "--batch-max-rows", [](config& c) -> std::uint64_t& { return c.ingest.batch.max_rows; },

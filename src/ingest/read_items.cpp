@@ -1,5 +1,8 @@
 #include "json_diagnosis.h"
+#include "penstock/async/error.h"
+#include "penstock/async/timeout.h"
 #include "penstock/core/nearest.h"
+#include "penstock/core/units.h"
 #include "penstock/db/error.h"
 #include "penstock/http/problem.h"
 #include "penstock/ingest/error.h"
@@ -101,11 +104,7 @@ task<http::response> stream_endpoint::show_item(http::request& r) {
   std::optional<std::int64_t> id = parse_integer<std::int64_t>(text);
   db::result found;
   if (id) {
-    auto acquiring = readers_.acquire();
-    db::pool::lease session = co_await std::move(acquiring);
-    db::parameters values;
-    values.emplace_back(*id);
-    task<db::result> reading = session->query(select_ + " = ?", std::move(values));
+    task<db::result> reading = ask(select_ + " = ?", db::parameters_of(*id));
     found = co_await std::move(reading);
   }
   if (found.rows.empty())
@@ -168,12 +167,23 @@ stream_endpoint::page_query stream_endpoint::parse_page_query(const http::reques
 }
 
 task<db::result> stream_endpoint::read_page(std::int64_t after, std::uint64_t limit) {
+  std::string sql = select_ + " > ? ORDER BY " + db::quote_identifier(writer_.schema().table().id_column) + " LIMIT ?";
+  return ask(std::move(sql), db::parameters_of(after, static_cast<std::int64_t>(limit)));
+}
+
+task<db::result> stream_endpoint::ask(std::string sql, db::parameters values) {
+  try {
+    task<db::result> asking = with_timeout(options_.read_timeout, ask_patiently(std::move(sql), std::move(values)));
+    co_return co_await std::move(asking);
+  } catch (const timed_out&) {
+  }
+  throw db::database_error(db::db_errc::connection_lost,
+                           "the database did not answer within " + format_duration(options_.read_timeout));
+}
+
+task<db::result> stream_endpoint::ask_patiently(std::string sql, db::parameters values) {
   auto acquiring = readers_.acquire();
   db::pool::lease session = co_await std::move(acquiring);
-  db::parameters values;
-  values.emplace_back(after);
-  values.emplace_back(static_cast<std::int64_t>(limit));
-  std::string sql = select_ + " > ? ORDER BY " + db::quote_identifier(writer_.schema().table().id_column) + " LIMIT ?";
   task<db::result> reading = session->query(std::move(sql), std::move(values));
   co_return co_await std::move(reading);
 }

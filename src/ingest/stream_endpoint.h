@@ -60,6 +60,9 @@ class stream_endpoint {
   task<http::response> list_items(http::request& r);
   page_query parse_page_query(const http::request& r) const;
   task<db::result> read_page(std::int64_t after, std::uint64_t limit);
+  // Over a connection for reading, within the time for that.
+  task<db::result> ask(std::string sql, db::parameters values);
+  task<db::result> ask_patiently(std::string sql, db::parameters values);
   task<void> export_items(http::body_writer& out, std::shared_ptr<const db::result> page,
                           std::optional<std::uint64_t> limit);
   void append_item(std::string& out, const std::vector<db::value>& row) const;

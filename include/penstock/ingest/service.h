@@ -33,7 +33,10 @@ struct service_options {
   std::size_t max_results = 10'000;                       ///< Results listed in one answer; all are counted.
   std::size_t max_page_items = 1'000;                     ///< Of `?limit=` where items are read back as JSON.
   std::size_t read_connections = 2;                       ///< For reading back; beyond, reads wait in turn.
-  duration retry_after = std::chrono::seconds(1);         ///< What a refused client is told to wait.
+  /// How long reading an item or a page back may take, waiting for a connection included; then it is refused as if the
+  /// database were away.
+  duration read_timeout = std::chrono::seconds(30);
+  duration retry_after = std::chrono::seconds(1);  ///< What a refused client is told to wait.
   /// How long the answer to a request with an Idempotency-Key is kept. Longer than any client repeats a request.
   duration keep_answers = std::chrono::hours(24);
 };
