@@ -36,8 +36,8 @@ task<std::optional<complaint>> batch_insertion::insert_arrays() {
       next_ = before;
       break;
     }
-    if (before == 0) {
-      task<semaphore::permit> taking = take_turn();
+    if (before == 0 && waiting_.size() >= insertion_turns::fewest_rows) {
+      task<semaphore::permit> taking = turns_->take(into_->name);
       turn = co_await std::move(taking);
     }
     task<std::optional<complaint>> inserting = insert_array();

@@ -126,15 +126,12 @@ void batch_insertion::start(wire& w, const server_facts& facts, const table_defi
   }
 }
 
-task<semaphore::permit> batch_insertion::take_turn() {
-  if (waiting_.size() < insertion_turns::fewest_rows) co_return semaphore::permit();
-  task<semaphore::permit> taking = turns_->take(into_->name);
-  co_return co_await std::move(taking);
-}
-
 task<std::optional<complaint>> batch_insertion::insert_all() {
-  task<semaphore::permit> taking = take_turn();
-  [[maybe_unused]] semaphore::permit turn = co_await std::move(taking);
+  semaphore::permit turn;
+  if (waiting_.size() >= insertion_turns::fewest_rows) {
+    task<semaphore::permit> taking = turns_->take(into_->name);
+    turn = co_await std::move(taking);
+  }
   while (next_ < waiting_.size()) {
     take_group(rows_a_statement);
     task<std::optional<complaint>> inserting = insert_group();

@@ -50,8 +50,6 @@ class batch_insertion {
 
   void start(wire& w, const server_facts& facts, const table_definition& into, const row_batch& rows,
              batch_report& report);
-  // Only for many rows. LOAD DATA needs none: the server lets one at a time into a table that generates ids.
-  task<semaphore::permit> take_turn();
   bool should_load(bool bulk_allowed) const;
   bool has_nulls() const;
   task<std::optional<complaint>> load();

@@ -107,25 +107,28 @@ task<std::optional<complaint>> batch_insertion::narrow_down(complaint said) {
   std::vector<std::uint32_t> later;
   while (suspects.size() > 1) {
     std::size_t size = (suspects.size() + most_pieces - 1) / most_pieces;
+    std::size_t pieces = (suspects.size() + size - 1) / size;
     auto piece = [&](std::size_t which) {
-      std::span<const std::uint32_t> rest = std::span(suspects).subspan(std::min(which * size, suspects.size()));
+      std::span<const std::uint32_t> rest = std::span(suspects).subspan(which * size);
       return rest.first(std::min(size, rest.size()));
     };
     text_.clear();
-    for (std::size_t i = 0; !piece(i).empty(); ++i) {
+    for (std::size_t i = 0; i < pieces; ++i) {
       append_insert(piece(i));
       text_.push_back(';');
     }
     text_.pop_back();
-    task<bool> sending = send(0);
+    task<bool> sending = send(pieces);
     bool ran = co_await std::move(sending);
+    if (!ran) {
+      said = wire_->complaint_of_session();
+      if (!refuses_row(said)) co_return said;
+    }
     for (std::size_t i = 0; i < answers_.size(); ++i) take_ids_of_insert(piece(i), answers_[i]);
     if (ran) {  // whatever stood in the way is gone
       suspects.clear();
       break;
     }
-    said = wire_->complaint_of_session();
-    if (!refuses_row(said)) co_return said;
     auto first = suspects.begin() + static_cast<std::ptrdiff_t>(answers_.size() * size);
     auto end = first + static_cast<std::ptrdiff_t>(piece(answers_.size()).size());
     later.insert(later.begin(), end, suspects.end());

@@ -2,7 +2,8 @@
 
 // Sessions that store many rows in one table at the same time wait for the same pages of InnoDB, and burn the
 // processors while they do: two of them store fewer rows a second than one alone. So large insertions take turns, a
-// table at a time, and only what else a batch needs, its COMMIT above all, overlaps.
+// table at a time, and only what else a batch needs, its COMMIT above all, overlaps. A LOAD DATA needs no turn: the
+// server itself lets one at a time into a table that generates ids.
 
 #include "penstock/async/semaphore.h"
 #include "penstock/async/task.h"

@@ -86,7 +86,10 @@ task<bool> wire::run(std::string_view text, std::vector<text_result>& given, std
   start<mysql_real_query_start, mysql_real_query_cont>(handle_, text.data(), text.size());
   while (true) {
     if (under_way()) co_await done();
-    if (number() != 0) co_return false;
+    if (number() != 0) {
+      out_of_step_ = answers != 0 && given.size() >= answers;
+      co_return false;
+    }
     text_result& one = given.emplace_back();
     if (handle_->status == MYSQL_STATUS_GET_RESULT) {
       start<mysql_store_result_start, mysql_store_result_cont>(handle_);

@@ -185,14 +185,17 @@ void copy_insert::take_ids(const PGresult* r) {
   auto number_at = [](const char* text, std::int64_t& number) {
     return std::from_chars(text, text + std::strlen(text), number).ptr;
   };
+  ids_.clear();
+  has_ids_ = PQntuples(r) == 1 && PQnfields(r) == 2;
+  if (!has_ids_) session_.wire_->give_up_on_answers();
   number_at(PQgetvalue(r, 0, 0), first_id_);
-  has_ids_ = true;
   if (PQgetisnull(r, 0, 1) != 0) return;
   for (const char* at = PQgetvalue(r, 0, 1); *at == '{' || *at == ',';) at = number_at(at + 1, ids_.emplace_back());
+  if (ids_.size() != rows_.rows()) session_.wire_->give_up_on_answers();
 }
 
 std::int64_t copy_insert::id_of(std::size_t row) const {
-  return ids_.empty() ? first_id_ + static_cast<std::int64_t>(row) : ids_.at(row);
+  return ids_.empty() ? first_id_ + static_cast<std::int64_t>(row) : ids_[row];
 }
 
 void copy_insert::refuse(std::size_t row, db_errc errc, std::string why) {

@@ -141,6 +141,11 @@ void wire::refuse_copy() {
                        "closed: use insert_batch, or query_each");
 }
 
+void wire::give_up_on_answers() {
+  broken_ = true;
+  throw database_error(db_errc::connection_lost, "PostgreSQL: the server's answers are not those to what was asked");
+}
+
 void wire::end_segment() {
   if (--syncs_ > 0 || unsynced_ > 0) return;
   commands_ = current_ = 0;

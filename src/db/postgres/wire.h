@@ -69,6 +69,9 @@ class wire {
   // After it, a server that is silent for longer counts as lost; 0: no limit.
   void limit_silence(duration limit) noexcept { silence_limit_ = limit; }
 
+  // The answers are not those to what was asked: the session is of no use any more. Throws `db_errc::connection_lost`.
+  [[noreturn]] void give_up_on_answers();
+
   // Round trips so far: how often the server was waited for.
   std::size_t round_trips() const noexcept { return round_trips_; }
 
