@@ -40,7 +40,7 @@ task<std::optional<complaint>> batch_insertion::insert_arrays() {
       task<semaphore::permit> taking = turns_->take(into_->name);
       turn = co_await std::move(taking);
     }
-    task<std::optional<complaint>> inserting = insert_array();
+    task<std::optional<complaint>> inserting = insert_array(turn);
     std::optional<complaint> said = co_await std::move(inserting);
     if (said && !refuses_row(*said)) co_return said;
     if (said) {
@@ -54,7 +54,7 @@ task<std::optional<complaint>> batch_insertion::insert_arrays() {
   co_return std::nullopt;
 }
 
-task<std::optional<complaint>> batch_insertion::insert_array() {
+task<std::optional<complaint>> batch_insertion::insert_array(semaphore::permit& turn) {
   std::string sql = insert_with_places();
   if (!into_->id_column.empty()) sql += " RETURNING " + quote_identifier(into_->id_column);
   task<MYSQL_STMT*> preparing = statements_->prepare(*wire_, std::move(sql));
@@ -76,6 +76,7 @@ task<std::optional<complaint>> batch_insertion::insert_array() {
   wire_->start<mysql_stmt_store_result_start, mysql_stmt_store_result_cont>(statement);
   if (wire_->under_way()) co_await wire_->done();
   if (wire_->number() != 0) co_return complaint_of_statement(statement);
+  if (next_ == waiting_.size()) turn.release();  // the server is done
   std::size_t told = 0;
   for (; mysql_stmt_fetch(statement) == 0; ++told)
     if (told < group_.size()) report_->rows[group_[told]].id = number;

@@ -62,7 +62,7 @@ class batch_insertion {
   bool all_refused(const std::vector<suspect>& suspects) const;
   bool should_use_arrays(bool bulk_allowed) const;
   task<std::optional<complaint>> insert_arrays();
-  task<std::optional<complaint>> insert_array();
+  task<std::optional<complaint>> insert_array(semaphore::permit& turn);
   task<std::optional<complaint>> insert_all();
   task<std::optional<complaint>> insert_group();
   task<std::optional<complaint>> insert();
