@@ -12,6 +12,9 @@ namespace penstock::app::load {
 namespace {
 
 constexpr std::size_t most_head_bytes = std::size_t{64} << 10;
+// The first batches are small, so that the server and its database need not wait for a full one to be read.
+constexpr std::size_t first_items = 500;
+constexpr std::size_t doublings = 16;
 constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
 
 bool shows_a_line(std::string_view head) noexcept {
@@ -59,7 +62,9 @@ void batch_source::open_next() {
 // Returns with items, or with none when the file has ended; false when it was stopped.
 bool batch_source::fill_from_file(batch& into) {
   if (!reader_ && !choose_reader(into)) return !stop_.is_set();
-  while (!reader_->fill(into, options_.batch)) {
+  batch_limits limits = options_.batch;
+  limits.items = std::min(limits.items, first_items << std::min(given_, doublings));
+  while (!reader_->fill(into, limits)) {
     if (reader_->given_up() || finished_) {
       account(into);
       close_file();
@@ -73,6 +78,7 @@ bool batch_source::fill_from_file(batch& into) {
     if (finished_) reader_->finish();
   }
   account(into);
+  ++given_;
   return true;
 }
 

@@ -48,6 +48,7 @@ class batch_source {
   source_options options_;
   const stop_flag& stop_;
   std::size_t next_path_ = 0;
+  std::size_t given_ = 0;  // batches
   std::optional<source_file> file_;
   std::unique_ptr<item_reader> reader_;
   std::string head_;  // What was read before the format is known.

@@ -148,6 +148,13 @@ TEST_F(load_batch_source, batches_end_at_their_bounds) {
   EXPECT_THAT(sizes_, ElementsAre(3, 2));
 }
 
+TEST_F(load_batch_source, the_first_batches_are_small_so_that_the_server_has_something_to_do) {
+  std::string text;
+  for (int i = 0; i < 12'000; ++i) text += "1\n";
+  read({file("a.ndjson", text)});
+  EXPECT_THAT(sizes_, ElementsAre(500, 1'000, 2'000, 4'000, 4'500));
+}
+
 TEST_F(load_batch_source, all_bytes_of_the_files_are_accounted_for) {
   std::string text;
   for (int i = 0; i < 100'000; ++i) text += "{\"number\":" + std::to_string(i) + "}\n";
