@@ -21,7 +21,7 @@ complaint out_of_step() {
 }  // namespace
 
 bool batch_insertion::should_use_arrays(bool bulk_allowed) const {
-  return bulk_allowed && facts_->takes_arrays && !repeats_expected_ && !refusals_expected_ &&
+  return bulk_allowed && facts_->takes_arrays && !expected_->repeats && !expected_->refusals &&
          waiting_.size() >= fewest_rows;
 }
 

@@ -91,7 +91,7 @@ task<std::optional<complaint>> batch_insertion::run(wire& w, statement_cache& st
     task<std::optional<complaint>> opening_only = open_alone();
     said = co_await std::move(opening_only);
   }
-  refusals_expected_ = report.refusals.size() > unstorable_rows;
+  expected_->refusals = report.refusals.size() > unstorable_rows;
   report.round_trips = w.round_trips() - round_trips_before;
   co_return said;
 }
@@ -112,8 +112,7 @@ void batch_insertion::start(wire& w, const server_facts& facts, const table_defi
   waiting_.clear();
   next_ = 0;
   many_refused_ = false;
-  if (last_table_ != into.name) repeats_expected_ = refusals_expected_ = false;
-  last_table_ = into.name;
+  expected_ = &expected_of_[into.name];
   if (text_.capacity() > most_kept) text_ = {};
   for (std::uint32_t r = 0; r < rows.rows(); ++r) {
     std::optional<std::string> why;
@@ -155,7 +154,7 @@ void batch_insertion::take_group(std::size_t most_rows) {
 // When it gives nothing, every row of the group has its outcome.
 task<std::optional<complaint>> batch_insertion::insert_group() {
   std::optional<complaint> said;
-  if (repeats_expected_) {
+  if (expected_->repeats) {
     task<std::optional<complaint>> opening_first = open_alone();
     said = co_await std::move(opening_first);
     if (said) co_return said;

@@ -19,6 +19,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -122,10 +123,14 @@ class batch_insertion {
   std::vector<repeated> held_;            // until the first of them has its outcome
   std::vector<std::size_t> key_columns_;  // of the unique key, by their places in a row
   std::vector<std::string> key_names_;    // of the unique indexes on the key, once they are known
-  bool repeats_expected_ = false;         // keys are looked up before rows are sent
-  bool refusals_expected_ = false;        // arrays, which they undo, are not tried
   bool many_refused_ = false;             // of the last group, so that the next one goes one by one at once
-  std::string last_table_;
+  // Of the next batch for a table, by what the last one had; batches for several tables take turns in a session.
+  struct expectations {
+    bool repeats = false;   // keys are looked up before rows are sent
+    bool refusals = false;  // arrays, which they undo, are not tried
+  };
+  std::map<std::string, expectations, std::less<>> expected_of_;
+  expectations* expected_ = nullptr;
   std::string names_;  // ("a","b")
   std::string text_;
   std::vector<text_result> answers_;

@@ -34,7 +34,7 @@ std::optional<std::size_t> row_in(const std::string& message) {
 
 task<std::optional<complaint>> batch_insertion::isolate(complaint said) {
   std::optional<complaint> failed;
-  bool looked_up = repeats_expected_;
+  bool looked_up = expected_->repeats;
   const int most = takes_compounds() ? most_set_apart_before_compound : most_set_apart;
   for (int found = 0; !group_.empty(); ++found) {
     if (said.code == ER_DUP_ENTRY && !into_->unique_key.empty() && !looked_up && group_.size() > 1) {
@@ -168,7 +168,7 @@ task<std::optional<complaint>> batch_insertion::judge(std::uint32_t row, const c
     }
     if (names_unique_key(kept)) {
       report_->rows[row].what = row_outcome::status::duplicate;
-      repeats_expected_ = true;
+      expected_->repeats = true;
       co_return std::nullopt;
     }
     refuse(row, code_name(classify(kept)), std::move(kept.message));

@@ -57,7 +57,7 @@ task<std::optional<complaint>> batch_insertion::learn_key_names(bool with_keys) 
 
 // Rows of the group whose key is there get their outcome; rows that repeat an earlier one of the group are held.
 task<std::optional<complaint>> batch_insertion::set_repeated_apart() {
-  repeats_expected_ = true;
+  expected_->repeats = true;
   if (key_names_.empty()) {
     task<std::optional<complaint>> learning = learn_key_names(true);
     std::optional<complaint> failed = co_await std::move(learning);
@@ -89,7 +89,7 @@ task<std::optional<complaint>> batch_insertion::set_repeated_apart() {
     ++duplicates;
     return true;
   });
-  repeats_expected_ = duplicates > 0;
+  expected_->repeats = duplicates > 0;
   co_return std::nullopt;
 }
 

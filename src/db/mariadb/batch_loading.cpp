@@ -32,7 +32,7 @@ bool drops_row(unsigned code) noexcept {
 // once a LOAD DATA has ended with a null in a column that takes none ("Column cannot be null").
 bool batch_insertion::should_load(bool bulk_allowed) const {
   return bulk_allowed && facts_->takes_files && !facts_->has_cluster && waiting_.size() >= fewest_rows &&
-         !repeats_expected_ && (into_->id_column.empty() || facts_->holds_id_lock) &&
+         !expected_->repeats && (into_->id_column.empty() || facts_->holds_id_lock) &&
          (facts_->is_mariadb || !has_nulls());
 }
 
@@ -143,7 +143,7 @@ task<std::optional<complaint>> batch_insertion::insert_suspects(std::vector<susp
     std::vector<std::uint32_t>& to = s.code == ER_DUP_ENTRY && !into_->unique_key.empty() ? waiting_ : group_;
     if (to.empty() || to.back() != s.row) to.push_back(s.row);
   }
-  repeats_expected_ = !waiting_.empty();
+  expected_->repeats = !waiting_.empty();
   return insert_one_by_one();
 }
 
