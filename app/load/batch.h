@@ -18,7 +18,7 @@ namespace penstock::app::load {
 
 /// When a batch is full: once it holds so many items or bytes. The last item may go beyond.
 struct batch_limits {
-  std::size_t items = 5'000;
+  std::size_t items = 10'000;
   std::size_t bytes = 1'000'000;
 };
 

@@ -26,22 +26,22 @@ void item_ledger::reject(item_error why, std::uint64_t line) {
 void item_ledger::end(const db::row_outcome& outcome, const db::row_refusal* refusal,
                       const std::exception_ptr* failure) {
   waiting_item item = take_oldest();
-  item_result result{item.index, item.line, item_status::stored, 0, {}};
+  item_status status = item_status::stored;
   if (failure != nullptr) {
     if (!failure_) failure_ = *failure;
     ++counts_.failed;
-    result.status = item_status::failed;
+    status = item_status::failed;
   } else if (refusal != nullptr) {
     ++counts_.rejected;
-    result.status = item_status::rejected;
+    status = item_status::rejected;
   } else if (outcome.what == db::row_outcome::status::duplicate) {
     ++counts_.duplicates;
-    result.status = item_status::duplicate;
+    status = item_status::duplicate;
   } else {
     ++counts_.stored;
-    result.id = outcome.id;
   }
-  if (!keep(result.status)) return;
+  if (!keep(status)) return;
+  item_result result{item.index, item.line, status, status == item_status::stored ? outcome.id : 0, {}};
   if (refusal != nullptr) result.error = item_error{refusal->code, refusal->message, {}, {}};
   if (failure != nullptr) result.error = error_of_batch(*failure);
   results_.push_back(std::move(result));

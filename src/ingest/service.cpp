@@ -20,6 +20,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 // Streams share one pool of writing connections, whose waiters are served in turn: where the database takes one writer
 // at a time, as SQLite does, no stream's batches hold another's up for more than one commit.
@@ -33,6 +34,7 @@ constexpr auto failing_is_not_ready = std::chrono::seconds(5);
 constexpr auto pause_before_opening = std::chrono::milliseconds(500);
 constexpr auto opening_takes_at_most = std::chrono::seconds(10);
 constexpr auto away_is_reported_every = std::chrono::seconds(5);
+constexpr auto warming_up_takes_at_most = std::chrono::seconds(1);
 
 // Sessions of a SQLite database in memory share its cache and refuse one another while one writes: they take turns.
 bool is_in_memory(const db::database& database) { return database.name().ends_with(":memory:"); }
@@ -40,6 +42,30 @@ bool is_in_memory(const db::database& database) { return database.name().ends_wi
 service_options fitting_options(service_options options, const db::database& database) {
   options.batch = fitting(options.batch, database);
   return options;
+}
+
+task<void> hold_all(db::pool& sessions, std::size_t count) {
+  std::vector<db::pool::lease> leases;
+  while (leases.size() < count) {
+    auto acquiring = sessions.acquire();
+    leases.push_back(co_await std::move(acquiring));
+  }
+}
+
+// Opens so many sessions, which the first requests then need not wait for; fewer when the database has no more.
+task<void> warm_up(db::pool& sessions, std::size_t count) {
+  std::string reason;
+  try {
+    task<void> opening = with_timeout(warming_up_takes_at_most, hold_all(sessions, count));
+    co_await std::move(opening);
+    co_return;
+  } catch (const timed_out& e) {
+    reason = e.what();
+  } catch (const db::database_error& e) {
+    reason = e.what();
+  }
+  log::info("not all connections for writing could be opened beforehand",
+            {{"opened", sessions.stats().idle}, {"of", count}, {"reason", reason}});
 }
 
 }  // namespace
@@ -129,6 +155,9 @@ task<void> service::implementation::prepare() {
   }
   task<void> preparing_answers = session->prepare_table(idempotency_table());
   co_await std::move(preparing_answers);
+  session.reset();
+  task<void> warming = warm_up(writers, options.batch.commits_in_flight);
+  co_await std::move(warming);
 }
 
 void service::implementation::report_away(const std::exception_ptr& why) {

@@ -27,7 +27,7 @@ bool is_outage(const std::exception_ptr& failure) {
 db::pool_options session_pool_options(std::string name, std::size_t size, metrics::registry& measure) {
   db::pool_options options;
   options.name = std::move(name);
-  options.min_size = 1;
+  options.min_size = size;
   options.max_size = size;
   options.reconnect_max = longest_reconnect_pause;
   options.registry = &measure;

@@ -34,8 +34,10 @@ struct marked_server {
   duration slow_commit = 200ms;  // of one whose connection is gone
   duration lock_timeout = 100ms;
   bool away = false;  // connects are refused
+  std::size_t most_sessions = 100;
   bool commits_are_refused = false;
 
+  std::size_t sessions = 0;
   std::vector<std::string> stored;
   std::map<std::string, std::int64_t> markers;
   std::map<std::string, const void*> locks;  // who holds a marker's row
@@ -45,8 +47,11 @@ struct marked_server {
 
 class marked_connection final : public db::connection {
  public:
-  explicit marked_connection(std::shared_ptr<marked_server> s) : server_(std::move(s)) {}
-  ~marked_connection() override { close(); }
+  explicit marked_connection(std::shared_ptr<marked_server> s) : server_(std::move(s)) { ++server_->sessions; }
+  ~marked_connection() override {
+    close();
+    --server_->sessions;
+  }
 
   task<db::result> query(std::string, db::parameters values) override {
     task<bool> going = operate("SELECT");
@@ -223,6 +228,8 @@ class marked_driver final : public db::driver {
   task<std::unique_ptr<db::connection>> connect() override {
     co_await sleep_for(server_->latency);
     if (server_->away) throw db::database_error(db::db_errc::connection_lost, "nobody listens");
+    if (server_->sessions >= server_->most_sessions)
+      throw db::database_error(db::db_errc::too_many_connections, "it has no more");
     co_return std::make_unique<marked_connection>(server_);
   }
 

@@ -59,6 +59,27 @@ TEST_F(outage, a_service_that_waits_for_its_database_can_be_stopped) {
   serve_from(server, []() -> task<void> { co_return; });
 }
 
+TEST_F(outage, the_first_request_finds_a_session_open_for_each_commit_in_flight) {
+  auto server = std::make_shared<marked_server>();
+  serve_from(server, [&]() -> task<void> {
+    EXPECT_GE(server->sessions, 4u);
+    co_return;
+  });
+  EXPECT_EQ(server->sessions, 0u);
+}
+
+TEST_F(outage, a_database_with_fewer_sessions_than_commits_in_flight_is_served_with_those) {
+  log::capture quiet;
+  auto server = std::make_shared<marked_server>();
+  server->most_sessions = 2;
+  serve_from(server, [&]() -> task<void> {
+    EXPECT_EQ(server->sessions, 2u);
+    auto posting = post("/v1/items", "1");
+    EXPECT_EQ((co_await std::move(posting)).status, 200);
+  });
+  EXPECT_EQ(server->stored.size(), 1u);
+}
+
 TEST_F(outage, items_are_refused_at_once_while_the_database_is_away_and_taken_when_it_is_back) {
   log::capture quiet;
   auto server = std::make_shared<marked_server>();

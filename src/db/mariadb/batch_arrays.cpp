@@ -1,4 +1,5 @@
 #include "batch_insertion.h"
+#include "penstock/async/yield.h"
 #include "penstock/db/error.h"
 
 #include <algorithm>
@@ -67,6 +68,13 @@ task<std::optional<complaint>> batch_insertion::insert_array(semaphore::permit& 
   wire_->start<mysql_stmt_execute_start, mysql_stmt_execute_cont>(statement);
   if (wire_->under_way()) co_await wire_->done();
   if (wire_->number() != 0) co_return complaint_of_statement(statement);
+  // The server is done, and should have the next batch's rows before this one's ids are read here: its wait for the
+  // turn ends, and then the limit on that wait.
+  if (next_ == waiting_.size()) {
+    turn.release();
+    co_await yield();
+    co_await yield();
+  }
   if (into_->id_column.empty()) co_return std::nullopt;
   MYSQL_BIND id{};
   long long number = 0;
@@ -76,7 +84,6 @@ task<std::optional<complaint>> batch_insertion::insert_array(semaphore::permit& 
   wire_->start<mysql_stmt_store_result_start, mysql_stmt_store_result_cont>(statement);
   if (wire_->under_way()) co_await wire_->done();
   if (wire_->number() != 0) co_return complaint_of_statement(statement);
-  if (next_ == waiting_.size()) turn.release();  // the server is done
   std::size_t told = 0;
   for (; mysql_stmt_fetch(statement) == 0; ++told)
     if (told < group_.size()) report_->rows[group_[told]].id = number;

@@ -8,6 +8,8 @@
 #include <limits>
 #include <type_traits>
 
+#include <endian.h>
+
 namespace penstock::db::postgres {
 namespace {
 
@@ -18,9 +20,13 @@ constexpr std::size_t longest_value = (std::size_t{1} << 30) - 1024;
 
 template <class Unsigned>
 void append_big_endian(std::string& to, Unsigned v) {
-  char bytes[sizeof v];
-  for (std::size_t i = 0; i < sizeof v; ++i) bytes[i] = static_cast<char>(v >> (8 * (sizeof v - 1 - i)));
-  to.append(bytes, sizeof v);
+  if constexpr (sizeof v == 8)
+    v = htobe64(v);
+  else if constexpr (sizeof v == 4)
+    v = htobe32(v);
+  else
+    v = htobe16(v);
+  to.append(reinterpret_cast<const char*>(&v), sizeof v);
 }
 
 std::string_view name_of(wire_type type) {

@@ -11,7 +11,7 @@ namespace penstock::db::postgres {
 namespace {
 
 constexpr std::size_t fewest_rows = 256;  // of a segment: one bad row makes at most as many go again
-constexpr std::size_t most_rows = 8'192;
+constexpr std::size_t most_rows = 65'536;
 constexpr std::size_t few_rows = 32;  // refusals that stand so close are better found by INSERTs
 constexpr std::size_t flushed_bytes = std::size_t{128} << 10;
 

@@ -14,6 +14,8 @@
 #include "wire.h"
 
 #include <chrono>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -92,8 +94,8 @@ class session final : public connection {
   std::vector<unsigned char> to_do_;  // for each row, whether it is to be sent
   bool begin_is_due_ = false;
   bool altered_ = false;
-  opening_statement* opening_ = nullptr;  // of the batch that is being stored
-  std::unique_ptr<insert_plan> plan_;     // of the table that was written to last
+  opening_statement* opening_ = nullptr;                   // of the batch that is being stored
+  std::map<std::string, insert_plan, std::less<>> plans_;  // by table; batches for several take turns in a session
 };
 
 // A table's name for SQL: "schema.table" means a table of that schema.

@@ -166,16 +166,17 @@ task<void> session::prepare_table(const table_definition& definition) {
 }
 
 task<insert_plan*> session::plan_for(const table_definition& into) {
-  if (plan_ && plan_->is_for(into)) co_return plan_.get();
-  auto plan = std::make_unique<insert_plan>();
-  plan->into = into;
-  plan->one_row = one_row_sql(into);
-  task<statement*> preparing = prepared(plan->one_row);
+  auto known = plans_.find(into.name);
+  if (known != plans_.end() && known->second.is_for(into)) co_return &known->second;
+  insert_plan plan;
+  plan.into = into;
+  plan.one_row = one_row_sql(into);
+  task<statement*> preparing = prepared(plan.one_row);
   const statement* one = co_await std::move(preparing);
-  plan->types = one->parameters;
+  plan.types = one->parameters;
   std::string asked;
-  for (Oid type : plan->types) {
-    plan->as.push_back(wire_type_of(type));
+  for (Oid type : plan.types) {
+    plan.as.push_back(wire_type_of(type));
     asked += "format_type(" + std::to_string(type) + ", NULL), ";
   }
   bool has_id = !into.id_column.empty();
@@ -187,18 +188,17 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   result answer = co_await std::move(asking);
   const std::vector<value>& told = answer.rows.at(0);
   std::vector<std::string> type_names;
-  type_names.reserve(plan->types.size());
-  for (std::size_t i = 0; i < plan->types.size(); ++i) type_names.push_back(std::get<std::string>(told.at(i)));
+  type_names.reserve(plan.types.size());
+  for (std::size_t i = 0; i < plan.types.size(); ++i) type_names.push_back(std::get<std::string>(told.at(i)));
   std::string sequence;
-  if (const auto* given = std::get_if<std::string>(&told.at(plan->types.size()))) sequence = *given;
+  if (const auto* given = std::get_if<std::string>(&told.at(plan.types.size()))) sequence = *given;
   const auto* is_bigint = std::get_if<bool>(&told.back());
   bool ids_can_be_copied = !has_id || (!sequence.empty() && is_bigint != nullptr && *is_bigint);
-  plan->many_rows = many_rows_sql(into, plan->types, type_names, sequence);
-  plan->many_give_row = !into.unique_key.empty();
-  if (home_->url.bulk_allowed && ids_can_be_copied) plan->copy = copy_sql(into, plan->types);
-  if (has_id) plan->sequence = sequence;
-  plan_ = std::move(plan);
-  co_return plan_.get();
+  plan.many_rows = many_rows_sql(into, plan.types, type_names, sequence);
+  plan.many_give_row = !into.unique_key.empty();
+  if (home_->url.bulk_allowed && ids_can_be_copied) plan.copy = copy_sql(into, plan.types);
+  if (has_id) plan.sequence = sequence;
+  co_return &plans_.insert_or_assign(into.name, std::move(plan)).first->second;
 }
 
 // Where many rows go in by COPY, a trip is nothing beside them.
@@ -251,7 +251,7 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
     failure = std::current_exception();
   }
   report.clear();
-  plan_.reset();  // the table may be another by now
+  plans_.erase(into.name);  // the table may be another by now
   std::rethrow_exception(failure);
 }
 
