@@ -1,6 +1,7 @@
 #include "conformance_fixture.h"
 #include "db/server_url.h"
 #include "silent_proxy.h"
+#include <penstock/async/timeout.h>
 #include <penstock/db/pool.h>
 
 // A server that says nothing any more, on a line that stays open: as when every packet is dropped.
@@ -81,6 +82,29 @@ TEST_P(conformance_silence, that_ends_is_forgotten_by_the_pool) {
     co_await p.close();
     task<std::int64_t> counting = count(direct, quote_identifier(table_name()));
     EXPECT_EQ(co_await std::move(counting), 1);
+  });
+}
+
+// The request to end it gets no answer either.
+TEST_P(conformance_silence, while_a_statement_is_to_be_ended_gives_up_the_session_and_no_more) {
+  with_proxy([this](silent_proxy& proxy, std::string by_way, connection&) -> task<> {
+    task<std::unique_ptr<connection>> connecting = database(by_way).connect();
+    std::unique_ptr<connection> c = co_await std::move(connecting);
+    bool cut_short = false;
+    try {
+      const char* slow = is_postgresql() ? "SELECT pg_sleep(2)::text" : "SELECT SLEEP(2)";
+      task<result> asking = with_timeout(50ms, c->query(slow));
+      co_await std::move(asking);
+    } catch (const timed_out&) {
+      cut_short = true;
+    }
+    EXPECT_TRUE(cut_short);
+    proxy.fall_silent();
+    time_point before = scheduler::current().now();
+    std::optional<db_errc> failed = co_await failure_of(c->reset());
+    EXPECT_EQ(failed, db_errc::connection_lost);
+    EXPECT_LT(scheduler::current().now() - before, 5s);
+    EXPECT_EQ(c->state(), session_state::dead);
   });
 }
 

@@ -12,17 +12,15 @@ namespace penstock::db::postgres {
 class cancel_request {
  public:
   // Empty when there is no memory, or the session was never connected.
-  explicit cancel_request(PGconn* session) : handle_(PQgetCancel(session)) {}
+  explicit cancel_request(PGconn* session) : handle_(PQgetCancel(session), &PQfreeCancel) {}
 
-  // Connects to the server and waits until it has taken the request. False when it was not reached; it may be too busy
-  // for the moment. What runs when it comes is ended; a statement that the server begins later is not.
-  task<bool> send() const;
+  // Connects to the server and waits until it has taken the request, for no longer than the limit. False when it was
+  // not reached; it may be too busy for the moment. What runs when it comes is ended; a statement that the server
+  // begins later is not.
+  task<bool> send(duration limit) const;
 
  private:
-  struct deleter {
-    void operator()(PGcancel* c) const noexcept { PQfreeCancel(c); }
-  };
-  std::unique_ptr<PGcancel, deleter> handle_;
+  std::shared_ptr<PGcancel> handle_;  // null when empty
 };
 
 }  // namespace penstock::db::postgres

@@ -52,7 +52,7 @@ class postgres_driver final : public driver {
       if (next == all.end()) co_return;
       orphan one = std::move(*next);
       all.erase(next);
-      task<bool> ending = one.ending.send();
+      task<bool> ending = one.ending.send(context_->url.connect_timeout);
       co_await std::move(ending);
     }
   }

@@ -182,7 +182,7 @@ task<void> wire::drain(duration limit) {
   task<bool> waiting = drained_within(patience_before_request);
   bool drained = co_await std::move(waiting);
   for (duration patience = first_patience; !drained && clock.now() < last_try; patience *= 2) {
-    task<bool> cancelling = request.send();
+    task<bool> cancelling = request.send(last_try - clock.now());
     reached = co_await std::move(cancelling);
     task<bool> waiting_again = drained_within(std::min(patience, longest_patience));
     drained = co_await std::move(waiting_again);
