@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::size_t fewest_rows = 256;  // of a segment: one bad row makes at most as many go again
 constexpr std::size_t most_rows = 65'536;
+// The server reads all statements of a message before it runs the first: those behind the next refusal are in vain.
+constexpr std::size_t segments_after_failure = 8;
 constexpr std::size_t few_rows = 32;  // refusals that stand so close are better found by INSERTs
 constexpr std::size_t flushed_bytes = std::size_t{128} << 10;
 
@@ -46,20 +48,23 @@ copy_insert::copy_insert(session& s, insert_plan& plan, const row_batch& rows, b
 task<std::size_t> copy_insert::run() {
   report_.method = "copy";
   std::size_t most_failures = 1 + rows_.rows() / 500;
-  for (std::size_t failures = 0; next_ < rows_.rows(); ++failures) {
+  std::size_t failures = 0;
+  while (next_ < rows_.rows()) {
     task<ending> trip = make_trip();
     ending how = co_await std::move(trip);
     if (how == ending::stored) {
-      if (failures == 0) plan_.copy_rows = std::min(most_rows, plan_.copy_rows * 2);
-      break;
+      most_segments_ *= 2;
+      continue;
     }
     plan_.copy_rows = fewest_rows;
-    if (how == ending::row_refused && failures < most_failures && early_failures_ < 2) continue;
+    most_segments_ = segments_after_failure;
+    if (how == ending::row_refused && failures++ < most_failures && early_failures_ < 2) continue;
     task<void> undoing = session_.wire_->run_plain("ROLLBACK TO SAVEPOINT penstock; RELEASE SAVEPOINT penstock",
                                                    [](std::size_t, const PGresult*) {});
     co_await std::move(undoing);
-    break;
+    co_return next_;
   }
+  if (failures == 0) plan_.copy_rows = std::min(most_rows, plan_.copy_rows * 2);
   co_return next_;
 }
 
@@ -68,8 +73,9 @@ std::string copy_insert::statements() const {
   if (session_.begin_is_due_) all += "BEGIN; ";
   if (!has_ids_ && !plan_.sequence.empty()) all += reserve_ids_sql(plan_.sequence, rows_.rows()) + "; ";
   all += in_savepoint_ ? "ROLLBACK TO SAVEPOINT penstock; " : "SAVEPOINT penstock; ";
-  for (std::size_t first = next_; first < rows_.rows(); first += plan_.copy_rows) {
-    if (first > next_) all += "RELEASE SAVEPOINT penstock; SAVEPOINT penstock; ";
+  std::size_t first = next_;
+  for (std::size_t segments = 0; first < rows_.rows() && segments < most_segments_; first += plan_.copy_rows) {
+    if (segments++ > 0) all += "RELEASE SAVEPOINT penstock; SAVEPOINT penstock; ";
     all += plan_.copy + "; ";
   }
   return all + "RELEASE SAVEPOINT penstock";
@@ -154,7 +160,7 @@ std::string copy_insert::append_row(std::string& to, std::size_t row) const {
 
 void copy_insert::take_success(const PGresult* r, std::optional<database_error>& fatal) {
   std::string_view tag = PQcmdStatus(const_cast<PGresult*>(r));
-  if (tag == "SAVEPOINT") in_savepoint_ = true;
+  if (tag == "SAVEPOINT" || tag == "RELEASE") in_savepoint_ = tag == "SAVEPOINT";
   if (!tag.starts_with("COPY")) return;
   if (affected_rows(r) != sent_.size()) {
     fatal = not_all_stored(plan_.into);

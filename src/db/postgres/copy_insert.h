@@ -1,7 +1,7 @@
 #pragma once
 
 // Stores a large batch by binary COPY. The ids are taken from the sequence first, in the same trip that begins the
-// COPY, so that each row's is known. Rows go in segments, each behind a savepoint, all in one message of statements:
+// COPY, so that each row's is known. Rows go in segments, each behind a savepoint, many in one message of statements:
 //
 //   SELECT … nextval(…) …; SAVEPOINT s; COPY …; RELEASE s; SAVEPOINT s; COPY …; RELEASE s
 //
@@ -48,10 +48,11 @@ class copy_insert {
   batch_report& report_;
   bool has_ids_ = false;
   std::int64_t first_id_ = 0;
-  std::vector<std::int64_t> ids_;  // empty where they follow the first
-  std::size_t next_ = 0;           // the first row of the segment under way
-  std::size_t segment_end_ = 0;    // one past its last
-  std::vector<std::size_t> sent_;  // the rows of the segment, line by line
+  std::vector<std::int64_t> ids_;   // empty where they follow the first
+  std::size_t next_ = 0;            // the first row of the segment under way
+  std::size_t segment_end_ = 0;     // one past its last
+  std::vector<std::size_t> sent_;   // the rows of the segment, line by line
+  std::size_t most_segments_ = 64;  // of a message; more after one that stored all
   bool in_savepoint_ = false;
   int early_failures_ = 0;
 };
