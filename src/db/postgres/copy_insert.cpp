@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 #include <utility>
 
 namespace penstock::db::postgres {
@@ -188,15 +187,16 @@ copy_insert::ending copy_insert::take_failure(const PGresult* r, std::optional<d
 
 // A row of the first id, and null or a list: {3,4,9}.
 void copy_insert::take_ids(const PGresult* r) {
-  auto number_at = [](const char* text, std::int64_t& number) {
-    return std::from_chars(text, text + std::strlen(text), number).ptr;
-  };
   ids_.clear();
   has_ids_ = PQntuples(r) == 1 && PQnfields(r) == 2;
   if (!has_ids_) session_.wire_->give_up_on_answers();
-  number_at(PQgetvalue(r, 0, 0), first_id_);
+  std::string_view first = PQgetvalue(r, 0, 0);
+  std::from_chars(first.data(), first.data() + first.size(), first_id_);
   if (PQgetisnull(r, 0, 1) != 0) return;
-  for (const char* at = PQgetvalue(r, 0, 1); *at == '{' || *at == ',';) at = number_at(at + 1, ids_.emplace_back());
+  std::string_view list = PQgetvalue(r, 0, 1);
+  const char* end = list.data() + list.size();
+  for (const char* at = list.data(); *at == '{' || *at == ',';)
+    at = std::from_chars(at + 1, end, ids_.emplace_back()).ptr;
   if (ids_.size() != rows_.rows()) session_.wire_->give_up_on_answers();
 }
 
