@@ -73,6 +73,51 @@ TEST_F(postgres_session, how_rows_go_into_a_table_is_remembered_while_others_are
   });
 }
 
+// Stores a large batch of one value; once more when the first attempt finds that it must be.
+task<batch_report> insert_many(connection& c, const table_definition& into, double v) {
+  row_batch rows(1);
+  for (int i = 0; i < 600; ++i) {
+    rows.add_real(v);
+    rows.commit_row();
+  }
+  batch_report report;
+  bool transient = false;
+  try {
+    task<void> inserting = c.insert_batch(into, rows, report);
+    co_await std::move(inserting);
+  } catch (const database_error& e) {
+    transient = e.is_transient();
+  }
+  if (transient) {
+    task<void> inserting = c.insert_batch(into, rows, report);
+    co_await std::move(inserting);
+  }
+  co_return report;
+}
+
+TEST_F(postgres_session, a_table_altered_by_another_session_gets_no_value_that_was_not_sent) {
+  with_connection([this](connection& c) -> task<> {
+    task<std::unique_ptr<connection>> connecting = database(url()).connect();
+    std::unique_ptr<connection> other = co_await std::move(connecting);
+    co_await other->execute("DROP TABLE IF EXISTS altered");
+    table_definition table{"altered", "id", {{"v", column_type::real}}, {}};
+    task<void> preparing = c.prepare_table(table);
+    co_await std::move(preparing);
+    batch_report stored = co_await insert_many(c, table, 1);
+    EXPECT_EQ(stored.method, "copy");
+    co_await other->execute("ALTER TABLE altered ALTER v TYPE bigint");  // of the same size
+    batch_report whole = co_await insert_many(c, table, 2);
+    batch_report half = co_await insert_many(c, table, 2.5);
+    EXPECT_TRUE(whole.refusals.empty());
+    EXPECT_EQ(half.refusals.size(), 600u);
+    result found = co_await c.query("SELECT v, count(*) FROM altered GROUP BY v ORDER BY v");
+    EXPECT_EQ(found.rows.size(), 2u);
+    EXPECT_EQ(std::get<std::int64_t>(found.rows.at(0).at(0)), 1);
+    EXPECT_EQ(std::get<std::int64_t>(found.rows.at(1).at(0)), 2);
+    co_await other->execute("DROP TABLE altered");
+  });
+}
+
 TEST_F(postgres_session, a_whole_number_is_stored_as_it_is_or_refused) {
   with_connection([](connection& c) -> task<> {
     co_await c.execute("CREATE TEMPORARY TABLE t(a smallint, b integer, c real, d numeric)");

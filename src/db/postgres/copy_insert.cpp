@@ -41,8 +41,9 @@ std::size_t line_of(const PGresult* r) {
 
 }  // namespace
 
-copy_insert::copy_insert(session& s, insert_plan& plan, const row_batch& rows, batch_report& report)
-    : session_(s), plan_(plan), rows_(rows), report_(report) {}
+copy_insert::copy_insert(session& s, insert_plan& plan, std::string shape_statement, const row_batch& rows,
+                         batch_report& report)
+    : session_(s), plan_(plan), shape_statement_(std::move(shape_statement)), rows_(rows), report_(report) {}
 
 task<std::size_t> copy_insert::run() {
   report_.method = "copy";
@@ -76,6 +77,7 @@ std::string copy_insert::statements() const {
   for (std::size_t segments = 0; first < rows_.rows() && segments < most_segments_; first += plan_.copy_rows) {
     if (segments++ > 0) all += "RELEASE SAVEPOINT penstock; SAVEPOINT penstock; ";
     all += plan_.copy + "; ";
+    if (segments == 1 && !shape_statement_.empty()) all += shape_statement_ + "; ";
   }
   return all + "RELEASE SAVEPOINT penstock";
 }
@@ -97,7 +99,10 @@ task<copy_insert::ending> copy_insert::make_trip() {
         break;
       }
       case PGRES_TUPLES_OK:
-        take_ids(r.get());
+        if (PQnfields(r.get()) == 1)
+          take_shape(r.get(), fatal);
+        else
+          take_ids(r.get());
         break;
       case PGRES_COMMAND_OK:
         take_success(r.get(), fatal);
@@ -183,6 +188,15 @@ copy_insert::ending copy_insert::take_failure(const PGresult* r, std::optional<d
   if (unsupported) plan_.copy.clear();
   if (!in_savepoint_ || !unsupported) fatal = failure_of(r, "copy into " + plan_.into.name);
   return ending::impossible;
+}
+
+void copy_insert::take_shape(const PGresult* r, std::optional<database_error>& fatal) {
+  if (PQntuples(r) != 1) session_.wire_->give_up_on_answers();
+  shape_statement_.clear();
+  if (PQgetvalue(r, 0, 0) == plan_.shape) return;
+  fatal =
+      database_error(db_errc::serialization, "PostgreSQL, copy into " + plan_.into.name +
+                                                 ": the table was altered meanwhile; the batch is to be stored anew");
 }
 
 // A row of the first id, and null or a list: {3,4,9}.

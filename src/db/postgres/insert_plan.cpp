@@ -83,13 +83,13 @@ std::string returning_id(const table_definition& into) {
   return into.id_column.empty() ? std::string() : " RETURNING " + quote_identifier(into.id_column);
 }
 
+}  // namespace
+
 std::string in_quotes(const std::string& text) {
   std::string quoted = "'";
   for (char c : text) quoted.append(c == '\'' ? 2 : 1, c);
   return quoted + "'";
 }
-
-}  // namespace
 
 database_error not_all_stored(const table_definition& into) {
   return {db_errc::other, "PostgreSQL, insert into " + into.name +

@@ -14,6 +14,7 @@ namespace penstock::db::postgres {
 // How rows go into one table.
 struct insert_plan {
   table_definition into;
+  std::string shape;           // the table's columns and their types, before `types` were asked for
   std::vector<Oid> types;      // of the columns
   std::vector<wire_type> as;   // how their values travel
   std::string one_row;         // one row's INSERT; a repeated unique key stores nothing
@@ -26,6 +27,9 @@ struct insert_plan {
 
   bool is_for(const table_definition& t) const;
 };
+
+// A text as a literal of SQL, for where nothing can be bound; of names and the like, not of what users send.
+std::string in_quotes(const std::string& text);
 
 std::string one_row_sql(const table_definition& into);
 // `type_names` are the columns' types, for casts; `sequence` is that of the id column, and may be empty.

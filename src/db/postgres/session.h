@@ -77,6 +77,9 @@ class session final : public connection {
   bool forgets_stale_plan(const statement* s, const PGresult* failed);
   task<void> create_table(const table_definition& definition);
   task<insert_plan*> plan_for(const table_definition& into);
+  void forget_plan(const std::string& table) noexcept;
+  // A statement without parameters that gives the table's shape now.
+  task<std::string> shape_statement(const std::string& table);
   task<std::uint64_t> read_each(const statement* s, std::size_t rows_at, const row_consumer& take, std::size_t max_rows,
                                 std::optional<database_error>& failed);
   task<void> leave_early(bool in_savepoint);

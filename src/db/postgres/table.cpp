@@ -95,6 +95,11 @@ constexpr const char* id_column_sql =
     "pg_get_serial_sequence(?, ?), (SELECT a.atttypid = 'bigint'::regtype FROM pg_attribute AS a "
     "WHERE a.attrelid = to_regclass(?) AND a.attname = ?)";
 
+// A table's columns and their types.
+const std::string shape_sql =
+    "SELECT coalesce(string_agg(a.attname || ' ' || a.atttypid, ',' ORDER BY a.attnum), '') FROM pg_attribute AS a "
+    "WHERE a.attrelid = to_regclass(?) AND a.attnum > 0 AND NOT a.attisdropped";
+
 std::vector<std::vector<std::string>> unique_keys_of(const result& found) {
   std::vector<std::vector<std::string>> keys;
   const value* last = nullptr;
@@ -170,6 +175,10 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   if (known != plans_.end() && known->second.is_for(into)) co_return &known->second;
   insert_plan plan;
   plan.into = into;
+  std::string table = quote_table(into.name);
+  task<result> asking_shape = query(shape_sql, parameters_of(table));
+  result shape = co_await std::move(asking_shape);
+  plan.shape = std::get<std::string>(shape.rows.at(0).at(0));
   plan.one_row = one_row_sql(into);
   task<statement*> preparing = prepared(plan.one_row);
   const statement* one = co_await std::move(preparing);
@@ -181,7 +190,6 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   }
   bool has_id = !into.id_column.empty();
   parameters names;
-  std::string table = quote_table(into.name);
   if (has_id) names = parameters_of(table, into.id_column, table, into.id_column);
   task<result> asking =
       query("SELECT " + asked + (has_id ? id_column_sql : "NULL::text, NULL::boolean"), std::move(names));
@@ -199,6 +207,21 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   if (home_->url.bulk_allowed && ids_can_be_copied) plan.copy = copy_sql(into, plan.types);
   if (has_id) plan.sequence = sequence;
   co_return &plans_.insert_or_assign(into.name, std::move(plan)).first->second;
+}
+
+// With its statements, which were prepared for the types of then.
+void session::forget_plan(const std::string& table) noexcept {
+  auto known = plans_.find(table);
+  if (known == plans_.end()) return;
+  for (const std::string& sql : {known->second.one_row, known->second.many_rows})
+    if (const statement* s = statements_.find(sql)) statements_.forget(s);
+  plans_.erase(known);
+}
+
+task<std::string> session::shape_statement(const std::string& table) {
+  task<statement*> preparing = prepared(shape_sql);
+  const statement* s = co_await std::move(preparing);
+  co_return "EXECUTE " + quote_identifier(s->name) + "(" + in_quotes(quote_table(table)) + ")";
 }
 
 // Where many rows go in by COPY, a trip is nothing beside them.
@@ -236,7 +259,9 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
     report.rows.resize(rows.rows());
     std::size_t done = 0;
     if (!plan->copy.empty() && rows.rows() >= fewest_to_copy) {
-      copy_insert copy(*this, *plan, rows, report);
+      task<std::string> preparing_check = shape_statement(into.name);
+      std::string check = co_await std::move(preparing_check);
+      copy_insert copy(*this, *plan, std::move(check), rows, report);
       task<std::size_t> copying = copy.run();
       done = co_await std::move(copying);
     }
@@ -251,7 +276,7 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
     failure = std::current_exception();
   }
   report.clear();
-  plans_.erase(into.name);  // the table may be another by now
+  forget_plan(into.name);  // the table may be another by now
   std::rethrow_exception(failure);
 }
 
