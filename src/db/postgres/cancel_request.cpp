@@ -54,14 +54,26 @@ class call {
   std::array<char, 256> why_{};
 };
 
+// Null when the system has no thread or descriptor left.
+std::shared_ptr<call> started(std::shared_ptr<PGcancel> request) {
+  try {
+    auto one = std::make_shared<call>(std::move(request));
+    std::thread([one] { one->run(); }).detach();
+    return one;
+  } catch (const std::system_error& e) {
+    log::debug("PostgreSQL: a request to end a statement could not be made", {{"reason", e.what()}});
+    return nullptr;
+  }
+}
+
 }  // namespace
 
 task<bool> cancel_request::send(duration limit) const {
   if (!handle_ || calls >= most_calls) co_return false;
-  auto one = std::make_shared<call>(handle_);
-  net::descriptor_watch done(one->done());
-  std::thread([one] { one->run(); }).detach();
+  std::shared_ptr<call> one = started(handle_);
+  if (!one) co_return false;
   try {
+    net::descriptor_watch done(one->done());
     task<net::readiness> waiting = with_timeout(limit, done.wait(net::readiness::readable));
     co_await std::move(waiting);
   } catch (const timed_out&) {

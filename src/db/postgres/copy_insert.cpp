@@ -176,6 +176,10 @@ void copy_insert::take_success(const PGresult* r, std::optional<database_error>&
 }
 
 copy_insert::ending copy_insert::take_failure(const PGresult* r, std::optional<database_error>& fatal) {
+  if (session_.forgets_lost_statements(r)) {
+    fatal = database_error(db_errc::serialization, said_by(r), 0, std::string(sqlstate_of(r)));
+    return ending::impossible;
+  }
   db_errc errc = classify(sqlstate_of(r));
   std::size_t line = line_of(r);
   if (in_savepoint_ && refuses_a_row(errc)) {

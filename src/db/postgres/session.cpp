@@ -107,16 +107,19 @@ task<statement*> session::prepared(const std::string& sql) {
   co_return statements_.add(std::move(s));
 }
 
+// As after DEALLOCATE ALL, or with another server behind the same proxy.
+bool session::forgets_lost_statements(const PGresult* failed) noexcept {
+  if (sqlstate_of(failed) != "26000") return false;
+  statements_.forget_all();
+  return true;
+}
+
 bool session::forgets_stale_plan(const statement* s, const PGresult* failed) {
-  std::string_view sqlstate = sqlstate_of(failed);
+  if (forgets_lost_statements(failed)) return true;
   const char* routine = PQresultErrorField(failed, PG_DIAG_SOURCE_FUNCTION);
   bool is_revalidation = routine != nullptr && std::string_view(routine) == "RevalidateCachedQuery";
-  if (sqlstate == "26000")
-    statements_.forget_all();  // by DEALLOCATE ALL, or another server behind the same proxy
-  else if (sqlstate == "0A000" && is_revalidation)
-    statements_.forget(s);
-  else
-    return false;
+  if (sqlstate_of(failed) != "0A000" || !is_revalidation) return false;
+  statements_.forget(s);
   return true;
 }
 

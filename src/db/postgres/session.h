@@ -73,6 +73,8 @@ class session final : public connection {
   // Runs a statement once; its results go to `take`.
   task<void> run(const std::string& sql, const parameters& values, const result_taker& take);
   task<statement*> prepared(const std::string& sql);
+  // True when the failure says that the server does not have a prepared statement, and all were forgotten.
+  bool forgets_lost_statements(const PGresult* failed) noexcept;
   // True when the failure says that the prepared statement is of no use any more, and it was forgotten.
   bool forgets_stale_plan(const statement* s, const PGresult* failed);
   task<void> create_table(const table_definition& definition);
