@@ -8,6 +8,7 @@
 #include <penstock/db/connection.h>
 #include <penstock/db/error.h>
 #include <penstock/ingest/item_schema.h>
+#include <penstock/ingest/service.h>
 
 #include <algorithm>
 #include <memory>
@@ -22,7 +23,8 @@ using db::finding;
 using level = finding::level;
 
 db::expected_load load_of(const ingest::service_options& options) {
-  return {options.read_connections + options.batch.commits_in_flight, options.batch.max_bytes};
+  return {options.read_connections + options.batch.commits_in_flight, options.batch.max_bytes,
+          ingest::used_tables(options)};
 }
 
 finding unreachable(const error& failure) { return {level::error, "the store can't be used", failure.message(), {}}; }

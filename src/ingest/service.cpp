@@ -1,5 +1,6 @@
 #include "penstock/ingest/service.h"
 
+#include "commit_marker.h"
 #include "idempotency_table.h"
 #include "penstock/async/event.h"
 #include "penstock/async/task_group.h"
@@ -69,6 +70,14 @@ task<void> warm_up(db::pool& sessions, std::size_t count) {
 }
 
 }  // namespace
+
+std::vector<db::used_table> used_tables(const service_options& options) {
+  std::vector<db::used_table> tables;
+  for (const stream_definition& stream : options.streams) tables.push_back({stream.table, {"SELECT", "INSERT"}});
+  tables.push_back({commit_marker::table().name, {"SELECT", "INSERT", "UPDATE", "DELETE"}});
+  tables.push_back({idempotency_table().name, {"SELECT", "INSERT", "DELETE"}});
+  return tables;
+}
 
 struct service::implementation {
   struct stream {

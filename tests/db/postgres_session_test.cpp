@@ -4,6 +4,7 @@
 #include <penstock/db/error.h>
 #include <penstock/db/transaction.h>
 
+#include <algorithm>
 #include <optional>
 
 #include <gtest/gtest.h>
@@ -115,6 +116,37 @@ TEST_F(postgres_session, a_table_altered_by_another_session_gets_no_value_that_w
     EXPECT_EQ(std::get<std::int64_t>(found.rows.at(0).at(0)), 1);
     EXPECT_EQ(std::get<std::int64_t>(found.rows.at(1).at(0)), 2);
     co_await other->execute("DROP TABLE altered");
+  });
+}
+
+TEST_F(postgres_session, an_account_that_may_not_use_the_sequence_of_ids_stores_large_batches_and_is_told) {
+  with_connection([](connection& c) -> task<> {
+    co_await c.execute("DROP TABLE IF EXISTS limited");
+    table_definition table{"limited", "id", {{"v", column_type::real}}, {}};
+    task<void> preparing = c.prepare_table(table);
+    co_await std::move(preparing);
+    co_await c.execute("ALTER TABLE limited ADD remark text");
+    co_await c.execute("DROP ROLE IF EXISTS penstock_limited");
+    co_await c.execute("CREATE ROLE penstock_limited");
+    co_await c.execute("GRANT SELECT, INSERT ON limited TO penstock_limited");
+    co_await c.execute("SET ROLE penstock_limited");
+    batch_report stored = co_await insert_many(c, table, 1);
+    EXPECT_EQ(stored.method, "unnest");
+    EXPECT_EQ(stored.rows.size(), 600u);
+    expected_load load;
+    load.tables = {{"limited", {"SELECT", "INSERT", "UPDATE"}}, {"missing", {"INSERT"}}};
+    task<std::vector<finding>> examining = c.examine(load);
+    std::vector<finding> found = co_await std::move(examining);
+    auto says = [&](const char* what) {
+      return std::any_of(found.begin(), found.end(), [&](const finding& f) { return f.what == what; });
+    };
+    EXPECT_TRUE(says("no right to use sequence limited_id_seq"));
+    EXPECT_TRUE(says("no right to UPDATE in table \"limited\""));
+    EXPECT_FALSE(says("no right to INSERT in table \"limited\""));
+    EXPECT_FALSE(says("no right to INSERT in table \"missing\""));
+    co_await c.execute("RESET ROLE");
+    co_await c.execute("DROP TABLE limited");
+    co_await c.execute("DROP ROLE penstock_limited");
   });
 }
 

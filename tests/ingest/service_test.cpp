@@ -341,6 +341,17 @@ TEST_F(service_test, a_table_that_does_not_fit_is_said_at_the_start) {
   }
 }
 
+TEST_F(service_test, the_tables_that_it_uses_are_known_beforehand) {
+  std::vector<std::string> used;
+  for (const db::used_table& table : used_tables(options_of(whole_items()))) {
+    used.push_back(table.name + ":");
+    for (const std::string& right : table.rights) used.back() += " " + right;
+  }
+  EXPECT_EQ(used,
+            (std::vector<std::string>{"processed_data: SELECT INSERT", "penstock_writer: SELECT INSERT UPDATE DELETE",
+                                      "penstock_idempotency: SELECT INSERT DELETE"}));
+}
+
 TEST_F(service_test, definitions_that_clash_are_refused) {
   service_options options = options_of(whole_items());
   options.streams.push_back(whole_items());

@@ -7,13 +7,21 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace penstock::db {
+
+/// A table, and what is done to its rows.
+struct used_table {
+  std::string name;
+  std::vector<std::string> rights;  ///< "SELECT", "INSERT", "UPDATE", "DELETE".
+};
 
 /// What will be asked of the database.
 struct expected_load {
   std::size_t sessions = 1;                        ///< Open at the same time, of all pools together.
   std::size_t batch_bytes = std::size_t{4} << 20;  ///< Of the largest batch.
+  std::vector<used_table> tables = {};             ///< Those that are missing do not count. PostgreSQL looks at them.
 };
 
 /// Something about a database.

@@ -41,6 +41,9 @@ struct service_options {
   duration keep_answers = std::chrono::hours(24);
 };
 
+/// The tables that a service with these options uses: for `db::expected_load`.
+std::vector<db::used_table> used_tables(const service_options& options);
+
 /// Streams over HTTP. Belongs to one loop.
 ///
 ///     POST /v1/{stream}                one JSON value, a JSON array, or NDJSON; gzip or zstd encoded too

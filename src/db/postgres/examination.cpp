@@ -1,6 +1,7 @@
 #include "examination.h"
 
 #include "../server_settings.h"
+#include "session.h"
 
 #include <algorithm>
 #include <string_view>
@@ -16,6 +17,18 @@ using level = finding::level;
 class examination {
  public:
   examination(const server_settings& settings, const expected_load& load) : settings_(settings), load_(load) {}
+
+  void lacks_right(const std::string& table, const std::string& right) {
+    bool minor = right == "DELETE";
+    lacking_.push_back({minor ? level::warning : level::error, "no right to " + right + " in table " + table,
+                        minor ? "what is old stays there" : "items can't be stored, or not be read back",
+                        "GRANT " + right + " ON " + table + " TO this account"});
+  }
+  void lacks_sequence(const std::string& sequence) {
+    lacking_.push_back({level::warning, "no right to use sequence " + sequence,
+                        "large batches go in by INSERT instead of COPY, and rows with a unique key one by one: slower",
+                        "GRANT USAGE ON SEQUENCE " + sequence + " TO this account"});
+  }
 
   std::vector<finding> findings() {
     look_at_version();
@@ -91,10 +104,12 @@ class examination {
       add(level::warning, "no right to create tables in schema " + settings_.text("schema"),
           "tables that are missing can't be made: make them by hand",
           "GRANT CREATE ON SCHEMA " + settings_.text("schema") + " TO this account");
+    found_.insert(found_.end(), lacking_.begin(), lacking_.end());
   }
 
   const server_settings& settings_;
   const expected_load& load_;
+  std::vector<finding> lacking_;
   std::vector<finding> found_;
 };
 
@@ -109,6 +124,30 @@ constexpr const char* facts_query =
     "UNION ALL SELECT 'may_create', has_schema_privilege(current_schema(), 'CREATE')::text "
     "UNION ALL SELECT 'synchronous_standbys', count(*)::text FROM pg_stat_replication WHERE sync_state <> 'async'";
 
+// Nothing for a table that is missing. A right to some columns may be all that is needed.
+constexpr const char* lacking_rights_query =
+    "SELECT r FROM unnest(string_to_array(?, ',')) AS r WHERE NOT CASE WHEN r = 'DELETE' "
+    "THEN has_table_privilege(to_regclass(?), r) ELSE has_any_column_privilege(to_regclass(?), r) END";
+
+// Of the sequences that give a table's ids. A CASE, since conditions may be looked at in any order.
+constexpr const char* lacking_sequences_query =
+    "SELECT s.oid::regclass::text FROM pg_class AS s JOIN pg_depend AS d ON d.objid = s.oid "
+    "AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('i', 'a') "
+    "WHERE d.refobjid = to_regclass(?) "
+    "AND CASE WHEN s.relkind = 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE, UPDATE') END";
+
+task<void> look_at_table(connection* c, const used_table* table, examination* into) {
+  std::string rights;
+  for (const std::string& right : table->rights) rights += (rights.empty() ? "" : ",") + right;
+  std::string name = quote_table(table->name);
+  task<result> asking = c->query(lacking_rights_query, parameters_of(rights, name, name));
+  result lacking = co_await std::move(asking);
+  for (const auto& row : lacking.rows) into->lacks_right(name, std::get<std::string>(row[0]));
+  task<result> asking_sequences = c->query(lacking_sequences_query, parameters_of(name));
+  result sequences = co_await std::move(asking_sequences);
+  for (const auto& row : sequences.rows) into->lacks_sequence(std::get<std::string>(row[0]));
+}
+
 }  // namespace
 
 task<std::vector<finding>> examine_server(connection& c, const expected_load* load) {
@@ -118,7 +157,12 @@ task<std::vector<finding>> examine_server(connection& c, const expected_load* lo
     result rows = co_await std::move(asking);
     settings.add(rows);
   }
-  co_return examination(settings, *load).findings();
+  examination looking(settings, *load);
+  for (const used_table& table : load->tables) {
+    task<void> at_table = look_at_table(&c, &table, &looking);
+    co_await std::move(at_table);
+  }
+  co_return looking.findings();
 }
 
 }  // namespace penstock::db::postgres

@@ -90,9 +90,10 @@ constexpr const char* unique_keys_sql =
     "WHERE i.indrelid = to_regclass(?) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL "
     "AND i.indexprs IS NULL AND k.place <= i.indnkeyatts ORDER BY i.indexrelid, k.place";
 
-// The id column's sequence, and whether its type is that of the ids.
+// The id column's sequence, when this account may use it, and whether its type is that of the ids.
 constexpr const char* id_column_sql =
-    "pg_get_serial_sequence(?, ?), (SELECT a.atttypid = 'bigint'::regtype FROM pg_attribute AS a "
+    "(SELECT CASE WHEN has_sequence_privilege(s, 'USAGE, UPDATE') THEN s END FROM pg_get_serial_sequence(?, ?) AS s), "
+    "(SELECT a.atttypid = 'bigint'::regtype FROM pg_attribute AS a "
     "WHERE a.attrelid = to_regclass(?) AND a.attname = ?)";
 
 // A table's columns and their types.
