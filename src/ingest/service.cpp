@@ -73,6 +73,7 @@ task<void> warm_up(db::pool& sessions, std::size_t count) {
 
 std::vector<db::used_table> used_tables(const service_options& options) {
   std::vector<db::used_table> tables;
+  tables.reserve(options.streams.size() + 2);
   for (const stream_definition& stream : options.streams) tables.push_back({stream.table, {"SELECT", "INSERT"}});
   tables.push_back({commit_marker::table().name, {"SELECT", "INSERT", "UPDATE", "DELETE"}});
   tables.push_back({idempotency_table().name, {"SELECT", "INSERT", "DELETE"}});
