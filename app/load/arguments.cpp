@@ -89,7 +89,9 @@ void add_sending_arguments(CLI::App& command, load_arguments& into) {
   command.add_option("--concurrency", into.send.concurrency, "Requests in flight")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  command.add_option("--batch-items", into.source.batch.items, "Items of a request, at most")
+  command
+      .add_option("--batch-items", into.source.batch.items,
+                  "Items of a request, at most; no more than the server's batch.max_rows, which is 10000 by default")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   add_size(command, "--batch-bytes", into.source.batch.bytes, "A request is sent once it holds so much");
