@@ -74,10 +74,8 @@ task<std::optional<complaint>> batch_insertion::run(wire& w, statement_cache& st
   std::size_t unstorable_rows = report.refusals.size();
   report.method = "values";
   if (should_use_arrays(bulk_allowed)) {
-    task<std::optional<complaint>> opening_first = open_alone();
-    said = co_await std::move(opening_first);
     task<std::optional<complaint>> inserting = insert_arrays();
-    if (!said) said = co_await std::move(inserting);
+    said = co_await std::move(inserting);
   }
   if (!said && should_load(bulk_allowed)) {
     task<std::optional<complaint>> loading = load();
@@ -208,6 +206,15 @@ task<std::optional<complaint>> batch_insertion::open_alone() {
   if (opening_.empty()) co_return std::nullopt;
   text_.clear();
   task<bool> sending = send(0);
+  bool ran = co_await std::move(sending);
+  if (!ran) co_return wire_->complaint_of_session();
+  co_return std::nullopt;
+}
+
+// Opens the transaction, when that is still due, with a point to come back to.
+task<std::optional<complaint>> batch_insertion::open_with_savepoint() {
+  text_ = "SAVEPOINT penstock_rows";
+  task<bool> sending = send(1);
   bool ran = co_await std::move(sending);
   if (!ran) co_return wire_->complaint_of_session();
   co_return std::nullopt;

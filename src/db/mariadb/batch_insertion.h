@@ -63,7 +63,10 @@ class batch_insertion {
   bool all_refused(const std::vector<suspect>& suspects) const;
   bool should_use_arrays(bool bulk_allowed) const;
   task<std::optional<complaint>> insert_arrays();
-  task<std::optional<complaint>> insert_array(semaphore::permit& turn);
+  bool should_count_ids() const;
+  task<std::optional<complaint>> insert_array_told(semaphore::permit& turn);
+  task<std::optional<complaint>> insert_array_counted(semaphore::permit& turn);
+  task<MYSQL_STMT*> execute_array(std::string sql, semaphore::permit& turn);
   task<std::optional<complaint>> insert_all();
   task<std::optional<complaint>> insert_group();
   task<std::optional<complaint>> insert();
@@ -87,6 +90,7 @@ class batch_insertion {
 
   task<bool> send(std::size_t answers);
   task<std::optional<complaint>> open_alone();
+  task<std::optional<complaint>> open_with_savepoint();
   void take_group(std::size_t most_rows);
   std::string insert_with_places() const;
   void append_insert(std::span<const std::uint32_t> rows);
@@ -126,8 +130,10 @@ class batch_insertion {
   bool many_refused_ = false;             // of the last group, so that the next one goes one by one at once
   // Of the next batch for a table, by what the last one had; batches for several tables take turns in a session.
   struct expectations {
-    bool repeats = false;   // keys are looked up before rows are sent
-    bool refusals = false;  // arrays, which they undo, are not tried
+    bool repeats = false;          // keys are looked up before rows are sent
+    bool refusals = false;         // arrays, which they undo, are not tried
+    unsigned to_be_told = 0;       // so many arrays are sent with a question for their ids,
+    unsigned told_after_gaps = 1;  // and so many more when ids have gaps the next time
   };
   std::map<std::string, expectations, std::less<>> expected_of_;
   expectations* expected_ = nullptr;

@@ -42,6 +42,22 @@ class file_source {
 
 class wire {
  public:
+  // Holds the end of what is sent back while it lives, so that the server has the rest, and starts without delay once
+  // it gets the end. The system sends it after 200 ms by itself (tcp(7), TCP_CORK).
+  class held_end {
+   public:
+    explicit held_end(wire& w) noexcept;
+    held_end(const held_end&) = delete;
+    held_end& operator=(const held_end&) = delete;
+    ~held_end();
+    // False on a socket that can't, such as a Unix one.
+    bool holds() const noexcept { return holds_; }
+
+   private:
+    wire& wire_;
+    bool holds_;
+  };
+
   // A handle that is not connected. Throws `db_errc::other` when there is no memory.
   wire();
   wire(const wire&) = delete;
