@@ -120,6 +120,58 @@ TEST_P(mariadb_batch, sets_several_bad_rows_apart) {
   });
 }
 
+// An odd number of rows, of which some are refused in a way that the server may take for a warning, and one too long to
+// go with others.
+TEST_P(mariadb_batch, sets_bad_rows_apart_beside_a_very_long_one) {
+  auto body = [&](connection& c) -> task<> {
+    co_await c.execute(
+        "CREATE TABLE long_texts(id BIGINT AUTO_INCREMENT PRIMARY KEY, n INT NOT NULL CHECK (n % 2 = 0), body "
+        "LONGTEXT)");
+    const table_definition into{
+        "long_texts", "id", {{"n", column_type::integer, true}, {"body", column_type::text}}, {}};
+    for (int round = 0; round < 2; ++round) {
+      row_batch rows(2);
+      for (int i = 0; i < 601; ++i) {
+        rows.add_integer(i == 5 ? 1 : i == 300 ? 4'000'000'000 : 2 * i);
+        rows.add_text(i == 7 ? std::string(3'000'000, 'x') : "body " + std::to_string(i));
+        rows.commit_row();
+      }
+      batch_report report;
+      co_await c.insert_batch(into, rows, report);
+      EXPECT_EQ(report.refusals.size(), 2u);
+      EXPECT_EQ(code_of(report, 5), "db.constraint");
+      EXPECT_EQ(code_of(report, 300), "db.data");
+      for (std::size_t row : {std::size_t{0}, std::size_t{4}, std::size_t{6}, std::size_t{7}, std::size_t{600}}) {
+        value stored =
+            co_await ask(c, "SELECT body FROM long_texts WHERE id = ?", parameters_of(report.rows.at(row).id));
+        EXPECT_TRUE(stored == value(std::string(rows.row(row)[1].text()))) << row;
+      }
+      value count = co_await ask(c, "SELECT count(*) FROM long_texts");
+      EXPECT_EQ(count, value(std::int64_t{599 * (round + 1)}));
+    }
+  };
+  with_session(body, GetParam());
+}
+
+// A server that keeps fewer warnings than there were does not tell which rows it dropped.
+TEST_P(mariadb_batch, sets_more_bad_rows_apart_than_the_server_keeps_warnings) {
+  with_table([&](connection& c) -> task<> {
+    co_await c.execute("SET max_error_count = 2");
+    for (std::size_t round = 0; round < 2; ++round) {
+      row_batch rows(3);
+      for (int i = 0; i < 1'000; ++i)
+        add(rows, i % 200 == 7 ? 1 : 2 * i, std::to_string(round) + "/" + std::to_string(i));
+      batch_report report;
+      co_await c.insert_batch(table, rows, report);
+      EXPECT_EQ(report.refusals.size(), 5u);
+      for (std::size_t i = 0; i < 1'000; ++i)
+        EXPECT_EQ(report.rows[i].what, i % 200 == 7 ? status::refused : status::stored) << i;
+      task<void> checking = expect_stored(c, rows, report, 995 * round);
+      co_await std::move(checking);
+    }
+  });
+}
+
 TEST_P(mariadb_batch, tells_rows_that_are_there_already) {
   with_table([&](connection& c) -> task<> {
     row_batch first(3);
@@ -250,7 +302,7 @@ TEST_F(mariadb_batch_choice, is_of_the_way_that_bears_refusals_until_there_are_n
       co_await c.insert_batch(other, one, report);
     }
     EXPECT_NE(methods[0], "bulk");  // MariaDB 10.6 does not tell which row it was, and gets INSERTs
-    EXPECT_EQ(methods[1], "load_data");
+    EXPECT_TRUE(methods[1] == "bulk_ignore" || methods[1] == "load_data") << methods[1];  // 10.6 has the latter
     EXPECT_EQ(methods[2], "bulk");
   };
   with_table(body, "");

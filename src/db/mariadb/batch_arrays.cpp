@@ -52,6 +52,7 @@ task<std::optional<complaint>> batch_insertion::insert_arrays() {
     std::size_t before = next_;
     take_group(most_rows);
     if (!arrays_.hold(*rows_, group_)) {
+      mixed_kinds_ = true;
       next_ = before;
       break;
     }
@@ -78,31 +79,22 @@ task<std::optional<complaint>> batch_insertion::insert_array_told(semaphore::per
   if (expected_->to_be_told > 0) --expected_->to_be_told;
   std::string sql = insert_with_places();
   if (!into_->id_column.empty()) sql += " RETURNING " + quote_identifier(into_->id_column);
-  task<MYSQL_STMT*> executing = execute_array(std::move(sql), turn);
+  task<MYSQL_STMT*> executing = execute_array(std::move(sql), arrays_.binds(), group_.size(), turn);
   MYSQL_STMT* statement = co_await std::move(executing);
   if (statement == nullptr) co_return statements_->refused();
   if (wire_->number() != 0) co_return complaint_of_statement(statement);
   if (into_->id_column.empty()) co_return std::nullopt;
-  MYSQL_BIND id{};
-  long long number = 0;
-  id.buffer_type = MYSQL_TYPE_LONGLONG;
-  id.buffer = &number;
-  mysql_stmt_bind_result(statement, &id);
-  wire_->start<mysql_stmt_store_result_start, mysql_stmt_store_result_cont>(statement);
-  if (wire_->under_way()) co_await wire_->done();
-  if (wire_->number() != 0) co_return complaint_of_statement(statement);
-  std::size_t told = 0;
-  for (; mysql_stmt_fetch(statement) == 0; ++told)
-    if (told < group_.size()) report_->rows[group_[told]].id = number;
-  wire_->start<mysql_stmt_free_result_start, mysql_stmt_free_result_cont>(statement);
-  if (wire_->under_way()) co_await wire_->done();
-  if (told != group_.size() || mysql_stmt_more_results(statement) != 0) co_return out_of_step();
+  task<std::optional<complaint>> reading = read_told_ids(statement);
+  std::optional<complaint> said = co_await std::move(reading);
+  if (said) co_return said;
+  if (told_ids_.size() != group_.size()) co_return out_of_step();
+  for (std::size_t i = 0; i < group_.size(); ++i) report_->rows[group_[i]].id = told_ids_[i];
   co_return std::nullopt;
 }
 
 // Behind a savepoint.
 task<std::optional<complaint>> batch_insertion::insert_array_counted(semaphore::permit& turn) {
-  task<MYSQL_STMT*> executing = execute_array(insert_with_places(), turn);
+  task<MYSQL_STMT*> executing = execute_array(insert_with_places(), arrays_.binds(), group_.size(), turn);
   MYSQL_STMT* statement = co_await std::move(executing);
   if (statement == nullptr) co_return statements_->refused();
   if (wire_->number() != 0) co_return complaint_of_statement(statement);
@@ -127,15 +119,93 @@ task<std::optional<complaint>> batch_insertion::insert_array_counted(semaphore::
   co_return co_await std::move(again);
 }
 
+// An odd row is left, and so is one that is alone because of its length.
+task<batch_insertion::lenient_run> batch_insertion::insert_ignoring(std::string_view savepoint) {
+  lenient_run run;
+  text_.assign(savepoint);
+  task<bool> opening = send(1);
+  bool opened = co_await std::move(opening);
+  if (!opened) run.failed = wire_->complaint_of_session();
+  semaphore::permit turn;
+  for (next_ = 0; next_ < waiting_.size() && !run.failed && !run.gave_up;) {
+    take_group(most_rows);
+    if (group_.size() == 1) {
+      run.left.push_back(group_.front());
+      continue;
+    }
+    if (group_.size() % 2 != 0) {
+      group_.pop_back();
+      --next_;
+    }
+    task<void> inserting = insert_pairs(run, turn);
+    co_await std::move(inserting);
+  }
+  next_ = 0;
+  co_return run;
+}
+
+// Two rows a statement: with a single one the server takes a failed check for an error in spite of IGNORE.
+task<void> batch_insertion::insert_pairs(lenient_run& run, semaphore::permit& turn) {
+  pair_binds_.clear();
+  for (std::size_t which = 0; which < pairs_.size(); ++which) {
+    std::vector<std::uint32_t>& half = halves_[which];
+    half.clear();
+    for (std::size_t i = which; i < group_.size(); i += pairs_.size()) half.push_back(group_[i]);
+    if (!pairs_[which].hold(*rows_, half)) {
+      mixed_kinds_ = true;
+      run.give_up();
+      co_return;
+    }
+    pair_binds_.insert(pair_binds_.end(), pairs_[which].binds(), pairs_[which].binds() + rows_->columns());
+  }
+  std::string sql = insert_with_places(pairs_.size(), "INSERT IGNORE");
+  if (!into_->id_column.empty()) sql += " RETURNING " + quote_identifier(into_->id_column);
+  task<MYSQL_STMT*> executing = execute_array(std::move(sql), pair_binds_.data(), group_.size() / pairs_.size(), turn);
+  MYSQL_STMT* statement = co_await std::move(executing);
+  std::optional<complaint> said;
+  if (statement == nullptr)
+    said = statements_->refused();
+  else if (wire_->number() != 0)
+    said = complaint_of_statement(statement);
+  if (!said && !into_->id_column.empty()) {
+    task<std::optional<complaint>> reading = read_told_ids(statement);
+    said = co_await std::move(reading);
+  }
+  if (said) {
+    if (refuses_row(*said))
+      run.give_up();
+    else
+      run.failed = std::move(said);
+    co_return;
+  }
+  std::size_t stored = into_->id_column.empty() ? mysql_stmt_affected_rows(statement) : told_ids_.size();
+  unsigned warnings = mysql_stmt_warning_count(statement);
+  std::size_t suspects_before = run.suspects.size();
+  if (warnings != 0 || stored != group_.size()) {
+    task<void> looking = look_for_suspects(run, group_, stored, warnings, lenient_way::ignoring);
+    co_await std::move(looking);
+  }
+  if (!run.certain || into_->id_column.empty()) co_return;
+  std::size_t next_id = 0;
+  std::size_t next_suspect = suspects_before;
+  for (std::uint32_t row : group_) {
+    if (next_suspect < run.suspects.size() && run.suspects[next_suspect].row == row)
+      ++next_suspect;
+    else
+      report_->rows[row].id = told_ids_.at(next_id++);
+  }
+}
+
 // Gives null when the server does not take the statement; whether it was carried out, the wire tells. The turn is taken
 // for the first rows and passed on behind the last.
-task<MYSQL_STMT*> batch_insertion::execute_array(std::string sql, semaphore::permit& turn) {
+task<MYSQL_STMT*> batch_insertion::execute_array(std::string sql, MYSQL_BIND* binds, std::size_t executions,
+                                                 semaphore::permit& turn) {
   task<MYSQL_STMT*> preparing = statements_->prepare(*wire_, std::move(sql));
   MYSQL_STMT* statement = co_await std::move(preparing);
   if (statement == nullptr) co_return nullptr;
-  auto size = static_cast<unsigned>(group_.size());
+  auto size = static_cast<unsigned>(executions);
   mysql_stmt_attr_set(statement, STMT_ATTR_ARRAY_SIZE, &size);
-  mysql_stmt_bind_param(statement, arrays_.binds());
+  mysql_stmt_bind_param(statement, binds);
   wire_->count_round_trip();
   bool takes_turn = next_ == group_.size() && waiting_.size() >= insertion_turns::fewest_rows;
   // When the turn comes, the server should have all of the rows but their end.
@@ -160,6 +230,24 @@ task<MYSQL_STMT*> batch_insertion::execute_array(std::string sql, semaphore::per
     co_await yield();
   }
   co_return statement;
+}
+
+// Those that the server returns, row by row.
+task<std::optional<complaint>> batch_insertion::read_told_ids(MYSQL_STMT* statement) {
+  told_ids_.clear();
+  MYSQL_BIND id{};
+  long long number = 0;
+  id.buffer_type = MYSQL_TYPE_LONGLONG;
+  id.buffer = &number;
+  mysql_stmt_bind_result(statement, &id);
+  wire_->start<mysql_stmt_store_result_start, mysql_stmt_store_result_cont>(statement);
+  if (wire_->under_way()) co_await wire_->done();
+  if (wire_->number() != 0) co_return complaint_of_statement(statement);
+  while (mysql_stmt_fetch(statement) == 0) told_ids_.push_back(number);
+  wire_->start<mysql_stmt_free_result_start, mysql_stmt_free_result_cont>(statement);
+  if (wire_->under_way()) co_await wire_->done();
+  if (mysql_stmt_more_results(statement) != 0) co_return out_of_step();
+  co_return std::nullopt;
 }
 
 }  // namespace penstock::db::mariadb

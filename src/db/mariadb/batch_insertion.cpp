@@ -77,8 +77,12 @@ task<std::optional<complaint>> batch_insertion::run(wire& w, statement_cache& st
     task<std::optional<complaint>> inserting = insert_arrays();
     said = co_await std::move(inserting);
   }
+  if (!said && should_ignore(bulk_allowed)) {
+    task<std::optional<complaint>> inserting = insert_leniently(lenient_way::ignoring);
+    said = co_await std::move(inserting);
+  }
   if (!said && should_load(bulk_allowed)) {
-    task<std::optional<complaint>> loading = load();
+    task<std::optional<complaint>> loading = insert_leniently(lenient_way::loading);
     said = co_await std::move(loading);
   }
   if (!said) {
@@ -110,6 +114,7 @@ void batch_insertion::start(wire& w, const server_facts& facts, const table_defi
   waiting_.clear();
   next_ = 0;
   many_refused_ = false;
+  mixed_kinds_ = false;
   expected_ = &expected_of_[into.name];
   if (text_.capacity() > most_kept) text_ = {};
   for (std::uint32_t r = 0; r < rows.rows(); ++r) {
@@ -231,10 +236,15 @@ task<std::optional<complaint>> batch_insertion::insert_with_parameters() {
   co_return said;
 }
 
-std::string batch_insertion::insert_with_places() const {
-  std::string sql = "INSERT INTO " + quote_identifier(into_->name) + " " + names_ + " VALUES (?";
-  for (std::size_t i = 1; i < rows_->columns(); ++i) sql += ",?";
-  return sql + ")";
+std::string batch_insertion::insert_with_places(std::size_t rows, std::string_view insert) const {
+  std::string sql(insert);
+  sql.append(" INTO ").append(quote_identifier(into_->name)).append(" ").append(names_).append(" VALUES ");
+  for (std::size_t row = 0; row < rows; ++row) {
+    sql += row == 0 ? "(?" : ",(?";
+    for (std::size_t i = 1; i < rows_->columns(); ++i) sql += ",?";
+    sql += ")";
+  }
+  return sql;
 }
 
 bool batch_insertion::fits_in_text(std::uint32_t row) const {

@@ -4,9 +4,10 @@
 // has its outcome is not sent again; what LOAD DATA changed or dropped is undone; a statement that failed has stored
 // nothing.
 //
-// Array binding is the fastest, but only MariaDB has it, and a row that is refused undoes it all. LOAD DATA LOCAL comes
-// next, where local_infile is on; it tells errors as warnings, row by row: see batch_loading.cpp. INSERTs of a few
-// hundred rows are what every server takes, and where rows that are refused are set apart.
+// Array binding is the fastest, but only MariaDB has it, and a row that is refused undoes it all; with INSERT IGNORE it
+// goes on behind such rows, and so does LOAD DATA LOCAL, which MySQL has too, where local_infile is on: see
+// batch_lenient.cpp. INSERTs of a few hundred rows are what every server takes, and where rows that are refused are set
+// apart.
 
 #include "column_arrays.h"
 #include "insertion_turns.h"
@@ -17,6 +18,7 @@
 #include "statement_cache.h"
 #include "wire.h"
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -43,22 +45,45 @@ class batch_insertion {
   std::uint64_t opening_changed() const noexcept { return opening_changed_; }
 
  private:
-  // A row that LOAD DATA gave a warning for.
+  // Statements that go on behind an error.
+  enum class lenient_way { ignoring, loading };
+  // A row that one of them gave a warning for.
   struct suspect {
     std::uint32_t row;
     unsigned code;
   };
+  // What they have done with the rows that waited.
+  struct lenient_run {
+    std::optional<complaint> failed = {};  // against the batch as a whole
+    bool gave_up = false;                  // another way is to be tried
+    // All but the suspects, and those left, are stored as given and have their ids; the suspects are not.
+    bool certain = true;
+    std::vector<suspect> suspects = {};    // in the order of the rows
+    std::vector<std::uint32_t> left = {};  // rows that were not sent
+
+    void give_up() noexcept {
+      gave_up = true;
+      certain = false;
+    }
+  };
 
   void start(wire& w, const server_facts& facts, const table_definition& into, const row_batch& rows,
              batch_report& report);
+  bool can_ignore() const noexcept;
+  bool should_ignore(bool bulk_allowed) const;
   bool should_load(bool bulk_allowed) const;
   bool has_nulls() const;
-  task<std::optional<complaint>> load();
-  task<bool> run_load(std::string_view savepoint);
-  task<std::optional<complaint>> load_others();
-  task<std::optional<complaint>> read_ids(std::optional<std::string> first);
-  task<std::vector<suspect>> find_suspects(unsigned warnings);
+  task<std::optional<complaint>> insert_leniently(lenient_way way);
+  task<lenient_run> run_leniently(lenient_way way, std::string_view savepoint);
+  task<lenient_run> insert_ignoring(std::string_view savepoint);
+  task<void> insert_pairs(lenient_run& run, semaphore::permit& turn);
+  task<lenient_run> load(std::string_view savepoint);
+  task<void> look_for_suspects(lenient_run& run, std::span<const std::uint32_t> of, std::size_t stored,
+                               unsigned warnings, lenient_way way);
+  task<std::vector<suspect>> find_suspects(unsigned warnings, std::span<const std::uint32_t> of, lenient_way way);
   task<std::optional<complaint>> insert_suspects(std::vector<suspect> suspects);
+  task<std::optional<complaint>> read_ids(std::optional<std::string> first);
+  static bool is_among(const std::vector<suspect>& suspects, std::uint32_t row) noexcept;
   static bool certain_when_refused(const std::vector<suspect>& suspects) noexcept;
   bool all_refused(const std::vector<suspect>& suspects) const;
   bool should_use_arrays(bool bulk_allowed) const;
@@ -66,7 +91,8 @@ class batch_insertion {
   bool should_count_ids() const;
   task<std::optional<complaint>> insert_array_told(semaphore::permit& turn);
   task<std::optional<complaint>> insert_array_counted(semaphore::permit& turn);
-  task<MYSQL_STMT*> execute_array(std::string sql, semaphore::permit& turn);
+  task<MYSQL_STMT*> execute_array(std::string sql, MYSQL_BIND* binds, std::size_t executions, semaphore::permit& turn);
+  task<std::optional<complaint>> read_told_ids(MYSQL_STMT* statement);
   task<std::optional<complaint>> insert_all();
   task<std::optional<complaint>> insert_group();
   task<std::optional<complaint>> insert();
@@ -92,7 +118,7 @@ class batch_insertion {
   task<std::optional<complaint>> open_alone();
   task<std::optional<complaint>> open_with_savepoint();
   void take_group(std::size_t most_rows);
-  std::string insert_with_places() const;
+  std::string insert_with_places(std::size_t rows = 1, std::string_view insert = "INSERT") const;
   void append_insert(std::span<const std::uint32_t> rows);
   void append_row(std::uint32_t row);
   bool returns_ids() const;
@@ -141,7 +167,12 @@ class batch_insertion {
   std::string text_;
   std::vector<text_result> answers_;
   row_lines lines_;
+  bool mixed_kinds_ = false;  // a column has values of several kinds, which no array holds
   column_arrays arrays_;
+  std::array<column_arrays, 2> pairs_;  // the first rows of each pair, and the second
+  std::array<std::vector<std::uint32_t>, 2> halves_;
+  std::vector<MYSQL_BIND> pair_binds_;
+  std::vector<std::int64_t> told_ids_;
 };
 
 }  // namespace penstock::db::mariadb
