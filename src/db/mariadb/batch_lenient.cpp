@@ -80,8 +80,8 @@ task<std::optional<complaint>> batch_insertion::insert_leniently(lenient_way way
       co_return std::nullopt;
     }
     report_->refusals.resize(refusals_before);
-    for (std::uint32_t row : all) report_->rows[row] = {};
   }
+  for (std::uint32_t row : all) report_->rows[row] = {};
   waiting_ = all;
   text_ = "ROLLBACK TO SAVEPOINT penstock_rows";
   task<bool> undoing = wire_->run(text_, answers_, 1);
