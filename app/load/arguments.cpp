@@ -91,7 +91,7 @@ void add_sending_arguments(CLI::App& command, load_arguments& into) {
       ->capture_default_str();
   command
       .add_option("--batch-items", into.source.batch.items,
-                  "Items of a request, at most; no more than the server's batch.max_rows, which is 10000 by default")
+                  "Items of a request, at most; one that the server finds too large is sent in parts")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   add_size(command, "--batch-bytes", into.source.batch.bytes, "A request is sent once it holds so much");

@@ -64,8 +64,20 @@ class batch {
   }
 
   std::string_view text_of(std::size_t index) const noexcept {
-    std::size_t begin = index == 0 ? 0 : items[index - 1].end + 1;
-    return std::string_view(body).substr(begin, items[index].end - begin);
+    return std::string_view(body).substr(begin_of(index), items[index].end - begin_of(index));
+  }
+  /// So many items from `first` on as a batch of their own. What was read beside the items goes with the first of them.
+  batch part(std::size_t first, std::size_t count) const {
+    batch b;
+    std::size_t begin = begin_of(first);
+    b.body = body.substr(begin, begin_of(first + count) - begin);
+    for (std::size_t i = first; i < first + count; ++i) b.items.push_back({items[i].line, items[i].end - begin});
+    b.file = file;
+    b.last_line = items[first + count - 1].line;
+    if (first > 0) return b;
+    b.rejected = rejected;
+    b.source_bytes = source_bytes;
+    return b;
   }
 
   struct item {
@@ -79,6 +91,9 @@ class batch {
   std::size_t file = 0;             ///< The file's number among those given.
   std::uint64_t source_bytes = 0;   ///< Of the file as it lies on the disk, read for this batch.
   std::uint64_t last_line = 0;      ///< Of the last item, good or bad.
+
+ private:
+  std::size_t begin_of(std::size_t index) const noexcept { return index == 0 ? 0 : items[index - 1].end + 1; }
 };
 
 }  // namespace penstock::app::load

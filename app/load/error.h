@@ -11,7 +11,7 @@ enum class load_errc {
   bad_item,         ///< There is a line break inside a string of a JSON item.
   bad_row,          ///< A CSV row has too few or too many fields, or a misplaced quote.
   bad_cell,         ///< A CSV cell is not of its column's type.
-  too_large,        ///< An item or row is longer than --max-item-bytes.
+  too_large,        ///< An item or row is longer than --max-item-bytes, or too large for the server.
   malformed,        ///< The file is not of its format; nothing behind that place was read.
   unreadable,       ///< The file could not be read, or decompressed, to its end.
   outcome_unknown,  ///< The item was sent, and the answer never came: it may be stored or not.

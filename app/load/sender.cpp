@@ -7,13 +7,17 @@
 #include <penstock/async/timeout.h>
 #include <penstock/core/id.h>
 
+#include <algorithm>
 #include <exception>
+#include <utility>
 
 namespace penstock::app::load {
 namespace {
 
 // So many requests without an answer, one after another, mean that the server is not well.
 constexpr std::size_t most_unknown_in_a_row = 8;
+constexpr int content_too_large = 413;
+constexpr const char* was_interrupted = "the load was interrupted before the answer came";
 
 std::string what_happened(const attempt& a) {
   return a.how == attempt::end::answered ? describe_problem(a.status, a.body) : a.why;
@@ -72,19 +76,47 @@ task<void> sender::send() {
 }
 
 task<void> sender::deliver(const batch& b) {
+  if (b.items.size() <= most_items_) {
+    task<bool> sending = deliver_whole(b);
+    bool done = co_await std::move(sending);
+    if (done) co_return;
+    most_items_ = std::min(most_items_, b.items.size() / 2);
+  }
+  task<void> sending_parts = deliver_in_parts(b);
+  co_await std::move(sending_parts);
+}
+
+task<void> sender::deliver_in_parts(const batch& b) {
+  std::size_t next = 0;
   try {
-    task<void> attempts = attempt_until_decided(b);
-    co_await std::move(attempts);
+    while (next < b.items.size() && !stopping_.is_set()) {
+      batch part = b.part(next, std::min(most_items_, b.items.size() - next));
+      next += part.items.size();
+      task<void> sending = deliver(part);
+      co_await std::move(sending);
+    }
   } catch (const operation_cancelled&) {
-    result_.lost(b, "the load was interrupted before the answer came");
+    if (next < b.items.size()) result_.not_sent(b.part(next, b.items.size() - next), "the load was interrupted");
+    throw;
+  }
+  if (next < b.items.size()) result_.not_sent(b.part(next, b.items.size() - next), reason_);
+}
+
+// False, with nothing reported, when it is too large for the server.
+task<bool> sender::deliver_whole(const batch& b) {
+  try {
+    task<bool> attempts = attempt_until_decided(b);
+    co_return co_await std::move(attempts);
+  } catch (const operation_cancelled&) {
+    result_.lost(b, was_interrupted);
     throw;
   }
 }
 
-task<void> sender::attempt_until_decided(const batch& b) {
+task<bool> sender::attempt_until_decided(const batch& b) {
   if (b.items.empty()) {
     result_.carried_out(b, {});
-    co_return;
+    co_return true;
   }
   scheduler& clock = scheduler::current();
   std::string key = make_id(clock.random());
@@ -93,11 +125,17 @@ task<void> sender::attempt_until_decided(const batch& b) {
     task<attempt> posted = post_(b, key);
     attempt last = co_await std::move(posted);
     decision next = attempts.after(last, clock.now(), clock.random());
-    if (next.what != decision::step::retry) co_return conclude(b, last, next.what);
+    if (next.what == decision::step::give_up && last.status == content_too_large && b.items.size() > 1) co_return false;
+    if (next.what != decision::step::retry) {
+      conclude(b, last, next.what);
+      co_return true;
+    }
     task<bool> waited = wait_unless_stopped(next.wait);
     bool go_on = co_await std::move(waited);
-    if (!go_on)
-      co_return conclude(b, last, attempts.maybe_stored() ? decision::step::unknown : decision::step::give_up);
+    if (!go_on) {
+      conclude(b, last, attempts.maybe_stored() ? decision::step::unknown : decision::step::give_up);
+      co_return true;
+    }
     result_.retried();
   }
 }
@@ -111,8 +149,15 @@ void sender::conclude(const batch& b, const attempt& last, decision::step outcom
   }
   std::string why = what_happened(last);
   if (outcome == decision::step::unknown) return note_unknown(b, why);
+  if (last.status == content_too_large) return reject_only_item(b, why);
   result_.not_sent(b, why);
   stop(why);
+}
+
+void sender::reject_only_item(const batch& b, const std::string& why) {
+  answer refused{.rejected = 1};
+  refused.refused.push_back({0, std::string(code_name(load_errc::too_large)), why, {}});
+  result_.carried_out(b, refused);
 }
 
 void sender::note_unknown(const batch& b, const std::string& why) {

@@ -27,7 +27,8 @@ struct send_options {
   retry_options retry = {};
 };
 
-/// Sends batches. Belongs to one loop; runs once.
+/// Sends batches. Belongs to one loop; runs once. A batch that the server finds too large (413) goes in parts, and so
+/// do the next ones of its size; a single item that is too large is rejected.
 class sender {
  public:
   /// Fills a batch; false when there are no more, or `reading` was set. Called on a worker thread, one call at a time.
@@ -49,9 +50,12 @@ class sender {
   task<void> read();
   task<void> send();
   task<void> deliver(const batch& b);
-  task<void> attempt_until_decided(const batch& b);
+  task<bool> deliver_whole(const batch& b);
+  task<void> deliver_in_parts(const batch& b);
+  task<bool> attempt_until_decided(const batch& b);
   task<bool> wait_unless_stopped(duration wait);
   void conclude(const batch& b, const attempt& last, decision::step outcome);
+  void reject_only_item(const batch& b, const std::string& why);
   void note_unknown(const batch& b, const std::string& why);
   std::unique_ptr<batch> take_spare();
 
@@ -65,6 +69,7 @@ class sender {
   event stopping_;
   std::string reason_;
   std::size_t unknown_in_a_row_ = 0;
+  std::size_t most_items_ = static_cast<std::size_t>(-1);  // of a request, by what the server found too large
 };
 
 }  // namespace penstock::app::load

@@ -87,7 +87,7 @@ constexpr std::array all_options{
     bytes(
         "ingest.max_body_bytes", "--ingest-max-body-bytes",
         [](config& c) -> std::uint64_t& { return c.ingest.max_body_bytes; },
-        "Of a request's body once decompressed; beyond, the rest is refused"),
+        "Of a request's body once decompressed; beyond, 413, and the rest is not looked at"),
     count(
         "ingest.max_results", "--ingest-max-results", [](config& c) -> std::uint64_t& { return c.ingest.max_results; },
         "Results listed in one answer at most; all are counted"),

@@ -129,9 +129,11 @@ http::response answer_of(const item_ledger& taken, const body_end& end, const st
                          duration retry_after) {
   const item_counts& counts = taken.counts();
   if (counts.failed > 0) return commit_failure(taken, end, request_id, retry_after);
-  if (end.undecoded)
-    return to_response(problem_with_counts(400, std::string(code_name(ingest_errc::bad_encoding)),
-                                           *end.undecoded + stands_before, taken, request_id));
+  if (end.undecoded) {
+    int status = end.undecoded->is(ingest_errc::body_too_large) ? 413 : 400;
+    return to_response(problem_with_counts(status, std::string(end.undecoded->code()),
+                                           end.undecoded->message() + stands_before, taken, request_id));
+  }
   if (end.malformed) return malformed_body(*end.malformed, taken, request_id);
   if (!end.is_collection && counts.rejected == 1) return single_rejection(*taken.results().front().error, request_id);
   return http::response::json(200, summary(taken));

@@ -4,6 +4,7 @@
 
 #include "item_ledger.h"
 #include "penstock/async/scheduler.h"
+#include "penstock/core/error.h"
 #include "penstock/http/response.h"
 #include "penstock/ingest/item_splitter.h"
 
@@ -15,15 +16,15 @@ namespace penstock::ingest {
 
 // How a body ended.
 struct body_end {
-  std::optional<body_error> malformed = {};   // Why its items can't be told apart any more.
-  std::optional<std::string> undecoded = {};  // Why its content coding can't be undone.
-  std::exception_ptr broken = {};             // Why it could not be read to its end.
-  bool is_collection = true;                  // False for a single item: its rejection is the request's.
-  bool repeatable = false;                    // The request carries an Idempotency-Key.
+  std::optional<body_error> malformed = {};  // Why its items can't be told apart any more.
+  std::optional<error> undecoded = {};       // Why its content coding can't be undone any further.
+  std::exception_ptr broken = {};            // Why it could not be read to its end.
+  bool is_collection = true;                 // False for a single item: its rejection is the request's.
+  bool repeatable = false;                   // The request carries an Idempotency-Key.
 };
 
-// 200 with counts and results; 422 where a single item was rejected, 400 where the body is malformed, 503 where items
-// failed with their batch, all three as a problem with the same members.
+// 200 with counts and results; 422 where a single item was rejected, 400 where the body is malformed, 413 where it is
+// too long, 503 where items failed with their batch, all four as a problem with the same members.
 http::response answer_of(const item_ledger& taken, const body_end& end, const std::string& request_id,
                          duration retry_after);
 

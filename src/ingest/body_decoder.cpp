@@ -35,7 +35,8 @@ class decoding {
   // Counts decoded bytes against the bound.
   std::string_view give(std::string_view piece) {
     if (piece.size() > most_bytes - given)
-      bad_encoding("the body is longer than " + std::to_string(most_bytes) + " bytes once decoded: send it in parts");
+      throw error(ingest_errc::body_too_large,
+                  "the body is longer than " + std::to_string(most_bytes) + " bytes once decoded: send it in parts");
     given += piece.size();
     return piece;
   }

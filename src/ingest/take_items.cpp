@@ -125,8 +125,8 @@ task<body_end> stream_endpoint::read_items(http::request& r, body_format format,
     task<void> taking = take_items(split, into);
     co_await std::move(taking);
   } catch (const error& e) {
-    if (e.is(ingest_errc::bad_encoding))
-      end.undecoded = e.message();
+    if (e.is(ingest_errc::bad_encoding) || e.is(ingest_errc::body_too_large))
+      end.undecoded = e;
     else
       end.broken = std::current_exception();
   }

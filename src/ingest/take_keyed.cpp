@@ -10,7 +10,8 @@
 #include <utility>
 
 // POST with an Idempotency-Key: the request is read whole before any of it is submitted, so that its hash is known, and
-// its rows go into one transaction with its answer. One whose body can't be read to its end stores nothing.
+// its rows go into one transaction with its answer. One whose body can't be read to its end, or is too long, stores
+// nothing.
 
 namespace penstock::ingest {
 namespace {
@@ -61,6 +62,8 @@ task<http::response> stream_endpoint::take_keyed(http::request& r, std::string k
       throw http::problem_error(413, ingest_errc::keyed_request_too_large, why->message());
     std::rethrow_exception(end.broken);
   }
+  if (end.undecoded && end.undecoded->is(ingest_errc::body_too_large))
+    throw http::problem_error(413, ingest_errc::body_too_large, end.undecoded->message());
   end.repeatable = true;
   auto request = std::make_shared<keyed_request>();
   request->key = std::move(key);

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -35,6 +36,9 @@ struct world {
   std::function<attempt(std::size_t attempt_number)> serve = [](std::size_t) {
     return attempt{.status = 200, .body = all_stored(1)};
   };
+  // Instead of `serve`, where it is set.
+  std::function<attempt(const batch& sent)> serve_batch = {};
+  std::size_t items_a_batch = 1;
   duration latency;
 
   std::size_t filled = 0;
@@ -53,8 +57,11 @@ struct world {
   bool fill(batch& into) {
     if (reading.is_set() || filled == batches) return false;
     into.clear();
+    for (std::size_t i = 0; i < items_a_batch; ++i) {
+      std::size_t number = filled * items_a_batch + i + 1;
+      into.add(std::to_string(number), number);
+    }
     ++filled;
-    into.add(std::to_string(filled), filled);
     return true;
   }
   task<attempt> post(const batch& b, const std::string& key) {
@@ -69,7 +76,7 @@ struct world {
       throw;
     }
     --in_flight;
-    co_return serve(number);
+    co_return serve_batch ? serve_batch(b) : serve(number);
   }
   sender make() {
     return sender([this](batch& into) { return fill(into); },
@@ -154,6 +161,87 @@ TEST(load_sender, a_lost_batch_is_sent_again_under_the_same_key) {
   EXPECT_EQ(w.result.counts().stored, 1u);
   ASSERT_EQ(w.keys_by_item["1"].size(), 2u);
   EXPECT_EQ(w.keys_by_item["1"].front(), w.keys_by_item["1"].back());
+}
+
+// Answers 413 beyond so many items, and notes what it stored.
+struct small_server {
+  std::size_t most_items;
+  std::vector<std::string> stored = {};
+  std::vector<std::size_t> sizes = {};
+
+  attempt operator()(const batch& sent) {
+    sizes.push_back(sent.items.size());
+    if (sent.items.size() > most_items) return {.status = 413, .body = R"({"code":"x.large","detail":"too many"})"};
+    for (std::size_t i = 0; i < sent.items.size(); ++i) {
+      stored.emplace_back(sent.text_of(i));
+      EXPECT_EQ(std::to_string(sent.items[i].line), stored.back());
+    }
+    return {.status = 200, .body = all_stored(sent.items.size())};
+  }
+};
+
+TEST(load_sender, a_batch_too_large_for_the_server_goes_in_parts_and_so_do_the_next_ones) {
+  world w(3, {.concurrency = 1});
+  w.items_a_batch = 10;
+  small_server server{.most_items = 3};
+  w.serve_batch = std::ref(server);
+  w.run();
+  EXPECT_EQ(w.stopped, "");
+  EXPECT_EQ(w.result.counts().stored, 30u);
+  EXPECT_EQ(w.result.counts().items(), 30u);
+  ASSERT_EQ(server.stored.size(), 30u);
+  for (std::size_t i = 0; i < 30; ++i) EXPECT_EQ(server.stored[i], std::to_string(i + 1));
+  std::vector<std::size_t> first_sizes(server.sizes.begin(), server.sizes.begin() + 3);
+  EXPECT_EQ(first_sizes, (std::vector<std::size_t>{10, 5, 2}));
+  EXPECT_EQ(std::count(server.sizes.begin(), server.sizes.end(), std::size_t{10}), 1);
+}
+
+TEST(load_sender, an_item_too_large_for_the_server_is_rejected_alone) {
+  world w(1, {.concurrency = 1});
+  w.items_a_batch = 4;
+  std::vector<std::string> stored;
+  w.serve_batch = [&](const batch& sent) {
+    for (std::size_t i = 0; i < sent.items.size(); ++i)
+      if (sent.text_of(i) == "3") return attempt{.status = 413, .body = R"({"code":"x.large","detail":"too long"})"};
+    for (std::size_t i = 0; i < sent.items.size(); ++i) stored.emplace_back(sent.text_of(i));
+    return attempt{.status = 200, .body = all_stored(sent.items.size())};
+  };
+  w.run();
+  EXPECT_EQ(w.stopped, "");
+  EXPECT_EQ(stored, (std::vector<std::string>{"1", "2", "4"}));
+  EXPECT_EQ(w.result.counts().rejected, 1u);
+  EXPECT_EQ(w.result.counts().items(), 4u);
+  EXPECT_THAT(w.result.first_rejections(),
+              Contains("file line 3: load.too_large: 413 Content Too Large (x.large): too long"));
+}
+
+TEST(load_sender, each_item_of_a_batch_in_parts_counts_once_when_the_load_ends) {
+  enum class end { refused, stopped, cancelled };
+  for (end how : {end::refused, end::stopped, end::cancelled}) {
+    world w(1, {.concurrency = 1}, 1s);
+    w.items_a_batch = 8;
+    small_server server{.most_items = 2};
+    std::size_t calls = 0;
+    w.serve_batch = [&](const batch& sent) {
+      // The third is the first that it takes.
+      return ++calls == 4 && how == end::refused ? attempt{.status = 401} : server(sent);
+    };
+    sender s = w.make();
+    auto end_it = [&]() -> task<> {
+      auto soon = sleep_for(3500ms);
+      co_await soon;
+      if (how == end::stopped) s.stop("enough");
+    };
+    if (how == end::cancelled)
+      EXPECT_THROW(w.sim.run(with_timeout(3500ms, s.run())), timed_out);
+    else
+      w.sim.run(gather(s.run(), end_it()));
+    const totals& t = w.result.counts();
+    EXPECT_EQ(t.stored, how == end::stopped ? 4u : 2u);
+    EXPECT_EQ(t.unknown, how == end::cancelled ? 2u : 0u);
+    EXPECT_EQ(t.items(), 8u);
+    EXPECT_EQ(w.attempts, 4u);
+  }
 }
 
 TEST(load_sender, eight_unknown_outcomes_in_a_row_end_the_load) {

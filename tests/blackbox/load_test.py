@@ -148,6 +148,16 @@ class LoadTest(BlackBoxTest):
         self.assertIn("404", done.stdout)
         self.assertEqual(self.rejects("a.ndjson.rejects.ndjson")[0]["code"], "load.not_sent")
 
+    def test_load_sends_in_parts_what_is_too_much_for_the_server(self):
+        flights = made_up_flights(5_000)
+        self.write("flights.json", json.dumps(flights))
+        self.server.stop()
+        self.server = self.serve("--config", "penstock.toml", "--store", f"sqlite:{self.database}",
+                                 "--batch-max-rows", "150", listen=f"127.0.0.1:{self.server.port}")
+        code, summary = self.load("flights.json")
+        self.assertEqual((code, summary["stored"], summary["retries"]), (0, 5_000, 0))
+        self.check_stored(flights)
+
     def test_load_goes_on_when_the_server_comes_back(self):
         flights = made_up_flights(1_000)
         self.write("flights.json", json.dumps(flights))

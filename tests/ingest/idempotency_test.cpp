@@ -140,6 +140,23 @@ TEST_F(idempotency, a_request_that_no_batch_holds_is_a_413_and_stores_nothing) {
   });
 }
 
+TEST_F(idempotency, a_body_that_is_too_long_is_a_413_and_stores_nothing) {
+  service_options options = options_of(whole_items());
+  options.max_body_bytes = 300'000;
+  serve(options, [&]() -> task<void> {
+    std::string body = "[1";
+    while (body.size() <= options.max_body_bytes) body += ",\"" + std::string(1'000, 'x') + "\"";
+    auto large = post_keyed("k", body + "]");
+    answer a = co_await std::move(large);
+    EXPECT_EQ(a.status, 413);
+    EXPECT_EQ(a.json("/code"), R"("ingest.body_too_large")");
+    EXPECT_EQ(stored(), "0");
+    auto fitting = post_keyed("k", "[1,2,3]");
+    EXPECT_EQ((co_await std::move(fitting)).status, 200);
+    EXPECT_EQ(stored(), "3");
+  });
+}
+
 TEST_F(idempotency, a_malformed_key_is_a_400_that_names_the_rule) {
   serve(options_of(whole_items()), [&]() -> task<void> {
     const std::pair<std::string, const char*> wrong[] = {{"", "empty"},

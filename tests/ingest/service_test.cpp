@@ -172,6 +172,21 @@ TEST_F(service_test, a_damaged_encoding_is_a_400_that_says_what_was_stored) {
   });
 }
 
+TEST_F(service_test, a_body_that_is_too_long_is_a_413_that_says_what_was_stored) {
+  service_options options = options_of(whole_items());
+  options.max_body_bytes = 300'000;
+  serve(options, [&]() -> task<void> {
+    std::string body;
+    for (int i = 0; i < 20'000; ++i) body += "{\"n\":123456789}\n";
+    auto asking = post("/v1/items", body, "application/x-ndjson");
+    answer a = co_await std::move(asking);
+    EXPECT_EQ(a.status, 413);
+    EXPECT_EQ(a.json("/code"), R"("ingest.body_too_large")");
+    EXPECT_NE(a.json("/stored"), "0");
+    EXPECT_EQ(a.json("/stored"), sql("SELECT count(*) FROM processed_data"));
+  });
+}
+
 TEST_F(service_test, types_and_encodings_that_are_not_read_get_a_415) {
   serve(options_of(whole_items()), [&]() -> task<void> {
     auto form = post("/v1/items", "a=1", "application/x-www-form-urlencoded");

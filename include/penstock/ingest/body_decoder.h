@@ -38,7 +38,8 @@ class body_decoder {
   /// Takes the next piece of the coded body, which stays valid until `next` has given nothing.
   void feed(std::string_view piece);
   /// The next piece of the decoded body, valid until the next call; empty when more must be fed. An identity body's
-  /// pieces are passed on without a copy. Throws `ingest_errc::bad_encoding` when the data is damaged or too long.
+  /// pieces are passed on without a copy. Throws `ingest_errc::bad_encoding` when the data is damaged, and
+  /// `body_too_large`.
   std::string_view next();
   /// No more pieces come. Throws `ingest_errc::bad_encoding` when the body ends in the middle.
   void finish();

@@ -12,14 +12,15 @@ namespace penstock::ingest {
 enum class ingest_errc {
   overloaded,              ///< The queue is full: try again later.
   busy,                    ///< A processor under `admission::reject` is at work already.
-  store_unreachable,       ///< The database can\'t be reached: nothing is taken until it can.
+  store_unreachable,       ///< The database can't be reached: nothing is taken until it can.
   closed,                  ///< The coalescer, processor or service takes no more.
   commit_failed,           ///< The batch with these items was not committed; its cause says why.
   outcome_unknown,         ///< The database was lost during COMMIT, and could not be asked in time whether it happened.
   bad_stream,              ///< A stream's definition is wrong.
   unknown_stream,          ///< There is no stream of that name.
   unsupported_media,       ///< The Content-Type or Content-Encoding is none that Penstock reads.
-  bad_encoding,            ///< A compressed body is damaged, ends too early, or grows too large.
+  bad_encoding,            ///< A compressed body is damaged, or ends too early.
+  body_too_large,          ///< A body is longer than allowed, once decompressed.
   bad_query,               ///< A query parameter is unknown or malformed.
   malformed_body,          ///< A body's items can't be told apart from here on; those before stand.
   not_found,               ///< There is no item of that id.
@@ -51,6 +52,8 @@ constexpr std::string_view code_name(ingest_errc code) noexcept {
       return "ingest.unsupported_media";
     case ingest_errc::bad_encoding:
       return "ingest.bad_encoding";
+    case ingest_errc::body_too_large:
+      return "ingest.body_too_large";
     case ingest_errc::bad_query:
       return "ingest.bad_query";
     case ingest_errc::malformed_body:
