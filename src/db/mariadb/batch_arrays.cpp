@@ -1,3 +1,4 @@
+#include "../held_end.h"
 #include "batch_insertion.h"
 #include "penstock/async/yield.h"
 #include "penstock/db/error.h"
@@ -209,8 +210,8 @@ task<MYSQL_STMT*> batch_insertion::execute_array(std::string sql, MYSQL_BIND* bi
   wire_->count_round_trip();
   bool takes_turn = next_ == group_.size() && waiting_.size() >= insertion_turns::fewest_rows;
   // When the turn comes, the server should have all of the rows but their end.
-  std::optional<wire::held_end> end;
-  if (takes_turn) end.emplace(*wire_);
+  std::optional<held_end> end;
+  if (takes_turn) end.emplace(wire_->socket());
   if (takes_turn && !end->holds()) {
     task<semaphore::permit> taking = turns_->take(into_->name);
     turn = co_await std::move(taking);

@@ -6,9 +6,6 @@
 #include <utility>
 
 #include <errmsg.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
 
 // The library closes its socket within a call when the connection breaks; the watch goes before anything else runs.
 
@@ -38,17 +35,7 @@ void take_rows(MYSQL_RES* from, text_result& into) {
   }
 }
 
-bool cork(MYSQL* handle, int on) noexcept {
-  return setsockopt(static_cast<int>(mysql_get_socket(handle)), IPPROTO_TCP, TCP_CORK, &on, sizeof on) == 0;
-}
-
 }  // namespace
-
-wire::held_end::held_end(wire& w) noexcept : wire_(w), holds_(w.connected() && cork(w.handle_, 1)) {}
-
-wire::held_end::~held_end() {
-  if (holds_ && wire_.connected()) cork(wire_.handle_, 0);
-}
 
 wire::wire() : handle_(mysql_init(nullptr)) {
   if (handle_ == nullptr || mysql_optionsv(handle_, MYSQL_OPT_NONBLOCK, nullptr) != 0) {

@@ -42,22 +42,6 @@ class file_source {
 
 class wire {
  public:
-  // Holds the end of what is sent back while it lives, so that the server has the rest, and starts without delay once
-  // it gets the end. The system sends it after 200 ms by itself (tcp(7), TCP_CORK).
-  class held_end {
-   public:
-    explicit held_end(wire& w) noexcept;
-    held_end(const held_end&) = delete;
-    held_end& operator=(const held_end&) = delete;
-    ~held_end();
-    // False on a socket that can't, such as a Unix one.
-    bool holds() const noexcept { return holds_; }
-
-   private:
-    wire& wire_;
-    bool holds_;
-  };
-
   // A handle that is not connected. Throws `db_errc::other` when there is no memory.
   wire();
   wire(const wire&) = delete;
@@ -97,6 +81,8 @@ class wire {
   void abandon() noexcept;
 
   bool connected() const noexcept { return handle_->net.pvio != nullptr; }
+  // -1 when it is not connected.
+  int socket() const noexcept { return static_cast<int>(mysql_get_socket(handle_)); }
   bool in_transaction() const noexcept { return (handle_->server_status & SERVER_STATUS_IN_TRANS) != 0; }
   complaint complaint_of_session() const;
   // Times the server was waited for.

@@ -12,7 +12,8 @@ namespace {
 constexpr std::size_t fewest_rows = 256;  // of a segment: one bad row makes at most as many go again
 constexpr std::size_t most_rows = 65'536;
 // The server reads all statements of a message before it runs the first: those behind the next refusal are in vain.
-constexpr std::size_t segments_after_failure = 8;
+constexpr std::size_t most_segments = 64;
+constexpr std::size_t segments_after_failure = 5;
 constexpr std::size_t few_rows = 32;  // refusals that stand so close are better found by INSERTs
 constexpr std::size_t flushed_bytes = std::size_t{128} << 10;
 
@@ -43,7 +44,14 @@ std::size_t line_of(const PGresult* r) {
 
 copy_insert::copy_insert(session& s, insert_plan& plan, std::string shape_statement, const row_batch& rows,
                          batch_report& report)
-    : session_(s), plan_(plan), shape_statement_(std::move(shape_statement)), rows_(rows), report_(report) {}
+    : session_(s),
+      plan_(plan),
+      shape_statement_(std::move(shape_statement)),
+      rows_(rows),
+      report_(report),
+      common_rows_(s.home_->copied_rows.try_emplace(plan.into.name, most_rows).first->second),
+      segment_rows_(common_rows_),
+      most_segments_(segment_rows_ < most_rows ? segments_after_failure : most_segments) {}
 
 task<std::size_t> copy_insert::run() {
   report_.method = "copy";
@@ -56,7 +64,7 @@ task<std::size_t> copy_insert::run() {
       most_segments_ *= 2;
       continue;
     }
-    plan_.copy_rows = fewest_rows;
+    common_rows_ = segment_rows_ = fewest_rows;
     most_segments_ = segments_after_failure;
     if (how == ending::row_refused && failures++ < most_failures && early_failures_ < 2) continue;
     task<void> undoing = session_.wire_->run_plain("ROLLBACK TO SAVEPOINT penstock; RELEASE SAVEPOINT penstock",
@@ -64,7 +72,7 @@ task<std::size_t> copy_insert::run() {
     co_await std::move(undoing);
     co_return next_;
   }
-  if (failures == 0) plan_.copy_rows = std::min(most_rows, plan_.copy_rows * 2);
+  if (failures == 0 && segment_rows_ == common_rows_) common_rows_ = std::min(most_rows, common_rows_ * 2);
   co_return next_;
 }
 
@@ -74,7 +82,7 @@ std::string copy_insert::statements() const {
   if (!has_ids_ && !plan_.sequence.empty()) all += reserve_ids_sql(plan_.sequence, rows_.rows()) + "; ";
   all += in_savepoint_ ? "ROLLBACK TO SAVEPOINT penstock; " : "SAVEPOINT penstock; ";
   std::size_t first = next_;
-  for (std::size_t segments = 0; first < rows_.rows() && segments < most_segments_; first += plan_.copy_rows) {
+  for (std::size_t segments = 0; first < rows_.rows() && segments < most_segments_; first += segment_rows_) {
     if (segments++ > 0) all += "RELEASE SAVEPOINT penstock; SAVEPOINT penstock; ";
     all += plan_.copy + "; ";
     if (segments == 1 && !shape_statement_.empty()) all += shape_statement_ + "; ";
@@ -119,7 +127,7 @@ task<void> copy_insert::send_segment() {
   std::string& data = session_.copy_data_;
   data.assign(copy_head);
   sent_.clear();
-  segment_end_ = std::min(rows_.rows(), next_ + plan_.copy_rows);
+  segment_end_ = std::min(rows_.rows(), next_ + segment_rows_);
   for (std::size_t row = next_; row < segment_end_; ++row) {
     if (report_.rows[row].what == row_outcome::status::refused) continue;
     std::size_t before = data.size();
@@ -136,9 +144,8 @@ task<void> copy_insert::send_segment() {
     data.clear();
   }
   data += copy_end;
-  task<void> sending = session_.wire_->copy(data);
+  task<void> sending = session_.wire_->end_copy(data);
   co_await std::move(sending);
-  session_.wire_->end_copy();
 }
 
 std::string copy_insert::append_row(std::string& to, std::size_t row) const {

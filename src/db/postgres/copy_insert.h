@@ -54,11 +54,13 @@ class copy_insert {
   batch_report& report_;
   bool has_ids_ = false;
   std::int64_t first_id_ = 0;
-  std::vector<std::int64_t> ids_;   // empty where they follow the first
-  std::size_t next_ = 0;            // the first row of the segment under way
-  std::size_t segment_end_ = 0;     // one past its last
-  std::vector<std::size_t> sent_;   // the rows of the segment, line by line
-  std::size_t most_segments_ = 64;  // of a message; more after one that stored all
+  std::vector<std::int64_t> ids_;  // empty where they follow the first
+  std::size_t next_ = 0;           // the first row of the segment under way
+  std::size_t segment_end_ = 0;    // one past its last
+  std::vector<std::size_t> sent_;  // the rows of the segment, line by line
+  std::size_t& common_rows_;       // of a segment, for the next batch, whichever session has it
+  std::size_t segment_rows_;       // few, once rows were refused
+  std::size_t most_segments_;      // of a message; more after one that stored all
   bool in_savepoint_ = false;
   int early_failures_ = 0;
 };

@@ -21,9 +21,8 @@ struct insert_plan {
   std::string many_rows;       // of arrays, one for each column; empty where rows must go one by one
   bool many_give_row = false;  // many_rows gives (row from 1, id) of those stored, instead of the id of each
 
-  std::string copy;                // for binary COPY, with the id first; empty where that is no way
-  std::string sequence;            // of the ids; empty where there are none
-  std::size_t copy_rows = 65'536;  // that go in one COPY: few, once rows were refused
+  std::string copy;      // for binary COPY, with the id first; empty where that is no way
+  std::string sequence;  // of the ids; empty where there are none
 
   bool is_for(const table_definition& t) const;
 };

@@ -1,11 +1,15 @@
 #pragma once
 
-// What the sessions of one database share: where it is, and which of them were closed while they ran something.
+// What the sessions of one database share: where it is, which of them were closed while they ran something, and what
+// they learn about its tables.
 
 #include "../server_url.h"
 #include "cancel_request.h"
 #include "penstock/async/scheduler.h"
 
+#include <cstddef>
+#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,6 +26,7 @@ struct orphan {
 struct server_context {
   server_url url;
   std::vector<orphan> orphans = {};
+  std::map<std::string, std::size_t, std::less<>> copied_rows = {};  // by table: how many go in one COPY
 };
 
 }  // namespace penstock::db::postgres

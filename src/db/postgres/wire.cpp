@@ -1,5 +1,6 @@
 #include "wire.h"
 
+#include "../held_end.h"
 #include "cancel_request.h"
 #include "failure.h"
 #include "penstock/async/timeout.h"
@@ -235,8 +236,14 @@ task<void> wire::copy(std::string_view some) {
   return flush();
 }
 
-void wire::end_copy() {
+// libpq sends all but the last few kilobytes at once: held back, they wake the server once and not twice.
+task<void> wire::end_copy(std::string_view last) {
+  held_end until_all_is_sent(PQsocket(handle()));
+  task<void> sending = copy(last);
+  co_await std::move(sending);
   if (PQputCopyEnd(handle(), nullptr) != 1) lose();
+  task<void> flushing = flush();
+  co_await std::move(flushing);
 }
 
 task<void> wire::run_plain(std::string sql, result_taker take) {

@@ -60,11 +60,11 @@ class wire {
   // Several statements without parameters, outside of pipeline mode; the results' places do not count.
   task<void> run_plain(std::string sql, result_taker take);
   // As above, piecewise: each result in turn; null at the end. At PGRES_COPY_IN, `copy` gives the data, some at a time,
-  // and `end_copy` ends them.
+  // and `end_copy` the last.
   void start_plain(const std::string& sql);
   task<result_handle> next_plain();
   task<void> copy(std::string_view some);
-  void end_copy();
+  task<void> end_copy(std::string_view last);
 
   // After it, a server that is silent for longer counts as lost; 0: no limit.
   void limit_silence(duration limit) noexcept { silence_limit_ = limit; }
