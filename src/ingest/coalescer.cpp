@@ -224,6 +224,7 @@ void coalescer::fail_waiting() noexcept {
 void coalescer::recycle(batch& b) noexcept {
   b.rows.clear();
   b.report.clear();
+  b.report.wants_ids = false;
   b.failure = nullptr;
   b.done.clear();
   b.submissions = 0;
@@ -234,14 +235,16 @@ batch_ref::~batch_ref() {
   if (batch_ != nullptr && --batch_->owners == 0) batch_->home.recycle(*batch_);
 }
 
-submission::submission(coalescer& home) : home_(home) {
+submission::submission(coalescer& home, bool wants_ids) : home_(home), wants_ids_(wants_ids) {
   if (home.stopping_) throw error(ingest_errc::closed, "stopping: no more items are taken");
   if (home.full())
     throw error(ingest_errc::overloaded, "the queue is full: " + std::to_string(home.queued_rows_) + " items and " +
                                              std::to_string(home.queued_bytes_) + " bytes wait for the database");
 }
 
-submission::submission(coalescer& home, in_one_batch) : submission(home) { held_.emplace(home.columns_); }
+submission::submission(coalescer& home, in_one_batch, bool wants_ids) : submission(home, wants_ids) {
+  held_.emplace(home.columns_);
+}
 
 db::row_batch& submission::rows() {
   if (held_) {
@@ -268,8 +271,13 @@ void submission::row_added() {
   home_.row_added(b, b.rows.bytes() - bytes_before_);
 }
 
-void submission::follow(batch& b) {
+void submission::enter(batch& b) noexcept {
   ++b.submissions;
+  b.report.wants_ids = b.report.wants_ids || wants_ids_;
+}
+
+void submission::follow(batch& b) {
+  enter(b);
   if (segments_.empty()) return;
   const batch_ref& earlier = segments_.back().in;
   if (std::find(b.after.begin(), b.after.end(), earlier) == b.after.end()) b.after.push_back(earlier);
@@ -315,7 +323,7 @@ void submission::join(std::shared_ptr<keyed_request> with) {
   held_.reset();
   b->groups.push_back({first, count, std::move(with)});
   segments_.push_back({batch_ref(*b), first, count});
-  ++b->submissions;
+  enter(*b);
   outstanding_ += count;
   home_.filled(*b);
 }

@@ -10,10 +10,10 @@ db::timestamp current_time() { return std::chrono::floor<std::chrono::microsecon
 }  // namespace
 
 intake::intake(stream_writer& into, kept_results keep)
-    : into_(into), rows_(into.queue()), taken_in_(current_time()), ledger_(keep) {}
+    : into_(into), rows_(into.queue(), keep.stored), taken_in_(current_time()), ledger_(keep) {}
 
 intake::intake(stream_writer& into, kept_results keep, submission::in_one_batch together)
-    : into_(into), rows_(into.queue(), together), taken_in_(current_time()), ledger_(keep) {}
+    : into_(into), rows_(into.queue(), together, keep.stored), taken_in_(current_time()), ledger_(keep) {}
 
 void intake::take(std::string_view text, std::uint64_t line) {
   if (std::optional<item_error> wrong = into_.parser().add(text, taken_in_, rows_.rows())) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 #include <map>
+#include <set>
 
 // What becomes of each row of a batch, whichever way it goes in.
 
@@ -60,17 +61,22 @@ class conformance_rows : public conformance_test {
   }
 
   // Inserts rows of which `kind_of` says what they are, and checks each outcome.
-  task<batch_report> insert_mixed(connection& c, std::size_t count, std::function<kind(std::size_t)> kind_of) {
+  task<batch_report> insert_mixed(connection& c, std::size_t count, std::function<kind(std::size_t)> kind_of,
+                                  bool wants_ids = true) {
     task<std::uint64_t> clearing = c.execute("DELETE FROM " + quote_identifier(table_name()));
     co_await std::move(clearing);
     row_batch rows(2);
     for (std::size_t i = 0; i < count; ++i) add(rows, i, kind_of(i));
     batch_report report;
+    report.wants_ids = wants_ids;
     table_definition table = customers();
     task<void> inserting = c.insert_batch(table, rows, report);
     co_await std::move(inserting);
+    EXPECT_EQ(report.wants_ids, wants_ids);
     task<std::map<std::int64_t, std::string>> reading = stored_names(c);
     std::map<std::int64_t, std::string> names = co_await std::move(reading);
+    std::set<std::string> without_ids;
+    for (const auto& [id, name] : names) without_ids.insert(name);
     std::size_t stored = 0;
     for (std::size_t i = 0; i < count; ++i) {
       const row_outcome& outcome = report.rows.at(i);
@@ -78,7 +84,9 @@ class conformance_rows : public conformance_test {
       EXPECT_EQ(outcome.what, good ? status::stored : status::refused) << "row " << i << " of " << count;
       if (good) {
         ++stored;
-        EXPECT_EQ(names[outcome.id], "row" + std::to_string(i));
+        std::string name = "row" + std::to_string(i);
+        EXPECT_EQ(without_ids.count(name), 1u) << name;
+        EXPECT_TRUE(outcome.id == 0 ? !wants_ids : names[outcome.id] == name) << name << " has id " << outcome.id;
       }
       if (outcome.what != status::refused) continue;
       const row_refusal& why = report.refusals.at(static_cast<std::size_t>(outcome.refusal));
@@ -100,8 +108,10 @@ TEST_P(conformance_rows, each_refused_row_stands_alone) {
           if (i % every != every / 2) return kind::good;
           return std::array{kind::null_name, kind::negative_size, kind::long_name}[i / every % 3];
         };
-        task<batch_report> inserting = insert_mixed(c, count, kind_of);
-        co_await std::move(inserting);
+        for (bool wants_ids : {true, false}) {
+          task<batch_report> inserting = insert_mixed(c, count, kind_of, wants_ids);
+          co_await std::move(inserting);
+        }
       }
     }
   });

@@ -73,6 +73,26 @@ TEST_F(mariadb_batch_ids, are_known_of_many_rows_in_few_round_trips) {
   with_table(body, "");
 }
 
+TEST_F(mariadb_batch_ids, are_not_asked_for_when_nobody_wants_them) {
+  if (is_mysql()) GTEST_SKIP() << "MySQL has no array binding";
+  auto body = [&](connection& c) -> task<> {
+    for (int round = 1; round <= 2; ++round) {
+      row_batch rows(3);
+      add_good(rows, 3'000, std::to_string(round) + "/");
+      batch_report report;
+      report.wants_ids = false;
+      co_await c.begin();
+      task<void> inserting = c.insert_rows(table, rows, report);
+      co_await std::move(inserting);
+      co_await c.commit();
+      EXPECT_EQ(report.method, "bulk");
+      EXPECT_LE(report.round_trips, 2u);  // the first one prepares the statement
+      EXPECT_EQ(co_await ask(c, "SELECT count(*) FROM t"), value(std::int64_t{3'000} * round));
+    }
+  };
+  with_table(body, "");
+}
+
 // Over TCP the end of the rows is held back until it is the session's turn; a Unix socket can't do that.
 TEST_F(mariadb_batch_ids, are_right_for_sessions_that_take_turns_on_tcp_and_on_a_unix_socket) {
   auto body = [&](connection& c) -> task<> {

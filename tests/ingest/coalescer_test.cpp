@@ -25,6 +25,7 @@ struct fake_store {
   std::optional<duration> of_the_first;
   duration of_a_row{};
   std::vector<std::vector<std::string>> batches;
+  std::vector<bool> wanted_ids;  // of each batch
   bool fails = false;
 
   coalescer::commit_function commit() {
@@ -34,6 +35,7 @@ struct fake_store {
     duration fixed = std::exchange(of_the_first, {}).value_or(latency);
     co_await sleep_for(fixed + of_a_row * rows.rows());
     if (fails) throw std::runtime_error("disk on fire");
+    wanted_ids.push_back(report.wants_ids);
     auto& stored = batches.emplace_back();
     report.rows.resize(rows.rows());
     for (std::size_t i = 0; i < rows.rows(); ++i) stored.emplace_back(rows.row(i)[0].text());
@@ -53,8 +55,8 @@ struct tally {
   int failed = 0;
 };
 
-task<tally> submit(coalescer& to, std::vector<std::string> list) {
-  submission s(to);
+task<tally> submit(coalescer& to, std::vector<std::string> list, bool wants_ids = true) {
+  submission s(to, wants_ids);
   tally t;
   auto count = [&](const db::row_outcome&, const db::row_refusal*, const std::exception_ptr* failure) {
     ++(failure == nullptr ? t.stored : t.failed);
@@ -109,6 +111,20 @@ TEST(coalescer, what_comes_during_a_commit_shares_the_next_one) {
     EXPECT_LE(store.batches.size(), 2u);
     for (const tally& t : done) EXPECT_EQ(t.stored, 1);
   });
+}
+
+TEST(coalescer, ids_are_wanted_of_a_batch_when_anybody_in_it_wants_them) {
+  fake_store store;
+  auto body = [&](coalescer& c) -> task<> {
+    for (bool other_wants : {false, true, false}) {
+      auto one = submit(c, items("a"), false);
+      auto other = submit(c, items("b"), other_wants);
+      co_await gather(std::move(one), std::move(other));
+    }
+  };
+  with_coalescer(store, {}, body);
+  EXPECT_EQ(store.batches.size(), 3u);
+  EXPECT_EQ(store.wanted_ids, (std::vector<bool>{false, true, false}));
 }
 
 TEST(coalescer, clients_that_come_back_are_waited_for_within_the_linger) {

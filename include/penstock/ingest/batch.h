@@ -52,7 +52,7 @@ struct batch_group {
 /// Rows that are committed together. Shared by the coalescer and the submissions with rows in it; when the last of
 /// them lets go, the coalescer uses it again.
 struct batch {
-  batch(coalescer& owner, std::size_t columns) : home(owner), rows(columns) {}
+  batch(coalescer& owner, std::size_t columns) : home(owner), rows(columns) { report.wants_ids = false; }
 
   coalescer& home;
   db::row_batch rows;

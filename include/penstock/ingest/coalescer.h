@@ -136,12 +136,13 @@ class submission {
   /// Tag of a submission whose rows go into one batch.
   struct in_one_batch {};
 
-  /// Throws `ingest_errc::overloaded` when the queue is full, `closed` after `stop`.
-  explicit submission(coalescer& home);
+  /// Throws `ingest_errc::overloaded` when the queue is full, `closed` after `stop`. `wants_ids`: whether the outcomes
+  /// are to have the ids of stored rows; a batch in which nobody wants them may be stored faster.
+  explicit submission(coalescer& home, bool wants_ids = true);
   /// One that holds its rows until `join` puts them into one batch together. Adding a row beyond what a batch holds
   /// throws `ingest_errc::keyed_request_too_large`, or `overloaded` when the queue is full meanwhile: rows that are
   /// held count as waiting ones.
-  submission(coalescer& home, in_one_batch together);
+  submission(coalescer& home, in_one_batch together, bool wants_ids = true);
   submission(const submission&) = delete;
   submission& operator=(const submission&) = delete;
   ~submission() { let_go(); }
@@ -193,11 +194,13 @@ class submission {
     visit(outcome, refused ? &b.report.refusals[static_cast<std::size_t>(outcome.refusal)] : nullptr, nullptr);
   }
 
+  void enter(batch& b) noexcept;
   void follow(batch& b);
   void hold_row();
   void let_go() noexcept;
 
   coalescer& home_;
+  bool wants_ids_;
   std::optional<db::row_batch> held_;
   std::vector<segment> segments_;
   std::size_t outstanding_ = 0;

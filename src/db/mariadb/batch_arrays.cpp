@@ -41,8 +41,7 @@ bool batch_insertion::should_use_arrays(bool bulk_allowed) const {
 
 // Galera changes the step between ids whenever a node comes or goes.
 bool batch_insertion::should_count_ids() const {
-  return !into_->id_column.empty() && group_.size() >= fewest_counted && expected_->to_be_told == 0 &&
-         !facts_->has_cluster;
+  return tells_ids() && group_.size() >= fewest_counted && expected_->to_be_told == 0 && !facts_->has_cluster;
 }
 
 // Stores rows from the first that waits on, until one is refused or none is left; those that are left are waiting
@@ -79,12 +78,12 @@ task<std::optional<complaint>> batch_insertion::insert_arrays() {
 task<std::optional<complaint>> batch_insertion::insert_array_told(semaphore::permit& turn) {
   if (expected_->to_be_told > 0) --expected_->to_be_told;
   std::string sql = insert_with_places();
-  if (!into_->id_column.empty()) sql += " RETURNING " + quote_identifier(into_->id_column);
+  if (tells_ids()) sql += " RETURNING " + quote_identifier(into_->id_column);
   task<MYSQL_STMT*> executing = execute_array(std::move(sql), arrays_.binds(), group_.size(), turn);
   MYSQL_STMT* statement = co_await std::move(executing);
   if (statement == nullptr) co_return statements_->refused();
   if (wire_->number() != 0) co_return complaint_of_statement(statement);
-  if (into_->id_column.empty()) co_return std::nullopt;
+  if (!tells_ids()) co_return std::nullopt;
   task<std::optional<complaint>> reading = read_told_ids(statement);
   std::optional<complaint> said = co_await std::move(reading);
   if (said) co_return said;
@@ -160,7 +159,7 @@ task<void> batch_insertion::insert_pairs(lenient_run& run, semaphore::permit& tu
     pair_binds_.insert(pair_binds_.end(), pairs_[which].binds(), pairs_[which].binds() + rows_->columns());
   }
   std::string sql = insert_with_places(pairs_.size(), "INSERT IGNORE");
-  if (!into_->id_column.empty()) sql += " RETURNING " + quote_identifier(into_->id_column);
+  if (tells_ids()) sql += " RETURNING " + quote_identifier(into_->id_column);
   task<MYSQL_STMT*> executing = execute_array(std::move(sql), pair_binds_.data(), group_.size() / pairs_.size(), turn);
   MYSQL_STMT* statement = co_await std::move(executing);
   std::optional<complaint> said;
@@ -168,7 +167,7 @@ task<void> batch_insertion::insert_pairs(lenient_run& run, semaphore::permit& tu
     said = statements_->refused();
   else if (wire_->number() != 0)
     said = complaint_of_statement(statement);
-  if (!said && !into_->id_column.empty()) {
+  if (!said && tells_ids()) {
     task<std::optional<complaint>> reading = read_told_ids(statement);
     said = co_await std::move(reading);
   }
@@ -179,14 +178,14 @@ task<void> batch_insertion::insert_pairs(lenient_run& run, semaphore::permit& tu
       run.failed = std::move(said);
     co_return;
   }
-  std::size_t stored = into_->id_column.empty() ? mysql_stmt_affected_rows(statement) : told_ids_.size();
+  std::size_t stored = tells_ids() ? told_ids_.size() : mysql_stmt_affected_rows(statement);
   unsigned warnings = mysql_stmt_warning_count(statement);
   std::size_t suspects_before = run.suspects.size();
   if (warnings != 0 || stored != group_.size()) {
     task<void> looking = look_for_suspects(run, group_, stored, warnings, lenient_way::ignoring);
     co_await std::move(looking);
   }
-  if (!run.certain || into_->id_column.empty()) co_return;
+  if (!run.certain || !tells_ids()) co_return;
   std::size_t next_id = 0;
   std::size_t next_suspect = suspects_before;
   for (std::uint32_t row : group_) {

@@ -274,7 +274,7 @@ void batch_insertion::append_row(std::uint32_t row) {
 
 // Galera changes the step between ids whenever a node comes or goes.
 bool batch_insertion::returns_ids() const {
-  return facts_->has_cluster && facts_->is_mariadb && facts_->version >= 100500 && !into_->id_column.empty();
+  return facts_->has_cluster && facts_->is_mariadb && facts_->version >= 100500 && tells_ids();
 }
 
 // A statement whose rows the server counts beforehand gets ids without gaps, and so does one that keeps the table's id

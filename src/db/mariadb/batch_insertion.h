@@ -121,6 +121,7 @@ class batch_insertion {
   std::string insert_with_places(std::size_t rows = 1, std::string_view insert = "INSERT") const;
   void append_insert(std::span<const std::uint32_t> rows);
   void append_row(std::uint32_t row);
+  bool tells_ids() const { return report_->wants_ids && !into_->id_column.empty(); }
   bool returns_ids() const;
   void take_ids(std::span<const std::uint32_t> of, std::uint64_t first);
   void take_ids(std::span<const std::uint32_t> of, const text_result& told);

@@ -42,7 +42,7 @@ bool batch_insertion::should_ignore(bool bulk_allowed) const {
 // once a LOAD DATA has ended with a null in a column that takes none ("Column cannot be null").
 bool batch_insertion::should_load(bool bulk_allowed) const {
   return bulk_allowed && facts_->takes_files && !facts_->has_cluster && waiting_.size() >= fewest_rows &&
-         !expected_->repeats && !can_ignore() && (into_->id_column.empty() || facts_->holds_id_lock) &&
+         !expected_->repeats && !can_ignore() && (!tells_ids() || facts_->holds_id_lock) &&
          (facts_->is_mariadb || !has_nulls());
 }
 
@@ -188,7 +188,7 @@ task<std::optional<complaint>> batch_insertion::insert_suspects(std::vector<susp
 // Of the rows of the group, which a LOAD DATA has stored. A row that was dropped for its key has used up an id, and one
 // that failed a check has not.
 task<std::optional<complaint>> batch_insertion::read_ids(std::optional<std::string> first) {
-  if (into_->id_column.empty()) co_return std::nullopt;
+  if (!tells_ids()) co_return std::nullopt;
   std::string id = quote_identifier(into_->id_column);
   text_ = "SELECT " + id + " FROM " + quote_identifier(into_->name) + " WHERE " + id + " >= " + first.value_or("0") +
           " ORDER BY " + id + " LIMIT " + std::to_string(group_.size());
