@@ -17,7 +17,6 @@ namespace {
 // So many requests without an answer, one after another, mean that the server is not well.
 constexpr std::size_t most_unknown_in_a_row = 8;
 constexpr int content_too_large = 413;
-constexpr const char* was_interrupted = "the load was interrupted before the answer came";
 
 std::string what_happened(const attempt& a) {
   return a.how == attempt::end::answered ? describe_problem(a.status, a.body) : a.why;
@@ -108,7 +107,7 @@ task<bool> sender::deliver_whole(const batch& b) {
     task<bool> attempts = attempt_until_decided(b);
     co_return co_await std::move(attempts);
   } catch (const operation_cancelled&) {
-    result_.lost(b, was_interrupted);
+    result_.lost(b, "the load was interrupted before the answer came");
     throw;
   }
 }

@@ -280,7 +280,7 @@ bool batch_insertion::returns_ids() const {
 // A statement whose rows the server counts beforehand gets ids without gaps, and so does one that keeps the table's id
 // lock to its end (https://mariadb.com/kb/en/auto_increment-handling-in-innodb/).
 void batch_insertion::take_ids(std::span<const std::uint32_t> of, std::uint64_t first) {
-  if (into_->id_column.empty()) return;
+  if (!tells_ids()) return;
   for (std::uint32_t row : of) {
     report_->rows[row].id = static_cast<std::int64_t>(first);
     first += facts_->id_step;
