@@ -1,7 +1,7 @@
-#include "../held_end.h"
 #include "batch_insertion.h"
 #include "penstock/async/yield.h"
 #include "penstock/db/error.h"
+#include "penstock/net/held_end.h"
 #include "sql.h"
 #include "wire_text.h"
 
@@ -209,7 +209,7 @@ task<MYSQL_STMT*> batch_insertion::execute_array(std::string sql, MYSQL_BIND* bi
   wire_->count_round_trip();
   bool takes_turn = next_ == group_.size() && waiting_.size() >= insertion_turns::fewest_rows;
   // When the turn comes, the server should have all of the rows but their end.
-  std::optional<held_end> end;
+  std::optional<net::held_end> end;
   if (takes_turn) end.emplace(wire_->socket());
   if (takes_turn && !end->holds()) {
     task<semaphore::permit> taking = turns_->take(into_->name);

@@ -1,11 +1,11 @@
 #include "wire.h"
 
-#include "../held_end.h"
 #include "cancel_request.h"
 #include "failure.h"
 #include "penstock/async/timeout.h"
 #include "penstock/core/units.h"
 #include "penstock/db/error.h"
+#include "penstock/net/held_end.h"
 #include "penstock/observe/log.h"
 
 #include <algorithm>
@@ -238,7 +238,7 @@ task<void> wire::copy(std::string_view some) {
 
 // libpq sends all but the last few kilobytes at once: held back, they wake the server once and not twice.
 task<void> wire::end_copy(std::string_view last) {
-  held_end until_all_is_sent(PQsocket(handle()));
+  net::held_end until_all_is_sent(PQsocket(handle()));
   task<void> sending = copy(last);
   co_await std::move(sending);
   if (PQputCopyEnd(handle(), nullptr) != 1) lose();

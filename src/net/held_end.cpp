@@ -1,4 +1,4 @@
-#include "held_end.h"
+#include "penstock/net/held_end.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -6,7 +6,7 @@
 
 // Where the socket is closed by then, and another has its number, that one's end goes out early: no harm.
 
-namespace penstock::db {
+namespace penstock::net {
 namespace {
 
 bool cork(int socket, int on) noexcept { return setsockopt(socket, IPPROTO_TCP, TCP_CORK, &on, sizeof on) == 0; }
@@ -19,4 +19,4 @@ held_end::~held_end() {
   if (holds_) cork(socket_, 0);
 }
 
-}  // namespace penstock::db
+}  // namespace penstock::net
