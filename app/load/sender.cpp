@@ -17,6 +17,9 @@ namespace {
 // So many requests without an answer, one after another, mean that the server is not well.
 constexpr std::size_t most_unknown_in_a_row = 8;
 constexpr int content_too_large = 413;
+// After so many requests of a size that the server takes, twice that is tried: what was too large before may have been
+// a few of its items.
+constexpr std::size_t taken_before_larger = 16;
 
 std::string what_happened(const attempt& a) {
   return a.how == attempt::end::answered ? describe_problem(a.status, a.body) : a.why;
@@ -80,6 +83,7 @@ task<void> sender::deliver(const batch& b) {
     bool done = co_await std::move(sending);
     if (done) co_return;
     most_items_ = std::min(most_items_, b.items.size() / 2);
+    taken_ = 0;
   }
   task<void> sending_parts = deliver_in_parts(b);
   co_await std::move(sending_parts);
@@ -144,6 +148,10 @@ void sender::conclude(const batch& b, const attempt& last, decision::step outcom
     std::optional<answer> told = parse_answer(last.body, b.items.size());
     if (!told) return note_unknown(b, "the server's answer is not one of penstock serve");
     unknown_in_a_row_ = 0;
+    if (b.items.size() == most_items_ && ++taken_ == taken_before_larger) {
+      most_items_ *= 2;
+      taken_ = 0;
+    }
     return result_.carried_out(b, *told);
   }
   std::string why = what_happened(last);

@@ -28,7 +28,7 @@ struct send_options {
 };
 
 /// Sends batches. Belongs to one loop; runs once. A batch that the server finds too large (413) goes in parts, and so
-/// do the next ones of its size; a single item that is too large is rejected.
+/// do the next ones of its size, until larger ones are tried again; a single item that is too large is rejected.
 class sender {
  public:
   /// Fills a batch; false when there are no more, or `reading` was set. Called on a worker thread, one call at a time.
@@ -70,6 +70,7 @@ class sender {
   std::string reason_;
   std::size_t unknown_in_a_row_ = 0;
   std::size_t most_items_ = static_cast<std::size_t>(-1);  // of a request, by what the server found too large
+  std::size_t taken_ = 0;                                  // requests of so many items, since
 };
 
 }  // namespace penstock::app::load

@@ -215,6 +215,25 @@ TEST(load_sender, an_item_too_large_for_the_server_is_rejected_alone) {
               Contains("file line 3: load.too_large: 413 Content Too Large (x.large): too long"));
 }
 
+// Parts grow again behind it, so that the rest of a long file does not go item by item.
+TEST(load_sender, an_item_too_large_for_the_server_slows_the_next_ones_for_a_while_only) {
+  world w(60, {.concurrency = 1});
+  w.items_a_batch = 64;
+  std::vector<std::size_t> sizes;
+  w.serve_batch = [&](const batch& sent) {
+    sizes.push_back(sent.items.size());
+    for (std::size_t i = 0; i < sent.items.size(); ++i)
+      if (sent.text_of(i) == "100") return attempt{.status = 413, .body = R"({"code":"x.large","detail":"too long"})"};
+    return attempt{.status = 200, .body = all_stored(sent.items.size())};
+  };
+  w.run();
+  EXPECT_EQ(w.result.counts().rejected, 1u);
+  EXPECT_EQ(w.result.counts().stored, 60u * 64u - 1u);
+  EXPECT_EQ(std::count(sizes.begin(), sizes.end(), std::size_t{1}), 1 + 16 + 1);  // it, and the rest of its batch
+  EXPECT_EQ(sizes.back(), 64u);
+  EXPECT_LE(sizes.size(), 60u + 6u * 16u + 10u);
+}
+
 TEST(load_sender, each_item_of_a_batch_in_parts_counts_once_when_the_load_ends) {
   enum class end { refused, stopped, cancelled };
   for (end how : {end::refused, end::stopped, end::cancelled}) {
