@@ -48,9 +48,10 @@ task<void> connection::linger() {
       c.in_.clear();
       task<std::size_t> reading = c.fill();
       std::size_t n = co_await std::move(reading);
-      if (n == 0) break;
+      if (n == 0) co_return;
       dropped += n;
     }
+    co_await sleep_for(farewell);  // no more is read, but closing would reset the connection
   };
   try {
     task<void> limited = with_timeout(farewell, drop(*this));

@@ -104,6 +104,25 @@ TEST(request_body, left_unread_and_too_large_closes_after_the_answer) {
   });
 }
 
+// Else the reset could overtake the answer (RFC 9112, 9.6).
+TEST(request_body, longer_than_what_is_drained_leaves_the_client_time_to_read_the_answer) {
+  router routes = one_route(answer_hello);
+  with_server(std::move(routes), {.max_drained_bytes = 999}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send("POST /x HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\n" + std::string(1'000'000, '.'));
+    co_await settle();
+    EXPECT_FALSE(c.server_is_gone());
+    answer a = co_await c.receive();
+    EXPECT_EQ(a.body, "hello");
+    EXPECT_TRUE(co_await c.closed());
+    co_await settle();
+    EXPECT_FALSE(c.server_is_gone());
+    co_await sleep_for(std::chrono::seconds(2));
+    EXPECT_TRUE(c.server_is_gone());
+    EXPECT_GT(c.unread(), 500'000u);
+  });
+}
+
 TEST(request_body, left_unread_and_malformed_closes_after_the_handlers_answer) {
   router routes = one_route(answer_hello);
   with_server(std::move(routes), {}, [](test_server& s) -> task<> {

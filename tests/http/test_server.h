@@ -111,6 +111,10 @@ class test_client {
     stream_->incoming().notify();
     return received_;
   }
+  // True once the server has closed its end: what it did not read resets the connection.
+  bool server_is_gone() const noexcept { return stream_->outgoing().dropped; }
+  // Bytes that were sent and not read.
+  std::size_t unread() const noexcept { return stream_->outgoing().bytes.size(); }
   // How often the server wrote so far.
   std::size_t server_writes() const noexcept { return stream_->incoming().writes; }
   // The server waits when so many bytes are not read yet.
