@@ -17,6 +17,20 @@ class idempotency : public service_test {
     co_return co_await std::move(posting);
   }
   std::string stored() const { return sql("SELECT count(*) FROM processed_data"); }
+
+  // That it is a 413 of this code and stores nothing, and that its key may then come with a smaller request.
+  void expect_too_large(const service_options& options, std::string body, const char* code) {
+    serve(options, [&]() -> task<void> {
+      auto large = post_keyed("k", body);
+      answer a = co_await std::move(large);
+      EXPECT_EQ(a.status, 413);
+      EXPECT_EQ(a.json("/code"), code);
+      EXPECT_EQ(stored(), "0");
+      auto fitting = post_keyed("k", "[1,2,3]");
+      EXPECT_EQ((co_await std::move(fitting)).status, 200);
+      EXPECT_EQ(stored(), "3");
+    });
+  }
 };
 
 TEST_F(idempotency, a_repeat_gets_the_first_answer_and_stores_nothing) {
@@ -128,33 +142,15 @@ TEST_F(idempotency, a_request_that_stored_nothing_may_be_corrected_under_its_key
 TEST_F(idempotency, a_request_that_no_batch_holds_is_a_413_and_stores_nothing) {
   service_options options = options_of(whole_items());
   options.batch.max_rows = 3;
-  serve(options, [&]() -> task<void> {
-    auto large = post_keyed("k", "[1,2,3,4]");
-    answer a = co_await std::move(large);
-    EXPECT_EQ(a.status, 413);
-    EXPECT_EQ(a.json("/code"), R"("ingest.keyed_request_too_large")");
-    EXPECT_EQ(stored(), "0");
-    auto fitting = post_keyed("k", "[1,2,3]");
-    EXPECT_EQ((co_await std::move(fitting)).status, 200);
-    EXPECT_EQ(stored(), "3");
-  });
+  expect_too_large(options, "[1,2,3,4]", R"("ingest.keyed_request_too_large")");
 }
 
 TEST_F(idempotency, a_body_that_is_too_long_is_a_413_and_stores_nothing) {
   service_options options = options_of(whole_items());
   options.max_body_bytes = 300'000;
-  serve(options, [&]() -> task<void> {
-    std::string body = "[1";
-    while (body.size() <= options.max_body_bytes) body += ",\"" + std::string(1'000, 'x') + "\"";
-    auto large = post_keyed("k", body + "]");
-    answer a = co_await std::move(large);
-    EXPECT_EQ(a.status, 413);
-    EXPECT_EQ(a.json("/code"), R"("ingest.body_too_large")");
-    EXPECT_EQ(stored(), "0");
-    auto fitting = post_keyed("k", "[1,2,3]");
-    EXPECT_EQ((co_await std::move(fitting)).status, 200);
-    EXPECT_EQ(stored(), "3");
-  });
+  std::string body = "[1";
+  while (body.size() <= options.max_body_bytes) body += ",\"" + std::string(1'000, 'x') + "\"";
+  expect_too_large(options, body + "]", R"("ingest.body_too_large")");
 }
 
 TEST_F(idempotency, a_malformed_key_is_a_400_that_names_the_rule) {
