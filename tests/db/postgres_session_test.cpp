@@ -1,4 +1,5 @@
 #include "server_fixture.h"
+#include <penstock/async/task_group.h>
 #include <penstock/async/timeout.h>
 #include <penstock/db/connection.h>
 #include <penstock/db/error.h>
@@ -346,6 +347,44 @@ TEST_F(postgres_session, a_copied_batch_has_the_ids_that_its_rows_have_though_th
     }
     co_await c.execute("DROP TABLE copied");
   });
+}
+
+task<void> insert_with_ids_in_a_row(connection& c, const table_definition& into) {
+  row_batch rows(1);
+  for (std::int64_t i = 0; i < 5'000; ++i) {
+    rows.add_integer(i);
+    rows.commit_row();
+  }
+  batch_report report;
+  for (int round = 0; round < 5; ++round) {
+    task<void> inserting = c.insert_batch(into, rows, report);
+    co_await std::move(inserting);
+    std::size_t gaps = 0;
+    for (std::size_t i = 1; i < rows.rows(); ++i) gaps += report.rows[i].id == report.rows[i - 1].id + 1 ? 0 : 1;
+    EXPECT_EQ(gaps, 0u) << "in round " << round;
+  }
+}
+
+TEST_F(postgres_session, large_batches_of_several_sessions_have_ids_in_a_row_each) {
+  const table_definition table{"side_by_side", "id", {{"n", column_type::integer, false}}, {}};
+  auto main = [&]() -> task<> {
+    database server(url());
+    std::vector<std::unique_ptr<connection>> sessions;
+    for (int i = 0; i < 4; ++i) {
+      task<std::unique_ptr<connection>> connecting = server.connect();
+      sessions.push_back(co_await std::move(connecting));
+    }
+    co_await sessions[0]->execute("DROP TABLE IF EXISTS side_by_side");
+    co_await sessions[0]->prepare_table(table);
+    co_await with_task_group([&](task_group& group) -> task<> {
+      for (auto& session : sessions) group.start(insert_with_ids_in_a_row(*session, table));
+      co_return;
+    });
+    result stored = co_await sessions[0]->query("SELECT count(*) FROM side_by_side");
+    EXPECT_EQ(stored.rows.at(0).at(0), value(std::int64_t{100'000}));
+    co_await sessions[0]->execute("DROP TABLE side_by_side");
+  };
+  net::run(main());
 }
 
 }  // namespace

@@ -9,8 +9,8 @@
 // batch_lenient.cpp. INSERTs of a few hundred rows are what every server takes, and where rows that are refused are set
 // apart.
 
+#include "../insertion_turns.h"
 #include "column_arrays.h"
-#include "insertion_turns.h"
 #include "opening.h"
 #include "penstock/async/task.h"
 #include "penstock/db/connection.h"

@@ -57,9 +57,16 @@ task<std::size_t> copy_insert::run() {
   report_.method = "copy";
   std::size_t most_failures = 1 + rows_.rows() / 500;
   std::size_t failures = 0;
+  // Small segments are about as much waiting as work, and are better sent side by side.
+  if (rows_.rows() >= insertion_turns::fewest_rows && segment_rows_ > fewest_rows) {
+    task<void> taking = take_id_turn();
+    co_await std::move(taking);
+  }
   while (next_ < rows_.rows()) {
     task<ending> trip = make_trip();
     ending how = co_await std::move(trip);
+    turn_ = semaphore::permit();
+    id_turn_ = semaphore::permit();
     if (how == ending::stored) {
       most_segments_ *= 2;
       continue;
@@ -74,6 +81,19 @@ task<std::size_t> copy_insert::run() {
   }
   if (failures == 0 && segment_rows_ == common_rows_) common_rows_ = std::min(most_rows, common_rows_ * 2);
   co_return next_;
+}
+
+task<void> copy_insert::take_id_turn() {
+  turn_is_due_ = true;
+  task<semaphore::permit> taking = session_.home_->id_turns.take(plan_.into.name);
+  id_turn_ = co_await std::move(taking);
+}
+
+task<void> copy_insert::take_turn() {
+  turn_is_due_ = false;
+  task<semaphore::permit> taking = session_.home_->turns.take(plan_.into.name);
+  turn_ = co_await std::move(taking);
+  id_turn_ = semaphore::permit();
 }
 
 std::string copy_insert::statements() const {
@@ -139,11 +159,19 @@ task<void> copy_insert::send_segment() {
       refuse(row, db_errc::data, std::move(misfit));
     }
     if (data.size() < flushed_bytes) continue;
+    if (turn_is_due_) {
+      task<void> taking = take_turn();
+      co_await std::move(taking);
+    }
     task<void> sending = session_.wire_->copy(data);
     co_await std::move(sending);
     data.clear();
   }
   data += copy_end;
+  if (turn_is_due_) {
+    task<void> taking = take_turn();
+    co_await std::move(taking);
+  }
   task<void> sending = session_.wire_->end_copy(data);
   co_await std::move(sending);
 }

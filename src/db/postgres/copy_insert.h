@@ -9,9 +9,13 @@
 // would store others: behind the first COPY, which keeps the table as it is until the transaction ends, its columns are
 // compared with those of the plan.
 //
+// Large segments take turns with those of other sessions: the server has begun with the COPY by then, and waits for
+// rows.
+//
 // The server tells the line of a row that it refuses. That row is left out, and its segment goes again. Invariant: what
 // stands before `next_` is stored or refused.
 
+#include "../insertion_turns.h"
 #include "insert_plan.h"
 #include "penstock/db/connection.h"
 #include "penstock/db/error.h"
@@ -35,6 +39,8 @@ class copy_insert {
  private:
   enum class ending { stored, row_refused, impossible };
 
+  task<void> take_id_turn();
+  task<void> take_turn();
   std::string statements() const;
   task<ending> make_trip();
   task<void> send_segment();
@@ -62,6 +68,9 @@ class copy_insert {
   std::size_t segment_rows_;       // few, once rows were refused
   std::size_t most_segments_;      // of a message; more after one that stored all
   bool in_savepoint_ = false;
+  bool turn_is_due_ = false;   // before the first rows are sent
+  semaphore::permit id_turn_;  // until the turn has come: the next batch takes its ids, and no more, meanwhile
+  semaphore::permit turn_;
   int early_failures_ = 0;
 };
 

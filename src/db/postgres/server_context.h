@@ -1,8 +1,9 @@
 #pragma once
 
 // What the sessions of one database share: where it is, which of them were closed while they ran something, and what
-// they learn about its tables.
+// they learn about its tables, and whose turn it is to store many rows.
 
+#include "../insertion_turns.h"
 #include "../server_url.h"
 #include "cancel_request.h"
 #include "penstock/async/scheduler.h"
@@ -27,6 +28,10 @@ struct server_context {
   server_url url;
   std::vector<orphan> orphans = {};
   std::map<std::string, std::size_t, std::less<>> copied_rows = {};  // by table: how many go in one COPY
+  // Two sessions keep a small server busy, and a third one only waits for their locks. Ids are taken by one at a time,
+  // just before its turn: those of a batch follow one another then, and rows come to the end of the ids' index.
+  insertion_turns turns{2};
+  insertion_turns id_turns{1};
 };
 
 }  // namespace penstock::db::postgres

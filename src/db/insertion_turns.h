@@ -1,9 +1,8 @@
 #pragma once
 
-// Sessions that store many rows in one table at the same time wait for the same pages of InnoDB, and burn the
-// processors while they do: two of them store fewer rows a second than one alone. So large insertions take turns, a
-// table at a time, and only what else a batch needs, its COMMIT above all, overlaps. A LOAD DATA needs no turn: the
-// server itself lets one at a time into a table that generates ids.
+// Sessions that store many rows in one table at the same time wait for the same pages, and burn the processors while
+// they do. So large insertions take turns, table by table, and only what else a batch needs, its COMMIT above all,
+// overlaps. How many may insert at a time depends on the database.
 
 #include "penstock/async/semaphore.h"
 #include "penstock/async/task.h"
@@ -12,10 +11,12 @@
 #include <map>
 #include <string>
 
-namespace penstock::db::mariadb {
+namespace penstock::db {
 
 class insertion_turns {
  public:
+  explicit insertion_turns(std::size_t at_a_time) : at_a_time_(at_a_time) {}
+
   // Below, what a session waits for the network weighs more.
   static constexpr std::size_t fewest_rows = 1'000;
 
@@ -24,9 +25,10 @@ class insertion_turns {
   task<semaphore::permit> take(std::string table);
 
  private:
-  static task<semaphore::permit> wait_for(semaphore& one);
+  static task<semaphore::permit> wait_for(semaphore& of);
 
+  std::size_t at_a_time_;
   std::map<std::string, semaphore, std::less<>> by_table_;
 };
 
-}  // namespace penstock::db::mariadb
+}  // namespace penstock::db

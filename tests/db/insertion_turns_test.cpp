@@ -1,5 +1,6 @@
+#include "db/insertion_turns.h"
+
 #include "../async/virtual_time.h"
-#include "db/mariadb/insertion_turns.h"
 #include <penstock/async/task_group.h>
 #include <penstock/async/timeout.h>
 
@@ -10,7 +11,7 @@
 
 // Large insertions into one table go one after another, and a stuck one does not hold the others up for good.
 
-namespace penstock::db::mariadb {
+namespace penstock::db {
 namespace {
 
 using namespace std::chrono_literals;
@@ -22,9 +23,9 @@ task<void> insert(insertion_turns& turns, std::string table, duration takes, std
   co_await sleep_for(takes);
 }
 
-TEST(mariadb_turns, are_taken_one_after_another_for_one_table_and_at_once_for_others) {
+TEST(insertion_turns, are_taken_one_after_another_for_one_table_and_at_once_for_others) {
   in_virtual_time([]() -> task<> {
-    insertion_turns turns;
+    insertion_turns turns(1);
     std::vector<duration> begun;
     duration start = scheduler::current().now().time_since_epoch();
     co_await with_task_group([&](task_group& group) -> task<> {
@@ -36,9 +37,23 @@ TEST(mariadb_turns, are_taken_one_after_another_for_one_table_and_at_once_for_ot
   }());
 }
 
-TEST(mariadb_turns, are_not_waited_for_for_long) {
+TEST(insertion_turns, are_taken_by_as_many_at_a_time_as_the_database_is_good_for) {
   in_virtual_time([]() -> task<> {
-    insertion_turns turns;
+    insertion_turns turns(2);
+    std::vector<duration> begun;
+    duration start = scheduler::current().now().time_since_epoch();
+    co_await with_task_group([&](task_group& group) -> task<> {
+      for (duration takes : {10ms, 30ms, 10ms, 10ms}) group.start(insert(turns, "a", takes, begun));
+      co_return;
+    });
+    for (duration& at : begun) at -= start;
+    EXPECT_EQ(begun, (std::vector<duration>{0ms, 0ms, 10ms, 20ms}));
+  }());
+}
+
+TEST(insertion_turns, are_not_waited_for_for_long) {
+  in_virtual_time([]() -> task<> {
+    insertion_turns turns(1);
     std::vector<duration> begun;
     duration start = scheduler::current().now().time_since_epoch();
     co_await with_task_group([&](task_group& group) -> task<> {
@@ -50,9 +65,9 @@ TEST(mariadb_turns, are_not_waited_for_for_long) {
   }());
 }
 
-TEST(mariadb_turns, pass_to_the_next_when_who_waits_is_cancelled) {
+TEST(insertion_turns, pass_to_the_next_when_who_waits_is_cancelled) {
   in_virtual_time([]() -> task<> {
-    insertion_turns turns;
+    insertion_turns turns(1);
     std::vector<duration> begun;
     duration start = scheduler::current().now().time_since_epoch();
     auto impatient = [&]() -> task<> {
@@ -73,4 +88,4 @@ TEST(mariadb_turns, pass_to_the_next_when_who_waits_is_cancelled) {
 }
 
 }  // namespace
-}  // namespace penstock::db::mariadb
+}  // namespace penstock::db
