@@ -238,7 +238,7 @@ void pool::implementation::settle() noexcept {
   }
   pause_timer.cancel();
   if (std::optional<time_point> when = state.pause_ends(now)) s->add_timer(pause_timer, *when);
-  wake_keeper(now);
+  wake_keeper();
   if (state.closed() && state.all_empty()) drained.set();
   publish();
 }

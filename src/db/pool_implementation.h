@@ -55,7 +55,7 @@ struct pool::implementation : std::enable_shared_from_this<implementation> {
   task<void> tend(offer o);
   void begin_close() noexcept;
   task<void> wait_drained();
-  void wake_keeper(time_point now) noexcept;
+  void wake_keeper() noexcept;
   pool_stats stats() const noexcept;
   void publish() const noexcept;
   void report_unreturned() const;

@@ -127,6 +127,8 @@ void pool_state::connected(std::size_t slot, time_point now, std::uint64_t rando
 
 void pool_state::connect_failed(std::size_t slot, time_point now, std::uint64_t random) {
   dropped(slot);
+  // Of several that tried at the same time, the first one counts.
+  if (failures_ > 0 && now < pause_until_) return;
   failures_ = std::min(failures_ + 1, 64U);
   pause_until_ = now + jittered_pause(options_, failures_, random);
 }
@@ -235,8 +237,9 @@ std::size_t pool_state::count(phase p) const noexcept {
       std::count_if(slots_.begin(), slots_.end(), [p](const slot_state& s) { return s.now == p; }));
 }
 
-bool pool_state::needs_upkeep(time_point now) const noexcept {
-  if (below_min() && may_connect(now)) return true;
+bool pool_state::needs_upkeep() const noexcept {
+  // In a pause too: it is then to be at its end that the keeper looks again.
+  if (below_min() && empty_ > 0 && (failures_ == 0 || connecting_ == 0)) return true;
   return std::any_of(idle_.begin(), idle_.end(),
                      [this](std::size_t slot) { return slots_[slot].dirty || slots_[slot].suspect; });
 }

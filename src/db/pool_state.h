@@ -77,8 +77,8 @@ class pool_state {
     time_point until;
   };
   upkeep next_upkeep(time_point now);
-  // True when that would grant something.
-  bool needs_upkeep(time_point now) const noexcept;
+  // True when that would grant something, or may be due earlier than was said.
+  bool needs_upkeep() const noexcept;
 
   // Leases that became overdue, each given once.
   std::vector<std::size_t> take_overdue(time_point now);

@@ -79,8 +79,8 @@ task<void> pool::implementation::tend(offer o) {
   }
 }
 
-void pool::implementation::wake_keeper(time_point now) noexcept {
-  if (napping != nullptr && (state.closed() || state.needs_upkeep(now))) napping->end();
+void pool::implementation::wake_keeper() noexcept {
+  if (napping != nullptr && (state.closed() || state.needs_upkeep())) napping->end();
 }
 
 }  // namespace penstock::db

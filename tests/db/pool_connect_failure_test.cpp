@@ -69,6 +69,19 @@ TEST(pool_connect_failure, the_pool_is_alive_again_after_any_outage) {
   });
 }
 
+// The acquirer's attempt counts towards min_size, and the keeper has gone to rest when it fails.
+TEST(pool_connect_failure, a_refusal_for_good_leaves_it_to_the_keeper_to_connect_once_it_is_mended) {
+  with_kept_pool({.min_size = 1, .max_size = 1, .keepalive = 2min}, [](pool& p, fake_server& server) -> task<> {
+    server.refuses = db_errc::auth;
+    server.restart();
+    task<std::optional<db_errc>> failing = failure_of(p.acquire());
+    EXPECT_EQ(co_await std::move(failing), db_errc::auth);
+    server.refuses.reset();
+    co_await sleep_for(p.options().reconnect_max + 1s);
+    EXPECT_EQ(p.stats().idle, 1u);
+  });
+}
+
 TEST(pool_connect_failure, acquirers_share_what_the_server_grants) {
   with_fake_pool({.max_size = 10}, [](pool& p, fake_server& server) -> task<> {
     server.most_sessions = 3;

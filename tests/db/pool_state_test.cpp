@@ -78,6 +78,13 @@ TEST(pool_state, decides_who_gets_what) {
          s.connect_failed(s.admit(t0 + 100ms)->slot, t0 + 100ms, 0);
        },
        299ms, std::nullopt},
+      {"of several that fail together, one counts",
+       [](pool_state& s) {
+         std::size_t other = s.admit(t0)->slot;
+         s.connect_failed(s.admit(t0)->slot, t0, 0);
+         s.connect_failed(other, t0 + 1ms, 0);
+       },
+       100ms, pool_grant{0, pool_step::connect}},
       {"at random up to half is taken off the pause",
        [](pool_state& s) { s.connect_failed(s.admit(t0)->slot, t0, 50'000'000); }, 50ms,
        pool_grant{0, pool_step::connect}},
