@@ -22,6 +22,28 @@ database_error failure_to_connect(const std::exception_ptr& failure, const serve
   std::rethrow_exception(failure);
 }
 
+// Moves on to the next server unless the attempt worked, when it is cancelled too.
+class attempt {
+ public:
+  attempt(std::size_t& next, std::size_t index, std::size_t count) noexcept
+      : next_(next), index_(index), count_(count) {}
+  attempt(const attempt&) = delete;
+  attempt& operator=(const attempt&) = delete;
+  ~attempt() {
+    if (worked_)
+      next_ = index_;
+    else if (next_ == index_)
+      next_ = (index_ + 1) % count_;
+  }
+  void worked() noexcept { worked_ = true; }
+
+ private:
+  std::size_t& next_;
+  std::size_t index_;
+  std::size_t count_;
+  bool worked_ = false;
+};
+
 }  // namespace
 
 task<std::unique_ptr<connection>> host_rotation::connect(opener open) {
@@ -32,12 +54,12 @@ task<std::unique_ptr<connection>> host_rotation::connect(opener open) {
   for (std::size_t tried = 0; tried < count; ++tried) {
     std::size_t index = (first + tried) % count;
     const server_address& at = url_.addresses[index];
-    next_ = (index + 1) % count;
     std::exception_ptr failure;
     try {
+      attempt one(next_, index, count);
       task<std::unique_ptr<connection>> opening = with_timeout(url_.connect_timeout, open(at));
       std::unique_ptr<connection> opened = co_await std::move(opening);
-      next_ = index;
+      one.worked();
       co_return opened;
     } catch (...) {
       failure = std::current_exception();

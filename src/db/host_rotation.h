@@ -1,7 +1,8 @@
 #pragma once
 
-// The servers of one URL, in the order in which they are tried. Invariant: an attempt that is cut short has moved on
-// already, so that a server which swallows connections is not the first one the next time.
+// The servers of one URL, in the order in which they are tried. Invariant: an attempt that fails or is cut short moves
+// on, so that a server which swallows connections is not the first one the next time; one that is under way does not,
+// so that others who connect meanwhile begin with the same server.
 
 #include "penstock/async/task.h"
 #include "penstock/db/connection.h"

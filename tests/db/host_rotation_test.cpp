@@ -1,6 +1,7 @@
 #include "db/host_rotation.h"
 
 #include "fake_database.h"
+#include <penstock/async/gather.h>
 #include <penstock/async/timeout.h>
 #include <penstock/db/error.h>
 #include <penstock/testing/simulation.h>
@@ -81,6 +82,17 @@ TEST(host_rotation, has_moved_on_when_an_attempt_is_cut_short) {
   EXPECT_THROW(simulated.run(with_timeout(1s, three.connect())), timed_out);
   simulated.run(three.connect());
   EXPECT_EQ(three.tried, "ab");
+}
+
+TEST(host_rotation, begins_with_the_same_server_for_all_who_connect_at_the_same_time) {
+  testing::simulation simulated;
+  servers three({kind::accepts, kind::is_silent, kind::is_silent});
+  auto both = [&]() -> task<> {
+    auto connecting = gather(three.connect(), three.connect());
+    co_await std::move(connecting);
+  };
+  simulated.run(both());
+  EXPECT_EQ(three.tried, "aa");
 }
 
 TEST(host_rotation, says_of_each_server_why_none_could_be_used) {
