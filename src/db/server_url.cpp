@@ -26,6 +26,11 @@ class url_reader {
     std::size_t scheme_end = rest.find("://");
     if (scheme_end == std::string_view::npos) complain("'://' is missing after the scheme");
     rest.remove_prefix(scheme_end + 3);
+    if (splits_account(rest)) {
+      read_.name = url_.substr(0, scheme_end + 3) + "***";
+      complain(
+          "'/', '?' and '#' in a user or a password, and '@' in a database, are to be written as %2F, %3F, %23, %40");
+    }
     std::size_t question = rest.find('?');
     std::string_view options = question == std::string_view::npos ? "" : rest.substr(question + 1);
     rest = rest.substr(0, question);
@@ -51,6 +56,17 @@ class url_reader {
 
   [[noreturn]] void complain(const std::string& what) const {
     throw database_error(db_errc::bad_url, "'" + read_.name + "': " + what);
+  }
+
+  // True when the account seems to end within what follows the hosts: parts of a password would be taken for others.
+  static bool splits_account(std::string_view rest) {
+    std::size_t hosts_end = std::min(rest.find_first_of("/?#"), rest.size());
+    std::string_view hosts = rest.substr(0, hosts_end);
+    std::string_view behind = rest.substr(hosts_end);
+    if (hosts.find('@') != std::string_view::npos || behind.find('@') == std::string_view::npos) return false;
+    bool in_database = behind.substr(0, behind.find('?')).find('@') != std::string_view::npos;
+    std::size_t option_end = std::min(behind.find_first_of("=&@"), behind.size());
+    return in_database || behind.substr(option_end).starts_with('@');
   }
 
   void read_account(std::string_view account) {

@@ -32,8 +32,10 @@ TEST(server_url, has_account_hosts_and_database) {
 
 TEST(server_url, keeps_the_password_out_of_its_name_and_of_complaints) {
   EXPECT_EQ(parse_server_url("mariadb://ann:secret@db/shop", 3306).name.find("secret"), std::string::npos);
-  for (const char* wrong : {"mariadb://ann:secret@db", "mariadb://ann:secret%zz@db/shop",
-                            "mariadb://ann:secret@:1/shop", "mariadb://ann:secret@db/shop?tsl=off"})
+  for (const char* wrong :
+       {"mariadb://ann:secret@db", "mariadb://ann:secret%zz@db/shop", "mariadb://ann:1/secret@db/shop",
+        "mariadb://ann:a/secret@db/shop", "mariadb://ann:se?secret@db/shop", "mariadb://ann:1?secret@db/shop",
+        "mariadb://ann:1#secret@db/shop", "mariadb://ann:secret@:1/shop", "mariadb://ann:secret@db/shop?tsl=off"})
     EXPECT_EQ(complaint_about(wrong).find("secret"), std::string::npos) << wrong;
 }
 
@@ -49,6 +51,8 @@ TEST(server_url, names_what_is_wrong) {
   EXPECT_NE(complaint_about("mariadb://db/shop?tls").find("'tls' has no value"), std::string::npos);
   EXPECT_NE(complaint_about("mariadb://db/shop?connect_timeout=0s").find("above zero"), std::string::npos);
   EXPECT_NE(complaint_about("mariadb://db/shop?socket=/run/s").find("not both"), std::string::npos);
+  EXPECT_NE(complaint_about("mariadb://ann:a/b@db/shop").find("%2F"), std::string::npos);
+  EXPECT_EQ(parse_server_url("mariadb://db/shop?tls_ca=/etc/ca@home.pem", 3306).tls_ca, "/etc/ca@home.pem");
   EXPECT_NE(complaint_about("mariadb://d%0/shop").find("write it as %25"), std::string::npos);
 }
 
