@@ -110,6 +110,89 @@ TEST(sqlite, a_refused_row_harms_no_neighbour) {
   });
 }
 
+// Stores "a", null and "c" in the table `t`, and says what became of each: stored, refused, or the error's text.
+task<std::string> insert_good_bad_good(connection& c) {
+  table_definition table{"t", "id", {{"v", column_type::text, false}}, {}};
+  co_await c.prepare_table(table);
+  row_batch rows(1);
+  for (const char* v : {"a", "", "c"}) {
+    if (*v == 0)
+      rows.add_null();
+    else
+      rows.add_text(v);
+    rows.commit_row();
+  }
+  batch_report report;
+  std::string outcome;
+  try {
+    co_await c.insert_batch(table, rows, report);
+    for (const row_outcome& row : report.rows) outcome += row.what == row_outcome::status::stored ? "s" : "r";
+  } catch (const database_error& e) {
+    outcome = e.message();
+  }
+  result found = co_await c.query("SELECT count(*), count(v) FROM t");
+  outcome += " " + std::to_string(std::get<std::int64_t>(found.rows[0][0]));
+  co_return outcome;
+}
+
+TEST(sqlite, what_a_table_says_of_conflicts_harms_no_neighbour) {
+  const char* rows_of_t = "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)";
+  struct row {
+    std::vector<std::string> made;
+    const char* expected;
+  };
+  for (const row& r :
+       {row{{"CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT NOT NULL ON CONFLICT ROLLBACK)"}, "srs 2"},
+        row{{"CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT NOT NULL ON CONFLICT IGNORE)"}, "srs 2"},
+        row{{"CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT DEFAULT 'x' NOT NULL ON CONFLICT REPLACE)"}, "srs 2"},
+        row{{rows_of_t, "CREATE TRIGGER g AFTER INSERT ON t WHEN new.v IS NULL BEGIN SELECT RAISE(FAIL, 'no'); END"},
+            "srs 2"},
+        row{{"CREATE TABLE p(v TEXT PRIMARY KEY)", "INSERT INTO p VALUES ('a'), ('c')",
+             "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT, w TEXT AS (ifnull(v, 'none')) REFERENCES p(v) "
+             "DEFERRABLE INITIALLY DEFERRED)"},
+            "srs 2"}})
+    with_memory_database([&](connection& c) -> task<> {
+      for (const std::string& sql : r.made) co_await c.execute(sql);
+      EXPECT_EQ(co_await insert_good_bad_good(c), r.expected) << r.made.back();
+    });
+}
+
+TEST(sqlite, a_trigger_that_drops_rows_or_batches_is_an_error_and_nothing_is_stored) {
+  for (auto [raise, says] : {std::pair{"IGNORE", "accepted but not stored"}, {"ROLLBACK, 'no'", "let it RAISE(ABORT)"}})
+    with_memory_database([raise = raise, says = says](connection& c) -> task<> {
+      co_await c.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)");
+      co_await c.execute(std::string("CREATE TRIGGER g BEFORE INSERT ON t WHEN new.v IS NULL BEGIN SELECT RAISE(") +
+                         raise + "); END");
+      std::string outcome = co_await insert_good_bad_good(c);
+      EXPECT_NE(outcome.find(says), std::string::npos) << outcome;
+      EXPECT_TRUE(outcome.ends_with(" 0")) << outcome;
+    });
+}
+
+TEST(sqlite, an_id_that_is_given_no_numbers_is_drift) {
+  struct row {
+    const char* made;
+    bool fits;
+  };
+  for (const row& r :
+       {row{"id INTEGER PRIMARY KEY, v TEXT", true}, row{"Id integer PRIMARY KEY AUTOINCREMENT, v TEXT", true},
+        row{"id INTEGER, v TEXT, PRIMARY KEY (id)", true}, row{"id INT PRIMARY KEY, v TEXT", false},
+        row{"id INTEGER PRIMARY KEY DESC, v TEXT", false}, row{"id INTEGER, v TEXT", false},
+        row{"id INTEGER, v TEXT, PRIMARY KEY (id, v)", false}, row{"id TEXT PRIMARY KEY, v TEXT", false}})
+    with_memory_database([&](connection& c) -> task<> {
+      co_await c.execute(std::string("CREATE TABLE t(") + r.made + ")");
+      table_definition table{"t", "id", {{"v", column_type::text, false}}, {}};
+      std::string difference;
+      try {
+        co_await c.prepare_table(table);
+      } catch (const database_error& e) {
+        difference = e.message();
+      }
+      EXPECT_EQ(difference.empty(), r.fits) << r.made << ": " << difference;
+      EXPECT_EQ(difference.find("no INTEGER PRIMARY KEY") == std::string::npos, r.fits) << difference;
+    });
+}
+
 TEST(sqlite, a_table_that_does_not_fit_is_named_with_each_difference) {
   with_memory_database([](connection& c) -> task<> {
     co_await c.execute("CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT, colour TEXT NOT NULL)");
@@ -179,7 +262,10 @@ TEST(sqlite, a_column_that_would_keep_values_as_others_is_drift) {
                        row{"INTEGER", column_type::text, false}, row{"double", column_type::timestamp, false},
                        row{"BIGINT", column_type::json, false}, row{"BIGINT", column_type::integer, true},
                        row{"VARCHAR(20)", column_type::text, true}, row{"DATETIME", column_type::timestamp, true},
-                       row{"", column_type::text, true}, row{"REAL", column_type::integer, true}}) {
+                       row{"", column_type::text, true}, row{"REAL", column_type::integer, true},
+                       row{"STRING", column_type::text, false}, row{"JSON", column_type::json, false},
+                       row{"uuid", column_type::text, false}, row{"DECIMAL(10,2)", column_type::integer, true},
+                       row{"BOOLEAN", column_type::boolean, true}, row{"BLOB", column_type::text, true}}) {
     with_memory_database([&](connection& c) -> task<> {
       co_await c.execute(std::string("CREATE TABLE t(id INTEGER PRIMARY KEY, v ") + r.declared + ")");
       table_definition table;

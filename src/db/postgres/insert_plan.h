@@ -24,6 +24,8 @@ struct insert_plan {
   std::string copy;      // for binary COPY, with the id first; empty where that is no way
   std::string sequence;  // of the ids; empty where there are none
 
+  std::string check_at_once;  // the statement that has the table's deferred constraints checked; empty without any
+
   bool is_for(const table_definition& t) const;
 };
 

@@ -96,6 +96,11 @@ constexpr const char* id_column_sql =
     "(SELECT a.atttypid = 'bigint'::regtype FROM pg_attribute AS a "
     "WHERE a.attrelid = to_regclass(?) AND a.attname = ?)";
 
+// The constraints and constraint triggers that wait for the end of the transaction, for SET CONSTRAINTS.
+constexpr const char* deferred_constraints_sql =
+    "SELECT string_agg(quote_ident(s.nspname) || '.' || quote_ident(c.conname), ', ') FROM pg_constraint AS c "
+    "JOIN pg_namespace AS s ON s.oid = c.connamespace WHERE c.conrelid = to_regclass(?) AND c.condeferred";
+
 // A table's columns and their types.
 const std::string shape_sql =
     "SELECT coalesce(string_agg(a.attname || ' ' || a.atttypid, ',' ORDER BY a.attnum), '') FROM pg_attribute AS a "
@@ -189,6 +194,10 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
     plan.as.push_back(wire_type_of(type));
     asked += "format_type(" + std::to_string(type) + ", NULL), ";
   }
+  task<result> asking_deferred = query(deferred_constraints_sql, parameters_of(table));
+  result deferred = co_await std::move(asking_deferred);
+  if (const auto* constraints = std::get_if<std::string>(&deferred.rows.at(0).at(0)))
+    plan.check_at_once = "SET CONSTRAINTS " + *constraints + " IMMEDIATE";
   bool has_id = !into.id_column.empty();
   parameters names;
   if (has_id) names = parameters_of(table, into.id_column, table, into.id_column);
@@ -208,6 +217,21 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   if (home_->url.bulk_allowed && ids_can_be_copied) plan.copy = copy_sql(into, plan.types);
   if (has_id) plan.sequence = sequence;
   co_return &plans_.insert_or_assign(into.name, std::move(plan)).first->second;
+}
+
+// A row that only the COMMIT refuses would take its neighbours along.
+task<void> session::check_at_once(const insert_plan& plan) {
+  std::optional<database_error> failed;
+  result_taker take = [&](std::size_t, const PGresult* r) {
+    if (PQresultStatus(r) != PGRES_FATAL_ERROR || failed) return;
+    failed = failure_of(r, "check the constraints of " + plan.into.name + " at once");
+    if (sqlstate_of(r) == "42704")  // gone since the plan was made
+      failed = database_error(db_errc::serialization, failed->message(), 0, failed->sqlstate());
+  };
+  task<void> setting = wire_->run_plain((begin_is_due_ ? "BEGIN; " : "") + plan.check_at_once, std::move(take));
+  begin_is_due_ = false;
+  co_await std::move(setting);
+  if (failed) throw *std::move(failed);
 }
 
 // With its statements, which were prepared for the types of then.
@@ -258,6 +282,10 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
     insert_plan* plan = co_await std::move(planning);
     std::size_t trips_before = wire_->round_trips();
     report.rows.resize(rows.rows());
+    if (!plan->check_at_once.empty()) {
+      task<void> setting = check_at_once(*plan);
+      co_await std::move(setting);
+    }
     std::size_t done = 0;
     if (!plan->copy.empty() && rows.rows() >= fewest_to_copy) {
       task<std::string> preparing_check = shape_statement(into.name);

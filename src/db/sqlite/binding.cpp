@@ -10,60 +10,55 @@ namespace {
 // SQLite takes a null pointer for NULL; what is empty still has a place.
 const char* not_null(const char* data) { return data == nullptr ? "" : data; }
 
-void bind_text(sqlite3_stmt* statement, int index, std::string_view text) {
-  sqlite3_bind_text64(statement, index, not_null(text.data()), text.size(), SQLITE_STATIC, SQLITE_UTF8);
+int bind_text(sqlite3_stmt* statement, int index, std::string_view text) {
+  return sqlite3_bind_text64(statement, index, not_null(text.data()), text.size(), SQLITE_STATIC, SQLITE_UTF8);
 }
 
-void bind_timestamp(sqlite3_stmt* statement, int index, timestamp t, timestamp_texts& texts) {
+int bind_timestamp(sqlite3_stmt* statement, int index, timestamp t, timestamp_texts& texts) {
   std::array<char, 32>& text = texts[static_cast<std::size_t>(index) - 1];
   std::size_t size = write_timestamp(t, text);
-  sqlite3_bind_text64(statement, index, text.data(), size, SQLITE_STATIC, SQLITE_UTF8);
+  return sqlite3_bind_text64(statement, index, text.data(), size, SQLITE_STATIC, SQLITE_UTF8);
 }
 
 }  // namespace
 
-void bind_cell(sqlite3_stmt* statement, int index, const cell& c, timestamp_texts& texts) {
+int bind_cell(sqlite3_stmt* statement, int index, const cell& c, timestamp_texts& texts) {
   switch (c.type) {
     case cell::kind::null:
-      sqlite3_bind_null(statement, index);
-      break;
+      return sqlite3_bind_null(statement, index);
     case cell::kind::boolean:
     case cell::kind::integer:
-      sqlite3_bind_int64(statement, index, c.integer);
-      break;
+      return sqlite3_bind_int64(statement, index, c.integer);
     case cell::kind::real:
-      sqlite3_bind_double(statement, index, c.real);
-      break;
+      return sqlite3_bind_double(statement, index, c.real);
     case cell::kind::text:
-      bind_text(statement, index, c.text());
-      break;
+      return bind_text(statement, index, c.text());
     case cell::kind::timestamp:
-      bind_timestamp(statement, index, timestamp(std::chrono::microseconds(c.integer)), texts);
-      break;
+      return bind_timestamp(statement, index, timestamp(std::chrono::microseconds(c.integer)), texts);
     case cell::kind::blob:
-      sqlite3_bind_blob64(statement, index, not_null(c.data), c.size, SQLITE_STATIC);
-      break;
+      return sqlite3_bind_blob64(statement, index, not_null(c.data), c.size, SQLITE_STATIC);
   }
+  return SQLITE_MISUSE;
 }
 
-void bind_value(sqlite3_stmt* statement, int index, const value& v, timestamp_texts& texts) {
+int bind_value(sqlite3_stmt* statement, int index, const value& v, timestamp_texts& texts) {
   auto bind = [&](const auto& held) {
     using T = std::decay_t<decltype(held)>;
     if constexpr (std::is_same_v<T, std::monostate>)
-      sqlite3_bind_null(statement, index);
+      return sqlite3_bind_null(statement, index);
     else if constexpr (std::is_same_v<T, std::string>)
-      bind_text(statement, index, held);
+      return bind_text(statement, index, held);
     else if constexpr (std::is_same_v<T, double>)
-      sqlite3_bind_double(statement, index, held);
+      return sqlite3_bind_double(statement, index, held);
     else if constexpr (std::is_same_v<T, timestamp>)
-      bind_timestamp(statement, index, held, texts);
+      return bind_timestamp(statement, index, held, texts);
     else if constexpr (std::is_same_v<T, blob>)
-      sqlite3_bind_blob64(statement, index, not_null(reinterpret_cast<const char*>(held.bytes.data())),
-                          held.bytes.size(), SQLITE_STATIC);
+      return sqlite3_bind_blob64(statement, index, not_null(reinterpret_cast<const char*>(held.bytes.data())),
+                                 held.bytes.size(), SQLITE_STATIC);
     else
-      sqlite3_bind_int64(statement, index, static_cast<std::int64_t>(held));
+      return sqlite3_bind_int64(statement, index, static_cast<std::int64_t>(held));
   };
-  std::visit(bind, v);
+  return std::visit(bind, v);
 }
 
 value column_value(sqlite3_stmt* statement, int index) {

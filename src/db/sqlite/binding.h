@@ -14,8 +14,8 @@ namespace penstock::db::sqlite {
 using timestamp_texts = std::vector<std::array<char, 32>>;
 
 // Bind what the caller keeps alive until then; nothing is copied. `index` counts from 1.
-void bind_cell(sqlite3_stmt* statement, int index, const cell& c, timestamp_texts& texts);
-void bind_value(sqlite3_stmt* statement, int index, const value& v, timestamp_texts& texts);
+int bind_cell(sqlite3_stmt* statement, int index, const cell& c, timestamp_texts& texts);
+int bind_value(sqlite3_stmt* statement, int index, const value& v, timestamp_texts& texts);
 
 // A column of the row that the statement stands at.
 value column_value(sqlite3_stmt* statement, int index);

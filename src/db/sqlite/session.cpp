@@ -129,7 +129,9 @@ void session::bind_values(sqlite3_stmt* statement, const parameters& values) {
                                               std::to_string(sqlite3_bind_parameter_count(statement)) +
                                               " parameters, but was given " + std::to_string(values.size()));
   texts_.resize(std::max(texts_.size(), values.size()));
-  for (std::size_t i = 0; i < values.size(); ++i) bind_value(statement, static_cast<int>(i) + 1, values[i], texts_);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (int bound = bind_value(statement, static_cast<int>(i) + 1, values[i], texts_); bound != SQLITE_OK)
+      throw database_error(db_errc::data, "parameter " + std::to_string(i + 1) + ": " + sqlite3_errstr(bound), bound);
 }
 
 namespace {
@@ -232,35 +234,88 @@ bool session::try_commit() {
 
 void session::insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) {
   report.clear();
+  bool apart = needs_rows_apart(into.name);
   use insert = prepare(insert_sql(into));
   enter(insert.get());
   texts_.resize(std::max(texts_.size(), rows.columns()));
-  insert_each(insert.get(), into, rows, report);
+  insert_each(insert.get(), into, rows, apart, report);
   report.method = "statement";
 }
 
 // A failing INSERT undoes itself alone, not the transaction (conflict resolution ABORT), so rows are tried once each.
-void session::insert_each(sqlite3_stmt* insert, const table_definition& into, const row_batch& rows,
+void session::insert_each(sqlite3_stmt* insert, const table_definition& into, const row_batch& rows, bool apart,
                           batch_report& report) {
   report.rows.resize(rows.rows());
   for (std::size_t r = 0; r < rows.rows(); ++r) {
-    int index = 0;
-    for (const cell& c : rows.row(r)) bind_cell(insert, ++index, c, texts_);
     row_outcome& outcome = report.rows[r];
-    int step = sqlite3_step(insert);
-    if (step == SQLITE_DONE) {
-      bool stored = into.unique_key.empty() || sqlite3_changes(handle_) > 0;
-      outcome.what = stored ? row_outcome::status::stored : row_outcome::status::duplicate;
-      if (stored && !into.id_column.empty()) outcome.id = sqlite3_last_insert_rowid(handle_);
-    } else {
-      db_errc errc = classify(sqlite3_extended_errcode(handle_));
-      if (errc != db_errc::constraint && errc != db_errc::data) fail("insert into " + into.name);
-      outcome.what = row_outcome::status::refused;
-      outcome.refusal = static_cast<std::int32_t>(report.refusals.size());
-      report.refusals.push_back({code_name(errc), sqlite3_errmsg(handle_)});
-    }
-    sqlite3_reset(insert);
+    std::optional<row_refusal> refused =
+        apart ? try_row_apart(insert, into, rows.row(r), outcome) : try_row(insert, into, rows.row(r), outcome);
+    if (!refused) continue;
+    outcome.what = row_outcome::status::refused;
+    outcome.refusal = static_cast<std::int32_t>(report.refusals.size());
+    report.refusals.push_back(*std::move(refused));
   }
+}
+
+std::optional<row_refusal> session::try_row(sqlite3_stmt* insert, const table_definition& into,
+                                            std::span<const cell> row, row_outcome& outcome) {
+  int bound = SQLITE_OK;
+  for (std::size_t i = 0; i < row.size() && bound == SQLITE_OK; ++i)
+    bound = bind_cell(insert, static_cast<int>(i) + 1, row[i], texts_);
+  if (bound != SQLITE_OK) return row_refusal{code_name(db_errc::data), sqlite3_errstr(bound)};
+  std::optional<row_refusal> refused;
+  if (sqlite3_step(insert) == SQLITE_DONE) {
+    bool stored = sqlite3_changes(handle_) > 0;
+    if (!stored && into.unique_key.empty())
+      throw database_error(db_errc::other, "SQLite, insert into " + into.name +
+                                               ": a row was accepted but not stored; take away the trigger that drops "
+                                               "it");
+    outcome.what = stored ? row_outcome::status::stored : row_outcome::status::duplicate;
+    if (stored && !into.id_column.empty()) outcome.id = sqlite3_last_insert_rowid(handle_);
+  } else {
+    db_errc errc = classify(sqlite3_extended_errcode(handle_));
+    if (errc != db_errc::constraint && errc != db_errc::data) fail("insert into " + into.name);
+    refused = {code_name(errc), sqlite3_errmsg(handle_)};
+  }
+  sqlite3_reset(insert);
+  if (!in_transaction())
+    throw database_error(db_errc::other, "SQLite, insert into " + into.name +
+                                             ": a trigger rolled the whole batch back with one row ('" +
+                                             refused.value_or(row_refusal()).message + "'); let it RAISE(ABORT)");
+  return refused;
+}
+
+std::optional<row_refusal> session::try_row_apart(sqlite3_stmt* insert, const table_definition& into,
+                                                  std::span<const cell> row, row_outcome& outcome) {
+  bool broken_before = breaks_foreign_keys();
+  execute_plain("SAVEPOINT penstock_row");
+  std::optional<row_refusal> refused = try_row(insert, into, row, outcome);
+  if (!refused && !broken_before && breaks_foreign_keys())
+    refused = {code_name(db_errc::constraint), "FOREIGN KEY constraint failed"};
+  if (refused) execute_plain("ROLLBACK TO penstock_row");
+  execute_plain("RELEASE penstock_row");
+  return refused;
+}
+
+// What a trigger did stays behind its RAISE(FAIL), and a deferred foreign key is looked at by the COMMIT only, which
+// fails for the neighbours too.
+bool session::needs_rows_apart(const std::string& table) {
+  static const std::string sql =
+      "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE) OR "
+      "EXISTS (SELECT 1 FROM pragma_foreign_key_list(?1))";
+  return std::get<std::int64_t>(query(sql, {table}).rows.at(0).at(0)) != 0;
+}
+
+bool session::breaks_foreign_keys() const noexcept {
+  int unresolved = 0;
+  int highest = 0;
+  sqlite3_db_status(handle_, SQLITE_DBSTATUS_DEFERRED_FKS, &unresolved, &highest, 0);
+  return unresolved != 0;
+}
+
+// Past the cache of statements, which could drop the one under way.
+void session::execute_plain(const char* sql) {
+  if (sqlite3_exec(handle_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) fail(sql);
 }
 
 }  // namespace penstock::db::sqlite

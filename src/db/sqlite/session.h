@@ -11,6 +11,8 @@
 #include "penstock/db/connection.h"
 #include "penstock/db/error.h"
 
+#include <optional>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <unordered_map>
@@ -80,7 +82,16 @@ class session {
   sqlite3_stmt* compile(const std::string& sql);
   [[noreturn]] void fail(const std::string& doing) const;
   void throw_if_interrupted() const;
-  void insert_each(sqlite3_stmt* insert, const table_definition& into, const row_batch& rows, batch_report& report);
+  void insert_each(sqlite3_stmt* insert, const table_definition& into, const row_batch& rows, bool apart,
+                   batch_report& report);
+  // Why the row is refused; else `outcome` has the rest.
+  std::optional<row_refusal> try_row(sqlite3_stmt* insert, const table_definition& into, std::span<const cell> row,
+                                     row_outcome& outcome);
+  std::optional<row_refusal> try_row_apart(sqlite3_stmt* insert, const table_definition& into,
+                                           std::span<const cell> row, row_outcome& outcome);
+  bool needs_rows_apart(const std::string& table);
+  bool breaks_foreign_keys() const noexcept;
+  void execute_plain(const char* sql);
   void bind_values(sqlite3_stmt* statement, const parameters& values);
 
   location where_;

@@ -47,7 +47,9 @@ std::string insert_sql(const table_definition& into) {
     names.push_back(column.name);
     places += places.empty() ? "?" : ", ?";
   }
-  std::string sql = "INSERT INTO " + quote_identifier(into.name) + " " + name_list(names) + " VALUES (" + places + ")";
+  // ABORT goes before what the table says of conflicts: IGNORE would lose a row, REPLACE another one, ROLLBACK all.
+  std::string sql =
+      "INSERT OR ABORT INTO " + quote_identifier(into.name) + " " + name_list(names) + " VALUES (" + places + ")";
   if (!into.unique_key.empty()) sql += " ON CONFLICT " + name_list(into.unique_key) + " DO NOTHING";
   return sql;
 }

@@ -11,7 +11,11 @@ namespace penstock::db::sqlite {
 namespace {
 
 std::vector<existing_column> columns_of(session& s, const std::string& table) {
-  result found = s.query("SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_info(?)", {table});
+  // ANY keeps everything as it is in a strict table only.
+  result found = s.query(
+      "SELECT name, CASE WHEN upper(type) = 'ANY' AND (SELECT max(strict) FROM pragma_table_list(?1)) THEN 'BLOB' ELSE "
+      "type END, \"notnull\", dflt_value, pk FROM pragma_table_info(?1)",
+      {table});
   std::vector<existing_column> columns;
   for (auto& row : found.rows) {
     bool has_default = !std::holds_alternative<std::monostate>(row[3]);
@@ -47,8 +51,22 @@ bool would_change(std::string declared, column_type type) {
   bool whole = says("INT");
   bool text = !whole && (says("CHAR") || says("CLOB") || says("TEXT"));
   bool real = !whole && !text && (says("REAL") || says("FLOA") || says("DOUB"));
+  bool number = !whole && !text && !real && !declared.empty() && !says("BLOB");  // NUMERIC, which "JSON" means too
   bool number_given = type == column_type::integer || type == column_type::real || type == column_type::boolean;
-  return number_given ? text : (whole || real) && type != column_type::blob;
+  if (number_given) return text;
+  if (number) return type == column_type::text || type == column_type::json;
+  return (whole || real) && type != column_type::blob;
+}
+
+// True when the column is the rowid by another name, which alone is given numbers
+// (https://www.sqlite.org/lang_createtable.html, ROWIDs and the INTEGER PRIMARY KEY).
+bool gives_ids(session& s, const table_definition& wanted) {
+  result found = s.query(
+      "SELECT count(*) = 1 AND NOT EXISTS (SELECT 1 FROM pragma_index_list(?1) WHERE origin = 'pk') "
+      "FROM pragma_table_info(?1) WHERE pk AND upper(type) = 'INTEGER' AND name = ?2 COLLATE NOCASE "
+      "AND NOT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE pk > 1)",
+      {wanted.name, wanted.id_column});
+  return std::get<std::int64_t>(found.rows.at(0).at(0)) != 0;
 }
 
 std::vector<std::string> type_differences(const table_definition& wanted,
@@ -69,6 +87,8 @@ void session::prepare_table(const table_definition& definition) {
   std::vector<existing_column> existing = columns_of(*this, definition.name);
   std::vector<std::string> differences =
       table_differences(definition, existing, unique_keys_of(*this, definition.name));
+  if (!definition.id_column.empty() && differences.empty() && !gives_ids(*this, definition))
+    differences.push_back("column '" + definition.id_column + "' is no INTEGER PRIMARY KEY, so it gets no numbers");
   for (std::string& difference : type_differences(definition, existing)) differences.push_back(std::move(difference));
   if (differences.empty()) return;
   std::string list;
