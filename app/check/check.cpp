@@ -44,7 +44,7 @@ task<finding> round_trip(db::connection& c) {
 // Nothing when the table is missing.
 task<std::optional<std::string>> drift(db::connection& c, const db::table_definition& table) {
   try {
-    task<db::result> looking = c.query("SELECT 1 FROM " + db::quote_identifier(table.name) + " WHERE 1 = 0");
+    task<db::result> looking = c.query("SELECT 1 FROM " + c.quoted_table(table.name) + " WHERE 1 = 0");
     co_await std::move(looking);
   } catch (const db::database_error& e) {
     if (e.errc() == db::db_errc::syntax) co_return std::nullopt;

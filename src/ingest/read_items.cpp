@@ -83,7 +83,8 @@ stream_endpoint::stream_endpoint(stream_writer& writer, db::pool& readers, const
   const db::table_definition& table = writer.schema().table();
   select_ = "SELECT " + db::quote_identifier(table.id_column);
   for (const db::table_column& column : table.columns) select_ += ", " + db::quote_identifier(column.name);
-  select_ += " FROM " + db::quote_identifier(table.name) + " WHERE " + db::quote_identifier(table.id_column);
+  select_ += " FROM ";
+  where_id_ = " WHERE " + db::quote_identifier(table.id_column);
 }
 
 // What is read at the moment of the database's loss is answered as if it had been away before.
@@ -104,7 +105,7 @@ task<http::response> stream_endpoint::show_item(http::request& r) {
   std::optional<std::int64_t> id = parse_integer<std::int64_t>(text);
   db::result found;
   if (id) {
-    task<db::result> reading = ask(select_ + " = ?", db::parameters_of(*id));
+    task<db::result> reading = ask(where_id_ + " = ?", db::parameters_of(*id));
     found = co_await std::move(reading);
   }
   if (found.rows.empty())
@@ -167,13 +168,15 @@ stream_endpoint::page_query stream_endpoint::parse_page_query(const http::reques
 }
 
 task<db::result> stream_endpoint::read_page(std::int64_t after, std::uint64_t limit) {
-  std::string sql = select_ + " > ? ORDER BY " + db::quote_identifier(writer_.schema().table().id_column) + " LIMIT ?";
-  return ask(std::move(sql), db::parameters_of(after, static_cast<std::int64_t>(limit)));
+  std::string id = db::quote_identifier(writer_.schema().table().id_column);
+  return ask(where_id_ + " > ? ORDER BY " + id + " LIMIT ?",
+             db::parameters_of(after, static_cast<std::int64_t>(limit)));
 }
 
-task<db::result> stream_endpoint::ask(std::string sql, db::parameters values) {
+task<db::result> stream_endpoint::ask(std::string condition, db::parameters values) {
   try {
-    task<db::result> asking = with_timeout(options_.read_timeout, ask_patiently(std::move(sql), std::move(values)));
+    task<db::result> asking =
+        with_timeout(options_.read_timeout, ask_patiently(std::move(condition), std::move(values)));
     co_return co_await std::move(asking);
   } catch (const timed_out&) {
   }
@@ -181,9 +184,10 @@ task<db::result> stream_endpoint::ask(std::string sql, db::parameters values) {
                            "the database did not answer within " + format_duration(options_.read_timeout));
 }
 
-task<db::result> stream_endpoint::ask_patiently(std::string sql, db::parameters values) {
+task<db::result> stream_endpoint::ask_patiently(std::string condition, db::parameters values) {
   auto acquiring = readers_.acquire();
   db::pool::lease session = co_await std::move(acquiring);
+  std::string sql = select_ + session->quoted_table(writer_.schema().table().name) + condition;
   task<db::result> reading = session->query(std::move(sql), std::move(values));
   co_return co_await std::move(reading);
 }

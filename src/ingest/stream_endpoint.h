@@ -61,8 +61,8 @@ class stream_endpoint {
   page_query parse_page_query(const http::request& r) const;
   task<db::result> read_page(std::int64_t after, std::uint64_t limit);
   // Over a connection for reading, within the time for that.
-  task<db::result> ask(std::string sql, db::parameters values);
-  task<db::result> ask_patiently(std::string sql, db::parameters values);
+  task<db::result> ask(std::string condition, db::parameters values);
+  task<db::result> ask_patiently(std::string condition, db::parameters values);
   task<void> export_items(http::body_writer& out, std::shared_ptr<const db::result> page,
                           std::optional<std::uint64_t> limit);
   void append_item(std::string& out, const std::vector<db::value>& row) const;
@@ -71,7 +71,8 @@ class stream_endpoint {
   db::pool& readers_;
   const service_options& options_;
   metrics::counter refused_;
-  std::string select_;  // "SELECT id, columns… FROM table WHERE id "
+  std::string select_;    // "SELECT id, columns… FROM "
+  std::string where_id_;  // " WHERE id"
 };
 
 }  // namespace penstock::ingest

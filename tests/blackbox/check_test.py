@@ -40,15 +40,18 @@ class Checking(BlackBoxTest):
         self.assertIn("is no database URL", done.stderr)
         self.assertEqual(self.check("--stroe", "sqlite:x.db").returncode, 2)
 
-    def check_server(self, kind, *settings):
-        """Against a server of its own, with these settings."""
+    def start_server(self, kind, *settings):
         folder = tempfile.mkdtemp(prefix="penstock-check-")
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
         tool = SOURCE / "tools/test-server"
         url = subprocess.run([tool, "start", kind, folder, *settings], stdout=subprocess.PIPE, text=True, timeout=120,
                              check=True).stdout.strip()
         self.addCleanup(subprocess.run, [tool, "stop", folder], check=True)
-        done = self.check("--store", url)
+        return url
+
+    def check_server(self, kind, *settings):
+        """Against a server of its own, with these settings."""
+        done = self.check("--store", self.start_server(kind, *settings))
         self.assertNotIn("only for tests", done.stdout)
         return done
 
@@ -67,6 +70,29 @@ class Checking(BlackBoxTest):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
             self.assertIn(f"WARNING  {setting}\n", done.stdout)
+
+    def test_a_table_of_another_schema_is_compared_written_to_and_read_from(self):
+        url = self.start_server("postgresql")
+        config = self.folder / "penstock.toml"
+        config.write_text('[[stream]]\nname = "items"\ntable = "shop.events"\n')
+
+        def sql(text):
+            subprocess.run(["psql", "-X", "-q", url, "-c", text], check=True, timeout=60)
+
+        def check():
+            return self.check("--config", config, "--store", url)
+
+        sql("CREATE SCHEMA shop")
+        self.assertIn("table 'shop.events' is missing", check().stdout)
+        with self.serve("--config", config, "--store", url) as service:
+            self.assertEqual(service.post('{"n":1}')[0], 200)
+            for path in ("/v1/items/1", "/v1/items"):
+                status, _, body = service.request("GET", path)
+                self.assertEqual(status, 200, body)
+                self.assertIn(b'"data":{"n":1}', body)
+        self.assertIn("table 'shop.events' fits", check().stdout)
+        sql("ALTER TABLE shop.events DROP data")
+        self.assertIn("'data'", check().stdout)
 
     def test_a_server_as_it_comes_is_ready(self):
         for kind in ("mariadb", "postgresql"):

@@ -103,5 +103,25 @@ TEST_P(own_server, that_takes_no_writes_is_passed_over) {
 
 INSTANTIATE_TEST_SUITE_P(of, own_server, ::testing::ValuesIn(all_server_kinds), name_of_kind);
 
+class own_postgresql : public own_server_test {};
+
+TEST_P(own_postgresql, that_turns_read_only_makes_its_sessions_dead) {
+  start();
+  auto main = [&]() -> task<> {
+    task<std::unique_ptr<connection>> connecting = database(url_).connect();
+    std::unique_ptr<connection> c = co_await std::move(connecting);
+    co_await c->execute("CREATE TABLE t (v INT)");
+    co_await c->execute("ALTER SYSTEM SET default_transaction_read_only = on");
+    co_await c->query("SELECT pg_reload_conf()");
+    std::optional<db_errc> failed;
+    while (!failed) failed = co_await failure_of(*c, "INSERT INTO t VALUES (1)");  // it hears of it within a moment
+    EXPECT_EQ(failed, db_errc::read_only);
+    EXPECT_EQ(c->state(), session_state::dead);
+  };
+  net::run(main());
+}
+
+INSTANTIATE_TEST_SUITE_P(of, own_postgresql, ::testing::Values(all_server_kinds[1]), name_of_kind);
+
 }  // namespace
 }  // namespace penstock::db

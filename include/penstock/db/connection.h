@@ -151,6 +151,8 @@ class connection {
   /// Looks at the server's version and settings and at this account's rights, and says what threatens durability, what
   /// is missing and what is slow; the first finding names the server. Changes nothing. `load` must outlive it.
   virtual task<std::vector<finding>> examine(const expected_load& load);
+  /// The name of a table, as definitions have it, for SQL: PostgreSQL takes "schema.table" for a table of that schema.
+  virtual std::string quoted_table(std::string_view name) const { return quote_identifier(name); }
   /// What is known about the session; no trip to the server.
   virtual session_state state() const noexcept = 0;
   /// True when a statement may have left something in the session that `reset` undoes, though it is clean: a setting, a

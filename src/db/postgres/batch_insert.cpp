@@ -50,6 +50,8 @@ task<void> batch_insert::run(std::size_t first) {
     task<statement*> preparing_many = session_.prepared(plan_.many_rows);
     many_ = co_await std::move(preparing_many);
   }
+  task<statement*> preparing_version = session_.prepared(version_sql);
+  ask_version_ = co_await std::move(preparing_version);
   if (session_.opening_ != nullptr) {
     task<statement*> preparing_opening = session_.prepared(session_.opening_->sql);
     opening_ = co_await std::move(preparing_opening);
@@ -138,6 +140,8 @@ task<void> batch_insert::make_trip(std::vector<part>& parts, bool only_one) {
     if (!fresh) {
       send_plain("RELEASE SAVEPOINT penstock");
       send_plain("SAVEPOINT penstock");
+    } else if (version_.empty()) {
+      send_version();
     }
     w.sync();
     task<void> flushing = w.flush();
@@ -146,6 +150,7 @@ task<void> batch_insert::make_trip(std::vector<part>& parts, bool only_one) {
   if (!fresh) {
     send_plain("ROLLBACK TO SAVEPOINT penstock");
     send_plain("RELEASE SAVEPOINT penstock");
+    if (version_.empty()) send_version();
     w.sync();
   }
   task<void> asking = w.finish([&](std::size_t at, const PGresult* r) { take(parts, at, r); });
@@ -162,6 +167,15 @@ void batch_insert::send_plain(const std::string& sql) {
 void batch_insert::send_opening() {
   session_.wire_->execute(opening_->name, session_.opening_values_.bound(), opening_->binary);
   commands_.push_back({command::opening, command::none});
+}
+
+void batch_insert::send_version() {
+  arguments& values = session_.arguments_;
+  std::string table = quote_table(plan_.into.name);
+  std::string misfit = fill(values, *ask_version_, parameters_of(table));
+  if (!misfit.empty()) throw database_error(db_errc::data, misfit);
+  session_.wire_->execute(ask_version_->name, values.bound(), ask_version_->binary);
+  commands_.push_back({command::version, command::none});
 }
 
 void batch_insert::send_part(part& p, std::size_t index) {
@@ -210,7 +224,8 @@ void batch_insert::send_arrays(part& p, std::size_t index) {
 void batch_insert::take(std::vector<part>& parts, std::size_t at, const PGresult* r) {
   const command& c = commands_[at];
   bool opens = c.part == command::opening;
-  part* p = opens || c.part == command::none ? nullptr : &parts[c.part];
+  bool tells_version = c.part == command::version;
+  part* p = opens || tells_version || c.part == command::none ? nullptr : &parts[c.part];
   ExecStatusType status = PQresultStatus(r);
   if (status == PGRES_PIPELINE_ABORTED || fatal_) return;
   if (status == PGRES_FATAL_ERROR && opens && session_.forgets_stale_plan(opening_, r))
@@ -219,6 +234,8 @@ void batch_insert::take(std::vector<part>& parts, std::size_t at, const PGresult
     take_failure(p, r);
   else if (opens)
     session_.opening_->changed = affected_rows(r);
+  else if (tells_version)
+    version_ = PQntuples(r) == 1 ? PQgetvalue(r, 0, 0) : "";
   else if (p != nullptr && c.row != command::none)
     take_one(c.row, r);
   else if (p != nullptr)
@@ -226,13 +243,13 @@ void batch_insert::take(std::vector<part>& parts, std::size_t at, const PGresult
 }
 
 void batch_insert::take_failure(part* of, const PGresult* r) {
-  db_errc errc = classify(sqlstate_of(r));
-  if (of == nullptr || !refuses_a_row(errc)) {
+  std::optional<db_errc> refusal = refusal_of_row(r);
+  if (of == nullptr || !refusal) {
     fatal_ = failure_of(r, "insert into " + plan_.into.name);
     return;
   }
   of->failed = true;
-  of->errc = errc;
+  of->errc = *refusal;
   of->said = said_by(r);
 }
 

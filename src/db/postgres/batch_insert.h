@@ -35,6 +35,9 @@ class batch_insert {
   // All rows from `first` on; the outcomes of `report` are there already.
   task<void> run(std::size_t first);
 
+  // Of the table, while it was written to.
+  const std::string& version() const noexcept { return version_; }
+
  private:
   struct part {
     std::size_t first = 0;
@@ -48,6 +51,7 @@ class batch_insert {
   struct command {
     static constexpr std::size_t none = static_cast<std::size_t>(-1);
     static constexpr std::size_t opening = none - 1;
+    static constexpr std::size_t version = none - 2;
     std::size_t part = none;
     std::size_t row = none;
   };
@@ -59,6 +63,7 @@ class batch_insert {
   std::vector<part> cut(const part& whole, std::size_t most_rows) const;
   task<void> make_trip(std::vector<part>& parts, bool only_one);
   void send_opening();
+  void send_version();
   void send_part(part& p, std::size_t index);
   void send_rows(part& p, std::size_t index);
   void send_arrays(part& p, std::size_t index);
@@ -79,6 +84,8 @@ class batch_insert {
   statement* many_ = nullptr;
   statement* opening_ = nullptr;  // null when there is none
   bool opening_is_due_ = false;
+  statement* ask_version_ = nullptr;
+  std::string version_;
   std::vector<command> commands_;
   std::vector<std::size_t> sent_rows_;                     // of the part whose result is read
   std::vector<std::pair<std::size_t, std::size_t>> held_;  // rows, each with that whose key it repeats

@@ -28,12 +28,16 @@ void append_id(std::string& to, std::int64_t id) {
   append_int32(to, static_cast<std::int32_t>(id));
 }
 
-// "COPY t, line 5, column v": the line, 0 when there is none.
+// "COPY t, line 5, column v", the last line of the context: the line, 0 when there is none. A row that is too long for
+// the table is found when some hundred are written together, and the line is that of the last one then
+// (table_multi_insert in src/backend/commands/copyfrom.c).
 std::size_t line_of(const PGresult* r) {
+  if (sqlstate_of(r).starts_with("54")) return 0;
   const char* field = PQresultErrorField(r, PG_DIAG_CONTEXT);
   std::string_view context = field == nullptr ? "" : field;
+  if (std::size_t last = context.rfind('\n'); last != std::string_view::npos) context.remove_prefix(last + 1);
   constexpr std::string_view word = ", line ";
-  std::size_t at = context.rfind(word);
+  std::size_t at = context.starts_with("COPY ") ? context.rfind(word) : std::string_view::npos;
   std::size_t line = 0;
   if (at != std::string_view::npos)
     std::from_chars(context.data() + at + word.size(), context.data() + context.size(), line);
@@ -42,11 +46,11 @@ std::size_t line_of(const PGresult* r) {
 
 }  // namespace
 
-copy_insert::copy_insert(session& s, insert_plan& plan, std::string shape_statement, const row_batch& rows,
+copy_insert::copy_insert(session& s, insert_plan& plan, std::string version_statement, const row_batch& rows,
                          batch_report& report)
     : session_(s),
       plan_(plan),
-      shape_statement_(std::move(shape_statement)),
+      version_statement_(std::move(version_statement)),
       rows_(rows),
       report_(report),
       common_rows_(s.home_->copied_rows.try_emplace(plan.into.name, most_rows).first->second),
@@ -105,7 +109,7 @@ std::string copy_insert::statements() const {
   for (std::size_t segments = 0; first < rows_.rows() && segments < most_segments_; first += segment_rows_) {
     if (segments++ > 0) all += "RELEASE SAVEPOINT penstock; SAVEPOINT penstock; ";
     all += plan_.copy + "; ";
-    if (segments == 1 && !shape_statement_.empty()) all += shape_statement_ + "; ";
+    if (segments == 1 && !version_statement_.empty()) all += version_statement_ + "; ";
   }
   return all + "RELEASE SAVEPOINT penstock";
 }
@@ -128,7 +132,7 @@ task<copy_insert::ending> copy_insert::make_trip() {
       }
       case PGRES_TUPLES_OK:
         if (PQnfields(r.get()) == 1)
-          take_shape(r.get(), fatal);
+          take_version(r.get());
         else
           take_ids(r.get());
         break;
@@ -215,27 +219,25 @@ copy_insert::ending copy_insert::take_failure(const PGresult* r, std::optional<d
     fatal = database_error(db_errc::serialization, said_by(r), 0, std::string(sqlstate_of(r)));
     return ending::impossible;
   }
-  db_errc errc = classify(sqlstate_of(r));
+  std::optional<db_errc> refusal = refusal_of_row(r);
   std::size_t line = line_of(r);
-  if (in_savepoint_ && refuses_a_row(errc)) {
+  if (in_savepoint_ && refusal) {
     if (line == 0 || line > sent_.size()) return ending::impossible;
     if (line <= few_rows) ++early_failures_;
-    refuse(sent_[line - 1], errc, said_by(r));
+    refuse(sent_[line - 1], *refusal, said_by(r));
     return ending::row_refused;
   }
-  bool unsupported = sqlstate_of(r) == "0A000";  // such as for a table with row-level security
+  // Such as for a table with row-level security, or a view.
+  bool unsupported = sqlstate_of(r) == "0A000" || sqlstate_of(r) == "42809";
   if (unsupported) plan_.copy.clear();
   if (!in_savepoint_ || !unsupported) fatal = failure_of(r, "copy into " + plan_.into.name);
   return ending::impossible;
 }
 
-void copy_insert::take_shape(const PGresult* r, std::optional<database_error>& fatal) {
+void copy_insert::take_version(const PGresult* r) {
   if (PQntuples(r) != 1) session_.wire_->give_up_on_answers();
-  shape_statement_.clear();
-  if (PQgetvalue(r, 0, 0) == plan_.shape) return;
-  fatal =
-      database_error(db_errc::serialization, "PostgreSQL, copy into " + plan_.into.name +
-                                                 ": the table was altered meanwhile; the batch is to be stored anew");
+  version_ = PQgetvalue(r, 0, 0);
+  version_statement_.clear();
 }
 
 // A row of the first id, and null or a list: {3,4,9}.

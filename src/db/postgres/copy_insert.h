@@ -6,8 +6,8 @@
 //   SELECT … nextval(…) …; SAVEPOINT s; COPY …; RELEASE s; SAVEPOINT s; COPY …; RELEASE s
 //
 // Binary values are taken for what the column's type makes of them, so a table that was altered since the plan was made
-// would store others: behind the first COPY, which keeps the table as it is until the transaction ends, its columns are
-// compared with those of the plan.
+// would store others: behind the first COPY, which keeps the table as it is until the transaction ends, its version is
+// asked for, to be compared with that of the plan.
 //
 // Large segments take turns with those of other sessions: the server has begun with the COPY by then, and waits for
 // rows.
@@ -31,10 +31,14 @@ namespace penstock::db::postgres {
 class copy_insert {
  public:
   // The arguments must outlive it.
-  copy_insert(session& s, insert_plan& plan, std::string shape_statement, const row_batch& rows, batch_report& report);
+  copy_insert(session& s, insert_plan& plan, std::string version_statement, const row_batch& rows,
+              batch_report& report);
 
   // Gives how many rows it has dealt with, the first ones: fewer than there are where COPY is no good way.
   task<std::size_t> run();
+
+  // Of the table, while it was written to; empty when that is not known.
+  const std::string& version() const noexcept { return version_; }
 
  private:
   enum class ending { stored, row_refused, impossible };
@@ -49,13 +53,14 @@ class copy_insert {
   void take_success(const PGresult* r, std::optional<database_error>& fatal);
   ending take_failure(const PGresult* r, std::optional<database_error>& fatal);
   void refuse(std::size_t row, db_errc errc, std::string why);
-  void take_shape(const PGresult* r, std::optional<database_error>& fatal);
+  void take_version(const PGresult* r);
   void take_ids(const PGresult* r);
   std::int64_t id_of(std::size_t row) const;
 
   session& session_;
   insert_plan& plan_;
-  std::string shape_statement_;  // empty once the table was found to be the one planned for
+  std::string version_statement_;  // empty once it was answered
+  std::string version_;
   const row_batch& rows_;
   batch_report& report_;
   bool has_ids_ = false;

@@ -9,7 +9,7 @@ namespace penstock::db::postgres {
 namespace {
 
 // Looked up by the whole code first, then by its class, the first two characters.
-constexpr std::array<std::pair<std::string_view, db_errc>, 34> known{{
+constexpr std::array<std::pair<std::string_view, db_errc>, 36> known{{
     {"40001", db_errc::serialization},
     {"40P01", db_errc::deadlock},
     {"55P03", db_errc::lock_timeout},
@@ -26,7 +26,6 @@ constexpr std::array<std::pair<std::string_view, db_errc>, 34> known{{
     {"57P05", db_errc::connection_lost},
     {"08P01", db_errc::other},
     {"44000", db_errc::constraint},
-    {"P0001", db_errc::constraint},
     {"XX001", db_errc::corrupt},
     {"XX002", db_errc::corrupt},
     {"08", db_errc::connection_lost},
@@ -44,6 +43,9 @@ constexpr std::array<std::pair<std::string_view, db_errc>, 34> known{{
     {"54", db_errc::data},
     {"2B", db_errc::constraint},
     {"2F", db_errc::other},
+    {"38", db_errc::constraint},  // raised by functions of other languages, such as triggers
+    {"39", db_errc::constraint},
+    {"P0", db_errc::constraint},  // RAISE, ASSERT and the like of PL/pgSQL
 }};
 
 std::string without_line_end(std::string text) {
@@ -78,7 +80,16 @@ db_errc classify(std::string_view sqlstate) noexcept {
   return db_errc::other;
 }
 
-bool refuses_a_row(db_errc errc) noexcept { return errc == db_errc::constraint || errc == db_errc::data; }
+std::optional<db_errc> refusal_of_row(const PGresult* r) noexcept {
+  db_errc errc = classify(sqlstate_of(r));
+  if (errc == db_errc::constraint || errc == db_errc::data) return errc;
+  const char* routine = PQresultErrorField(r, PG_DIAG_SOURCE_FUNCTION);
+  std::string_view by = routine == nullptr ? "" : routine;
+  // A trigger may RAISE any SQLSTATE. Row-level security has that of a missing right.
+  bool raised = errc == db_errc::other && by == "exec_stmt_raise";
+  if (raised || by == "ExecWithCheckOptions") return db_errc::constraint;
+  return std::nullopt;
+}
 
 std::string_view sqlstate_of(const PGresult* r) noexcept {
   const char* code = PQresultErrorField(r, PG_DIAG_SQLSTATE);

@@ -2,6 +2,7 @@
 
 #include "penstock/db/error.h"
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,8 +13,8 @@ namespace penstock::db::postgres {
 // The class of an SQLSTATE (PostgreSQL manual, appendix A).
 db_errc classify(std::string_view sqlstate) noexcept;
 
-// True for what is the fault of one row, and leaves the server able to take others.
-bool refuses_a_row(db_errc errc) noexcept;
+// The class of an error that is the fault of one row, and leaves the server able to take others.
+std::optional<db_errc> refusal_of_row(const PGresult* r) noexcept;
 
 std::string_view sqlstate_of(const PGresult* r) noexcept;
 

@@ -132,6 +132,22 @@ std::string many_rows_sql(const table_definition& into, const std::vector<Oid>& 
          " AS id) SELECT place, id FROM stored JOIN given USING (id)";
 }
 
+std::string count_keys_sql(const table_definition& into, const std::vector<Oid>& types,
+                           const std::vector<std::string>& type_names) {
+  std::string arrays, names, same;
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    const std::string& column = into.columns[i].name;
+    if (std::find(into.unique_key.begin(), into.unique_key.end(), column) == into.unique_key.end()) continue;
+    std::string name = "c" + std::to_string(i);
+    arrays += (arrays.empty() ? "?::" : ", ?::") + std::string(element_name(wire_type_of(types[i]))) + "[]";
+    names += (names.empty() ? "" : ", ") + name;
+    same += (same.empty() ? "" : " AND ") + ("there." + quote_identifier(column)) + " = given." + name +
+            (needs_cast(types[i]) ? "::" + type_names[i] : "");
+  }
+  return "SELECT count(*) FROM unnest(" + arrays + ") AS given(" + names + ") WHERE EXISTS (SELECT 1 FROM " +
+         quote_table(into.name) + " AS there WHERE " + same + ")";
+}
+
 std::string copy_sql(const table_definition& into, const std::vector<Oid>& types) {
   bool all_binary = std::all_of(types.begin(), types.end(),
                                 [](Oid type) { return type == jsonb_oid || wire_type_of(type) != wire_type::other; });

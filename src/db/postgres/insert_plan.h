@@ -14,7 +14,8 @@ namespace penstock::db::postgres {
 // How rows go into one table.
 struct insert_plan {
   table_definition into;
-  std::string shape;           // the table's columns and their types, before `types` were asked for
+  std::string version;         // of the table, before anything else was asked for; TRUNCATE changes it too
+  std::string shape;           // what of the table the plan relies on
   std::vector<Oid> types;      // of the columns
   std::vector<wire_type> as;   // how their values travel
   std::string one_row;         // one row's INSERT; a repeated unique key stores nothing
@@ -24,6 +25,7 @@ struct insert_plan {
   std::string copy;      // for binary COPY, with the id first; empty where that is no way
   std::string sequence;  // of the ids; empty where there are none
 
+  std::string count_keys;     // how many of given unique keys are there; empty where no row is dropped unsaid
   std::string check_at_once;  // the statement that has the table's deferred constraints checked; empty without any
 
   bool is_for(const table_definition& t) const;
@@ -36,6 +38,10 @@ std::string one_row_sql(const table_definition& into);
 // `type_names` are the columns' types, for casts; `sequence` is that of the id column, and may be empty.
 std::string many_rows_sql(const table_definition& into, const std::vector<Oid>& types,
                           const std::vector<std::string>& type_names, const std::string& sequence);
+
+// The number of rows, given as arrays of the unique key's columns, whose key the table has.
+std::string count_keys_sql(const table_definition& into, const std::vector<Oid>& types,
+                           const std::vector<std::string>& type_names);
 
 // Empty when a column's values have no binary format here, or repeats must be told from new rows.
 std::string copy_sql(const table_definition& into, const std::vector<Oid>& types);

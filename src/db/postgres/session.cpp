@@ -63,7 +63,7 @@ bool session::in_transaction() const noexcept {
 }
 
 session_state session::state() const noexcept {
-  if (!wire_ || !wire_->alive()) return session_state::dead;
+  if (!wire_ || !wire_->alive() || is_read_only_where_a_primary_is_wanted()) return session_state::dead;
   return wire_->idle() && !in_transaction() ? session_state::clean : session_state::dirty;
 }
 
@@ -158,7 +158,10 @@ task<void> session::run(const std::string& sql, const parameters& values, const 
     task<void> asking = w.finish(look);
     co_await std::move(asking);
     if (!failed) co_return;
-    if (stale && alone && !again) continue;
+    // A parameter's type may be another by now: its value is read, or written, as that of then.
+    bool typed_anew = !stale && known && (failed->errc() == db_errc::syntax || failed->sqlstate().starts_with("22P0"));
+    if (typed_anew) statements_.forget(s);
+    if ((stale || typed_anew) && alone && !again) continue;
     if (stale)
       throw database_error(db_errc::serialization, failed->message() + " (another session changed the table)", 0,
                            failed->sqlstate());

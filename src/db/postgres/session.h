@@ -22,6 +22,12 @@
 
 namespace penstock::db::postgres {
 
+// The table's version, which every change of it changes.
+extern const std::string version_sql;
+
+// A table's name for SQL: "schema.table" means a table of that schema.
+std::string quote_table(const std::string& name);
+
 class session final : public connection {
  public:
   session(std::shared_ptr<server_context> home, std::string server, connection_handle connected);
@@ -31,6 +37,7 @@ class session final : public connection {
   task<std::uint64_t> query_each(std::string sql, parameters values, row_consumer take, std::size_t max_rows) override;
   task<std::uint64_t> execute(std::string sql, parameters values) override;
   task<void> insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) override;
+  task<void> insert_batch(const table_definition& into, const row_batch& rows, batch_report& report) override;
   task<void> begin_batch(opening_statement& first, const table_definition& into, const row_batch& rows,
                          batch_report& report) override;
   task<void> begin() override;
@@ -40,6 +47,7 @@ class session final : public connection {
   task<void> reset() override;
   task<void> ping() override;
   task<std::vector<finding>> examine(const expected_load& load) override { return examine_server(*this, &load); }
+  std::string quoted_table(std::string_view name) const override { return quote_table(std::string(name)); }
   session_state state() const noexcept override;
   bool altered() const noexcept override { return altered_; }
   void close() noexcept override;
@@ -69,6 +77,8 @@ class session final : public connection {
   wire& open_wire() const;
   wire& connected_wire() const;
   bool in_transaction() const noexcept;
+  // By what the server says of itself: not before version 14.
+  bool is_read_only_where_a_primary_is_wanted() const noexcept;
   void send_begin(wire& w);
   // Runs a statement once; its results go to `take`.
   task<void> run(const std::string& sql, const parameters& values, const result_taker& take);
@@ -81,8 +91,12 @@ class session final : public connection {
   task<insert_plan*> plan_for(const table_definition& into);
   task<void> check_at_once(const insert_plan& plan);
   void forget_plan(const std::string& table) noexcept;
-  // A statement without parameters that gives the table's shape now.
-  task<std::string> shape_statement(const std::string& table);
+  // A statement without parameters that gives the table's version.
+  task<std::string> version_statement(const std::string& table);
+  // Throws `db_errc::serialization` when the table is not the one that was planned for.
+  task<void> check_version(insert_plan& plan, const std::string& version);
+  // Throws when a row that counts as a repeat has a key that the table does not have.
+  task<void> confirm_duplicates(const insert_plan& plan, const row_batch& rows, const batch_report& report);
   task<std::uint64_t> read_each(const statement* s, std::size_t rows_at, const row_consumer& take, std::size_t max_rows,
                                 std::optional<database_error>& failed);
   task<void> leave_early(bool in_savepoint);
@@ -100,11 +114,9 @@ class session final : public connection {
   std::vector<unsigned char> to_do_;  // for each row, whether it is to be sent
   bool begin_is_due_ = false;
   bool altered_ = false;
+  bool plan_was_stale_ = false;
   opening_statement* opening_ = nullptr;                   // of the batch that is being stored
   std::map<std::string, insert_plan, std::less<>> plans_;  // by table; batches for several take turns in a session
 };
-
-// A table's name for SQL: "schema.table" means a table of that schema.
-std::string quote_table(const std::string& name);
 
 }  // namespace penstock::db::postgres

@@ -9,7 +9,7 @@
 #include <array>
 #include <utility>
 
-// Makes a table, or says how the one that exists differs; and learns how rows go into one.
+// Makes a table, or says how the one that exists differs; and stores batches in it.
 
 namespace penstock::db::postgres {
 namespace {
@@ -87,24 +87,8 @@ constexpr const char* unique_keys_sql =
     "SELECT i.indexrelid::bigint, a.attname::text FROM pg_index AS i "
     "CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY AS k(attnum, place) "
     "JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum "
-    "WHERE i.indrelid = to_regclass(?) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL "
+    "WHERE i.indrelid = to_regclass(?) AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL "
     "AND i.indexprs IS NULL AND k.place <= i.indnkeyatts ORDER BY i.indexrelid, k.place";
-
-// The id column's sequence, when this account may use it, and whether its type is that of the ids.
-constexpr const char* id_column_sql =
-    "(SELECT CASE WHEN has_sequence_privilege(s, 'USAGE, UPDATE') THEN s END FROM pg_get_serial_sequence(?, ?) AS s), "
-    "(SELECT a.atttypid = 'bigint'::regtype FROM pg_attribute AS a "
-    "WHERE a.attrelid = to_regclass(?) AND a.attname = ?)";
-
-// The constraints and constraint triggers that wait for the end of the transaction, for SET CONSTRAINTS.
-constexpr const char* deferred_constraints_sql =
-    "SELECT string_agg(quote_ident(s.nspname) || '.' || quote_ident(c.conname), ', ') FROM pg_constraint AS c "
-    "JOIN pg_namespace AS s ON s.oid = c.connamespace WHERE c.conrelid = to_regclass(?) AND c.condeferred";
-
-// A table's columns and their types.
-const std::string shape_sql =
-    "SELECT coalesce(string_agg(a.attname || ' ' || a.atttypid, ',' ORDER BY a.attnum), '') FROM pg_attribute AS a "
-    "WHERE a.attrelid = to_regclass(?) AND a.attnum > 0 AND NOT a.attisdropped";
 
 std::vector<std::vector<std::string>> unique_keys_of(const result& found) {
   std::vector<std::vector<std::string>> keys;
@@ -176,77 +160,18 @@ task<void> session::prepare_table(const table_definition& definition) {
   throw database_error(db_errc::table_drift, "table '" + definition.name + "' exists but does not fit: " + list);
 }
 
-task<insert_plan*> session::plan_for(const table_definition& into) {
-  auto known = plans_.find(into.name);
-  if (known != plans_.end() && known->second.is_for(into)) co_return &known->second;
-  insert_plan plan;
-  plan.into = into;
-  std::string table = quote_table(into.name);
-  task<result> asking_shape = query(shape_sql, parameters_of(table));
-  result shape = co_await std::move(asking_shape);
-  plan.shape = std::get<std::string>(shape.rows.at(0).at(0));
-  plan.one_row = one_row_sql(into);
-  task<statement*> preparing = prepared(plan.one_row);
-  const statement* one = co_await std::move(preparing);
-  plan.types = one->parameters;
-  std::string asked;
-  for (Oid type : plan.types) {
-    plan.as.push_back(wire_type_of(type));
-    asked += "format_type(" + std::to_string(type) + ", NULL), ";
+// The table may have been altered, or another one taken its place, since the plan was made.
+task<void> session::insert_batch(const table_definition& into, const row_batch& rows, batch_report& report) {
+  plan_was_stale_ = false;
+  try {
+    task<void> inserting = connection::insert_batch(into, rows, report);
+    co_await std::move(inserting);
+    co_return;
+  } catch (const database_error&) {
+    if (!plan_was_stale_) throw;
   }
-  task<result> asking_deferred = query(deferred_constraints_sql, parameters_of(table));
-  result deferred = co_await std::move(asking_deferred);
-  if (const auto* constraints = std::get_if<std::string>(&deferred.rows.at(0).at(0)))
-    plan.check_at_once = "SET CONSTRAINTS " + *constraints + " IMMEDIATE";
-  bool has_id = !into.id_column.empty();
-  parameters names;
-  if (has_id) names = parameters_of(table, into.id_column, table, into.id_column);
-  task<result> asking =
-      query("SELECT " + asked + (has_id ? id_column_sql : "NULL::text, NULL::boolean"), std::move(names));
-  result answer = co_await std::move(asking);
-  const std::vector<value>& told = answer.rows.at(0);
-  std::vector<std::string> type_names;
-  type_names.reserve(plan.types.size());
-  for (std::size_t i = 0; i < plan.types.size(); ++i) type_names.push_back(std::get<std::string>(told.at(i)));
-  std::string sequence;
-  if (const auto* given = std::get_if<std::string>(&told.at(plan.types.size()))) sequence = *given;
-  const auto* is_bigint = std::get_if<bool>(&told.back());
-  bool ids_can_be_copied = !has_id || (!sequence.empty() && is_bigint != nullptr && *is_bigint);
-  plan.many_rows = many_rows_sql(into, plan.types, type_names, sequence);
-  plan.many_give_row = !into.unique_key.empty();
-  if (home_->url.bulk_allowed && ids_can_be_copied) plan.copy = copy_sql(into, plan.types);
-  if (has_id) plan.sequence = sequence;
-  co_return &plans_.insert_or_assign(into.name, std::move(plan)).first->second;
-}
-
-// A row that only the COMMIT refuses would take its neighbours along.
-task<void> session::check_at_once(const insert_plan& plan) {
-  std::optional<database_error> failed;
-  result_taker take = [&](std::size_t, const PGresult* r) {
-    if (PQresultStatus(r) != PGRES_FATAL_ERROR || failed) return;
-    failed = failure_of(r, "check the constraints of " + plan.into.name + " at once");
-    if (sqlstate_of(r) == "42704")  // gone since the plan was made
-      failed = database_error(db_errc::serialization, failed->message(), 0, failed->sqlstate());
-  };
-  task<void> setting = wire_->run_plain((begin_is_due_ ? "BEGIN; " : "") + plan.check_at_once, std::move(take));
-  begin_is_due_ = false;
-  co_await std::move(setting);
-  if (failed) throw *std::move(failed);
-}
-
-// With its statements, which were prepared for the types of then.
-void session::forget_plan(const std::string& table) noexcept {
-  auto known = plans_.find(table);
-  if (known == plans_.end()) return;
-  for (const std::string& sql : {known->second.one_row, known->second.many_rows})
-    if (const statement* s = statements_.find(sql)) statements_.forget(s);
-  plans_.erase(known);
-}
-
-task<std::string> session::shape_statement(const std::string& table) {
-  task<statement*> preparing = prepared(shape_sql);
-  const statement* s = co_await std::move(preparing);
-  co_return "EXECUTE " + quote_identifier(s->name) + "(" + in_quotes(quote_table(table)) + ")";
+  task<void> inserting_again = connection::insert_batch(into, rows, report);
+  co_await std::move(inserting_again);
 }
 
 // Where many rows go in by COPY, a trip is nothing beside them.
@@ -277,6 +202,7 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
   if (!in_transaction()) throw database_error(db_errc::other, "insert_rows needs a transaction: begin one first");
   if (rows.empty()) co_return;
   std::exception_ptr failure;
+  bool was_known = plans_.find(into.name) != plans_.end();
   try {
     task<insert_plan*> planning = plan_for(into);
     insert_plan* plan = co_await std::move(planning);
@@ -288,16 +214,24 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
     }
     std::size_t done = 0;
     if (!plan->copy.empty() && rows.rows() >= fewest_to_copy) {
-      task<std::string> preparing_check = shape_statement(into.name);
-      std::string check = co_await std::move(preparing_check);
-      copy_insert copy(*this, *plan, std::move(check), rows, report);
+      task<std::string> preparing_version = version_statement(into.name);
+      std::string ask_version = co_await std::move(preparing_version);
+      copy_insert copy(*this, *plan, std::move(ask_version), rows, report);
       task<std::size_t> copying = copy.run();
       done = co_await std::move(copying);
+      task<void> checking = check_version(*plan, copy.version());
+      co_await std::move(checking);
     }
     if (done < rows.rows()) {
       batch_insert insert(*this, *plan, rows, report);
       task<void> inserting = insert.run(done);
       co_await std::move(inserting);
+      task<void> checking = check_version(*plan, insert.version());
+      co_await std::move(checking);
+    }
+    if (!plan->count_keys.empty()) {
+      task<void> confirming = confirm_duplicates(*plan, rows, report);
+      co_await std::move(confirming);
     }
     report.round_trips = wire_->round_trips() - trips_before;
     co_return;
@@ -306,6 +240,13 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
   }
   report.clear();
   forget_plan(into.name);  // the table may be another by now
+  const auto* e = penstock::detail::exception_as<database_error>(failure);
+  plan_was_stale_ = was_known && e != nullptr && e->errc() == db_errc::serialization;
+  if (was_known && e != nullptr && (e->errc() == db_errc::syntax || e->errc() == db_errc::other)) {
+    plan_was_stale_ = true;
+    throw database_error(db_errc::serialization, e->message() + "; the batch is to be stored anew", 0, e->sqlstate(),
+                         failure);
+  }
   std::rethrow_exception(failure);
 }
 

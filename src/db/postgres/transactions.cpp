@@ -110,14 +110,27 @@ task<void> session::ping() {
   co_await std::move(checking);
 }
 
-// The server tells of both settings as they change, since version 14.
+namespace {
+
+// The server tells of both settings as they change, since version 14; nothing before that.
+std::optional<bool> says_it_is_read_only(PGconn* c) noexcept {
+  const char* standby = PQparameterStatus(c, "in_hot_standby");
+  const char* read_only = PQparameterStatus(c, "default_transaction_read_only");
+  if (standby == nullptr || read_only == nullptr) return std::nullopt;
+  return std::string_view(standby) == "on" || std::string_view(read_only) == "on";
+}
+
+}  // namespace
+
+bool session::is_read_only_where_a_primary_is_wanted() const noexcept {
+  return home_->url.primary_only && says_it_is_read_only(wire_->handle()).value_or(false);
+}
+
 task<void> session::require_primary() {
   wire& w = open_wire();
-  const char* standby = PQparameterStatus(w.handle(), "in_hot_standby");
-  const char* read_only = PQparameterStatus(w.handle(), "default_transaction_read_only");
   bool takes_no_writes = false;
-  if (standby != nullptr && read_only != nullptr) {
-    takes_no_writes = std::string_view(standby) == "on" || std::string_view(read_only) == "on";
+  if (std::optional<bool> said = says_it_is_read_only(w.handle())) {
+    takes_no_writes = *said;
   } else {
     task<result> asking =
         query("SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean", {});

@@ -188,8 +188,9 @@ task<void> wire::drain(duration limit) {
     task<bool> waiting_again = drained_within(std::min(patience, longest_patience));
     drained = co_await std::move(waiting_again);
   }
+  // A request that is still on its way could end a later statement.
+  broken_ = !drained || !reached;
   if (drained) co_return;
-  broken_ = true;
   throw database_error(db_errc::connection_lost,
                        std::string("PostgreSQL: a statement that was cut short ") +
                            (reached ? "did not end within " : "could not be cancelled within ") +

@@ -1,0 +1,170 @@
+#include "failure.h"
+#include "penstock/db/error.h"
+#include "session.h"
+
+#include <algorithm>
+#include <utility>
+
+// Learns how rows go into a table, and whether the table is still the one that was learnt about.
+
+namespace penstock::db::postgres {
+namespace {
+
+// The id column's sequence, when this account may use it, and whether its type is that of the ids.
+constexpr const char* id_column_sql =
+    "(SELECT CASE WHEN has_sequence_privilege(s, 'USAGE, UPDATE') THEN s END FROM pg_get_serial_sequence(?, ?) AS s), "
+    "(SELECT a.atttypid = 'bigint'::regtype FROM pg_attribute AS a "
+    "WHERE a.attrelid = to_regclass(?) AND a.attname = ?)";
+
+// What a plan relies on: the table with its columns and their types; the constraints and constraint triggers that wait
+// for the end of the transaction, for SET CONSTRAINTS; whether triggers or rules may drop rows.
+const std::string shape_sql =
+    "SELECT (SELECT min(a.attrelid) || ':' || string_agg(a.attname || ' ' || a.atttypid, ',' ORDER BY a.attnum) "
+    "FROM pg_attribute AS a WHERE a.attrelid = to_regclass(?) AND a.attnum > 0 AND NOT a.attisdropped), "
+    "(SELECT string_agg(quote_ident(s.nspname) || '.' || quote_ident(c.conname), ', ' ORDER BY c.oid) "
+    "FROM pg_constraint AS c JOIN pg_namespace AS s ON s.oid = c.connamespace "
+    "WHERE c.conrelid = to_regclass(?) AND c.condeferred), "
+    // Row, before, insert: pg_trigger.h, TRIGGER_TYPE_…
+    "t.relhasrules OR EXISTS (SELECT 1 FROM pg_trigger AS g WHERE g.tgrelid = t.oid AND g.tgtype & 7 = 7) "
+    "FROM pg_class AS t WHERE t.oid = to_regclass(?)";
+
+std::string text_of(const result& shape) {
+  std::string text;
+  for (const std::vector<value>& row : shape.rows)
+    for (const value& field : row) {
+      if (const auto* string = std::get_if<std::string>(&field)) text += *string;
+      if (const auto* boolean = std::get_if<bool>(&field)) text += *boolean ? " t" : " f";
+      text += ';';
+    }
+  return text;
+}
+
+}  // namespace
+
+const std::string version_sql = "SELECT c.oid || ':' || c.xmin FROM pg_class AS c WHERE c.oid = to_regclass(?)";
+
+task<insert_plan*> session::plan_for(const table_definition& into) {
+  auto known = plans_.find(into.name);
+  if (known != plans_.end() && known->second.is_for(into)) co_return &known->second;
+  insert_plan plan;
+  plan.into = into;
+  std::string table = quote_table(into.name);
+  task<result> asking_version = query(version_sql, parameters_of(table));
+  result version = co_await std::move(asking_version);
+  if (!version.rows.empty()) plan.version = std::get<std::string>(version.rows[0].at(0));
+  task<result> asking_shape = query(shape_sql, parameters_of(table, table, table));
+  result shape = co_await std::move(asking_shape);
+  plan.shape = text_of(shape);
+  plan.one_row = one_row_sql(into);
+  task<statement*> preparing = prepared(plan.one_row);
+  const statement* one = co_await std::move(preparing);
+  plan.types = one->parameters;
+  std::string asked;
+  for (Oid type : plan.types) {
+    plan.as.push_back(wire_type_of(type));
+    asked += "format_type(" + std::to_string(type) + ", NULL), ";
+  }
+  if (const auto* constraints = std::get_if<std::string>(&shape.rows.at(0).at(1)))
+    plan.check_at_once = "SET CONSTRAINTS " + *constraints + " IMMEDIATE";
+  bool has_id = !into.id_column.empty();
+  parameters names;
+  if (has_id) names = parameters_of(table, into.id_column, table, into.id_column);
+  task<result> asking =
+      query("SELECT " + asked + (has_id ? id_column_sql : "NULL::text, NULL::boolean"), std::move(names));
+  result answer = co_await std::move(asking);
+  const std::vector<value>& told = answer.rows.at(0);
+  std::vector<std::string> type_names;
+  type_names.reserve(plan.types.size());
+  for (std::size_t i = 0; i < plan.types.size(); ++i) type_names.push_back(std::get<std::string>(told.at(i)));
+  std::string sequence;
+  if (const auto* given = std::get_if<std::string>(&told.at(plan.types.size()))) sequence = *given;
+  const auto* is_bigint = std::get_if<bool>(&told.back());
+  bool ids_can_be_copied = !has_id || (!sequence.empty() && is_bigint != nullptr && *is_bigint);
+  plan.many_rows = many_rows_sql(into, plan.types, type_names, sequence);
+  plan.many_give_row = !into.unique_key.empty();
+  bool may_drop_rows = std::get<bool>(shape.rows.at(0).at(2));
+  if (may_drop_rows && !into.unique_key.empty()) plan.count_keys = count_keys_sql(into, plan.types, type_names);
+  if (home_->url.bulk_allowed && ids_can_be_copied) plan.copy = copy_sql(into, plan.types);
+  if (has_id) plan.sequence = sequence;
+  co_return &plans_.insert_or_assign(into.name, std::move(plan)).first->second;
+}
+
+// With its statements, which were prepared for the types of then.
+void session::forget_plan(const std::string& table) noexcept {
+  auto known = plans_.find(table);
+  if (known == plans_.end()) return;
+  for (const std::string& sql : {known->second.one_row, known->second.many_rows})
+    if (const statement* s = statements_.find(sql)) statements_.forget(s);
+  plans_.erase(known);
+}
+
+task<std::string> session::version_statement(const std::string& table) {
+  task<statement*> preparing = prepared(version_sql);
+  const statement* s = co_await std::move(preparing);
+  co_return "EXECUTE " + quote_identifier(s->name) + "(" + in_quotes(quote_table(table)) + ")";
+}
+
+task<void> session::check_version(insert_plan& plan, const std::string& version) {
+  if (version.empty() || version == plan.version) co_return;
+  std::string table = quote_table(plan.into.name);
+  task<result> asking = query(shape_sql, parameters_of(table, table, table));
+  result shape = co_await std::move(asking);
+  if (text_of(shape) != plan.shape)
+    throw database_error(db_errc::serialization,
+                         "PostgreSQL, insert into " + plan.into.name +
+                             ": the table was altered meanwhile; the batch is to be stored anew");
+  plan.version = version;
+}
+
+// A row that only the COMMIT refuses would take its neighbours along.
+task<void> session::check_at_once(const insert_plan& plan) {
+  std::optional<database_error> failed;
+  result_taker take = [&](std::size_t, const PGresult* r) {
+    if (PQresultStatus(r) != PGRES_FATAL_ERROR || failed) return;
+    failed = failure_of(r, "check the constraints of " + plan.into.name + " at once");
+    if (sqlstate_of(r) == "42704")  // gone since the plan was made
+      failed = database_error(db_errc::serialization, failed->message(), 0, failed->sqlstate());
+  };
+  task<void> setting = wire_->run_plain((begin_is_due_ ? "BEGIN; " : "") + plan.check_at_once, std::move(take));
+  begin_is_due_ = false;
+  co_await std::move(setting);
+  if (failed) throw *std::move(failed);
+}
+
+task<void> session::confirm_duplicates(const insert_plan& plan, const row_batch& rows, const batch_report& report) {
+  const table_definition& into = plan.into;
+  std::vector<std::size_t> key_columns;
+  insert_plan keys;
+  for (std::size_t i = 0; i < into.columns.size(); ++i) {
+    if (std::find(into.unique_key.begin(), into.unique_key.end(), into.columns[i].name) == into.unique_key.end())
+      continue;
+    key_columns.push_back(i);
+    keys.into.columns.push_back(into.columns[i]);
+    keys.types.push_back(plan.types[i]);
+    keys.as.push_back(plan.as[i]);
+  }
+  arrays_.start(keys);
+  std::vector<cell> key(key_columns.size());
+  for (std::size_t row = 0; row < rows.rows(); ++row) {
+    if (report.rows[row].what != row_outcome::status::duplicate) continue;
+    for (std::size_t i = 0; i < key.size(); ++i) key[i] = rows.row(row)[key_columns[i]];
+    std::string misfit = arrays_.add(keys, key);
+    if (!misfit.empty()) throw database_error(db_errc::data, misfit);
+  }
+  if (arrays_.rows() == 0) co_return;
+  task<statement*> preparing = prepared(plan.count_keys);
+  const statement* counting = co_await std::move(preparing);
+  wire_->execute(counting->name, arrays_.bound(), counting->binary);
+  wire_->sync();
+  std::optional<database_error> failed;
+  std::int64_t found = 0;
+  task<void> asking = wire_->finish([&](std::size_t, const PGresult* r) {
+    if (PQresultStatus(r) == PGRES_FATAL_ERROR && !failed) failed = failure_of(r, "look for keys in " + into.name);
+    if (PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1) found = binary_integer(r, 0, 0);
+  });
+  co_await std::move(asking);
+  if (failed) throw *std::move(failed);
+  if (found != static_cast<std::int64_t>(arrays_.rows())) throw not_all_stored(into);
+}
+
+}  // namespace penstock::db::postgres
