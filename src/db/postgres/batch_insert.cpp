@@ -43,7 +43,7 @@ std::vector<batch_insert::part> batch_insert::cut(const part& whole, std::size_t
   return parts;
 }
 
-task<void> batch_insert::run(std::size_t first) {
+task<void> batch_insert::run() {
   task<statement*> preparing_one = session_.prepared(plan_.one_row);
   one_ = co_await std::move(preparing_one);
   if (!plan_.many_rows.empty() && rows_.rows() > 1) {
@@ -59,10 +59,9 @@ task<void> batch_insert::run(std::size_t first) {
     if (!misfit.empty()) throw database_error(db_errc::data, misfit);
     opening_is_due_ = true;
   }
-  if (first == 0) report_.method = many_ != nullptr ? "unnest" : "statement";
-  session_.to_do_.assign(rows_.rows(), 1);
-  for (std::size_t row = 0; row < rows_.rows(); ++row)
-    if (report_.rows[row].what == row_outcome::status::refused) session_.to_do_[row] = 0;
+  if (report_.method.empty()) report_.method = many_ != nullptr ? "unnest" : "statement";
+  auto first_to_do = std::find(session_.to_do_.begin(), session_.to_do_.end(), 1);
+  auto first = static_cast<std::size_t>(first_to_do - session_.to_do_.begin());
   do {
     hold_back_repeats(first);
     task<void> inserting = insert_all_to_do(first);

@@ -32,8 +32,8 @@ class batch_insert {
   // The arguments must outlive it.
   batch_insert(session& s, const insert_plan& plan, const row_batch& rows, batch_report& report);
 
-  // All rows from `first` on; the outcomes of `report` are there already.
-  task<void> run(std::size_t first);
+  // The rows that are to do; the outcomes of `report` are there already.
+  task<void> run();
 
   // Of the table, while it was written to.
   const std::string& version() const noexcept { return version_; }

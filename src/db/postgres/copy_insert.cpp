@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <numeric>
 #include <utility>
 
 namespace penstock::db::postgres {
@@ -53,20 +54,24 @@ copy_insert::copy_insert(session& s, insert_plan& plan, std::string version_stat
       version_statement_(std::move(version_statement)),
       rows_(rows),
       report_(report),
-      common_rows_(s.home_->copied_rows.try_emplace(plan.into.name, most_rows).first->second),
-      segment_rows_(common_rows_),
-      most_segments_(segment_rows_ < most_rows ? segments_after_failure : most_segments) {}
+      history_(s.home_->copies.try_emplace(plan.into.name, copy_history{most_rows}).first->second),
+      order_(s.copy_order_),
+      segment_rows_(history_.segment_rows),
+      most_segments_(segment_rows_ < most_rows ? segments_after_failure : most_segments),
+      most_failures_(1 + rows.rows() / 500) {}
 
-task<std::size_t> copy_insert::run() {
-  report_.method = "copy";
-  std::size_t most_failures = 1 + rows_.rows() / 500;
-  std::size_t failures = 0;
+task<bool> copy_insert::run() {
+  order_.resize(rows_.rows());
+  std::iota(order_.begin(), order_.end(), std::size_t{0});
+  end_ = suspects_from_ = order_.size();
+  put_suspects_last();
   // Small segments are about as much waiting as work, and are better sent side by side.
   if (rows_.rows() >= insertion_turns::fewest_rows && segment_rows_ > fewest_rows) {
     task<void> taking = take_id_turn();
     co_await std::move(taking);
   }
-  while (next_ < rows_.rows()) {
+  std::size_t failures = 0;
+  while (next_ < end_) {
     task<ending> trip = make_trip();
     ending how = co_await std::move(trip);
     turn_ = semaphore::permit();
@@ -75,16 +80,60 @@ task<std::size_t> copy_insert::run() {
       most_segments_ *= 2;
       continue;
     }
-    common_rows_ = segment_rows_ = fewest_rows;
     most_segments_ = segments_after_failure;
-    if (how == ending::row_refused && failures++ < most_failures && early_failures_ < 2) continue;
+    if (how == ending::suspect_refused) continue;
+    bool is_told = how == ending::row_refused && explains_refusal();
+    segment_rows_ = history_.segment_rows = is_told ? most_rows : fewest_rows;
+    if (how == ending::impossible) break;
+    ++failures;
+    if (failures > most_failures_ || early_failures_ == 2) leave_rest_to_inserts();
+  }
+  if (in_savepoint_) {
     task<void> undoing = session_.wire_->run_plain("ROLLBACK TO SAVEPOINT penstock; RELEASE SAVEPOINT penstock",
                                                    [](std::size_t, const PGresult*) {});
     co_await std::move(undoing);
-    co_return next_;
   }
-  if (failures == 0 && segment_rows_ == common_rows_) common_rows_ = std::min(most_rows, common_rows_ * 2);
-  co_return next_;
+  bool all_done = next_ == order_.size();
+  if (all_done && failures == 0 && segment_rows_ == history_.segment_rows)
+    history_.segment_rows = std::min(most_rows, segment_rows_ * 2);
+  co_return all_done;
+}
+
+// Those that are too many are none: each costs a trip.
+void copy_insert::put_suspects_last() {
+  const refused_values& refused = history_.refused;
+  if (!refused.suspects_any()) return;
+  auto from = order_.begin() + static_cast<std::ptrdiff_t>(next_);
+  auto to = order_.begin() + static_cast<std::ptrdiff_t>(suspects_from_);
+  auto is_good = [&](std::size_t row) {
+    return report_.rows[row].what == row_outcome::status::refused || !refused.suspects(rows_.row(row));
+  };
+  auto suspects = std::stable_partition(from, to, is_good);
+  auto first = static_cast<std::size_t>(suspects - order_.begin());
+  if (end_ - first <= most_failures_)
+    suspects_from_ = first;
+  else
+    std::sort(from, to);
+}
+
+// Whether the row that was refused last has a value by which others that would be are known.
+bool copy_insert::explains_refusal() {
+  history_.refused.add_refused(rows_.row(refused_row_));
+  history_.refused.acquit_common(rows_, most_failures_);
+  put_suspects_last();
+  return history_.refused.suspects(rows_.row(refused_row_));
+}
+
+// Behind the suspects, whose ids may be lower than those of rows that are stored.
+void copy_insert::leave_rest_to_inserts() {
+  auto at = [&](std::size_t position) { return order_.begin() + static_cast<std::ptrdiff_t>(position); };
+  std::rotate(at(next_), at(suspects_from_), order_.end());
+  end_ = next_ + (order_.size() - suspects_from_);
+  suspects_from_ = next_;
+}
+
+std::size_t copy_insert::rows_of_segment(std::size_t first) const {
+  return first < suspects_from_ ? std::min(segment_rows_, suspects_from_ - first) : 1;
 }
 
 task<void> copy_insert::take_id_turn() {
@@ -106,7 +155,7 @@ std::string copy_insert::statements() const {
   if (!has_ids_ && !plan_.sequence.empty()) all += reserve_ids_sql(plan_.sequence, rows_.rows()) + "; ";
   all += in_savepoint_ ? "ROLLBACK TO SAVEPOINT penstock; " : "SAVEPOINT penstock; ";
   std::size_t first = next_;
-  for (std::size_t segments = 0; first < rows_.rows() && segments < most_segments_; first += segment_rows_) {
+  for (std::size_t segments = 0; first < end_ && segments < most_segments_; first += rows_of_segment(first)) {
     if (segments++ > 0) all += "RELEASE SAVEPOINT penstock; SAVEPOINT penstock; ";
     all += plan_.copy + "; ";
     if (segments == 1 && !version_statement_.empty()) all += version_statement_ + "; ";
@@ -151,8 +200,9 @@ task<void> copy_insert::send_segment() {
   std::string& data = session_.copy_data_;
   data.assign(copy_head);
   sent_.clear();
-  segment_end_ = std::min(rows_.rows(), next_ + segment_rows_);
-  for (std::size_t row = next_; row < segment_end_; ++row) {
+  segment_end_ = next_ + rows_of_segment(next_);
+  for (std::size_t position = next_; position < segment_end_; ++position) {
+    std::size_t row = order_[position];
     if (report_.rows[row].what == row_outcome::status::refused) continue;
     std::size_t before = data.size();
     std::string misfit = append_row(data, row);
@@ -209,7 +259,12 @@ void copy_insert::take_success(const PGresult* r, std::optional<database_error>&
     fatal = not_all_stored(plan_.into);
     return;
   }
-  for (std::size_t row : sent_) report_.rows[row].id = has_ids_ ? id_of(row) : 0;
+  report_.method = "copy";
+  for (std::size_t row : sent_) {
+    report_.rows[row].id = has_ids_ ? id_of(row) : 0;
+    session_.to_do_[row] = 0;
+    if (next_ >= suspects_from_) history_.refused.add_stored(rows_.row(row));
+  }
   sent_.clear();
   next_ = segment_end_;
 }
@@ -223,8 +278,13 @@ copy_insert::ending copy_insert::take_failure(const PGresult* r, std::optional<d
   std::size_t line = line_of(r);
   if (in_savepoint_ && refusal) {
     if (line == 0 || line > sent_.size()) return ending::impossible;
+    refused_row_ = sent_[line - 1];
+    refuse(refused_row_, *refusal, said_by(r));
+    if (next_ >= suspects_from_) {
+      next_ = segment_end_;
+      return ending::suspect_refused;
+    }
     if (line <= few_rows) ++early_failures_;
-    refuse(sent_[line - 1], *refusal, said_by(r));
     return ending::row_refused;
   }
   // Such as for a table with row-level security, or a view.
@@ -260,6 +320,7 @@ std::int64_t copy_insert::id_of(std::size_t row) const {
 }
 
 void copy_insert::refuse(std::size_t row, db_errc errc, std::string why) {
+  session_.to_do_[row] = 0;
   report_.rows[row].what = row_outcome::status::refused;
   report_.rows[row].refusal = static_cast<std::int32_t>(report_.refusals.size());
   report_.refusals.push_back({code_name(errc), std::move(why)});

@@ -12,8 +12,9 @@
 // Large segments take turns with those of other sessions: the server has begun with the COPY by then, and waits for
 // rows.
 //
-// The server tells the line of a row that it refuses. That row is left out, and its segment goes again. Invariant: what
-// stands before `next_` is stored or refused.
+// The server tells the line of a row that it refuses. That row is left out, and its segment goes again, as a small one
+// where it can't be told what is wrong with the row. Rows that are suspected to be refused too go last, each in a
+// segment of its own. Invariant: what stands before `next_` in the order is stored or refused.
 
 #include "../insertion_turns.h"
 #include "insert_plan.h"
@@ -34,14 +35,19 @@ class copy_insert {
   copy_insert(session& s, insert_plan& plan, std::string version_statement, const row_batch& rows,
               batch_report& report);
 
-  // Gives how many rows it has dealt with, the first ones: fewer than there are where COPY is no good way.
-  task<std::size_t> run();
+  // False where rows are left, since COPY is no good way for them: `to_do_` of the session has them.
+  task<bool> run();
 
   // Of the table, while it was written to; empty when that is not known.
   const std::string& version() const noexcept { return version_; }
 
  private:
-  enum class ending { stored, row_refused, impossible };
+  enum class ending { stored, row_refused, suspect_refused, impossible };
+
+  void put_suspects_last();
+  bool explains_refusal();
+  void leave_rest_to_inserts();
+  std::size_t rows_of_segment(std::size_t first) const;
 
   task<void> take_id_turn();
   task<void> take_turn();
@@ -65,13 +71,18 @@ class copy_insert {
   batch_report& report_;
   bool has_ids_ = false;
   std::int64_t first_id_ = 0;
-  std::vector<std::int64_t> ids_;  // empty where they follow the first
-  std::size_t next_ = 0;           // the first row of the segment under way
-  std::size_t segment_end_ = 0;    // one past its last
-  std::vector<std::size_t> sent_;  // the rows of the segment, line by line
-  std::size_t& common_rows_;       // of a segment, for the next batch, whichever session has it
-  std::size_t segment_rows_;       // few, once rows were refused
-  std::size_t most_segments_;      // of a message; more after one that stored all
+  std::vector<std::int64_t> ids_;    // empty where they follow the first
+  copy_history& history_;            // of all sessions
+  std::vector<std::size_t>& order_;  // of the rows, by which they go
+  std::size_t suspects_from_ = 0;    // the place in it of the first row that will probably be refused
+  std::size_t end_ = 0;              // one past the last that is to go by COPY
+  std::size_t next_ = 0;             // of the first row of the segment under way
+  std::size_t segment_end_ = 0;      // one past its last
+  std::size_t refused_row_ = 0;      // the last one
+  std::vector<std::size_t> sent_;    // the rows of the segment, line by line
+  std::size_t segment_rows_;         // few, where rows are refused
+  std::size_t most_segments_;        // of a message; more after one that stored all
+  std::size_t most_failures_;        // that are better than INSERTs
   bool in_savepoint_ = false;
   bool turn_is_due_ = false;   // before the first rows are sent
   semaphore::permit id_turn_;  // until the turn has come: the next batch takes its ids, and no more, meanwhile

@@ -7,6 +7,7 @@
 #include "../server_url.h"
 #include "cancel_request.h"
 #include "penstock/async/scheduler.h"
+#include "refused_values.h"
 
 #include <cstddef>
 #include <functional>
@@ -24,10 +25,16 @@ struct orphan {
   time_point since;
 };
 
+// What batches that were copied into a table leave to the next ones.
+struct copy_history {
+  std::size_t segment_rows;  // how many go in one COPY
+  refused_values refused = {};
+};
+
 struct server_context {
   server_url url;
   std::vector<orphan> orphans = {};
-  std::map<std::string, std::size_t, std::less<>> copied_rows = {};  // by table: how many go in one COPY
+  std::map<std::string, copy_history, std::less<>> copies = {};  // by table
   // Two sessions keep a small server busy, and a third one only waits for their locks. Ids are taken by one at a time,
   // just before its turn: those of a batch follow one another then, and rows come to the end of the ids' index.
   insertion_turns turns{2};

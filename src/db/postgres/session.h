@@ -110,8 +110,9 @@ class session final : public connection {
   row_arrays arrays_;
   // What batches need again and again.
   std::string copy_data_;
+  std::vector<std::size_t> copy_order_;
   repeated_keys repeats_;
-  std::vector<unsigned char> to_do_;  // for each row, whether it is to be sent
+  std::vector<unsigned char> to_do_;  // for each row, whether it has no outcome yet and is to be sent
   bool begin_is_due_ = false;
   bool altered_ = false;
   bool plan_was_stale_ = false;

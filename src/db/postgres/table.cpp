@@ -212,19 +212,20 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
       task<void> setting = check_at_once(*plan);
       co_await std::move(setting);
     }
-    std::size_t done = 0;
+    to_do_.assign(rows.rows(), 1);
+    bool all_done = false;
     if (!plan->copy.empty() && rows.rows() >= fewest_to_copy) {
       task<std::string> preparing_version = version_statement(into.name);
       std::string ask_version = co_await std::move(preparing_version);
       copy_insert copy(*this, *plan, std::move(ask_version), rows, report);
-      task<std::size_t> copying = copy.run();
-      done = co_await std::move(copying);
+      task<bool> copying = copy.run();
+      all_done = co_await std::move(copying);
       task<void> checking = check_version(*plan, copy.version());
       co_await std::move(checking);
     }
-    if (done < rows.rows()) {
+    if (!all_done) {
       batch_insert insert(*this, *plan, rows, report);
-      task<void> inserting = insert.run(done);
+      task<void> inserting = insert.run();
       co_await std::move(inserting);
       task<void> checking = check_version(*plan, insert.version());
       co_await std::move(checking);
