@@ -57,6 +57,27 @@ TEST(refused_values, that_many_rows_have_are_not_suspected_again) {
   }
 }
 
+TEST(refused_values, below_and_above_all_that_were_stored_are_suspected_once_two_such_were_refused) {
+  row_batch stored = rows_of({{0, "abc"}, {9, "abcdefgh"}});
+  row_batch refused = rows_of({{-3, "a text"}, {4, "too long a text"}, {5, "one that is even longer"}, {-7, "texts"}});
+  row_batch others = rows_of({{-1, "abcd"}, {1, "a text of another length"}, {8, "short"}, {10, "short"}});
+  refused_values known;
+  known.add_refused(refused.row(0));  // nothing is known of what is stored
+  for (std::size_t i = 0; i < stored.rows(); ++i) known.add_stored(stored.row(i));
+  for (std::size_t i = 0; i < 3; ++i) known.add_refused(refused.row(i));
+  EXPECT_FALSE(known.suspects(others.row(0)));
+  EXPECT_TRUE(known.suspects(others.row(1)));
+  known.add_refused(refused.row(3));
+  EXPECT_TRUE(known.suspects(others.row(0)));
+  EXPECT_FALSE(known.suspects(others.row(2)));
+  EXPECT_FALSE(known.suspects(others.row(3)));
+  known.add_stored(others.row(0));
+  EXPECT_FALSE(known.suspects(others.row(0)));
+  EXPECT_TRUE(known.suspects(refused.row(3)));
+  known.acquit_common(refused, 0);
+  EXPECT_FALSE(known.suspects_any());
+}
+
 TEST(refused_values, are_told_apart_by_kind_and_forgotten_when_there_are_many) {
   row_batch rows(1);
   rows.add_null();

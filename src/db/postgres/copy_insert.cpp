@@ -263,7 +263,7 @@ void copy_insert::take_success(const PGresult* r, std::optional<database_error>&
   for (std::size_t row : sent_) {
     report_.rows[row].id = has_ids_ ? id_of(row) : 0;
     session_.to_do_[row] = 0;
-    if (next_ >= suspects_from_) history_.refused.add_stored(rows_.row(row));
+    if (history_.refused.has_any()) history_.refused.add_stored(rows_.row(row));
   }
   sent_.clear();
   next_ = segment_end_;
