@@ -72,7 +72,7 @@ class batch_insertion {
   bool can_ignore() const noexcept;
   bool should_ignore(bool bulk_allowed) const;
   bool should_load(bool bulk_allowed) const;
-  bool has_nulls() const;
+  bool has_any(cell::kind kind) const;
   task<std::optional<complaint>> insert_leniently(lenient_way way);
   task<lenient_run> run_leniently(lenient_way way, std::string_view savepoint);
   task<lenient_run> insert_ignoring(std::string_view savepoint);

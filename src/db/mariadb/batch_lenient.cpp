@@ -39,17 +39,18 @@ bool batch_insertion::should_ignore(bool bulk_allowed) const {
 }
 
 // With Galera a LOAD DATA may be committed in parts, and ids have gaps. MySQL 8.0 refuses good rows of later INSERTs
-// once a LOAD DATA has ended with a null in a column that takes none ("Column cannot be null").
+// once a LOAD DATA has ended with a null in a column that takes none ("Column cannot be null"). A LOAD DATA has one
+// character set for all columns: a blob is none of UTF-8, and a text needs it to be converted to that of its column.
 bool batch_insertion::should_load(bool bulk_allowed) const {
   return bulk_allowed && facts_->takes_files && !facts_->has_cluster && waiting_.size() >= fewest_rows &&
          !expected_->repeats && !can_ignore() && (!tells_ids() || facts_->holds_id_lock) &&
-         (facts_->is_mariadb || !has_nulls());
+         (facts_->is_mariadb || !has_any(cell::kind::null)) && !has_any(cell::kind::blob);
 }
 
-bool batch_insertion::has_nulls() const {
-  return std::any_of(waiting_.begin(), waiting_.end(), [this](std::uint32_t row) {
+bool batch_insertion::has_any(cell::kind kind) const {
+  return std::any_of(waiting_.begin(), waiting_.end(), [&](std::uint32_t row) {
     std::span<const cell> cells = rows_->row(row);
-    return std::any_of(cells.begin(), cells.end(), [](const cell& c) { return c.type == cell::kind::null; });
+    return std::any_of(cells.begin(), cells.end(), [kind](const cell& c) { return c.type == kind; });
   });
 }
 
@@ -105,7 +106,7 @@ task<batch_insertion::lenient_run> batch_insertion::load(std::string_view savepo
   lenient_run run;
   lines_.open(*rows_, waiting_);
   text_.assign(savepoint).append(";LOAD DATA LOCAL INFILE 'rows' INTO TABLE ").append(quote_identifier(into_->name));
-  text_.append(" CHARACTER SET binary FIELDS TERMINATED BY '\\t' ESCAPED BY '\\\\' LINES TERMINATED BY '\\n' ");
+  text_.append(" CHARACTER SET utf8mb4 FIELDS TERMINATED BY '\\t' ESCAPED BY '\\\\' LINES TERMINATED BY '\\n' ");
   text_.append(names_).append(";SELECT LAST_INSERT_ID()");
   wire_->count_round_trip();  // the server asks for the lines first
   bool ran = false;
