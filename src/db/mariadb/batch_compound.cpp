@@ -24,7 +24,7 @@ std::string opening_text() {
       "BEGIN NOT ATOMIC DECLARE penstock_code, penstock_last, penstock_count INT DEFAULT 0; DECLARE penstock_state "
       "CHAR(5); DECLARE penstock_said TEXT; DECLARE CONTINUE HANDLER FOR ";
   for (unsigned code : row_refusals()) text.append(std::to_string(code)).push_back(',');
-  text.pop_back();
+  text.append("SQLSTATE '45000'");  // a SIGNAL may give a code of its own
   const std::string reading =
       "GET DIAGNOSTICS CONDITION penstock_last penstock_code = MYSQL_ERRNO, penstock_state = RETURNED_SQLSTATE, "
       "penstock_said = MESSAGE_TEXT;";

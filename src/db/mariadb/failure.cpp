@@ -37,6 +37,7 @@ constexpr std::array meanings = std::to_array<meaning>({
     {1062, db_errc::constraint},            // duplicate entry
     {1064, db_errc::syntax},                // parse error
     {1114, db_errc::full},                  // the table is full
+    {1118, db_errc::data},                  // the row is too large
     {1129, db_errc::too_many_connections},  // the host is blocked because of connection errors
     {1130, db_errc::auth},                  // the host may not connect
     {1142, db_errc::auth},                  // no right to the table
@@ -66,10 +67,13 @@ constexpr std::array meanings = std::to_array<meaning>({
     {1365, db_errc::data},                  // division by zero
     {1366, db_errc::data},                  // incorrect value for the column
     {1367, db_errc::data},                  // illegal value
+    {1369, db_errc::constraint},            // CHECK OPTION of a view
     {1406, db_errc::data},                  // too long
     {1411, db_errc::data},                  // incorrect datetime
     {1451, db_errc::constraint},            // the parent row is referred to
     {1452, db_errc::constraint},            // no such parent row
+    {1526, db_errc::constraint},            // no partition for the value
+    {1644, db_errc::constraint},            // SIGNAL, as in a trigger
     {1690, db_errc::data},                  // a number out of range
     {1698, db_errc::auth},                  // access denied without a password
     {1792, db_errc::read_only},             // in a READ ONLY transaction
@@ -96,6 +100,8 @@ db_errc by_sqlstate(std::string_view state) noexcept {
   if (state.starts_with("28")) return db_errc::auth;
   if (state == "40001") return db_errc::deadlock;
   if (state.starts_with("42")) return db_errc::syntax;
+  if (state.starts_with("44")) return db_errc::constraint;
+  if (state.starts_with("45")) return db_errc::constraint;  // SIGNAL, with whatever code it gives
   return db_errc::other;
 }
 
