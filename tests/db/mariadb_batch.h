@@ -5,11 +5,22 @@
 #include "mariadb_server.h"
 #include <penstock/db/row_batch.h>
 
+#include <algorithm>
+#include <array>
 #include <map>
 
 namespace penstock::db {
 
 class batch_test : public mariadb_test {
+ public:
+  static constexpr std::array<const char*, 4> ways = {"", without_files, without_arrays, "bulk=values"};
+  static std::string name_of_way(const ::testing::TestParamInfo<const char*>& info) {
+    std::string way = info.param;
+    std::replace_if(
+        way.begin(), way.end(), [](char c) { return c == ' ' || c == '='; }, '_');
+    return way.empty() ? "automatic" : way;
+  }
+
  protected:
   // An even `n` below 1,000,000, and a name that is unique.
   std::string table_sql() const {

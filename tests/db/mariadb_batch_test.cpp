@@ -2,7 +2,6 @@
 
 #include <penstock/async/gather.h>
 
-#include <algorithm>
 #include <array>
 
 // Batches with rows that the database refuses, or has already, by every way into it.
@@ -13,9 +12,6 @@ namespace {
 using status = row_outcome::status;
 
 class mariadb_batch : public batch_test, public ::testing::WithParamInterface<const char*> {
- public:
-  static constexpr std::array<const char*, 4> ways = {"", without_files, without_arrays, "bulk=values"};
-
  protected:
   template <class Body>
   void with_table(Body body) {
@@ -308,12 +304,7 @@ TEST_F(mariadb_batch_choice, is_of_the_way_that_bears_refusals_until_there_are_n
   with_table(body, "");
 }
 
-INSTANTIATE_TEST_SUITE_P(ways, mariadb_batch, ::testing::ValuesIn(mariadb_batch::ways), [](const auto& info) {
-  std::string way = info.param;
-  std::replace_if(
-      way.begin(), way.end(), [](char c) { return c == ' ' || c == '='; }, '_');
-  return way.empty() ? "automatic" : way;
-});
+INSTANTIATE_TEST_SUITE_P(ways, mariadb_batch, ::testing::ValuesIn(batch_test::ways), batch_test::name_of_way);
 
 }  // namespace
 }  // namespace penstock::db

@@ -99,7 +99,7 @@ class batch_insertion {
   task<std::optional<complaint>> insert_with_parameters();
   task<std::optional<complaint>> isolate(complaint said);
   task<std::optional<complaint>> set_one_apart(complaint said);
-  task<std::optional<complaint>> narrow_down(complaint said);
+  task<std::optional<complaint>> narrow_down(complaint said, std::optional<std::size_t> hint);
   task<std::optional<complaint>> insert_one_by_one();
   bool takes_compounds() const noexcept;
   // Whether the row is short enough to go as a literal.

@@ -30,6 +30,19 @@ std::optional<std::size_t> row_in(const std::string& message) {
   return row - 1;
 }
 
+std::vector<std::size_t> ends_of_pieces(std::size_t rows, std::optional<std::size_t> single) {
+  std::vector<std::size_t> ends;
+  if (single) {
+    for (std::size_t end : {*single, *single + 1, rows})
+      if (end > (ends.empty() ? 0 : ends.back())) ends.push_back(end);
+    return ends;
+  }
+  std::size_t size = (rows + most_pieces - 1) / most_pieces;
+  for (std::size_t end = size; end < rows; end += size) ends.push_back(end);
+  ends.push_back(rows);
+  return ends;
+}
+
 }  // namespace
 
 task<std::optional<complaint>> batch_insertion::isolate(complaint said) {
@@ -58,21 +71,13 @@ task<std::optional<complaint>> batch_insertion::isolate(complaint said) {
 }
 
 task<std::optional<complaint>> batch_insertion::set_one_apart(complaint said) {
-  std::optional<std::size_t> at;
-  if (group_.size() == 1) {
-    at = 0;
-  } else {
+  std::optional<std::size_t> hint;
+  if (group_.size() > 1) {
     task<std::optional<std::size_t>> asking = failed_row(said);
-    at = co_await std::move(asking);
+    hint = co_await std::move(asking);
   }
-  if (!at) {
-    task<std::optional<complaint>> narrowing = narrow_down(std::move(said));
-    co_return co_await std::move(narrowing);
-  }
-  std::uint32_t row = group_[*at];
-  group_.erase(group_.begin() + static_cast<std::ptrdiff_t>(*at));
-  task<std::optional<complaint>> judging = judge(row, said);
-  co_return co_await std::move(judging);
+  task<std::optional<complaint>> narrowing = narrow_down(std::move(said), hint);
+  co_return co_await std::move(narrowing);
 }
 
 // Whether the server tells at which row a statement failed: MariaDB from 10.7 on, which is to be asked
@@ -81,7 +86,7 @@ bool batch_insertion::tells_row(const complaint& said) const {
   return (facts_->is_mariadb && facts_->version >= 100'700) || row_in(said.message).has_value();
 }
 
-// That row's place in the group.
+// That row's place in the group; what a trigger runs may have failed at a row of its own, and that is told instead.
 task<std::optional<std::size_t>> batch_insertion::failed_row(const complaint& said) {
   std::optional<std::size_t> row = row_in(said.message);
   if (!row && tells_row(said)) {
@@ -101,24 +106,23 @@ task<std::optional<std::size_t>> batch_insertion::failed_row(const complaint& sa
 }
 
 // Sends the group in pieces, as so many statements of one trip, of which the server stops at the first that it refuses;
-// then that one in pieces, until it is a single row.
-task<std::optional<complaint>> batch_insertion::narrow_down(complaint said) {
+// then that one in pieces, until it is a single row. A row that is hinted at is a piece of its own at once.
+task<std::optional<complaint>> batch_insertion::narrow_down(complaint said, std::optional<std::size_t> hint) {
   std::vector<std::uint32_t> suspects = std::move(group_);
   std::vector<std::uint32_t> later;
   while (suspects.size() > 1) {
-    std::size_t size = (suspects.size() + most_pieces - 1) / most_pieces;
-    std::size_t pieces = (suspects.size() + size - 1) / size;
+    std::vector<std::size_t> ends = ends_of_pieces(suspects.size(), std::exchange(hint, std::nullopt));
+    auto start_of = [&](std::size_t which) { return which == 0 ? 0 : ends[which - 1]; };
     auto piece = [&](std::size_t which) {
-      std::span<const std::uint32_t> rest = std::span(suspects).subspan(which * size);
-      return rest.first(std::min(size, rest.size()));
+      return std::span<const std::uint32_t>(suspects).subspan(start_of(which), ends[which] - start_of(which));
     };
     text_.clear();
-    for (std::size_t i = 0; i < pieces; ++i) {
+    for (std::size_t i = 0; i < ends.size(); ++i) {
       append_insert(piece(i));
       text_.push_back(';');
     }
     text_.pop_back();
-    task<bool> sending = send(pieces);
+    task<bool> sending = send(ends.size());
     bool ran = co_await std::move(sending);
     if (!ran) {
       said = wire_->complaint_of_session();
@@ -129,8 +133,8 @@ task<std::optional<complaint>> batch_insertion::narrow_down(complaint said) {
       suspects.clear();
       break;
     }
-    auto first = suspects.begin() + static_cast<std::ptrdiff_t>(answers_.size() * size);
-    auto end = first + static_cast<std::ptrdiff_t>(piece(answers_.size()).size());
+    auto first = suspects.begin() + static_cast<std::ptrdiff_t>(start_of(answers_.size()));
+    auto end = suspects.begin() + static_cast<std::ptrdiff_t>(ends.at(answers_.size()));
     later.insert(later.begin(), end, suspects.end());
     suspects = std::vector<std::uint32_t>(first, end);
   }

@@ -1,0 +1,186 @@
+#include "mariadb_batch.h"
+
+#include <functional>
+
+// Rows that are refused by more than their own table's columns: by triggers, partitions and views. And texts for
+// columns that are not UTF-8. By every way into the database.
+
+namespace penstock::db {
+namespace {
+
+using status = row_outcome::status;
+
+class mariadb_batch_refusals : public batch_test, public ::testing::WithParamInterface<const char*> {
+ protected:
+  using fill = std::function<void(row_batch& rows, std::size_t row, bool bad)>;
+
+  // A thousand rows into a fresh table, of which only the one at `place` is bad.
+  void expect_refused_alone(const std::vector<std::string>& schema, const table_definition& into, fill add_row,
+                            std::size_t place, std::string_view code) {
+    auto body = [&](connection& c) -> task<> {
+      for (const std::string& sql : schema) {
+        co_await c.execute(sql);
+      }
+      row_batch rows(into.columns.size());
+      for (std::size_t i = 0; i < 1'000; ++i) add_row(rows, i, i == place);
+      batch_report report;
+      co_await c.insert_batch(into, rows, report);
+      EXPECT_LE(report.round_trips, 4u + 12u) << "at " << place;
+      EXPECT_EQ(report.refusals.size(), 1u) << "at " << place;
+      EXPECT_EQ(code_of(report, place), code) << "at " << place;
+      std::size_t stored = 0;
+      for (const row_outcome& outcome : report.rows) stored += outcome.what == status::stored ? 1 : 0;
+      EXPECT_EQ(stored, 999u);
+      value count = co_await ask(c, "SELECT count(*) FROM " + quote_identifier(into.name));
+      EXPECT_EQ(count, value(std::int64_t{999}));
+    };
+    with_session(body, GetParam());
+  }
+
+  void expect_refused_at_each_place(const std::vector<std::string>& schema, const table_definition& into, fill add_row,
+                                    std::string_view code) {
+    for (std::size_t place : {std::size_t{0}, std::size_t{100}, std::size_t{999}})
+      expect_refused_alone(schema, into, add_row, place, code);
+  }
+
+  static void add_name(row_batch& rows, std::string_view name) {
+    rows.add_text(name);
+    rows.commit_row();
+  }
+
+  static void add_number(row_batch& rows, std::int64_t n) {
+    rows.add_integer(n);
+    rows.commit_row();
+  }
+
+  const table_definition named{"named", "id", {{"name", column_type::text}}, {}};
+  const table_definition numbered{"numbered", "id", {{"n", column_type::integer}}, {}};
+  const std::vector<std::string> named_table{
+      "DROP TABLE IF EXISTS named, audit",
+      "CREATE TABLE named(id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(60))"};
+};
+
+// What the trigger runs counts rows of its own: "Data too long for column 'name' at row 1".
+TEST_P(mariadb_batch_refusals, by_what_a_trigger_runs_is_of_the_row_that_it_ran_for) {
+  std::vector<std::string> schema = named_table;
+  schema.emplace_back("CREATE TABLE audit(name VARCHAR(10))");
+  schema.emplace_back("CREATE TRIGGER keep AFTER INSERT ON named FOR EACH ROW INSERT INTO audit VALUES (NEW.name)");
+  auto add_row = [](row_batch& rows, std::size_t row, bool bad) {
+    add_name(rows, bad ? "a name of more than ten" : "row" + std::to_string(row));
+  };
+  expect_refused_at_each_place(schema, named, add_row, "db.data");
+}
+
+TEST_P(mariadb_batch_refusals, by_a_unique_index_that_a_trigger_meets_is_of_the_row_that_it_ran_for) {
+  std::vector<std::string> schema = named_table;
+  schema.emplace_back("CREATE TABLE audit(name VARCHAR(60) UNIQUE)");
+  schema.emplace_back("INSERT INTO audit VALUES ('known')");
+  schema.emplace_back("CREATE TRIGGER keep AFTER INSERT ON named FOR EACH ROW INSERT INTO audit VALUES (NEW.name)");
+  auto add_row = [](row_batch& rows, std::size_t row, bool bad) {
+    add_name(rows, bad ? "known" : "row" + std::to_string(row));
+  };
+  expect_refused_at_each_place(schema, named, add_row, "db.constraint");
+}
+
+TEST_P(mariadb_batch_refusals, by_a_trigger_that_signals_is_of_its_row_alone) {
+  for (const char* with : {"", " SET MESSAGE_TEXT = 'no', MYSQL_ERRNO = 31001"}) {
+    std::vector<std::string> schema = named_table;
+    schema.emplace_back(
+        "CREATE TRIGGER judge BEFORE INSERT ON named FOR EACH ROW IF NEW.name = 'bad' THEN SIGNAL SQLSTATE '45000'" +
+        std::string(with) + "; END IF");
+    auto add_row = [](row_batch& rows, std::size_t row, bool bad) {
+      add_name(rows, bad ? "bad" : "row" + std::to_string(row));
+    };
+    expect_refused_at_each_place(schema, named, add_row, "db.constraint");
+  }
+}
+
+TEST_P(mariadb_batch_refusals, for_want_of_a_partition_is_of_its_row_alone) {
+  const std::vector<std::string> schema{
+      "DROP TABLE IF EXISTS numbered",
+      "CREATE TABLE numbered(id BIGINT AUTO_INCREMENT, n BIGINT NOT NULL, PRIMARY KEY (id, n)) "
+      "PARTITION BY RANGE (n) (PARTITION low VALUES LESS THAN (1000))"};
+  auto add_row = [](row_batch& rows, std::size_t row, bool bad) {
+    add_number(rows, bad ? 5'000 : static_cast<std::int64_t>(row));
+  };
+  expect_refused_at_each_place(schema, numbered, add_row, "db.constraint");
+}
+
+TEST_P(mariadb_batch_refusals, by_the_check_option_of_a_view_is_of_its_row_alone) {
+  const std::vector<std::string> schema{
+      "DROP VIEW IF EXISTS numbered", "DROP TABLE IF EXISTS beneath",
+      "CREATE TABLE beneath(id BIGINT AUTO_INCREMENT PRIMARY KEY, n BIGINT)",
+      "CREATE VIEW numbered AS SELECT * FROM beneath WHERE n < 1000 WITH CHECK OPTION"};
+  auto add_row = [](row_batch& rows, std::size_t row, bool bad) {
+    add_number(rows, bad ? 5'000 : static_cast<std::int64_t>(row));
+  };
+  expect_refused_at_each_place(schema, numbered, add_row, "db.constraint");
+}
+
+TEST_P(mariadb_batch_refusals, are_told_of_each_of_many_rows_that_a_trigger_refuses) {
+  auto body = [&](connection& c) -> task<> {
+    for (const std::string& sql : named_table) {
+      co_await c.execute(sql);
+    }
+    co_await c.execute("CREATE TABLE audit(name VARCHAR(10))");
+    co_await c.execute("CREATE TRIGGER keep AFTER INSERT ON named FOR EACH ROW INSERT INTO audit VALUES (NEW.name)");
+    row_batch rows(1);
+    for (int i = 0; i < 600; ++i) add_name(rows, i % 50 == 20 ? "a name of more than ten" : "row" + std::to_string(i));
+    batch_report report;
+    co_await c.insert_batch(named, rows, report);
+    EXPECT_EQ(report.refusals.size(), 12u);
+    for (std::size_t i = 0; i < 600; ++i)
+      EXPECT_EQ(report.rows[i].what, i % 50 == 20 ? status::refused : status::stored) << i;
+    value count = co_await ask(c, "SELECT count(*) FROM named");
+    EXPECT_EQ(count, value(std::int64_t{588}));
+  };
+  with_session(body, GetParam());
+}
+
+class mariadb_batch_latin1 : public mariadb_batch_refusals {};
+
+TEST_P(mariadb_batch_latin1, columns_get_their_own_bytes_for_a_text) {
+  auto body = [&](connection& c) -> task<> {
+    co_await c.execute(
+        "CREATE TABLE named(id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) CHARACTER SET latin1)");
+    for (std::size_t count : {std::size_t{300}, std::size_t{1}}) {
+      row_batch rows(1);
+      for (std::size_t i = 0; i < count; ++i) add_name(rows, "naïve é");
+      add_name(rows, "東京");
+      batch_report report;
+      co_await c.insert_batch(named, rows, report);
+      EXPECT_EQ(report.refusals.size(), 1u);
+      EXPECT_EQ(code_of(report, count), "db.data");
+    }
+    value same = co_await ask(c, "SELECT count(*) FROM named WHERE name = 'naïve é' AND LENGTH(name) = 7");
+    EXPECT_EQ(same, value(std::int64_t{301}));
+  };
+  with_session(body, GetParam());
+}
+
+TEST_P(mariadb_batch_latin1, keys_are_the_same_for_many_rows_and_for_one) {
+  const table_definition keyed{"keyed", "id", {{"name", column_type::text}}, {"name"}};
+  auto body = [&](connection& c) -> task<> {
+    co_await c.execute(
+        "CREATE TABLE keyed(id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(20) CHARACTER SET latin1 COLLATE "
+        "latin1_bin, UNIQUE KEY by_name (name))");
+    row_batch rows(1);
+    for (int i = 0; i < 300; ++i) add_name(rows, "é" + std::to_string(i));
+    batch_report report;
+    co_await c.insert_batch(keyed, rows, report);
+    EXPECT_TRUE(report.refusals.empty());
+    row_batch one(1);
+    add_name(one, "é7");
+    co_await c.insert_batch(keyed, one, report);
+    EXPECT_EQ(report.rows.at(0).what, status::duplicate);
+    value count = co_await ask(c, "SELECT count(*) FROM keyed");
+    EXPECT_EQ(count, value(std::int64_t{300}));
+  };
+  with_session(body, GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(ways, mariadb_batch_refusals, ::testing::ValuesIn(batch_test::ways), batch_test::name_of_way);
+INSTANTIATE_TEST_SUITE_P(ways, mariadb_batch_latin1, ::testing::ValuesIn(batch_test::ways), batch_test::name_of_way);
+
+}  // namespace
+}  // namespace penstock::db
