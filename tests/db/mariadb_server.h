@@ -12,6 +12,7 @@
 #include <penstock/net/event_loop.h>
 
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,10 +52,9 @@ class mariadb_test : public ::testing::Test {
     return server_.substr(0, server_.rfind('/') + 1) + name_ + (options.empty() ? "" : "?" + options);
   }
 
-  // A session that believes its server to take no LOAD DATA LOCAL, or no arrays.
-  static constexpr const char* without_files = "without files";
-  static constexpr const char* without_arrays = "without arrays";
-  static task<std::unique_ptr<connection>> connect_without(std::string what, std::string url) {
+  // A session that believes of its server what `change` makes of the facts.
+  using belief = std::function<void(penstock::db::mariadb::server_facts&)>;
+  static task<std::unique_ptr<connection>> connect_believing(belief change, std::string url) {
     auto home = std::make_shared<penstock::db::mariadb::server_context>(
         penstock::db::mariadb::server_context{parse_server_url(url, 3306)});
     penstock::db::mariadb::server_facts facts;
@@ -62,11 +62,15 @@ class mariadb_test : public ::testing::Test {
     task<std::unique_ptr<penstock::db::mariadb::wire>> opening =
         penstock::db::mariadb::open_session(&home->url, at, &facts);
     std::unique_ptr<penstock::db::mariadb::wire> w = co_await std::move(opening);
-    (what == without_files ? facts.takes_files : facts.takes_arrays) = false;
+    change(facts);
     co_return std::make_unique<penstock::db::mariadb::session>(home, at, std::move(w), facts);
   }
+  // One that believes its server to take no LOAD DATA LOCAL, or no arrays.
+  static constexpr const char* without_files = "without files";
+  static constexpr const char* without_arrays = "without arrays";
   task<std::unique_ptr<connection>> connect(const std::string& options) const {
-    if (options == without_files || options == without_arrays) return connect_without(options, url());
+    if (options == without_files) return connect_believing([](auto& facts) { facts.takes_files = false; }, url());
+    if (options == without_arrays) return connect_believing([](auto& facts) { facts.takes_arrays = false; }, url());
     return database(url(options)).connect();
   }
 

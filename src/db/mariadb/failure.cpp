@@ -165,6 +165,15 @@ bool rolls_commit_back(const complaint& c) noexcept {
   }
 }
 
+// https://mariadb.com/kb/en/innodb-system-variables/#innodb_rollback_on_timeout. A lock table that is full rolls back
+// whatever is set, and so does a record that changed since the transaction's snapshot.
+bool rolls_transaction_back(const complaint& c, bool on_timeout) noexcept {
+  if (is_clients(c.code)) return false;
+  db_errc errc = classify(c);
+  return errc == db_errc::deadlock || errc == db_errc::serialization || c.code == ER_LOCK_TABLE_FULL ||
+         (errc == db_errc::lock_timeout && on_timeout);
+}
+
 const std::vector<unsigned>& row_refusals() {
   static const std::vector<unsigned> codes = [] {
     std::vector<unsigned> list;

@@ -25,6 +25,9 @@ bool ends_session(const complaint& c) noexcept;
 // True when a COMMIT that was answered so is known not to have happened.
 bool rolls_commit_back(const complaint& c) noexcept;
 
+// True when the server has rolled back the transaction that it was said in, or may have.
+bool rolls_transaction_back(const complaint& c, bool on_timeout) noexcept;
+
 // True for a refusal that concerns one row's values and undoes its statement alone.
 bool refuses_row(const complaint& c) noexcept;
 

@@ -4,6 +4,7 @@
 #include "penstock/db/error.h"
 #include "penstock/net/descriptor.h"
 #include "penstock/net/resolver.h"
+#include "sql.h"
 
 #include <charconv>
 #include <cstdint>
@@ -26,9 +27,10 @@ constexpr const char* session_settings =
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
 constexpr const char* questions =
-    ";SHOW VARIABLES WHERE Variable_name IN ('hostname','port','server_id','max_allowed_packet','local_infile',"
+    ";SHOW VARIABLES WHERE Variable_name IN "
+    "('hostname','port','server_id','max_allowed_packet','local_infile',"
     "'wsrep_on','innodb_autoinc_lock_mode','auto_increment_increment','read_only','super_read_only',"
-    "'innodb_read_only')";
+    "'innodb_read_only','innodb_rollback_on_timeout')";
 
 using variables = std::map<std::string, std::string>;
 
@@ -58,20 +60,6 @@ std::string identity_of(const variables& all) {
     identity.append(found == all.end() ? "" : found->second).append("/");
   }
   return identity;
-}
-
-server_facts facts_of(MYSQL* handle, const variables& all) {
-  server_facts facts;
-  facts.is_mariadb = mariadb_connection(handle) != 0;
-  facts.version = mysql_get_server_version(handle);
-  facts.identity = identity_of(all);
-  facts.max_packet = number(all, "max_allowed_packet", facts.max_packet);
-  facts.takes_files = is_on(all, "local_infile");
-  facts.takes_arrays = facts.is_mariadb && facts.version >= first_to_return_ids;
-  facts.has_cluster = is_on(all, "wsrep_on");
-  facts.holds_id_lock = number(all, "innodb_autoinc_lock_mode", 2) < 2;
-  facts.id_step = number(all, "auto_increment_increment", 1);
-  return facts;
 }
 
 const char* or_null(const std::string& text) { return text.empty() ? nullptr : text.c_str(); }
@@ -164,7 +152,27 @@ task<void> require_cluster(wire* w, server_address at) {
 
 }  // namespace
 
-std::string settings_text() { return session_settings; }
+std::string words_after_reset(const server_url& url) {
+  return std::string(session_settings) + ";USE " + quote_identifier(url.database) + questions;
+}
+
+server_facts facts_of(wire& w, const text_result& shown) {
+  variables all = variables_of(shown);
+  server_facts facts;
+  facts.is_mariadb = mariadb_connection(w.handle()) != 0;
+  facts.version = mysql_get_server_version(w.handle());
+  facts.identity = identity_of(all);
+  facts.max_packet = number(all, "max_allowed_packet", facts.max_packet);
+  facts.takes_files = is_on(all, "local_infile");
+  facts.takes_arrays = facts.is_mariadb && facts.version >= first_to_return_ids;
+  facts.has_cluster = is_on(all, "wsrep_on");
+  facts.holds_id_lock = number(all, "innodb_autoinc_lock_mode", 2) < 2;
+  facts.id_step = number(all, "auto_increment_increment", 1);
+  facts.rolls_back_on_timeout =
+      all.count("innodb_rollback_on_timeout") == 0 || is_on(all, "innodb_rollback_on_timeout");
+  facts.is_read_only = is_on(all, "read_only") || is_on(all, "super_read_only") || is_on(all, "innodb_read_only");
+  return facts;
+}
 
 database_error failure(const server_address& at, const std::string& doing, const complaint& said) {
   return {classify(said), at.to_string() + ", " + doing + ": " + said.message, static_cast<int>(said.code),
@@ -179,10 +187,8 @@ task<std::unique_ptr<wire>> open_session(const server_url* url, server_address a
   task<bool> setting_up = w->run(first_words, answers);
   bool set_up = co_await std::move(setting_up);
   if (!set_up) throw failure(at, "set the session up", w->complaint_of_session());
-  variables all = variables_of(answers.back());
-  *facts = facts_of(w->handle(), all);
-  bool read_only = is_on(all, "read_only") || is_on(all, "super_read_only") || is_on(all, "innodb_read_only");
-  if (url->primary_only && read_only)
+  *facts = facts_of(*w, answers.back());
+  if (url->primary_only && facts->is_read_only)
     throw database_error(db_errc::read_only, at.to_string() + ": the server is read-only; target=any takes it", 1290);
   if (facts->has_cluster) {
     task<void> requiring = require_cluster(w.get(), at);

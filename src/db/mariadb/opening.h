@@ -23,10 +23,14 @@ struct server_facts {
   bool has_cluster = false;           // Galera
   bool holds_id_lock = false;         // ids are without gaps in a statement whose number of rows it does not know
   std::size_t id_step = 1;            // auto_increment_increment
+  bool rolls_back_on_timeout = true;  // a lock timeout ends the transaction, or may
+  bool is_read_only = false;
 };
 
-// What makes each session alike, whatever the server's defaults; statements of one text.
-std::string settings_text();
+// Statements that make a session that was reset what `open_session` makes of a new one. The last answer tells the
+// facts.
+std::string words_after_reset(const server_url& url);
+server_facts facts_of(wire& w, const text_result& shown);
 
 // Logs in and sets the session up. Throws `db_errc::read_only` where `primary_only` asks for more, and what the server
 // says. Cancellable. `url` outlives it.

@@ -9,6 +9,7 @@
 #include <exception>
 #include <utility>
 
+#include <errmsg.h>
 #include <mysqld_error.h>
 
 // Statements. See session_recovery.cpp for what follows one that was cut short, and session_table.cpp for tables.
@@ -20,6 +21,10 @@ namespace {
 constexpr std::size_t piece_size = std::size_t{1} << 20;
 // What a packet takes beside the values.
 constexpr std::size_t packet_margin = 4'096;
+
+bool goes_in_pieces(const MYSQL_BIND& b) noexcept {
+  return b.buffer_type == MYSQL_TYPE_STRING || b.buffer_type == MYSQL_TYPE_LONG_BLOB;
+}
 
 value text_value(std::optional<std::string>& text) { return text ? value(std::move(*text)) : value(std::monostate()); }
 
@@ -45,13 +50,23 @@ void session::require_usable() const {
 }
 
 void session::fail(const std::string& doing, const complaint& said) {
+  if (begun_ && !rolled_back_ && rolls_transaction_back(said, facts_.rolls_back_on_timeout)) rolled_back_ = said;
   if (ends_session(said)) close();
+  throw failure(at_, doing, said);
+}
+
+// What follows would run in a transaction of its own, and a COMMIT would be answered as if all had been stored.
+void session::require_whole_transaction(const std::string& doing) const {
+  if (!rolled_back_) return;
+  complaint said = *rolled_back_;
+  said.message = "the server has rolled the transaction back: " + said.message;
   throw failure(at_, doing, said);
 }
 
 void session::fail_statement(MYSQL_STMT* statement) { fail("run a statement", complaint_of_statement(statement)); }
 
 task<MYSQL_STMT*> session::run(std::string sql, parameters values) {
+  require_whole_transaction("run a statement");
   bound_.hold(std::move(values));
   text_ = std::move(sql);
   altered_ = altered_ || leaves_traces(text_);
@@ -78,6 +93,10 @@ task<MYSQL_STMT*> session::run(std::string sql, parameters values) {
   wire_->count_round_trip();
   wire_->start<mysql_stmt_execute_start, mysql_stmt_execute_cont>(statement);
   if (wire_->under_way()) co_await wire_->done();
+  if (wire_->number() == 0)
+    statements_.keep_last(true);
+  else if (complaint_of_statement(statement).code == CR_NEW_STMT_METADATA)
+    statements_.keep_last(false);
   if (wire_->number() != 0) fail_statement(statement);
   co_return statement;
 }
@@ -89,15 +108,18 @@ task<void> session::run_text(std::string text, std::string doing) {
   if (!ran) fail(doing, wire_->complaint_of_session());
 }
 
+// The server keeps pieces until the statement is executed, for whoever executes it.
 task<void> session::send_in_pieces(MYSQL_STMT* statement) {
-  for (std::size_t i = 0; i < bound_.binds().size(); ++i) {
-    const MYSQL_BIND& b = bound_.binds()[i];
-    if (b.buffer_type != MYSQL_TYPE_STRING && b.buffer_type != MYSQL_TYPE_LONG_BLOB) continue;
-    std::size_t size = b.buffer_length;
-    if (size + packet_margin > facts_.max_packet)
-      throw database_error(db_errc::data, "a value of " + std::to_string(size) +
+  for (const MYSQL_BIND& b : bound_.binds())
+    if (goes_in_pieces(b) && b.buffer_length + packet_margin > facts_.max_packet)
+      throw database_error(db_errc::data, "a value of " + std::to_string(b.buffer_length) +
                                               " bytes is more than the server takes: its max_allowed_packet is " +
                                               std::to_string(facts_.max_packet));
+  statements_.keep_last(false);
+  for (std::size_t i = 0; i < bound_.binds().size(); ++i) {
+    const MYSQL_BIND& b = bound_.binds()[i];
+    if (!goes_in_pieces(b)) continue;
+    std::size_t size = b.buffer_length;
     const char* data = static_cast<const char*>(b.buffer);
     for (std::size_t sent = 0; sent == 0 || sent < size; sent += piece_size) {
       std::size_t now = std::min(piece_size, size - sent);
@@ -248,6 +270,7 @@ task<void> session::begin_batch(opening_statement& first, const table_definition
 
 task<void> session::store(const table_definition& into, const row_batch& rows, batch_report& report,
                           std::string opening) {
+  require_whole_transaction("insert into " + into.name);
   auto single = [this](std::string sql, parameters values) { return run_single(std::move(sql), std::move(values)); };
   task<std::optional<complaint>> inserting =
       inserting_.run(*wire_, statements_, facts_, home_->url.bulk_allowed, home_->turns, single, into, rows, report,
@@ -268,7 +291,12 @@ task<void> session::end_what_was_begun() {
   if (!begun_) co_return;
   task<void> ending = run_text("ROLLBACK", "roll back");
   co_await std::move(ending);
+  note_end();
+}
+
+void session::note_end() noexcept {
   begun_ = false;
+  rolled_back_.reset();
 }
 
 task<void> session::begin() {
@@ -290,12 +318,13 @@ task<void> session::commit() {
 
 task<void> session::finish_commit() {
   operation here(*this);
+  require_whole_transaction("commit");
   silence_limit patience(*this);
   text_ = "COMMIT";
   task<bool> running = wire_->run(text_, answers_, 1);
   bool ran = co_await std::move(running);
   if (ran) {
-    begun_ = false;
+    note_end();
     co_return;
   }
   complaint said = wire_->complaint_of_session();

@@ -75,7 +75,9 @@ class session final : public connection {
 
   void require_usable() const;
   void require_no_transaction() const;
+  void require_whole_transaction(const std::string& doing) const;
   task<void> end_what_was_begun();
+  void note_end() noexcept;
   task<void> store(const table_definition& into, const row_batch& rows, batch_report& report, std::string opening);
   // Gives the statement, executed, or null where only a text will do; its answer is in `answers_` then.
   task<MYSQL_STMT*> run(std::string sql, parameters values);
@@ -97,8 +99,9 @@ class session final : public connection {
   std::shared_ptr<server_context> home_;
   server_address at_;
   server_facts facts_;
-  bool cut_short_ = false;  // an answer is still to be read
-  bool begun_ = false;      // a transaction, and the server has not said that it was told to end it
+  bool cut_short_ = false;                // an answer is still to be read
+  bool begun_ = false;                    // a transaction, and the server has not said that it was told to end it
+  std::optional<complaint> rolled_back_;  // why the server has rolled back what was begun, and will not say so again
   bool altered_ = false;
   std::string text_;
   std::vector<text_result> answers_;

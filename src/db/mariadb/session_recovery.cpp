@@ -80,7 +80,7 @@ task<void> session::settle_and_roll_back() {
     task<bool> running = wire_->run(text_, answers_, 1);
     bool ran = co_await std::move(running);
     if (ran) {
-      begun_ = false;
+      note_end();
       co_return;
     }
     complaint said = wire_->complaint_of_session();
@@ -90,7 +90,8 @@ task<void> session::settle_and_roll_back() {
 }
 
 // COM_RESET_CONNECTION undoes what statements have set and made for the session, the settings of `open_session` and
-// prepared statements included.
+// prepared statements included. The server's settings may be others than they were, and a database that was chosen
+// stays so.
 task<void> session::reset() {
   task<void> rolling_back = settle_and_roll_back();
   co_await std::move(rolling_back);
@@ -100,8 +101,9 @@ task<void> session::reset() {
   if (wire_->under_way()) co_await wire_->done();
   if (wire_->number() != 0) fail("reset", wire_->complaint_of_session());
   statements_.clear();
-  task<void> setting_up = run_text(settings_text(), "set the session up");
+  task<void> setting_up = run_text(words_after_reset(home_->url), "set the session up");
   co_await std::move(setting_up);
+  facts_ = facts_of(*wire_, answers_.back());
   altered_ = false;
 }
 

@@ -5,7 +5,8 @@
 #include <iterator>
 #include <utility>
 
-// A statement whose preparation was cut short stays in its list, not prepared, until it is asked for again.
+// A statement whose preparation was cut short stays in its list, not prepared, until it is asked for again; and so does
+// one that can't be executed again.
 
 namespace penstock::db::mariadb {
 namespace {

@@ -26,6 +26,8 @@ class statement_cache {
 
   // The statement of this text, prepared; null when it could not be: see `complaint_of_statement`.
   task<MYSQL_STMT*> prepare(wire& w, std::string sql);
+  // Whether the one that was asked for last can be executed again, or is to be prepared anew for that.
+  void keep_last(bool usable) noexcept { entries_.front().prepared = usable; }
   // Of the statement that could not be prepared.
   const complaint& refused() const noexcept { return refused_; }
   // Forgets all, without a word to the server: it has forgotten them, or is gone.

@@ -1,0 +1,198 @@
+#include "mariadb_batch.h"
+#include <penstock/async/cancel.h>
+#include <penstock/async/gather.h>
+#include <penstock/async/timeout.h>
+
+#include <chrono>
+
+// What a session keeps from one statement to the next, and from one user to the next.
+
+namespace penstock::db {
+namespace {
+
+using namespace std::chrono_literals;
+
+class mariadb_session : public batch_test {
+ protected:
+  static constexpr std::size_t packet = std::size_t{1} << 20;
+  static constexpr const char* insert_sql = "INSERT INTO doc(a, b) VALUES (?, ?)";
+
+  // With a small packet, long values go in pieces, ahead of their statement.
+  template <class Body>
+  void with_small_packet(Body body) {
+    auto main = [&]() -> task<> {
+      task<std::unique_ptr<connection>> connecting =
+          connect_believing([](auto& facts) { facts.max_packet = packet; }, url());
+      std::unique_ptr<connection> c = co_await std::move(connecting);
+      co_await c->execute("CREATE TABLE doc(id BIGINT AUTO_INCREMENT PRIMARY KEY, a LONGTEXT, b LONGTEXT)");
+      task<void> running = body(*c);
+      co_await std::move(running);
+    };
+    net::run(main());
+  }
+
+  static task<void> expect_last(connection& c, std::string a, std::string b) {
+    task<result> asking = c.query("SELECT a, b FROM doc ORDER BY id DESC LIMIT 1");
+    result r = co_await std::move(asking);
+    EXPECT_TRUE(r.rows.at(0).at(0) == value(a));
+    EXPECT_TRUE(r.rows.at(0).at(1) == value(b));
+  }
+
+  static task<std::optional<db_errc>> failure_to_commit(connection& c) {
+    try {
+      task<void> committing = c.commit();
+      co_await std::move(committing);
+    } catch (const database_error& e) {
+      co_return e.errc();
+    }
+    co_return std::nullopt;
+  }
+};
+
+TEST_F(mariadb_session, gives_nothing_of_a_statement_that_was_refused_to_the_next_one) {
+  with_small_packet([&](connection& c) -> task<> {
+    std::optional<db_errc> failed =
+        co_await failure_of(c, insert_sql, parameters_of(std::string(packet / 2, 'x'), std::string(packet + 1, 'y')));
+    EXPECT_EQ(failed, db_errc::data);
+    co_await c.execute(insert_sql, parameters_of("a", "b"));
+    task<void> checking = expect_last(c, "a", "b");
+    co_await std::move(checking);
+    // One that went in pieces is no hindrance to the next.
+    std::string long_text(packet * 2 / 3, 'x');
+    for (int round = 0; round < 2; ++round) {
+      co_await c.execute(insert_sql, parameters_of(long_text, long_text));
+      checking = expect_last(c, long_text, long_text);
+      co_await std::move(checking);
+      co_await c.execute(insert_sql, parameters_of("c", "d"));
+      checking = expect_last(c, "c", "d");
+      co_await std::move(checking);
+    }
+  });
+}
+
+// At 0, 1, 2 … ms, until one run is over before its cancel: so at many moments of the pieces.
+TEST_F(mariadb_session, gives_nothing_of_a_statement_that_was_cancelled_to_the_next_one) {
+  with_small_packet([&](connection& c) -> task<> {
+    parameters many(8, to_value(std::string(packet / 2, 'x')));
+    std::string sql = insert_sql;
+    for (int i = 1; i < 4; ++i) sql += ", (?, ?)";
+    bool cut = true;
+    for (int ms = 0; cut && ms < 1'000; ++ms) {
+      co_await c.begin();
+      cut = false;
+      try {
+        task<std::uint64_t> limited = with_timeout(std::chrono::milliseconds(ms), c.execute(sql, many));
+        co_await std::move(limited);
+      } catch (const timed_out&) {
+        cut = true;
+      }
+      co_await c.rollback();
+      co_await c.execute(sql, parameters(8, to_value("short")));
+      value longest = co_await ask(c, "SELECT MAX(LENGTH(a) + LENGTH(b)) FROM doc");
+      EXPECT_EQ(longest, value(std::int64_t{10})) << "cancelled at " << ms << " ms";
+    }
+    EXPECT_FALSE(cut);
+  });
+}
+
+TEST_F(mariadb_session, takes_a_statement_again_whose_table_has_another_column_by_now) {
+  with_session([&](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE t(n INT)");
+    co_await c.execute("INSERT INTO t VALUES (1)");
+    const std::string sql = "SELECT * FROM t";
+    co_await c.query(sql);
+    task<std::unique_ptr<connection>> connecting = database(url()).connect();
+    std::unique_ptr<connection> other = co_await std::move(connecting);
+    co_await c.begin();
+    co_await other->execute("ALTER TABLE t ADD m INT DEFAULT 2");
+    std::optional<db_errc> failed = co_await failure_of(c, sql);
+    EXPECT_EQ(failed, db_errc::serialization);
+    co_await c.rollback();
+    result r = co_await c.query(sql);
+    EXPECT_EQ(r.rows.at(0).at(1), value(std::int64_t{2}));
+  });
+}
+
+TEST_F(mariadb_session, is_in_its_own_database_after_a_reset) {
+  with_session([&](connection& c) -> task<> {
+    co_await c.execute("USE information_schema");
+    EXPECT_TRUE(c.altered());
+    co_await c.reset();
+    value chosen = co_await ask(c, "SELECT DATABASE()");
+    EXPECT_EQ(chosen, value(name_));
+  });
+}
+
+// As after a SET GLOBAL: a session that was made before it has the new setting from its reset on.
+TEST_F(mariadb_session, learns_its_servers_settings_again_in_a_reset) {
+  auto main = [&]() -> task<> {
+    task<std::unique_ptr<connection>> connecting =
+        connect_believing([](auto& facts) { facts.id_step = 7; }, url("bulk=values"));
+    std::unique_ptr<connection> c = co_await std::move(connecting);
+    co_await c->execute(table_sql());
+    co_await c->reset();
+    row_batch rows(3);
+    add_good(rows, 3);
+    batch_report report;
+    co_await c->insert_batch(table, rows, report);
+    task<void> checking = expect_stored(*c, rows, report);
+    co_await std::move(checking);
+  };
+  net::run(main());
+}
+
+TEST_F(mariadb_session, commits_no_half_of_a_transaction_whose_deadlock_was_passed_over) {
+  with_session([&](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE t(id INT PRIMARY KEY, n INT)");
+    co_await c.execute("INSERT INTO t VALUES (1, 0), (2, 0)");
+    task<std::unique_ptr<connection>> connecting = database(url()).connect();
+    std::unique_ptr<connection> other = co_await std::move(connecting);
+    co_await c.begin();
+    co_await other->begin();
+    co_await c.execute("UPDATE t SET n = 1 WHERE id = 1");
+    co_await other->execute("UPDATE t SET n = 1 WHERE id = 2");
+    std::vector<task<std::optional<db_errc>>> both;
+    both.push_back(failure_of(c, "UPDATE t SET n = 2 WHERE id = 2"));
+    both.push_back(failure_of(*other, "UPDATE t SET n = 2 WHERE id = 1"));
+    std::vector<std::optional<db_errc>> failed = co_await gather(std::move(both));
+    connection& victim = failed[0] ? c : *other;
+    connection& survivor = failed[0] ? *other : c;
+    co_await survivor.rollback();
+    std::optional<db_errc> later = co_await failure_of(victim, "INSERT INTO t VALUES (3, 0)");
+    EXPECT_EQ(later, db_errc::deadlock);
+    std::optional<db_errc> committing = co_await failure_to_commit(victim);
+    EXPECT_EQ(committing, db_errc::deadlock);
+    co_await victim.rollback();
+    EXPECT_EQ(victim.state(), session_state::clean);
+    value stored = co_await ask(victim, "SELECT COUNT(*) + SUM(n) FROM t");
+    EXPECT_EQ(stored, value(std::int64_t{2}));
+    co_await victim.begin();
+    co_await victim.execute("INSERT INTO t VALUES (3, 0)");
+    committing = co_await failure_to_commit(victim);
+    EXPECT_EQ(committing, std::nullopt);
+  });
+}
+
+TEST_F(mariadb_session, goes_on_after_a_lock_timeout_that_undid_its_statement_alone) {
+  with_session([&](connection& c) -> task<> {
+    value undoes_all = co_await ask(c, "SELECT @@innodb_rollback_on_timeout");
+    if (undoes_all != value(std::int64_t{0})) co_return;
+    co_await c.execute("CREATE TABLE t(id INT PRIMARY KEY)");
+    co_await c.execute("INSERT INTO t VALUES (1)");
+    task<std::unique_ptr<connection>> connecting = database(url()).connect();
+    std::unique_ptr<connection> other = co_await std::move(connecting);
+    co_await other->begin();
+    co_await other->query("SELECT * FROM t FOR UPDATE");
+    co_await c.begin();
+    co_await c.execute("INSERT INTO t VALUES (2)");
+    std::optional<db_errc> failed = co_await failure_of(c, "SELECT * FROM t WHERE id = 1 FOR UPDATE NOWAIT");
+    EXPECT_EQ(failed, db_errc::lock_timeout);
+    co_await c.commit();
+    co_await other->rollback();
+    value count = co_await ask(c, "SELECT COUNT(*) FROM t");
+    EXPECT_EQ(count, value(std::int64_t{2}));
+  });
+}
+
+}  // namespace
+}  // namespace penstock::db
