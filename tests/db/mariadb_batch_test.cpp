@@ -149,6 +149,35 @@ TEST_P(mariadb_batch, sets_bad_rows_apart_beside_a_very_long_one) {
   with_session(body, GetParam());
 }
 
+// Each of its values is shorter than a packet, and both are longer.
+TEST_P(mariadb_batch, stores_a_row_that_is_longer_than_a_packet_beside_others) {
+  auto body = [&](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE pairs(id BIGINT AUTO_INCREMENT PRIMARY KEY, a LONGTEXT, b LONGTEXT)");
+    const table_definition into{"pairs", "id", {{"a", column_type::text}, {"b", column_type::text}}, {}};
+    value limit = co_await ask(c, "SELECT @@max_allowed_packet");
+    const std::string large(static_cast<std::size_t>(std::get<std::int64_t>(limit)) * 6 / 10, 'x');
+    row_batch rows(2);
+    for (int i = 0; i < 600; ++i) {
+      rows.add_text(i == 7 ? std::string_view(large) : std::string_view("a"));
+      rows.add_text(i == 7 ? large : std::to_string(i));
+      rows.commit_row();
+    }
+    batch_report report;
+    co_await c.insert_batch(into, rows, report);
+    EXPECT_TRUE(report.refusals.empty());
+    value count = co_await ask(c, "SELECT count(*) FROM pairs");
+    EXPECT_EQ(count, value(std::int64_t{600}));
+    value length =
+        co_await ask(c, "SELECT LENGTH(a) + LENGTH(b) FROM pairs WHERE id = ?", parameters_of(report.rows.at(7).id));
+    EXPECT_EQ(length, value(static_cast<std::int64_t>(2 * large.size())));
+    for (std::size_t row : {std::size_t{0}, std::size_t{8}, std::size_t{599}}) {
+      value b = co_await ask(c, "SELECT b FROM pairs WHERE id = ?", parameters_of(report.rows.at(row).id));
+      EXPECT_EQ(b, value(std::to_string(row)));
+    }
+  };
+  with_session(body, GetParam());
+}
+
 // A server that keeps fewer warnings than there were does not tell which rows it dropped.
 TEST_P(mariadb_batch, sets_more_bad_rows_apart_than_the_server_keeps_warnings) {
   with_table([&](connection& c) -> task<> {

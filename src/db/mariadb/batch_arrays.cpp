@@ -45,12 +45,17 @@ bool batch_insertion::should_count_ids() const {
 }
 
 // Stores rows from the first that waits on, until one is refused or none is left; those that are left are waiting
-// afterwards.
+// afterwards, and so are rows that are too long for a packet of all of their values.
 task<std::optional<complaint>> batch_insertion::insert_arrays() {
   semaphore::permit turn;
+  std::vector<std::uint32_t> left;
   while (next_ < waiting_.size()) {
     std::size_t before = next_;
     take_group(most_rows);
+    if (!fits_in_text(group_.front())) {  // and so alone
+      left.push_back(group_.front());
+      continue;
+    }
     if (!arrays_.hold(*rows_, group_)) {
       mixed_kinds_ = true;
       next_ = before;
@@ -68,8 +73,9 @@ task<std::optional<complaint>> batch_insertion::insert_arrays() {
       break;
     }
   }
-  if (next_ > 0) report_->method = "bulk";
+  if (next_ > left.size()) report_->method = "bulk";
   waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(next_));
+  waiting_.insert(waiting_.begin(), left.begin(), left.end());
   next_ = 0;
   co_return std::nullopt;
 }
