@@ -137,6 +137,36 @@ TEST_P(mariadb_batch_refusals, are_told_of_each_of_many_rows_that_a_trigger_refu
   with_session(body, GetParam());
 }
 
+// The server would cut them off with a note, and find the second key there already.
+TEST_P(mariadb_batch_refusals, are_told_of_keys_whose_blanks_at_the_end_a_column_does_not_hold) {
+  const table_definition keyed{"keyed", "id", {{"name", column_type::text}, {"t", column_type::text}}, {"name"}};
+  auto body = [&](connection& c) -> task<> {
+    co_await c.prepare_table(keyed);
+    co_await c.execute("ALTER TABLE keyed MODIFY t TINYTEXT");
+    co_await c.prepare_table(keyed);
+    row_batch rows(2);
+    auto add_row = [&](std::string_view name, std::string_view text) {
+      rows.add_text(name);
+      rows.add_text(text);
+      rows.commit_row();
+    };
+    add_row("x" + std::string(300, ' '), "");
+    add_row("x" + std::string(301, ' '), "");
+    add_row("x" + std::string(254, 'y') + "\t", "");
+    add_row("tinytext", std::string(250, 'x') + "ééé ");
+    for (int i = 0; i < 400; ++i) add_row("é" + std::to_string(i) + std::string(251, ' '), "ends blank ");
+    batch_report report;
+    co_await c.insert_batch(keyed, rows, report);
+    EXPECT_EQ(report.refusals.size(), 4u);
+    for (std::size_t row = 0; row < 4; ++row) EXPECT_EQ(code_of(report, row), "db.data") << row;
+    value stored = co_await ask(c, "SELECT count(*) FROM keyed WHERE CHAR_LENGTH(name) BETWEEN 253 AND 255");
+    EXPECT_EQ(stored, value(std::int64_t{400}));
+    value all = co_await ask(c, "SELECT count(*) FROM keyed");
+    EXPECT_EQ(all, value(std::int64_t{400}));
+  };
+  with_session(body, GetParam());
+}
+
 class mariadb_batch_latin1 : public mariadb_batch_refusals {};
 
 TEST_P(mariadb_batch_latin1, columns_get_their_own_bytes_for_a_text) {

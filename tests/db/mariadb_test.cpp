@@ -189,5 +189,34 @@ TEST_F(mariadb, names_each_difference_of_a_table) {
   });
 }
 
+TEST_F(mariadb, takes_no_table_that_undoes_nothing_or_rounds) {
+  with_session([&](connection& c) -> task<> {
+    co_await c.execute(
+        "CREATE TABLE plain(id BIGINT AUTO_INCREMENT PRIMARY KEY, r DOUBLE(10,2), x DOUBLE) ENGINE=MyISAM");
+    const table_definition wanted{"plain", "id", {{"r", column_type::real}, {"x", column_type::real}}, {}};
+    std::string said;
+    try {
+      co_await c.prepare_table(wanted);
+    } catch (const database_error& e) {
+      EXPECT_EQ(e.errc(), db_errc::table_drift);
+      said = e.message();
+    }
+    for (const char* part : {"engine MyISAM has no transactions", "'r' is double(10,2)"})
+      EXPECT_NE(said.find(part), std::string::npos) << part << " is not in: " << said;
+    EXPECT_EQ(said.find("'x'"), std::string::npos) << said;
+  });
+}
+
+TEST_F(mariadb, takes_a_view_which_has_no_engine) {
+  with_session([&](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE beneath(id BIGINT AUTO_INCREMENT PRIMARY KEY, n BIGINT, more BIGINT)");
+    co_await c.execute("CREATE VIEW seen AS SELECT id, n FROM beneath");
+    const table_definition wanted{"seen", "", {{"n", column_type::integer}}, {}};
+    co_await c.prepare_table(wanted);
+    value columns = co_await ask(c, "SELECT count(*) FROM seen");
+    EXPECT_EQ(columns, value(std::int64_t{0}));
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db

@@ -60,14 +60,15 @@ std::size_t text_bytes(std::span<const cell> row) {
 }  // namespace
 
 task<std::optional<complaint>> batch_insertion::run(wire& w, statement_cache& statements, const server_facts& facts,
-                                                    bool bulk_allowed, insertion_turns& turns, single_statement single,
+                                                    bool bulk_allowed, insertion_turns& turns,
+                                                    const text_limits& limits, single_statement single,
                                                     const table_definition& into, const row_batch& rows,
                                                     batch_report& report, std::string opening) {
   std::size_t round_trips_before = w.round_trips();
   turns_ = &turns;
   single_ = std::move(single);
   statements_ = &statements;
-  start(w, facts, into, rows, report);
+  start(w, facts, limits, into, rows, report);
   opened_ = opening.empty();
   opening_ = std::move(opening);
   std::optional<complaint> said;
@@ -98,8 +99,8 @@ task<std::optional<complaint>> batch_insertion::run(wire& w, statement_cache& st
   co_return said;
 }
 
-void batch_insertion::start(wire& w, const server_facts& facts, const table_definition& into, const row_batch& rows,
-                            batch_report& report) {
+void batch_insertion::start(wire& w, const server_facts& facts, const text_limits& limits, const table_definition& into,
+                            const row_batch& rows, batch_report& report) {
   wire_ = &w;
   facts_ = &facts;
   into_ = &into;
@@ -117,15 +118,34 @@ void batch_insertion::start(wire& w, const server_facts& facts, const table_defi
   mixed_kinds_ = false;
   expected_ = &expected_of_[into.name];
   if (text_.capacity() > most_kept) text_ = {};
+  take_limits(limits);
   for (std::uint32_t r = 0; r < rows.rows(); ++r) {
-    std::optional<std::string> why;
-    for (const cell& c : rows.row(r))
-      if (!why) why = unstorable(c, facts.max_packet);
+    std::optional<std::string> why = unstorable_in(r);
     if (why)
       refuse(r, code_name(db_errc::data), std::move(*why));
     else
       waiting_.push_back(r);
   }
+}
+
+void batch_insertion::take_limits(const text_limits& limits) {
+  limits_.clear();
+  auto found = limits.find(into_->name);
+  if (found == limits.end() || found->second.empty()) return;
+  limits_.resize(into_->columns.size());
+  for (const text_limit& limit : found->second)
+    for (std::size_t i = 0; i < limits_.size(); ++i)
+      if (same_name(limit.column, into_->columns[i].name)) limits_[i] = &limit;
+}
+
+std::optional<std::string> batch_insertion::unstorable_in(std::uint32_t row) const {
+  std::span<const cell> cells = rows_->row(row);
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    std::optional<std::string> why = unstorable(cells[i], facts_->max_packet);
+    if (!why && i < limits_.size() && limits_[i] != nullptr) why = cut_by(*limits_[i], cells[i]);
+    if (why) return why;
+  }
+  return std::nullopt;
 }
 
 task<std::optional<complaint>> batch_insertion::insert_all() {

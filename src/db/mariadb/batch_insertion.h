@@ -16,6 +16,7 @@
 #include "penstock/db/connection.h"
 #include "row_lines.h"
 #include "statement_cache.h"
+#include "text_limits.h"
 #include "wire.h"
 
 #include <array>
@@ -39,8 +40,9 @@ class batch_insertion {
   // outcome. `opening`: two statements that open the transaction and go ahead of the rows, "START TRANSACTION;…;";
   // empty when it is open.
   task<std::optional<complaint>> run(wire& w, statement_cache& statements, const server_facts& facts, bool bulk_allowed,
-                                     insertion_turns& turns, single_statement single, const table_definition& into,
-                                     const row_batch& rows, batch_report& report, std::string opening);
+                                     insertion_turns& turns, const text_limits& limits, single_statement single,
+                                     const table_definition& into, const row_batch& rows, batch_report& report,
+                                     std::string opening);
   // How many rows the second of them changed.
   std::uint64_t opening_changed() const noexcept { return opening_changed_; }
 
@@ -67,8 +69,10 @@ class batch_insertion {
     }
   };
 
-  void start(wire& w, const server_facts& facts, const table_definition& into, const row_batch& rows,
-             batch_report& report);
+  void start(wire& w, const server_facts& facts, const text_limits& limits, const table_definition& into,
+             const row_batch& rows, batch_report& report);
+  void take_limits(const text_limits& limits);
+  std::optional<std::string> unstorable_in(std::uint32_t row) const;
   bool can_ignore() const noexcept;
   bool should_ignore(bool bulk_allowed) const;
   bool should_load(bool bulk_allowed) const;
@@ -144,9 +148,10 @@ class batch_insertion {
   std::string opening_;  // until it was sent
   bool opened_ = false;
   std::uint64_t opening_changed_ = 0;
-  std::vector<std::uint32_t> waiting_;  // rows that the database has to judge, in order
-  std::size_t next_ = 0;                // of them, the first that is in no group yet
-  std::vector<std::uint32_t> group_;    // rows of one statement
+  std::vector<const text_limit*> limits_;  // of each column or null; only while a batch starts
+  std::vector<std::uint32_t> waiting_;     // rows that the database has to judge, in order
+  std::size_t next_ = 0;                   // of them, the first that is in no group yet
+  std::vector<std::uint32_t> group_;       // rows of one statement
   struct repeated {
     std::uint32_t row;
     std::uint32_t first;  // row with the same key, in the same group

@@ -13,7 +13,7 @@
 namespace penstock::db::mariadb {
 namespace {
 
-// Setting one apart takes two trips, as long as the server has to be asked which it is.
+// Setting one apart takes up to three trips: to ask which it is, to see that it is, and for the rows behind it.
 constexpr int most_set_apart = 4;
 constexpr int most_set_apart_before_compound = 2;
 // 256 rows are narrowed down to one in two trips.

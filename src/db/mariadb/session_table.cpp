@@ -1,6 +1,7 @@
 #include "penstock/db/error.h"
 #include "session.h"
 #include "sql.h"
+#include "wire_text.h"
 
 #include <algorithm>
 #include <array>
@@ -18,6 +19,8 @@ struct known_column {
   std::string data_type;
   std::string collation;
   std::int64_t time_digits = 0;
+  std::int64_t most_characters = 0;
+  bool is_utf8 = false;
   bool generates_ids = false;
 };
 
@@ -33,8 +36,17 @@ std::int64_t number_of(const value& v) {
 
 constexpr const char* columns_sql =
     "SELECT COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, IS_NULLABLE, COLUMN_DEFAULT IS NULL, EXTRA, COLLATION_NAME, "
-    "DATETIME_PRECISION FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? "
+    "DATETIME_PRECISION, CHARACTER_MAXIMUM_LENGTH, CHARACTER_SET_NAME FROM information_schema.COLUMNS WHERE "
+    "TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? "
     "ORDER BY ORDINAL_POSITION";
+
+std::string engine_sql(const std::string& table) {
+  std::string sql =
+      "SELECT t.ENGINE, e.TRANSACTIONS FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON "
+      "e.ENGINE = t.ENGINE WHERE t.TABLE_SCHEMA = DATABASE() AND t.TABLE_NAME = ";
+  append_quoted(sql, table);
+  return sql;
+}
 
 // Columns that the definition has in another case are given in its case.
 std::vector<known_column> columns_of(const result& found, const table_definition& wanted) {
@@ -50,6 +62,8 @@ std::vector<known_column> columns_of(const result& found, const table_definition
     c.column.required = text_of(row[3]) == "NO" && number_of(row[4]) == 1 && !is_made;
     c.collation = text_of(row[6]);
     c.time_digits = number_of(row[7]);
+    c.most_characters = number_of(row[8]);
+    c.is_utf8 = text_of(row[9]).starts_with("utf8");
     if (same_name(c.column.name, wanted.id_column)) c.column.name = wanted.id_column;
     for (const table_column& w : wanted.columns)
       if (same_name(c.column.name, w.name)) c.column.name = w.name;
@@ -63,7 +77,8 @@ bool is_one_of(std::string_view type, std::initializer_list<std::string_view> li
 }
 
 // True where a column of this type keeps each value as it is, or refuses it.
-bool keeps(std::string_view type, column_type given) {
+bool keeps(const known_column& there, column_type given) {
+  const std::string& type = there.data_type;
   bool whole = is_one_of(type, {"tinyint", "smallint", "mediumint", "int", "bigint"});
   bool text = is_one_of(type, {"tinytext", "text", "mediumtext", "longtext", "varchar"});
   switch (given) {
@@ -71,7 +86,7 @@ bool keeps(std::string_view type, column_type given) {
     case column_type::boolean:
       return whole;
     case column_type::real:
-      return type == "double";
+      return type == "double" && there.column.declared_type.find('(') == std::string::npos;  // DOUBLE(10,2) rounds
     case column_type::text:
       return text;
     case column_type::json:
@@ -92,7 +107,7 @@ std::vector<std::string> type_differences(const table_definition& wanted, const 
       differences.push_back("column '" + name + "' does not generate ids: make it AUTO_INCREMENT");
     for (const table_column& column : wanted.columns) {
       if (column.name != name) continue;
-      if (!keeps(there.data_type, column.type))
+      if (!keeps(there, column.type))
         differences.push_back("column '" + name + "' is " + there.column.declared_type + ", which does not keep " +
                               std::string(name_of(column.type)) + " values as they are");
       else if (column.type == column_type::timestamp && there.time_digits < 6)
@@ -105,6 +120,24 @@ std::vector<std::string> type_differences(const table_definition& wanted, const 
                             ", which takes different texts for the same: use one that ends in _bin");
   }
   return differences;
+}
+
+// MySQL and MariaDB keep no promise of a transaction in a table whose engine has none; a view has no engine.
+std::optional<std::string> engine_difference(const text_result& engine) {
+  if (engine.rows.empty() || !engine.rows[0][0]) return std::nullopt;
+  const std::string& name = *engine.rows[0][0];
+  if (name == "InnoDB" || engine.rows[0][1] == "YES") return std::nullopt;
+  return "its engine " + name + " has no transactions: make it InnoDB";
+}
+
+// The types of text have a limit of bytes, and VARCHAR one of characters.
+std::vector<text_limit> limits_of(const std::vector<known_column>& existing) {
+  std::vector<text_limit> limits;
+  for (const known_column& there : existing)
+    if (!there.collation.empty() && there.most_characters > 0)
+      limits.push_back({there.column.name, static_cast<std::size_t>(there.most_characters),
+                        there.data_type != "varchar" && there.is_utf8});
+  return limits;
 }
 
 std::vector<existing_column> plain(const std::vector<known_column>& known) {
@@ -138,12 +171,15 @@ task<void> session::prepare_table(const table_definition& definition) {
   std::vector<known_column> existing = columns_of(found, definition);
   {
     operation here(*this);
-    task<void> asking = run_text(unique_keys_sql(definition.name), "look at a table's keys");
+    std::string questions = unique_keys_sql(definition.name) + ";" + engine_sql(definition.name);
+    task<void> asking = run_text(std::move(questions), "look at a table's keys and engine");
     co_await std::move(asking);
   }
+  home_->limits[definition.name] = limits_of(existing);
   std::vector<std::string> differences =
       table_differences(definition, plain(existing), keys_of(unique_indexes_of(answers_.front()), definition));
   for (std::string& difference : type_differences(definition, existing)) differences.push_back(std::move(difference));
+  if (std::optional<std::string> difference = engine_difference(answers_.at(1))) differences.push_back(*difference);
   if (differences.empty()) co_return;
   std::string list;
   for (const std::string& difference : differences) list += (list.empty() ? "" : "; ") + difference;
