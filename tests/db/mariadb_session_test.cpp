@@ -194,5 +194,30 @@ TEST_F(mariadb_session, goes_on_after_a_lock_timeout_that_undid_its_statement_al
   });
 }
 
+TEST_F(mariadb_session, commits_nothing_after_a_lock_timeout_that_may_have_undone_all) {
+  auto main = [&]() -> task<> {
+    task<std::unique_ptr<connection>> connecting =
+        connect_believing([](auto& facts) { facts.rolls_back_on_timeout = true; }, url());
+    std::unique_ptr<connection> c = co_await std::move(connecting);
+    co_await c->execute("CREATE TABLE t(id INT PRIMARY KEY)");
+    co_await c->execute("INSERT INTO t VALUES (1)");
+    connecting = database(url()).connect();
+    std::unique_ptr<connection> other = co_await std::move(connecting);
+    co_await other->begin();
+    co_await other->query("SELECT * FROM t FOR UPDATE");
+    co_await c->begin();
+    co_await c->execute("INSERT INTO t VALUES (2)");
+    std::optional<db_errc> failed = co_await failure_of(*c, "SELECT * FROM t WHERE id = 1 FOR UPDATE NOWAIT");
+    EXPECT_EQ(failed, db_errc::lock_timeout);
+    failed = co_await failure_to_commit(*c);
+    EXPECT_EQ(failed, db_errc::lock_timeout);
+    co_await c->rollback();
+    co_await other->rollback();
+    value count = co_await ask(*c, "SELECT COUNT(*) FROM t");
+    EXPECT_EQ(count, value(std::int64_t{1}));
+  };
+  net::run(main());
+}
+
 }  // namespace
 }  // namespace penstock::db

@@ -16,9 +16,10 @@ namespace penstock::db::mariadb {
 namespace {
 
 constexpr unsigned first_with_compounds = 100'101;  // MariaDB 10.1.1
+constexpr unsigned place_in_program = 4094;         // ER_SP_STACK_TRACE: "At line 1 in shop.trigger"
 
 // The handler is called for a warning of such a code too, with the row stored; ROW_COUNT tells. The error is the last
-// condition, save that one without a meaning may follow it.
+// condition, save that one without a meaning may follow it, or the place in a trigger.
 std::string opening_text() {
   std::string text =
       "BEGIN NOT ATOMIC DECLARE penstock_code, penstock_last, penstock_count INT DEFAULT 0; DECLARE penstock_state "
@@ -31,8 +32,8 @@ std::string opening_text() {
   return text +
          " BEGIN SET penstock_count = ROW_COUNT(); IF penstock_count < 0 THEN GET DIAGNOSTICS penstock_last = "
          "NUMBER;" +
-         reading + "IF penstock_code = " + std::to_string(ER_UNKNOWN_ERROR) +
-         " AND penstock_last > 1 THEN SET penstock_last = penstock_last - 1;" + reading + "END IF;END IF;END; ";
+         reading + "IF penstock_code IN (" + std::to_string(ER_UNKNOWN_ERROR) + "," + std::to_string(place_in_program) +
+         ") AND penstock_last > 1 THEN SET penstock_last = penstock_last - 1;" + reading + "END IF;END IF;END; ";
 }
 
 constexpr std::string_view behind_each =
