@@ -173,6 +173,11 @@ TEST_P(conformance_session, a_large_result_comes_piece_by_piece) {
       if (inside) co_await c.commit();
       EXPECT_EQ(c.state(), session_state::clean);
     }
+    sizes.clear();
+    next = 0;
+    task<std::uint64_t> reading = c.query_each("SELECT x FROM " + table() + " WHERE x < 3 ORDER BY x", {}, take, 0);
+    EXPECT_EQ(co_await std::move(reading), 3u);
+    EXPECT_EQ(sizes, (std::vector<std::size_t>{1, 1, 1}));
   });
 }
 

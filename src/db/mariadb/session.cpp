@@ -184,6 +184,7 @@ task<std::uint64_t> session::execute(std::string sql, parameters values) {
 }
 
 task<std::uint64_t> session::query_each(std::string sql, parameters values, row_consumer take, std::size_t max_rows) {
+  max_rows = std::max<std::size_t>(max_rows, 1);
   std::exception_ptr failed;
   {
     operation here(*this);

@@ -10,6 +10,7 @@
 #include "penstock/db/error.h"
 #include "session.h"
 
+#include <algorithm>
 #include <exception>
 #include <map>
 #include <mutex>
@@ -137,6 +138,7 @@ class sqlite_connection final : public connection {
   }
 
   task<std::uint64_t> query_each(std::string sql, parameters values, row_consumer take, std::size_t max_rows) override {
+    max_rows = std::max<std::size_t>(max_rows, 1);
     session& s = open_for(sql);
     release_notice at_end(s, *line_);
     reading under_way(s);
