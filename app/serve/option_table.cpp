@@ -88,6 +88,10 @@ constexpr std::array all_options{
         "ingest.max_body_bytes", "--ingest-max-body-bytes",
         [](config& c) -> std::uint64_t& { return c.ingest.max_body_bytes; },
         "Of a request's body once decompressed; beyond, 413, and the rest is not looked at"),
+    timespan(
+        "ingest.keyed_body_timeout", "--ingest-keyed-body-timeout",
+        [](config& c) -> duration& { return c.ingest.keyed_body_timeout; },
+        "How long the whole body of a request with an Idempotency-Key may take; beyond, 408"),
     count(
         "ingest.max_results", "--ingest-max-results", [](config& c) -> std::uint64_t& { return c.ingest.max_results; },
         "Results listed in one answer at most; all are counted"),

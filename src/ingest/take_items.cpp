@@ -1,5 +1,6 @@
 #include "idempotency_key.h"
 #include "intake.h"
+#include "penstock/async/error.h"
 #include "penstock/http/problem.h"
 #include "penstock/ingest/error.h"
 #include "stream_endpoint.h"
@@ -124,6 +125,8 @@ task<body_end> stream_endpoint::read_items(http::request& r, body_format format,
     split.finish();
     task<void> taking = take_items(split, into);
     co_await std::move(taking);
+  } catch (const operation_cancelled&) {
+    throw;
   } catch (const error& e) {
     if (e.is(ingest_errc::bad_encoding) || e.is(ingest_errc::body_too_large))
       end.undecoded = e;

@@ -1,6 +1,9 @@
 #include "idempotency_key.h"
 #include "intake.h"
+#include "penstock/async/timeout.h"
 #include "penstock/core/outcome.h"
+#include "penstock/core/units.h"
+#include "penstock/http/error.h"
 #include "penstock/http/problem.h"
 #include "penstock/ingest/error.h"
 #include "request_hash.h"
@@ -11,7 +14,7 @@
 
 // POST with an Idempotency-Key: the request is read whole before any of it is submitted, so that its hash is known, and
 // its rows go into one transaction with its answer. One whose body can't be read to its end, or is too long, stores
-// nothing.
+// nothing. One that trickles in ends at a time limit: its rows fill the queue while they wait for its end.
 
 namespace penstock::ingest {
 namespace {
@@ -53,8 +56,15 @@ task<http::response> stream_endpoint::take_keyed(http::request& r, std::string k
   hash.add(form.format == body_format::ndjson ? "ndjson\n" : "json\n");
   hash.add(form.keep.stored ? "all\n" : "rejected\n");
   body_decoder decoder(form.coding, options_.max_body_bytes);
-  task<body_end> reading = read_items(r, form.format, decoder, taken, &hash);
-  body_end end = co_await std::move(reading);
+  task<body_end> reading = with_timeout(options_.keyed_body_timeout, read_items(r, form.format, decoder, taken, &hash));
+  body_end end;
+  try {
+    end = co_await std::move(reading);
+  } catch (const timed_out&) {
+    throw http::protocol_error(http::http_errc::request_timeout,
+                               "the body of a request with an Idempotency-Key did not come within " +
+                                   format_duration(options_.keyed_body_timeout));
+  }
   if (end.broken) {
     const auto* why = detail::exception_as<error>(end.broken);
     if (why != nullptr && why->is(ingest_errc::overloaded)) co_return refusal(r);
