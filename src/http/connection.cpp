@@ -104,6 +104,7 @@ task<void> connection::serve_requests() {
     co_await refuse(*refused);
     co_return;
   }
+  if (broken_) co_return;
   co_await flush();
   stream_->shutdown_send();
   if (!in_.empty() || !decoder_.done()) co_await linger();

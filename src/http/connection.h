@@ -98,7 +98,7 @@ class connection : public penstock::detail::list_hook {
   phase phase_ = phase::handling;
   bool expired_ = false;
   bool ends_quietly_ = false;
-  bool broken_ = false;  // a write failed or was cut short: nothing more can be sent
+  bool broken_ = false;  // a write or an answer failed or was cut short: nothing more can be sent
   bool finishing_ = false;
   bool close_after_answer_ = false;
   bool served_one_ = false;

@@ -36,6 +36,7 @@ class connection::outgoing_body final : public body_writer {
 
   task<void> write(std::string_view piece) override {
     if (piece.empty()) co_return;
+    begun_ = true;
     std::string& out = connection_.out_;
     if (chunked_) {
       char size[16];
@@ -47,10 +48,13 @@ class connection::outgoing_body final : public body_writer {
     task<void> sending = connection_.flush_for_handler();
     co_await std::move(sending);
   }
+  // Some of the answer may be sent.
+  bool begun() const noexcept { return begun_; }
 
  private:
   connection& connection_;
   bool chunked_;
+  bool begun_ = false;
 };
 
 std::optional<std::uint64_t> connection::incoming_body::length() const noexcept {
@@ -121,7 +125,9 @@ task<bool> connection::drop_body() {
 
 task<void> connection::send_stream(response& answer) {
   bool chunked = request_.minor_version() > 0;
-  close_after_answer_ = close_after_answer_ || !chunked;
+  bool closes = close_after_answer_;
+  std::size_t before = out_.size();
+  close_after_answer_ = closes || !chunked;
   answer_framing how{chunked ? body_framing::chunked : body_framing::until_close, 0, !close_after_answer_, !chunked};
   append_answer_head(out_, answer, owner_.fields.at(loop_), how);
   if (request_.method() == "HEAD") co_return;
@@ -137,9 +143,22 @@ task<void> connection::send_stream(response& answer) {
     if (chunked) out_ += "0\r\n\r\n";
     co_return;
   }
+  if (!body.begun()) {
+    out_.resize(before);
+    close_after_answer_ = closes;
+    answer = answer_to(failure);
+    append_answer(answer);
+    co_return;
+  }
+  bool client_left = broken_;
+  if (!chunked) {
+    // Where the body ends with the connection, only a reset tells the client that this is not its end.
+    broken_ = true;
+    stream_->reset();
+  }
   if (is_cancelled()) std::rethrow_exception(failure);
   close_after_answer_ = true;
-  if (broken_) co_return;
+  if (client_left) co_return;
   log::exception(log::level::error, "answer broke off", failure,
                  {{"method", request_.method()}, {"path", request_.path()}});
 }

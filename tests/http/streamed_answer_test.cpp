@@ -121,6 +121,61 @@ TEST(streamed_answer, a_producer_that_throws_breaks_it_off_visibly) {
   EXPECT_THAT(logged.text(), HasSubstr("the source dried up"));
 }
 
+TEST(streamed_answer, that_breaks_off_is_reset_where_its_end_is_that_of_the_connection) {
+  log::capture logged;
+  with_server(streaming(write_and_fail), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send("GET /s HTTP/1.0\r\n\r\n");
+    co_await c.receive();
+    EXPECT_TRUE(co_await c.closed());
+    EXPECT_TRUE(c.was_reset());
+  });
+  EXPECT_THAT(logged.text(), HasSubstr("the source dried up"));
+}
+
+TEST(streamed_answer, whose_slow_reader_is_left_is_reset_too) {
+  auto write_much = [](body_writer& out) -> task<> {
+    for (;;) {
+      task<> writing = out.write("a piece of it");
+      co_await std::move(writing);
+    }
+  };
+  with_server(streaming(write_much), {.write_timeout = 10s}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.take_at_most(1000);
+    c.send("GET /s HTTP/1.0\r\n\r\n");
+    co_await sleep_for(11s);
+    EXPECT_TRUE(c.was_reset());
+    EXPECT_EQ(s.server.stats().open_connections, 0u);
+  });
+}
+
+TEST(streamed_answer, a_producer_that_throws_before_it_writes_is_answered_like_a_handler) {
+  log::capture logged;
+  auto fail = [](body_writer&) -> task<> {
+    throw std::runtime_error("the source was dry");
+    co_return;
+  };
+  with_server(streaming(fail), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send(get("/next") + get("/s") + get("/next"));
+    answer before = co_await c.receive();
+    EXPECT_EQ(before.body, "/next");
+    answer a = co_await c.receive();
+    EXPECT_EQ(a.status, 500);
+    EXPECT_EQ(a.field("Transfer-Encoding"), "");
+    EXPECT_THAT(a.body, HasSubstr("http.internal_error"));
+    answer next = co_await c.receive();
+    EXPECT_EQ(next.body, "/next");
+    test_client old = s.connect();
+    old.send("GET /s HTTP/1.0\r\n\r\n");
+    answer b = co_await old.receive();
+    EXPECT_EQ(b.status, 500);
+    EXPECT_FALSE(old.was_reset());
+  });
+  EXPECT_THAT(logged.text(), HasSubstr("the source was dry"));
+}
+
 TEST(streamed_answer, writing_to_a_client_that_left_throws_and_logs_nothing) {
   log::capture logged(log::line_format::text, log::level::info);
   std::string code;

@@ -111,6 +111,8 @@ class test_client {
     stream_->incoming().notify();
     return received_;
   }
+  // True when the server ended the connection by a reset.
+  bool was_reset() const noexcept { return stream_->incoming().dropped; }
   // True once the server has closed its end: what it did not read resets the connection.
   bool server_is_gone() const noexcept { return stream_->outgoing().dropped; }
   // Bytes that were sent and not read.

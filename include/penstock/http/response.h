@@ -38,9 +38,10 @@ struct response {
   /// server answers 500 instead and logs `http_errc::bad_answer`.
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
-  /// Produces the body instead: chunked to HTTP/1.1 clients, ended by closing to HTTP/1.0 ones. When it throws after
-  /// the first byte, the connection closes without the last chunk, so that the client sees a broken answer. Not called
-  /// for HEAD, nor for statuses without a body (204, 304).
+  /// Produces the body instead: chunked to HTTP/1.1 clients, ended by closing to HTTP/1.0 ones. When it throws before
+  /// the first byte, that is answered as if the handler had thrown it; after it, the connection closes without the last
+  /// chunk, or is reset where there are no chunks, so that the client sees a broken answer. Not called for HEAD, nor for
+  /// statuses without a body (204, 304).
   producer stream;
 
   response() = default;
