@@ -95,10 +95,10 @@ std::size_t scheduler::fire_timers(time_point now) noexcept {
 }
 
 void scheduler::add_timer(timer& t, time_point deadline) {
-  t.owner_ = this;
   // So that it stands behind those that are due in this turn.
   t.deadline_ = std::max(deadline, firing_);
   timers_.push_back({t.deadline_, timer_sequence_++, &t});
+  t.owner_ = this;
   sift_up(timers_.size() - 1);
 }
 
