@@ -55,7 +55,7 @@ task<void> connection::serve() {
     failure = std::current_exception();
   }
   if (!failure || ends_quietly_) co_return;
-  if (!expired_) std::rethrow_exception(failure);
+  if (!head_expired_) std::rethrow_exception(failure);
   protocol_error late(http_errc::request_timeout, "the header section did not come in time");
   try {
     task<void> answer = with_timeout(2 * farewell, refuse(late));
@@ -68,8 +68,7 @@ task<void> connection::serve() {
 void connection::finish_soon() noexcept {
   finishing_ = true;
   if (phase_ != phase::idle || !in_.empty()) return;
-  ends_quietly_ = true;
-  scope_.cancel("the server stops");
+  expire_at(loop_.now());
 }
 
 bool connection::is_the_clients_doing(const std::exception_ptr& failure) noexcept {
@@ -87,6 +86,7 @@ task<void> connection::serve_requests() {
   try {
     while (!close_after_answer_) {
       if (take_head()) {
+        throw_if_cancelled();  // no handler begins what can't be answered
         co_await answer_one();
         served_one_ = true;
         if (out_.size() > owner_.options.max_pipelined_bytes) co_await flush();

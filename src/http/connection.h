@@ -80,6 +80,7 @@ class connection : public penstock::detail::list_hook {
   task<std::size_t> fill();
   task<void> flush();
   void enter(phase p) noexcept;
+  void expire_at(time_point when) noexcept;
   static void watch(timer& t) noexcept;
 
   struct watchdog : timer {
@@ -95,8 +96,10 @@ class connection : public penstock::detail::list_hook {
   cancel_scope* handler_scope_ = nullptr;  // of what a handler awaits of its client; null when it awaits nothing
   watchdog watchdog_{*this};
   time_point expires_ = time_point::max();
+  int spared_ = 0;  // how often the watchdog, once expired, has put off what it does
   phase phase_ = phase::handling;
-  bool expired_ = false;
+  bool expired_ = false;  // what was waited for last came too late, or not at all
+  bool head_expired_ = false;
   bool ends_quietly_ = false;
   bool broken_ = false;  // a write or an answer failed or was cut short: nothing more can be sent
   bool finishing_ = false;

@@ -92,8 +92,12 @@ task<void> connection::read_body_bytes() {
   } catch (const error& e) {
     if (!e.is(net::net_errc::connection_closed)) throw;
   }
+  if (n > 0) {
+    expired_ = false;
+    co_return;
+  }
   if (expired_) throw protocol_error(http_errc::request_timeout, "the body did not come in time");
-  if (n == 0) throw protocol_error(http_errc::body_incomplete, "the connection ended inside the body");
+  throw protocol_error(http_errc::body_incomplete, "the connection ended inside the body");
 }
 
 task<std::size_t> connection::flush_and_fill() {
@@ -168,10 +172,12 @@ task<void> connection::flush_for_handler() {
   try {
     task<void> writing = waiting.scope().run(flush());
     co_await std::move(writing);
+    expired_ = false;
+    co_return;
   } catch (const operation_cancelled&) {
     if (!expired_) throw;
   }
-  if (expired_) throw error(net::net_errc::connection_closed, "the client does not take the answer");
+  throw error(net::net_errc::connection_closed, "the client does not take the answer");
 }
 
 }  // namespace penstock::http

@@ -83,7 +83,12 @@ void connection::enter(phase p) noexcept {
     case phase::closing:
       break;
   }
-  expires_ = penstock::detail::deadline_after(loop_, limit);
+  expire_at(penstock::detail::deadline_after(loop_, limit));
+}
+
+void connection::expire_at(time_point when) noexcept {
+  expires_ = when;
+  spared_ = 0;
   if (expires_ == time_point::max() || (watchdog_.pending() && watchdog_.deadline() <= expires_)) return;
   watchdog_.cancel();
   loop_.add_timer(watchdog_, expires_);
@@ -96,7 +101,16 @@ void connection::watch(timer& t) noexcept {
     self.loop_.add_timer(t, self.expires_);
     return;
   }
+  // Timers fire before the sockets are looked at, and before what was found there is read: a client must not pay for a
+  // loop that was held up. The first delay is as long as that, since many may have sent something meanwhile.
+  if (self.spared_ < 2) {
+    duration late = self.spared_ == 0 ? self.loop_.now() - self.expires_ : duration::zero();
+    ++self.spared_;
+    self.loop_.add_timer(t, self.loop_.now() + late);
+    return;
+  }
   self.expired_ = true;
+  self.head_expired_ = self.handler_scope_ == nullptr && self.phase_ == phase::head;
   self.ends_quietly_ = self.handler_scope_ == nullptr && self.phase_ != phase::head;
   cancel_scope& waiting = self.handler_scope_ == nullptr ? self.scope_ : *self.handler_scope_;
   waiting.cancel("the client was too slow");

@@ -43,6 +43,31 @@ TEST(server_metrics, requests_are_counted_by_method_route_and_class) {
   });
 }
 
+TEST(server_metrics, a_slow_body_whose_client_left_is_no_slow_head) {
+  metrics::registry registry;
+  router routes;
+  routes.add("POST", "/x", [](request& r) -> task<response> {
+    try {
+      task<std::string> reading = r.body().read_all(100);
+      co_await std::move(reading);
+    } catch (const error&) {
+    }
+    co_await sleep_for(5s);
+    co_return response::text(200, "as much as came");
+  });
+  with_server(std::move(routes), {.body_timeout = 10s}, [&](test_server& s) -> task<> {
+    s.server.measure(registry);
+    test_client c = s.connect();
+    c.send("POST /x HTTP/1.1\r\nHost: t\r\nContent-Length: 6\r\n\r\nab");
+    co_await sleep_for(12s);
+    c.reset();
+    co_await sleep_for(5s);
+    EXPECT_EQ(s.server.stats().open_connections, 0u);
+    EXPECT_THAT(registry.render(), HasSubstr("status=\"2xx\"} 1"));
+    EXPECT_THAT(registry.render(), Not(HasSubstr("status=\"4xx\"")));
+  });
+}
+
 TEST(server_metrics, bytes_are_those_of_the_wire) {
   metrics::registry registry;
   with_server(echo_routes(), {}, [&](test_server& s) -> task<> {

@@ -45,6 +45,31 @@ TEST(stop, answers_what_is_under_way_and_says_that_it_closes) {
   });
 }
 
+TEST(stop, a_request_that_comes_in_that_moment_is_answered_once_it_was_read) {
+  for (int turns = 0; turns < 12; ++turns) {
+    int started = 0;
+    int answered = 0;
+    router routes;
+    routes.add("GET", "/x", [&](request&) -> task<response> {
+      ++started;
+      co_await sleep_for(1ms);
+      co_return response(204, "");
+    });
+    with_server(std::move(routes), {.stop_linger = 1s}, [&](test_server& s) -> task<> {
+      test_client c = s.connect();
+      c.send(get("/x"));
+      co_await c.receive();
+      s.server.stop();
+      co_await sleep_for(1s);
+      for (int i = 0; i < turns; ++i) co_await yield();
+      c.send(get("/x"));
+      answer a = co_await c.receive();
+      answered = a.status == 204 ? 2 : 1;
+    });
+    EXPECT_EQ(started, answered) << turns;
+  }
+}
+
 TEST(stop, waits_for_a_head_that_has_begun) {
   with_server(slow_routes(), {}, [](test_server& s) -> task<> {
     test_client c = s.connect();
