@@ -27,12 +27,7 @@ std::uint16_t parse_port(std::string_view text, std::string_view digits) {
 }  // namespace
 
 endpoint endpoint::parse(std::string_view text) {
-  if (text.starts_with(unix_prefix)) {
-    std::string_view path = text.substr(unix_prefix.size());
-    if (path.empty()) fail(text, "the path is missing");
-    if (path.size() >= sizeof(sockaddr_un::sun_path)) fail(text, "the path is longer than 107 bytes");
-    return unix_socket(std::string(path));
-  }
+  if (text.starts_with(unix_prefix)) return unix_socket(std::string(text.substr(unix_prefix.size())));
   std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) fail(text, "the port is missing");
   std::string_view host = text.substr(0, colon);
@@ -48,7 +43,14 @@ endpoint endpoint::parse(std::string_view text) {
 }
 
 endpoint endpoint::tcp(std::string host, std::uint16_t port) { return {kind::tcp, std::move(host), port}; }
-endpoint endpoint::unix_socket(std::string path) { return {kind::unix_socket, std::move(path), 0}; }
+
+endpoint endpoint::unix_socket(std::string path) {
+  const auto refuse = [&](std::string_view why) { fail(std::string(unix_prefix) + path, why); };
+  if (path.empty()) refuse("the path is missing");
+  if (path.size() >= sizeof(sockaddr_un::sun_path)) refuse("the path is longer than 107 bytes");
+  if (path.find('\0') != std::string::npos) refuse("the path has a NUL byte in it");
+  return {kind::unix_socket, std::move(path), 0};
+}
 
 std::string endpoint::to_string() const {
   if (kind_ == kind::unix_socket) return std::string(unix_prefix) + host_;

@@ -45,5 +45,18 @@ TEST(endpoint, refuses_what_is_none_and_quotes_it) {
   }
 }
 
+TEST(endpoint, refuses_the_path_of_a_unix_socket_that_the_system_does_not_take) {
+  EXPECT_EQ(endpoint::unix_socket(std::string(107, 'p')).path().size(), 107u);
+  for (const std::string& path :
+       {std::string(108, 'p'), std::string(10'000, 'p'), std::string(), std::string("a\0b", 3)}) {
+    try {
+      static_cast<void>(endpoint::unix_socket(path));
+      ADD_FAILURE() << "accepted '" << path << "'";
+    } catch (const error& e) {
+      EXPECT_TRUE(e.is(net_errc::bad_endpoint)) << e.message();
+    }
+  }
+}
+
 }  // namespace
 }  // namespace penstock::net

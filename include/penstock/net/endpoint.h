@@ -14,10 +14,11 @@ class endpoint {
   enum class kind { tcp, unix_socket };
 
   /// Reads "127.0.0.1:8080", "[::1]:80", "localhost:80" or "unix:/run/penstock.sock". Throws `error` with
-  /// `net_errc::bad_endpoint` for anything else, a port above 65,535, and a path longer than the system takes (107
-  /// bytes, unix(7)).
+  /// `net_errc::bad_endpoint` for anything else, and a port above 65,535.
   static endpoint parse(std::string_view text);
   static endpoint tcp(std::string host, std::uint16_t port);
+  /// Throws `error` with `net_errc::bad_endpoint` for a path that is empty, has a NUL byte in it, or is longer than the
+  /// system takes (107 bytes, unix(7)).
   static endpoint unix_socket(std::string path);
 
   kind type() const noexcept { return kind_; }
