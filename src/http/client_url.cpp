@@ -2,6 +2,7 @@
 
 #include "penstock/http/client_error.h"
 #include "penstock/http/request.h"
+#include "penstock/observe/log.h"
 
 #include <algorithm>
 #include <memory>
@@ -73,10 +74,11 @@ client_url client_url::redirected(std::string_view method, const std::string& lo
   client_url next;
   if (const char* refused = next.read(text_, location))
     throw client_error(client_errc::redirect_refused, method, text_,
-                       "redirected to '" + location + "', which can't be followed: " + refused);
+                       "redirected to '" + log::redact_url(location) + "', which can't be followed: " + refused);
   if (secure_ && !next.secure_)
-    throw client_error(client_errc::redirect_refused, method, text_,
-                       "redirected from https to http (" + next.address_ + "): ask there if that is meant");
+    throw client_error(
+        client_errc::redirect_refused, method, text_,
+        "redirected from https to http (" + log::redact_url(next.address_) + "): ask there if that is meant");
   return next;
 }
 

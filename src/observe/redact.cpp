@@ -84,8 +84,7 @@ bool names_a_secret(std::string_view name) noexcept {
 
 std::string redact_url(std::string_view url) {
   std::size_t scheme = url.find("://");
-  if (scheme == std::string_view::npos) return std::string(url);
-  std::size_t start = scheme + 3;
+  std::size_t start = url.starts_with("//") ? 2 : scheme == std::string_view::npos ? url.size() : scheme + 3;
   std::string_view rest = url.substr(start);
   std::size_t at = end_of_user_info(rest);
   std::string out(url.substr(0, start));
@@ -97,8 +96,8 @@ std::string redact_url(std::string_view url) {
       rest.remove_prefix(at);
     }
   }
-  out += redact_query(rest);
-  return out;
+  out += rest;
+  return redact_query(out);
 }
 
 }  // namespace penstock::log

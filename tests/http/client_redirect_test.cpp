@@ -1,5 +1,6 @@
 #include "client_peers.h"
 #include "http/client_url.h"
+#include <penstock/core/traceback.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,6 +9,7 @@ namespace penstock::http {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // /to?status=307&where=/end redirects; /circle to itself; everything else tells what it was asked.
 task<response> redirect_or_tell(request& r) {
@@ -113,6 +115,23 @@ TEST(client_redirect, never_leaves_https) {
   client_url from = client_url::parse("GET", "https://example.org/a/b?c");
   EXPECT_THROW(from.redirected("GET", "http://example.org/a/b?c"), client_error);
   EXPECT_EQ(from.redirected("GET", "//example.com/x").text(), "https://example.com/x");
+}
+
+TEST(client_redirect, a_refused_one_is_told_without_its_secrets) {
+  client_url from = client_url::parse("GET", "https://example.org/a/b?c");
+  for (const char* location :
+       {"http://joe:s3cret@example.org/x?token=s3cret", "http://example.org/x?n=1&access_token=s3cret",
+        "ftp://joe:s3cret@example.org/", "https://joe:s3cret@exa mple.org:999999/?token=s3cret",
+        "//joe:s3cret@example.org:999999/x?api_key=s3cret"}) {
+    try {
+      from.redirected("GET", location);
+      ADD_FAILURE() << location;
+    } catch (const client_error& e) {
+      EXPECT_EQ(e.errc(), client_errc::redirect_refused) << e.what();
+      EXPECT_THAT(e.what(), HasSubstr("example.org"));
+      EXPECT_THAT(format_traceback(std::current_exception()), Not(HasSubstr("s3cret")));
+    }
+  }
 }
 
 TEST(client_redirect, relative_references_are_resolved) {
