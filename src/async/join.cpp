@@ -22,8 +22,10 @@ void join::on_ended(promise_base& child, void* context) noexcept { static_cast<j
 void join::ended(promise_base& child) noexcept {
   --running_;
   bool failed = child.failure() != nullptr;
-  // A sibling that we cancelled ends with our own cancellation: that is no failure of its own.
-  bool by_us = failed && scope_.cancelled() && is_cancellation(child.failure());
+  // A sibling that we cancelled ends with our own cancellation: that is no failure of its own, but may bring some
+  // along.
+  bool by_us =
+      failed && scope_.cancelled() && is_cancellation(child.failure()) && attached_failures(child.failure()).empty();
   if (failed && policy_ == policy::fail_fast && (!by_us || failed_.empty())) failed_.push_back(&child);
   if (first_ended_ == nullptr) first_ended_ = &child;
   if (policy_ == policy::first_wins && !scope_.cancelled())
@@ -70,8 +72,19 @@ bool is_cancellation(const std::exception_ptr& error) noexcept {
   }
 }
 
+void drop_cancellation(const std::exception_ptr& error, std::string_view where) noexcept {
+  for (std::exception_ptr& one : attached_failures(error)) {
+    if (is_cancellation(one))
+      drop_cancellation(one, where);
+    else
+      report_unhandled_error(std::move(one), where);
+  }
+}
+
 void attach_unless_cancellation(const std::exception_ptr& error, const std::exception_ptr& beside) {
-  if (beside && !is_cancellation(beside)) attach_failure(error, beside);
+  if (!beside) return;
+  if (!is_cancellation(beside)) return attach_failure(error, beside);
+  for (const std::exception_ptr& one : attached_failures(beside)) attach_unless_cancellation(error, one);
 }
 
 void throw_cancelled(const std::vector<std::exception_ptr>& failures) {

@@ -37,8 +37,12 @@ void promise_base::tell_ended() noexcept {
 }
 
 void promise_base::report_failure() noexcept {
-  if (!is_cancellation(failure_))
-    report_unhandled_error(take_failure(), short_function_name(definition_.function_name()));
+  std::string where = short_function_name(definition_.function_name());
+  std::exception_ptr failure = take_failure();
+  if (is_cancellation(failure))
+    drop_cancellation(failure, where);
+  else
+    report_unhandled_error(std::move(failure), where);
 }
 
 }  // namespace penstock::detail

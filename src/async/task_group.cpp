@@ -89,7 +89,9 @@ void task_group::ended(member& m) noexcept {
   m.unlink();
   ended_.push_back(m);
   if (!reaper_.linked()) scope_.owner().post(reaper_);
-  if (failure && !(scope_.cancelled() && detail::is_cancellation(failure))) {
+  if (failure && scope_.cancelled() && detail::is_cancellation(failure)) {
+    detail::drop_cancellation(failure, m.name.empty() ? std::string_view("a task_group") : std::string_view(m.name));
+  } else if (failure) {
     detail::note_next_frame(failure, m.name.empty() ? "task_group" : "task_group, task '" + m.name + "'");
     failures_.push_back(std::move(failure));
     if (!scope_.cancelled())

@@ -3,6 +3,7 @@
 #include <penstock/async/error.h>
 #include <penstock/async/event.h>
 #include <penstock/async/gather.h>
+#include <penstock/async/race.h>
 #include <penstock/async/task_group.h>
 #include <penstock/async/timeout.h>
 #include <penstock/async/yield.h>
@@ -106,6 +107,79 @@ TEST(unhandled_error, a_cancellation_is_none) {
     co_await yield();
     group.cancel();
     co_await yield();
+  }());
+  EXPECT_THAT(errors.seen, IsEmpty());
+}
+
+// Cancelled while it waits for the second of two tasks whose first has failed, and would have given both outcomes.
+task<int> gives_outcomes(std::string text) {
+  auto wait = []() -> task<> { co_await sleep_for(1h); };
+  auto settled = gather_settled(fail(text), wait());
+  auto both = co_await std::move(settled);
+  co_return std::get<1>(both) ? 1 : 0;
+}
+
+TEST(unhandled_error, a_failure_below_the_loser_of_a_race) {
+  unhandled_errors errors;
+  in_virtual_time([]() -> task<> {
+    auto winner = []() -> task<int> {
+      co_await sleep_for(2s);
+      co_return 7;
+    };
+    auto first = race(gives_outcomes("lost?"), winner());
+    EXPECT_EQ(co_await std::move(first), 7);
+  }());
+  EXPECT_THAT(errors.seen, ElementsAre("std::runtime_error: lost?"));
+  EXPECT_THAT(errors.places, ElementsAre(HasSubstr("gives_outcomes")));
+}
+
+TEST(unhandled_error, a_failure_below_a_member_whose_group_is_cancelled) {
+  unhandled_errors errors;
+  in_virtual_time([]() -> task<> {
+    auto member = []() -> task<> {
+      auto outcomes = gives_outcomes("lost?");
+      co_await std::move(outcomes);
+    };
+    task_group group;
+    group.start(member(), "asks");
+    co_await sleep_for(1s);
+    group.cancel();
+    auto joined = failure_of(group.join());
+    co_await std::move(joined);
+  }());
+  EXPECT_THAT(errors.seen, ElementsAre("std::runtime_error: lost?"));
+  EXPECT_THAT(errors.places, ElementsAre("asks"));
+}
+
+TEST(unhandled_error, a_failure_below_the_body_of_a_group_that_is_cancelled) {
+  unhandled_errors errors;
+  in_virtual_time([]() -> task<> {
+    auto body = [](task_group& group) -> task<> {
+      auto cancel = [](task_group& g) -> task<> {
+        co_await sleep_for(1s);
+        g.cancel();
+      };
+      group.start(cancel(group));
+      auto outcomes = gives_outcomes("lost?");
+      co_await std::move(outcomes);
+    };
+    auto running = with_task_group(body);
+    co_await std::move(running);
+  }());
+  EXPECT_THAT(errors.seen, ElementsAre("std::runtime_error: lost?"));
+}
+
+TEST(unhandled_error, a_failure_below_a_cancelled_sibling_is_attached_to_what_is_thrown) {
+  unhandled_errors errors;
+  in_virtual_time([]() -> task<> {
+    auto fails_late = []() -> task<int> {
+      co_await sleep_for(1s);
+      throw std::runtime_error("thrown");
+    };
+    auto both = failure_of(gather(gives_outcomes("beside"), fails_late()));
+    std::exception_ptr failure = co_await std::move(both);
+    EXPECT_EQ(describe(failure), "std::runtime_error: thrown");
+    EXPECT_THAT(attached_to(failure), ElementsAre("std::runtime_error: beside"));
   }());
   EXPECT_THAT(errors.seen, IsEmpty());
 }

@@ -16,8 +16,8 @@
 namespace penstock {
 
 /// Runs the tasks concurrently; the first that ends, well or with an exception, decides the result. The others are
-/// cancelled and waited for; what they give is dropped, but a failure other than the cancellation goes to the
-/// unhandled-error handler. At least one task.
+/// cancelled and waited for; what they give is dropped, but a failure other than the cancellation, or attached to it,
+/// goes to the unhandled-error handler. At least one task.
 template <class T>
 task<T> race(std::vector<task<T>> tasks) {
   detail::join first(detail::join::policy::first_wins, "race");

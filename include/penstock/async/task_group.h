@@ -50,7 +50,8 @@ class task_group {
   /// members; a deadline around the join is one. The group may be used again, unless it was cancelled, which it also is
   /// when a member failed or only background members were left.
   task<void> join();
-  /// Cancels all members, present and future. Cancellations that follow are no failures.
+  /// Cancels all members, present and future. Cancellations that follow are no failures; what had failed below one of
+  /// them goes to the unhandled-error handler.
   void cancel(std::string reason = {}) noexcept;
   bool cancelled() const noexcept { return scope_.cancelled(); }
   /// How many members have not ended, background ones included.
@@ -101,13 +102,17 @@ task<void> with_task_group(Body body) {
   if (failure) group.cancel("the group's body failed");
   task<void> joined = group.join();
   if (!failure || (by_group && !is_cancelled())) {
+    if (failure) detail::drop_cancellation(failure, "the body of a task_group");
     co_await std::move(joined);
     co_return;
   }
   try {
     co_await std::move(joined);
   } catch (...) {
-    if (by_group && !detail::is_cancellation(std::current_exception())) throw;
+    if (by_group && !detail::is_cancellation(std::current_exception())) {
+      detail::attach_unless_cancellation(std::current_exception(), failure);
+      throw;
+    }
     detail::attach_unless_cancellation(failure, std::current_exception());
   }
   std::rethrow_exception(failure);

@@ -65,4 +65,7 @@ class join : public suspension {
 // True for the `operation_cancelled` that a task ends with when its scope is cancelled.
 bool is_cancellation(const std::exception_ptr& error) noexcept;
 
+// Of a cancellation that goes no further: hands the failures that are attached to it to the unhandled-error handler.
+void drop_cancellation(const std::exception_ptr& error, std::string_view where) noexcept;
+
 }  // namespace penstock::detail

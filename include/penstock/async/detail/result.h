@@ -40,7 +40,7 @@ outcome<T> take_outcome(task<T>& t) {
 // Throws `operation_cancelled` when the running task's scope is cancelled.
 void throw_if_scope_cancelled();
 
-// Attaches a failure to another one, unless it says no more than that a task was cancelled.
+// Attaches a failure to another one; of one that says no more than that a task was cancelled, what is attached to it.
 void attach_unless_cancellation(const std::exception_ptr& error, const std::exception_ptr& beside);
 
 // Throws `operation_cancelled` with the failures attached.
