@@ -8,6 +8,8 @@
 #include "socket_stream.h"
 
 #include <cerrno>
+#include <optional>
+#include <utility>
 
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/io_context.hpp>
@@ -62,13 +64,12 @@ class socket_listener final : public listener {
 
   task<std::unique_ptr<stream>> accept() override {
     for (;;) {
-      stream_socket socket(acceptor_.get_executor());
-      socket_address peer;
-      auto [failure] = co_await acceptor_.async_accept(socket, peer, use_task_tuple);
+      // The socket is the operation's, which may outlive this task.
+      auto [failure, socket] = co_await acceptor_.async_accept(use_task_tuple);
       if (!failure) {
-        std::string name =
-            local_.type() == endpoint::kind::tcp ? describe_address(peer).to_string() : local_.to_string();
-        co_return std::make_unique<socket_stream>(std::move(socket), std::move(name));
+        std::optional<std::string> name = name_of_peer(socket);
+        if (!name) continue;
+        co_return std::make_unique<socket_stream>(std::move(socket), std::move(*name));
       }
       if (out_of_descriptors(failure)) {
         co_await sleep_for(pause_without_descriptors);
@@ -88,6 +89,15 @@ class socket_listener final : public listener {
   const endpoint& local_endpoint() const noexcept override { return local_; }
 
  private:
+  // None of one that is gone already.
+  std::optional<std::string> name_of_peer(const stream_socket& socket) const {
+    if (local_.type() == endpoint::kind::unix_socket) return local_.to_string();
+    boost::system::error_code gone;
+    socket_address peer = socket.remote_endpoint(gone);
+    if (gone) return std::nullopt;
+    return describe_address(peer).to_string();
+  }
+
   acceptor acceptor_;
   endpoint local_;
 };

@@ -129,6 +129,48 @@ TEST(listener, a_cancelled_accept_loses_no_connection) {
   run(body());
 }
 
+TEST(listener, an_accept_that_is_destroyed_while_its_connection_comes_is_harmless) {
+  auto body = []() -> task<> {
+    auto at = listen(any_port);
+    for (int turns = 0; turns < 4; ++turns) {
+      auto client = co_await connect(at->local_endpoint());
+      {
+        task_group group;
+        auto accept = [](listener& from) -> task<> { co_await from.accept(); };
+        group.start(accept(*at));
+        for (int i = 0; i < turns; ++i) co_await yield();
+      }
+      for (int i = 0; i < 4; ++i) co_await yield();
+    }
+    auto client = co_await connect(at->local_endpoint());
+    auto accepted = co_await at->accept();
+    EXPECT_NE(accepted, nullptr);
+  };
+  run(body());
+}
+
+TEST(listener, a_peer_that_left_before_it_was_accepted_ends_nothing) {
+  auto body = []() -> task<> {
+    auto at = listen(any_port);
+    {
+      auto gone = co_await connect(at->local_endpoint());
+      gone->reset();
+    }
+    auto client = co_await connect(at->local_endpoint());
+    co_await client->write(bytes_of("x"));
+    for (std::size_t n = 0; n == 0;) {
+      auto accepted = co_await at->accept();
+      std::byte one[1];
+      try {
+        n = co_await accepted->read_some(one);
+      } catch (const error& e) {
+        EXPECT_TRUE(e.is(net_errc::connection_closed)) << e.message();
+      }
+    }
+  };
+  run(body());
+}
+
 TEST(listener, closing_ends_an_accept_under_way) {
   auto body = []() -> task<> {
     auto at = listen(any_port);
