@@ -83,6 +83,7 @@ bool connection::is_the_clients_doing(const std::exception_ptr& failure) noexcep
 
 task<void> connection::serve_requests() {
   std::optional<protocol_error> refused;
+  bool client_ended = false;
   try {
     while (!close_after_answer_) {
       if (take_head()) {
@@ -95,7 +96,8 @@ task<void> connection::serve_requests() {
       if (!out_.empty()) co_await flush();
       if (finishing_ && served_one_ && in_.empty()) break;
       await_request();
-      if (co_await fill() == 0) break;
+      client_ended = co_await fill() == 0;
+      if (client_ended) break;
     }
   } catch (const protocol_error& e) {
     refused = e;
@@ -107,7 +109,8 @@ task<void> connection::serve_requests() {
   if (broken_) co_return;
   co_await flush();
   stream_->shutdown_send();
-  if (!in_.empty() || !decoder_.done()) co_await linger();
+  // A client that meant to go on may have sent more before it heard that this was the last answer.
+  if (!client_ended && (framing_.keep_alive || !in_.empty() || !decoder_.done())) co_await linger();
 }
 
 // Moves a whole head out of the buffer; false when there is none yet.

@@ -70,6 +70,38 @@ TEST(stop, a_request_that_comes_in_that_moment_is_answered_once_it_was_read) {
   }
 }
 
+TEST(stop, the_last_answer_is_not_lost_under_a_request_that_crossed_it) {
+  duration took = with_server(slow_routes(), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send(get("/slow/5"));
+    co_await settle();
+    c.send(get("/never"));
+    s.server.stop();
+    answer a = co_await c.receive();
+    EXPECT_EQ(a.body, "slept");
+    EXPECT_FALSE(c.server_is_gone());
+    EXPECT_EQ(c.unread(), 0u);
+    c.finish_sending();
+    co_await settle();
+    EXPECT_TRUE(c.server_is_gone());
+  });
+  EXPECT_EQ(took, 5s);
+}
+
+TEST(stop, waits_a_second_at_most_for_the_end_of_a_client_that_got_its_last_answer) {
+  duration took = with_server(slow_routes(), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send(get("/slow/5"));
+    co_await settle();
+    s.server.stop();
+    co_await c.receive();
+    co_await sleep_for(1s);
+    co_await settle();
+    EXPECT_TRUE(c.server_is_gone());
+  });
+  EXPECT_LE(took, 6s);
+}
+
 TEST(stop, waits_for_a_head_that_has_begun) {
   with_server(slow_routes(), {}, [](test_server& s) -> task<> {
     test_client c = s.connect();
