@@ -22,9 +22,8 @@ namespace {
 using db::finding;
 using level = finding::level;
 
-db::expected_load load_of(const ingest::service_options& options) {
-  return {options.read_connections + options.batch.commits_in_flight, options.batch.max_bytes,
-          ingest::used_tables(options)};
+db::expected_load load_of(const ingest::service_options& options, const db::database& store) {
+  return {ingest::used_sessions(options, store), options.batch.max_bytes, ingest::used_tables(options)};
 }
 
 finding unreachable(const error& failure) { return {level::error, "the store can't be used", failure.message(), {}}; }
@@ -79,7 +78,7 @@ task<void> check_store(const serve_config& config, report& into) {
     db::database database(config.store_url);
     task<std::unique_ptr<db::connection>> connecting = database.connect();
     std::unique_ptr<db::connection> session = co_await std::move(connecting);
-    db::expected_load load = load_of(config.ingest);
+    db::expected_load load = load_of(config.ingest, database);
     task<std::vector<finding>> examining = session->examine(load);
     std::vector<finding> found = co_await std::move(examining);
     for (const finding& f : found) into.add(f);

@@ -78,9 +78,8 @@ void add_file_arguments(CLI::App& command, load_arguments& into) {
       ->type_name("COLUMN=TYPE,...");
   add_read(
       command, "--delimiter", [&s](const std::string& text) { s.csv.delimiter = read_delimiter(text); },
-      "What separates CSV fields: one character, or tab")
-      ->type_name("CHAR")
-      ->default_str(",");
+      "What separates CSV fields: one character, or tab; by default a tab in files named .tsv, else a comma")
+      ->type_name("CHAR");
   add_size(command, "--max-item-bytes", s.most_item_bytes, "A longer item or CSV row is rejected");
 }
 

@@ -3,6 +3,7 @@
 
 #include "app/load/batch_source.h"
 
+#include "app/load/file_format.h"
 #include "app/load/json_reader.h"
 
 #include <algorithm>
@@ -98,14 +99,16 @@ bool batch_source::choose_reader(batch& into) {
   }
   std::string_view text = head_;
   if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
-  std::optional<file_format> format = options_.format;
-  if (!format) format = guess_format(paths_[into.file], text, options_.csv.delimiter);
+  source_options options = options_;
+  if (!options.csv.delimiter) options.csv.delimiter = delimiter_of(paths_[into.file]);
+  std::optional<file_format> format = options.format;
+  if (!format) format = guess_format(paths_[into.file], text, *options.csv.delimiter);
   if (!format) {
     into.reject(load_errc::malformed, 1, "it looks like neither JSON nor CSV; say --format", {});
     close_file();
     return false;
   }
-  reader_ = make_reader(*format, options_);
+  reader_ = make_reader(*format, options);
   reader_->feed(text);
   if (finished_) reader_->finish();
   return true;

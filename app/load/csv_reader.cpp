@@ -2,12 +2,13 @@
 
 #include "app/load/csv_reader.h"
 
+#include "app/load/file_format.h"
 #include <penstock/core/error.h>
 
 namespace penstock::app::load {
 
 csv_reader::csv_reader(csv_options options, std::size_t most_row_bytes)
-    : options_(std::move(options)), splitter_(options_.delimiter, most_row_bytes) {}
+    : options_(std::move(options)), splitter_(options_.delimiter.value_or(default_delimiter), most_row_bytes) {}
 
 bool csv_reader::fill(batch& into, const batch_limits& limits) {
   while (!given_up_ && !into.full(limits)) {

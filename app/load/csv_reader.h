@@ -12,7 +12,7 @@ namespace penstock::app::load {
 
 /// How CSV files are read.
 struct csv_options {
-  char delimiter = ',';
+  std::optional<char> delimiter = std::nullopt;  ///< By default the comma, or the tab in files that are named so.
   column_types types = {};
 };
 

@@ -29,6 +29,12 @@ bool is_whole_value(std::string_view line) noexcept {
   return depth == 0 && !in_string;
 }
 
+std::string_view without_compression(std::string_view path) noexcept {
+  for (std::string_view packed : {".gz", ".zst"})
+    if (has_extension(path, packed)) path.remove_suffix(packed.size());
+  return path;
+}
+
 }  // namespace
 
 std::optional<file_format> parse_file_format(std::string_view name) noexcept {
@@ -38,9 +44,12 @@ std::optional<file_format> parse_file_format(std::string_view name) noexcept {
   return std::nullopt;
 }
 
+char delimiter_of(std::string_view path) noexcept {
+  return has_extension(without_compression(path), ".tsv") ? '\t' : default_delimiter;
+}
+
 std::optional<file_format> guess_format(std::string_view path, std::string_view beginning, char delimiter) noexcept {
-  for (std::string_view packed : {".gz", ".zst"})
-    if (has_extension(path, packed)) path.remove_suffix(packed.size());
+  path = without_compression(path);
   if (has_extension(path, ".ndjson") || has_extension(path, ".jsonl")) return file_format::ndjson;
   if (has_extension(path, ".csv") || has_extension(path, ".tsv")) return file_format::csv;
 

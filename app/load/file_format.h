@@ -17,6 +17,11 @@ enum class file_format {
 /// Reads "ndjson", "json" or "csv"; nothing for other names.
 std::optional<file_format> parse_file_format(std::string_view name) noexcept;
 
+/// What separates the fields of a CSV file.
+inline constexpr char default_delimiter = ',';
+/// What separates the fields of a CSV file by its name: a tab in `.tsv`, compressed or not, else a comma.
+char delimiter_of(std::string_view path) noexcept;
+
 /// The format of a file: by its name where that says it (.ndjson, .jsonl, .csv, .tsv, before .gz or .zst), otherwise
 /// by its beginning, decompressed, which holds the first line that is not blank when it is not too long. Nothing when
 /// neither tells.

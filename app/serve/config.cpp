@@ -9,6 +9,7 @@
 #include <penstock/core/nearest.h>
 
 #include <algorithm>
+#include <map>
 
 #include <unistd.h>
 
@@ -19,8 +20,9 @@ constexpr std::string_view variable_prefix = "PENSTOCK_";
 
 const option* find_option(std::string_view name, bool variable) {
   std::span<const option> all = option_table();
-  auto found = std::find_if(all.begin(), all.end(),
-                            [&](const option& o) { return variable ? o.variable() == name : o.flag == name; });
+  auto found = std::find_if(all.begin(), all.end(), [&](const option& o) {
+    return variable ? o.variable() == name || o.variable_of_key() == name : o.flag == name;
+  });
   return found == all.end() ? nullptr : &*found;
 }
 
@@ -43,11 +45,18 @@ void apply(const given_option& given, const option& what, loaded_config& into, s
 // Container platforms set variables of their own that begin with a service's name, so an unknown one is no error.
 void apply_environment(const std::vector<given_option>& given, loaded_config& into,
                        std::vector<std::string>& problems) {
+  std::map<const option*, std::string> named;
   for (const given_option& variable : given) {
-    if (const option* what = find_option(variable.name, true))
-      apply(variable, *what, into, problems);
-    else if (variable.name != config_file_variable)
+    if (const option* what = find_option(variable.name, true)) {
+      auto [first, is_first] = named.emplace(what, variable.name);
+      if (is_first)
+        apply(variable, *what, into, problems);
+      else
+        problems.push_back("the environment variables " + first->second + " and " + variable.name +
+                           " say the same thing: set one of them");
+    } else if (variable.name != config_file_variable) {
       into.warnings.push_back(unknown_variable(variable.name));
+    }
   }
 }
 

@@ -165,6 +165,12 @@ constexpr std::array all_options{
         "Lines that wait to be written at most; beyond, the oldest are dropped and counted"),
 };
 
+std::string variable_named(std::string_view text) {
+  std::string name = "PENSTOCK_";
+  for (char c : text) name += c == '-' || c == '.' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return name;
+}
+
 }  // namespace
 
 std::span<const option> option_table() { return all_options; }
@@ -179,10 +185,7 @@ std::string_view option::name() const noexcept {
   return dot == std::string_view::npos ? key : key.substr(dot + 1);
 }
 
-std::string option::variable() const {
-  std::string name = "PENSTOCK_";
-  for (char c : flag.substr(2)) name += c == '-' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-  return name;
-}
+std::string option::variable() const { return variable_named(flag.substr(2)); }
+std::string option::variable_of_key() const { return variable_named(key); }
 
 }  // namespace penstock::app

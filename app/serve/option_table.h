@@ -33,7 +33,8 @@ struct option {
 
   std::string_view section() const noexcept;  ///< The key's part before the dot; empty at the top.
   std::string_view name() const noexcept;     ///< The key's part after the dot.
-  std::string variable() const;               ///< "PENSTOCK_BATCH_MAX_ROWS", from the flag.
+  std::string variable() const;               ///< "PENSTOCK_STORE", from the flag.
+  std::string variable_of_key() const;        ///< "PENSTOCK_STORE_URL": taken too; the same for most.
 };
 
 /// All of them: those without a section first, then section by section.

@@ -86,7 +86,7 @@ line as it is meant to be run, prints what comes of it, each value with where it
 
 An unknown key or a value that does not fit is an error: all that is wrong with a file is reported at once, with the
 line and the nearest name there is. Unknown `PENSTOCK_` variables are only warned about, since container platforms set
-some of their own.
+some of their own. A variable made from the key instead of the option is taken too: `PENSTOCK_STORE_URL`.
 
 - A *size* is a number of bytes, or a text with a unit: `"512KiB"`, `"4MiB"`, `"1GB"`.
 - A *duration* is a text with a unit: `"1ms"`, `"30s"`, `"2h30m"`.

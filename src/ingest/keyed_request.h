@@ -18,6 +18,7 @@ struct kept_answer {
   std::string request_hash;
   int status = 200;
   std::string body;
+  bool is_kept = true;  // not where nothing was stored and the request may be corrected
 };
 
 // Shared by the request and the batch that its rows are in.

@@ -49,10 +49,21 @@ void append_real(std::string& out, double v) {
   if (text.find_first_of(".e") == std::string_view::npos) out += ".0";
 }
 
+// In one line: line breaks can only stand between tokens of JSON.
+void append_json(std::string& out, const std::string& json) {
+  std::size_t before = out.size();
+  out += json;
+  auto is_break = [](char c) { return c == '\n' || c == '\r'; };
+  std::replace_if(out.begin() + static_cast<std::ptrdiff_t>(before), out.end(), is_break, ' ');
+}
+
 void append_value(std::string& out, const db::value& v, db::column_type type) {
   if (const auto* text = std::get_if<std::string>(&v)) {
     // Penstock stored it as valid JSON; what others wrote into the table may be anything.
-    out += type == db::column_type::json && !diagnose_json(*text) ? *text : http::json_string(*text);
+    if (type == db::column_type::json && !diagnose_json(*text))
+      append_json(out, *text);
+    else
+      out += http::json_string(*text);
   } else if (const auto* n = std::get_if<std::int64_t>(&v)) {
     if (type == db::column_type::boolean)
       out += *n != 0 ? "true" : "false";
@@ -78,8 +89,10 @@ stream_endpoint::stream_endpoint(stream_writer& writer, db::pool& readers, const
     : writer_(writer),
       readers_(readers),
       options_(options),
-      refused_(measure.counter("penstock_requests_refused_total", "Requests refused because the queue was full.",
-                               {{"stream", writer.name()}})) {
+      refused_(
+          measure.counter("penstock_requests_refused_total",
+                          "Requests refused with 503: the queue was full, the database away, or the service stopping.",
+                          {{"stream", writer.name()}})) {
   const db::table_definition& table = writer.schema().table();
   select_ = "SELECT " + db::quote_identifier(table.id_column);
   for (const db::table_column& column : table.columns) select_ += ", " + db::quote_identifier(column.name);

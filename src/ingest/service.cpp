@@ -71,6 +71,10 @@ task<void> warm_up(db::pool& sessions, std::size_t count) {
 
 }  // namespace
 
+std::size_t used_sessions(const service_options& options, const db::database& store) {
+  return options.read_connections + fitting(options.batch, store).commits_in_flight;
+}
+
 std::vector<db::used_table> used_tables(const service_options& options) {
   std::vector<db::used_table> tables;
   tables.reserve(options.streams.size() + 2);

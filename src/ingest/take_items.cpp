@@ -116,11 +116,13 @@ task<body_end> stream_endpoint::read_items(http::request& r, body_format format,
       decoder.feed(piece);
       for (std::string_view text = decoder.next(); !text.empty(); text = decoder.next()) {
         if (hash != nullptr) hash->add(text);
+        if (split.error()) continue;
         split.feed(text);
         task<void> taking = take_items(split, into);
         co_await std::move(taking);
       }
-      if (piece.empty() || split.error()) break;
+      // The hash is that of all of a body, wherever it breaks: how it comes in pieces is the network's choice.
+      if (piece.empty() || (split.error() && hash == nullptr)) break;
     }
     split.finish();
     task<void> taking = take_items(split, into);

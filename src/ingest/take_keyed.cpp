@@ -13,8 +13,8 @@
 #include <utility>
 
 // POST with an Idempotency-Key: the request is read whole before any of it is submitted, so that its hash is known, and
-// its rows go into one transaction with its answer. One whose body can't be read to its end, or is too long, stores
-// nothing. One that trickles in ends at a time limit: its rows fill the queue while they wait for its end.
+// its rows go into one transaction with its answer. One whose body can't be read or decoded to its end, or is too long,
+// stores nothing. One that trickles in ends at a time limit: its rows fill the queue while they wait for its end.
 
 namespace penstock::ingest {
 namespace {
@@ -27,7 +27,9 @@ auto answering(const item_ledger& taken, const body_end& end, std::string hash, 
     ended.end_all(report, first);
     ended.close();
     http::response r = answer_of(ended, end, request_id, retry_after);
-    return kept_answer{hash, r.status, std::move(r.body)};
+    const item_counts& counts = ended.counts();
+    bool is_kept = r.status == 200 || counts.stored + counts.duplicates > 0;
+    return kept_answer{hash, r.status, std::move(r.body), is_kept};
   };
 }
 
@@ -72,8 +74,12 @@ task<http::response> stream_endpoint::take_keyed(http::request& r, std::string k
       throw http::problem_error(413, ingest_errc::keyed_request_too_large, why->message());
     std::rethrow_exception(end.broken);
   }
-  if (end.undecoded && end.undecoded->is(ingest_errc::body_too_large))
-    throw http::problem_error(413, ingest_errc::body_too_large, end.undecoded->message());
+  if (end.undecoded) {
+    bool too_large = end.undecoded->is(ingest_errc::body_too_large);
+    throw http::problem_error(too_large ? 413 : 400,
+                              too_large ? ingest_errc::body_too_large : ingest_errc::bad_encoding,
+                              end.undecoded->message());
+  }
   end.repeatable = true;
   auto request = std::make_shared<keyed_request>();
   request->key = std::move(key);

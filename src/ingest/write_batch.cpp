@@ -37,7 +37,8 @@ task<void> keep_answers(db::connection& session, const std::string& stream, cons
   for (std::size_t g = 0; g < b.groups.size(); ++g) {
     if (outcome.found[g]) continue;
     const batch_group& group = b.groups[g];
-    add_kept_answer(answers, stream, group.with->key, group.with->answer(outcome.report, group.first));
+    kept_answer answer = group.with->answer(outcome.report, group.first);
+    if (answer.is_kept) add_kept_answer(answers, stream, group.with->key, answer);
   }
   if (answers.empty()) co_return;
   db::batch_report kept;

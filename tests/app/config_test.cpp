@@ -148,6 +148,15 @@ TEST(config, a_wrong_variable_or_option_is_named) {
             "--batch-max-rows: '': expected a whole number");
 }
 
+TEST(config, a_variable_may_be_made_from_the_key_too_but_not_twice) {
+  loaded_config loaded = load_config({.environment = {{"PENSTOCK_STORE_URL", {"sqlite:a.db"}}}});
+  EXPECT_EQ(loaded.values.store_url, "sqlite:a.db");
+  EXPECT_TRUE(loaded.warnings.empty());
+  EXPECT_EQ(
+      problems_of({.environment = {{"PENSTOCK_STORE", {"sqlite:a.db"}}, {"PENSTOCK_STORE_URL", {"sqlite:b.db"}}}}),
+      "the environment variables PENSTOCK_STORE and PENSTOCK_STORE_URL say the same thing: set one of them");
+}
+
 TEST(config, an_unknown_variable_is_only_warned_about) {
   loaded_config loaded = load_config({.environment = {{"PENSTOCK_LISTN", {"h:1"}}, {"PENSTOCK_PORT", {"tcp://x"}}}});
   EXPECT_THAT(

@@ -100,6 +100,16 @@ TEST_F(load_batch_source, csv_rows_become_objects_and_bad_ones_are_rejected) {
                         "0 3 ! load.bad_row", "0 4 ! load.bad_cell", "0 7 ! load.bad_row"));
 }
 
+TEST_F(load_batch_source, fields_of_tsv_files_stand_between_tabs_unless_told_otherwise) {
+  const std::string text = "id\tname\n1\tA,da\n";
+  const std::string expected = R"({"id":"1","name":"A,da"})";
+  EXPECT_THAT(read({file("a.tsv", text), file("b.TSV.gz", gzip(text))}),
+              ElementsAre("0 2: " + expected, "1 2: " + expected));
+  source_options by_comma;
+  by_comma.csv.delimiter = ',';
+  EXPECT_THAT(read({file("a.tsv", "id,name\n1,Ada\n")}, by_comma), ElementsAre(R"(0 2: {"id":"1","name":"Ada"})"));
+}
+
 TEST_F(load_batch_source, a_bad_csv_header_gives_up_the_file) {
   EXPECT_THAT(read({file("a.csv", "id,id\n1,2\n"), file("b.csv", "x\n1\n")}),
               ElementsAre("0 1 ! load.malformed", R"(1 2: {"x":"1"})"));

@@ -188,6 +188,60 @@ TEST_F(idempotency, a_malformed_key_is_a_400_that_names_the_rule) {
   });
 }
 
+TEST_F(idempotency, a_request_that_the_database_refused_may_be_sent_again_once_it_fits) {
+  service_options options = options_of(whole_items());
+  serve(options, [&]() -> task<void> {
+    sql("CREATE TRIGGER early BEFORE INSERT ON processed_data WHEN NOT EXISTS (SELECT 1 FROM parent) "
+        "BEGIN SELECT RAISE(ABORT, 'no parent'); END");
+    sql("CREATE TABLE parent (id INTEGER)");
+    auto first = post_keyed("k", R"({"n":1})");
+    EXPECT_EQ((co_await std::move(first)).status, 422);
+    sql("INSERT INTO parent VALUES (1)");
+    auto again = post_keyed("k", R"({"n":1})");
+    answer b = co_await std::move(again);
+    EXPECT_EQ(b.status, 200);
+    EXPECT_EQ(b.header("Idempotency-Replayed"), "");
+    EXPECT_EQ(stored(), "1");
+  });
+}
+
+std::string keyed_head(std::size_t length, const std::string& more) {
+  return "POST /v1/items HTTP/1.0\r\nHost: test\r\nIdempotency-Key: k\r\nContent-Type: application/json\r\n" + more +
+         "Content-Length: " + std::to_string(length) + "\r\n\r\n";
+}
+
+TEST_F(idempotency, a_broken_request_is_the_same_however_the_network_cuts_it) {
+  const std::string body = R"([{"n":1},{"n":2} {"n":3},{"n":4}])";
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    auto first = ask(keyed_head(body.size(), "") + body);
+    answer a = co_await std::move(first);
+    EXPECT_EQ(a.status, 400);
+    for (std::size_t cut : {12, 18, 25}) {
+      auto again = ask_in_two(keyed_head(body.size(), "") + body.substr(0, cut), body.substr(cut));
+      answer b = co_await std::move(again);
+      EXPECT_EQ(b.status, 400);
+      EXPECT_EQ(b.body, a.body);
+      EXPECT_EQ(b.header("Idempotency-Replayed"), "true") << cut;
+    }
+  });
+}
+
+TEST_F(idempotency, a_damaged_gzip_body_stores_nothing_under_a_key) {
+  std::string numbers = "[1";
+  for (int i = 0; i < 40'000; ++i) numbers += "," + std::to_string(i * 7'919 % 100'003);
+  std::string packed = gzip(numbers + "]");
+  packed[packed.size() - 20] = static_cast<char>(packed[packed.size() - 20] ^ 0x55);
+  service_options options = options_of(whole_items());
+  options.batch.max_rows = 100'000;
+  serve(options, [&]() -> task<void> {
+    auto asking = ask(keyed_head(packed.size(), "Content-Encoding: gzip\r\n") + packed);
+    answer a = co_await std::move(asking);
+    EXPECT_EQ(a.status, 400);
+    EXPECT_NE(a.body.find("ingest.bad_encoding"), std::string::npos) << a.body;
+    EXPECT_EQ(stored(), "0");
+  });
+}
+
 TEST_F(idempotency, a_broken_body_stores_nothing_under_a_key) {
   serve(options_of(whole_items()), [&]() -> task<void> {
     auto cut =

@@ -3,6 +3,7 @@
 // A service on a database of its own behind a real server on loopback, and a client that speaks plain HTTP/1.1 to it.
 
 #include <penstock/async/task_group.h>
+#include <penstock/async/yield.h>
 #include <penstock/http/server.h>
 #include <penstock/ingest/service.h>
 #include <penstock/net/event_loop.h>
@@ -20,6 +21,7 @@
 #include <gtest/gtest.h>
 #include <simdjson.h>
 #include <sqlite3.h>
+#include <zlib.h>
 
 namespace penstock::ingest {
 
@@ -46,6 +48,20 @@ struct answer {
 };
 
 using header_list = std::vector<std::pair<std::string, std::string>>;
+
+inline std::string gzip(const std::string& text) {
+  z_stream z{};
+  deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+  std::string out(deflateBound(&z, text.size()) + 64, '\0');
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  z.avail_in = static_cast<uInt>(text.size());
+  z.next_out = reinterpret_cast<Bytef*>(out.data());
+  z.avail_out = static_cast<uInt>(out.size());
+  deflate(&z, Z_FINISH);
+  out.resize(z.total_out);
+  deflateEnd(&z);
+  return out;
+}
 
 class service_test : public ::testing::Test {
  protected:
@@ -77,15 +93,29 @@ class service_test : public ::testing::Test {
     task<answer> asking = ask("GET " + path + " HTTP/1.0\r\nHost: test\r\nAccept: " + accept + "\r\n\r\n");
     co_return co_await std::move(asking);
   }
+  // The second part is sent when the service has read the first.
+  task<answer> ask_in_two(std::string first, std::string rest) {
+    task<std::unique_ptr<net::stream>> connecting = net::connect(*where_);
+    std::unique_ptr<net::stream> stream = co_await std::move(connecting);
+    task<void> beginning = stream->write(net::bytes_of(first));
+    co_await std::move(beginning);
+    for (int turn = 0; turn < 100; ++turn) co_await yield();  // of the loop that both are on
+    task<answer> asking = ask_on(*stream, std::move(rest));
+    co_return co_await std::move(asking);
+  }
   task<answer> ask(std::string request) {
     task<std::unique_ptr<net::stream>> connecting = net::connect(*where_);
     std::unique_ptr<net::stream> stream = co_await std::move(connecting);
-    task<void> writing = stream->write(net::bytes_of(request));
+    task<answer> asking = ask_on(*stream, std::move(request));
+    co_return co_await std::move(asking);
+  }
+  static task<answer> ask_on(net::stream& stream, std::string request) {
+    task<void> writing = stream.write(net::bytes_of(request));
     co_await std::move(writing);
     std::string all;
     std::vector<std::byte> buffer(65536);
     for (;;) {
-      task<std::size_t> reading = stream->read_some(buffer);
+      task<std::size_t> reading = stream.read_some(buffer);
       std::size_t n = co_await std::move(reading);
       if (n == 0) break;
       all.append(reinterpret_cast<const char*>(buffer.data()), n);

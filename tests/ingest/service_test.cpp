@@ -4,7 +4,6 @@
 #include <penstock/db/error.h>
 #include <penstock/ingest/error.h>
 
-#include <zlib.h>
 #include <zstd.h>
 
 namespace penstock::ingest {
@@ -22,20 +21,6 @@ stream_definition orders() {
                {.name = "note", .pointer = "/note"},
                {.name = "raw", .pointer = "", .type = db::column_type::json}};
   return s;
-}
-
-std::string gzip(const std::string& text) {
-  z_stream z{};
-  deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-  std::string out(deflateBound(&z, text.size()) + 64, '\0');
-  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  z.avail_in = static_cast<uInt>(text.size());
-  z.next_out = reinterpret_cast<Bytef*>(out.data());
-  z.avail_out = static_cast<uInt>(out.size());
-  deflate(&z, Z_FINISH);
-  out.resize(z.total_out);
-  deflateEnd(&z);
-  return out;
 }
 
 std::string zstd(const std::string& text) {
@@ -308,6 +293,25 @@ TEST_F(service_test, pages_follow_one_another_by_keyset) {
     auto wrong = get("/v1/items?befor=4");
     answer c = co_await std::move(wrong);
     EXPECT_EQ(c.status, 400);
+  });
+}
+
+TEST_F(service_test, an_item_that_came_in_several_lines_is_one_in_an_export) {
+  stream_definition mapped{.name = "mapped", .table = "mapped"};
+  mapped.columns = {{.name = "n", .pointer = "/n", .type = db::column_type::integer},
+                    {.name = "raw", .pointer = "", .type = db::column_type::json}};
+  service_options options = options_of(whole_items());
+  options.streams.push_back(mapped);
+  serve(options, [&]() -> task<void> {
+    for (const std::string path : {"/v1/items", "/v1/mapped"}) {
+      auto storing = post(path, "{\n  \"n\":\r\n  1\n}");
+      EXPECT_EQ((co_await std::move(storing)).status, 200);
+      auto asking = get(path, "application/x-ndjson");
+      answer a = co_await std::move(asking);
+      EXPECT_EQ(std::count(a.body.begin(), a.body.end(), '\n'), 1) << a.body;
+      EXPECT_EQ(a.body.find('\r'), std::string::npos) << a.body;
+      EXPECT_NE(a.body.find("{   \"n\":    1 }"), std::string::npos) << a.body;
+    }
   });
 }
 

@@ -95,6 +95,7 @@ class ingest_world {
     load_lasts_ = from.between(2s, 10s);
     for (std::uint64_t ends = from.below(4); ends > 1; --ends)
       ends_.push_back({from.between(0s, 5s), from.chance(0.5)});
+    if (from.chance(0.3)) options_.keyed_body_timeout = 1s;
     network_faults_ = network_faults::swarm(sim_.random_for("fault choice"));
     database_faults_ = database_faults::swarm(sim_.random_for("fault choice"));
   }

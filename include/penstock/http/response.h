@@ -40,8 +40,8 @@ struct response {
   std::string body;
   /// Produces the body instead: chunked to HTTP/1.1 clients, ended by closing to HTTP/1.0 ones. When it throws before
   /// the first byte, that is answered as if the handler had thrown it; after it, the connection closes without the last
-  /// chunk, or is reset where there are no chunks, so that the client sees a broken answer. Not called for HEAD, nor for
-  /// statuses without a body (204, 304).
+  /// chunk, or is reset where there are no chunks, so that the client sees a broken answer. Not called for HEAD, nor
+  /// for statuses without a body (204, 304).
   producer stream;
 
   response() = default;
