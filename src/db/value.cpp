@@ -68,6 +68,15 @@ std::string_view name_of(column_type type) noexcept {
   return "unknown";
 }
 
+std::size_t bytes_of(const std::vector<value>& row) noexcept {
+  std::size_t bytes = 16 * row.size();
+  for (const value& v : row) {
+    if (const auto* text = std::get_if<std::string>(&v)) bytes += text->size();
+    if (const auto* b = std::get_if<blob>(&v)) bytes += b->bytes.size();
+  }
+  return bytes;
+}
+
 std::string format_timestamp(timestamp t) {
   std::array<char, 32> text;
   return std::string(text.data(), write_timestamp(t, text));

@@ -22,6 +22,10 @@ namespace {
 
 constexpr std::uint64_t default_page_items = 100;
 constexpr std::uint64_t export_page_items = 1'000;
+// What a page holds of the rows' values; it ends with the row that goes beyond.
+constexpr std::size_t most_page_bytes = std::size_t{4} << 20;
+
+struct page_is_full {};
 
 template <class Integer>
 std::optional<Integer> parse_integer(std::string_view text) {
@@ -133,24 +137,24 @@ task<http::response> stream_endpoint::list_items(http::request& r) {
   page_query query = parse_page_query(r);
   if (query.as_ndjson) {
     // The first page is read before the answer begins, while a failure can still be told by its status.
-    task<db::result> reading = read_page(query.after, std::min(query.limit.value_or(UINT64_MAX), export_page_items));
-    db::result read = co_await std::move(reading);
-    auto first = std::make_shared<const db::result>(std::move(read));
+    task<page> reading = read_page(query.after, std::min(query.limit.value_or(UINT64_MAX), export_page_items));
+    page read = co_await std::move(reading);
+    auto first = std::make_shared<const page>(std::move(read));
     http::response answer(200, "");
     answer.headers.emplace_back("Content-Type", "application/x-ndjson");
     answer.stream = [this, query, first](http::body_writer& out) { return export_items(out, first, query.limit); };
     co_return answer;
   }
   std::uint64_t limit = std::min<std::uint64_t>(query.limit.value_or(default_page_items), options_.max_page_items);
-  task<db::result> reading = read_page(query.after, limit);
-  db::result page = co_await std::move(reading);
+  task<page> reading = read_page(query.after, limit);
+  page read = co_await std::move(reading);
   std::string body = R"({"items":[)";
-  for (const auto& row : page.rows) {
-    if (&row != &page.rows.front()) body += ',';
+  for (const auto& row : read.rows) {
+    if (&row != &read.rows.front()) body += ',';
     append_item(body, row);
   }
-  bool more = limit > 0 && page.rows.size() == limit;
-  std::string last = more ? std::to_string(std::get<std::int64_t>(page.rows.back().front())) : "null";
+  bool more = !read.is_last && !read.rows.empty();
+  std::string last = more ? std::to_string(std::get<std::int64_t>(read.rows.back().front())) : "null";
   http::response answer = http::response::json(200, body + R"(],"next":)" + last + "}\n");
   if (more)  // RFC 8288
     answer.headers.emplace_back(
@@ -180,10 +184,39 @@ stream_endpoint::page_query stream_endpoint::parse_page_query(const http::reques
   return query;
 }
 
-task<db::result> stream_endpoint::read_page(std::int64_t after, std::uint64_t limit) {
+task<stream_endpoint::page> stream_endpoint::read_page(std::int64_t after, std::uint64_t limit) {
+  try {
+    task<page> reading = with_timeout(options_.read_timeout, read_page_patiently(after, limit));
+    co_return co_await std::move(reading);
+  } catch (const timed_out&) {
+  }
+  throw_no_answer();
+}
+
+task<stream_endpoint::page> stream_endpoint::read_page_patiently(std::int64_t after, std::uint64_t limit) {
+  auto acquiring = readers_.acquire();
+  db::pool::lease session = co_await std::move(acquiring);
   std::string id = db::quote_identifier(writer_.schema().table().id_column);
-  return ask(where_id_ + " > ? ORDER BY " + id + " LIMIT ?",
-             db::parameters_of(after, static_cast<std::int64_t>(limit)));
+  std::string sql = select_from(*session, where_id_ + " > ? ORDER BY " + id + " LIMIT ?");
+  page read;
+  std::size_t bytes = 0;
+  db::row_consumer take = [&](const db::result& some) -> task<void> {
+    for (const auto& row : some.rows) {
+      bytes += db::bytes_of(row);
+      read.rows.push_back(row);
+      if (bytes > most_page_bytes && read.rows.size() < limit) throw page_is_full();
+    }
+    co_return;
+  };
+  try {
+    auto values = db::parameters_of(after, static_cast<std::int64_t>(limit));
+    task<std::uint64_t> reading = session->query_each(std::move(sql), std::move(values), take);
+    co_await std::move(reading);
+    read.is_last = read.rows.size() < limit;
+  } catch (const page_is_full&) {
+    read.is_last = false;
+  }
+  co_return read;
 }
 
 task<db::result> stream_endpoint::ask(std::string condition, db::parameters values) {
@@ -193,38 +226,45 @@ task<db::result> stream_endpoint::ask(std::string condition, db::parameters valu
     co_return co_await std::move(asking);
   } catch (const timed_out&) {
   }
+  throw_no_answer();
+}
+
+void stream_endpoint::throw_no_answer() const {
   throw db::database_error(db::db_errc::connection_lost,
                            "the database did not answer within " + format_duration(options_.read_timeout));
+}
+
+std::string stream_endpoint::select_from(const db::connection& session, const std::string& condition) const {
+  return select_ + session.quoted_table(writer_.schema().table().name) + condition;
 }
 
 task<db::result> stream_endpoint::ask_patiently(std::string condition, db::parameters values) {
   auto acquiring = readers_.acquire();
   db::pool::lease session = co_await std::move(acquiring);
-  std::string sql = select_ + session->quoted_table(writer_.schema().table().name) + condition;
+  std::string sql = select_from(*session, condition);
   task<db::result> reading = session->query(std::move(sql), std::move(values));
   co_return co_await std::move(reading);
 }
 
 // No connection is held while a page is sent: a slow client keeps nobody else from reading.
-task<void> stream_endpoint::export_items(http::body_writer& out, std::shared_ptr<const db::result> page,
+task<void> stream_endpoint::export_items(http::body_writer& out, std::shared_ptr<const page> first,
                                          std::optional<std::uint64_t> limit) {
   std::string text;
   std::uint64_t left = limit.value_or(UINT64_MAX);
-  while (!page->rows.empty()) {
+  while (!first->rows.empty()) {
     text.clear();
-    for (const auto& row : page->rows) {
+    for (const auto& row : first->rows) {
       append_item(text, row);
       text += '\n';
     }
     task<void> writing = out.write(text);
     co_await std::move(writing);
-    auto last = std::get<std::int64_t>(page->rows.back().front());
-    bool is_full = page->rows.size() == std::min(left, export_page_items);
-    left -= page->rows.size();
-    if (!is_full || left == 0) break;
-    task<db::result> reading = read_page(last, std::min(left, export_page_items));
-    db::result next = co_await std::move(reading);
-    page = std::make_shared<const db::result>(std::move(next));
+    auto last = std::get<std::int64_t>(first->rows.back().front());
+    left -= first->rows.size();
+    if (first->is_last || left == 0) break;
+    task<page> reading = read_page(last, std::min(left, export_page_items));
+    page next = co_await std::move(reading);
+    first = std::make_shared<const page>(std::move(next));
   }
 }
 

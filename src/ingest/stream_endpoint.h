@@ -59,11 +59,19 @@ class stream_endpoint {
   task<http::response> show_item(http::request& r);
   task<http::response> list_items(http::request& r);
   page_query parse_page_query(const http::request& r) const;
-  task<db::result> read_page(std::int64_t after, std::uint64_t limit);
+  struct page {
+    std::vector<std::vector<db::value>> rows;
+    bool is_last = true;  // as far as it goes: no row is behind those that were asked for
+  };
+  // At most `limit` rows, and fewer where they are long, but one.
+  task<page> read_page(std::int64_t after, std::uint64_t limit);
+  task<page> read_page_patiently(std::int64_t after, std::uint64_t limit);
   // Over a connection for reading, within the time for that.
   task<db::result> ask(std::string condition, db::parameters values);
   task<db::result> ask_patiently(std::string condition, db::parameters values);
-  task<void> export_items(http::body_writer& out, std::shared_ptr<const db::result> page,
+  [[noreturn]] void throw_no_answer() const;
+  std::string select_from(const db::connection& session, const std::string& condition) const;
+  task<void> export_items(http::body_writer& out, std::shared_ptr<const page> first,
                           std::optional<std::uint64_t> limit);
   void append_item(std::string& out, const std::vector<db::value>& row) const;
 

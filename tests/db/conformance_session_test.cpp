@@ -181,6 +181,22 @@ TEST_P(conformance_session, a_large_result_comes_piece_by_piece) {
   });
 }
 
+TEST_P(conformance_session, long_rows_of_a_large_result_come_few_at_a_time) {
+  with_numbers([](database&, connection& c) -> task<> {
+    co_await fill(c, 20);
+    std::vector<std::size_t> sizes;
+    row_consumer take = [&](const result& some) -> task<void> {
+      sizes.push_back(some.rows.size());
+      EXPECT_EQ(std::get<std::string>(some.rows.back().at(1)).size(), 300'000u);
+      co_return;
+    };
+    task<std::uint64_t> reading =
+        c.query_each("SELECT x, ? FROM " + table(), parameters_of(std::string(300'000, 'y')), take, 1'000);
+    EXPECT_EQ(co_await std::move(reading), 20u);
+    EXPECT_EQ(sizes, (std::vector<std::size_t>{4, 4, 4, 4, 4}));
+  });
+}
+
 TEST_P(conformance_session, a_consumer_that_throws_ends_the_statement_and_not_the_session) {
   with_numbers([](database&, connection& c) -> task<> {
     co_await fill(c, 20'000);

@@ -66,7 +66,13 @@ class marked_connection final : public db::connection {
     if (lost) lose();
     co_return found;
   }
-  task<std::uint64_t> query_each(std::string, db::parameters, db::row_consumer, std::size_t) override { co_return 0; }
+  task<std::uint64_t> query_each(std::string sql, db::parameters values, db::row_consumer take, std::size_t) override {
+    task<db::result> asking = query(std::move(sql), std::move(values));
+    db::result all = co_await std::move(asking);
+    task<void> taking = take(all);
+    co_await std::move(taking);
+    co_return all.rows.size();
+  }
   task<std::uint64_t> execute(std::string sql, db::parameters values) override {
     std::string what = sql.substr(0, 6);
     task<bool> going = operate(what);

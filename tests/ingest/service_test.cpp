@@ -296,6 +296,33 @@ TEST_F(service_test, pages_follow_one_another_by_keyset) {
   });
 }
 
+TEST_F(service_test, a_page_of_long_items_ends_early_and_the_next_goes_on_behind_it) {
+  service_options options = options_of(whole_items());
+  options.max_item_bytes = 2'000'000;
+  serve(options, [&]() -> task<void> {
+    std::string body;
+    for (int i = 0; i < 12; ++i) body += '"' + std::string(1'000'000, static_cast<char>('a' + i)) + "\"\n";
+    auto storing = post("/v1/items", body, "application/x-ndjson");
+    EXPECT_EQ((co_await std::move(storing)).json("/stored"), "12");
+    std::string after = "0";
+    std::vector<std::size_t> pages;
+    for (; after != "null";) {
+      auto asking = get("/v1/items?limit=50&after=" + after);
+      answer a = co_await std::move(asking);
+      EXPECT_EQ(a.status, 200);
+      pages.push_back(a.body.size() / 1'000'000);
+      after = a.json("/next");
+    }
+    EXPECT_EQ(pages, (std::vector<std::size_t>{5, 5, 2}));
+    auto exporting = get("/v1/items", "application/x-ndjson");
+    answer all = co_await std::move(exporting);
+    EXPECT_EQ(std::count(all.body.begin(), all.body.end(), '\n'), 12);
+    auto few = get("/v1/items?limit=7", "application/x-ndjson");
+    answer seven = co_await std::move(few);
+    EXPECT_EQ(std::count(seven.body.begin(), seven.body.end(), '\n'), 7);
+  });
+}
+
 TEST_F(service_test, an_item_that_came_in_several_lines_is_one_in_an_export) {
   stream_definition mapped{.name = "mapped", .table = "mapped"};
   mapped.columns = {{.name = "n", .pointer = "/n", .type = db::column_type::integer},

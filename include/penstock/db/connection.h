@@ -110,9 +110,9 @@ class connection {
 
   /// Runs a statement and gives its rows, all of them: see `query_each` where there may be many.
   virtual task<result> query(std::string sql, parameters values = {}) = 0;
-  /// Runs a statement and hands its rows to `take`, at most `max_rows` (0 counts as 1) at a time and in order, so that
-  /// memory is bounded however many there are. Gives the number of rows. What `take` throws ends the statement and is
-  /// passed on; `take` must not use this session.
+  /// Runs a statement and hands its rows to `take`, at most `max_rows` (0 counts as 1) and about a megabyte at a time
+  /// and in order, so that memory is bounded however many there are. Gives the number of rows. What `take` throws ends
+  /// the statement and is passed on; `take` must not use this session.
   virtual task<std::uint64_t> query_each(std::string sql, parameters values, row_consumer take,
                                          std::size_t max_rows = 1'000) = 0;
   /// Runs a statement and gives the number of rows it changed.

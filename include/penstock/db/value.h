@@ -43,6 +43,9 @@ struct blob {
 /// Null, integer, real, text, boolean, timestamp or blob; owns its content. JSON travels as text.
 using value = std::variant<std::monostate, std::int64_t, double, std::string, bool, timestamp, blob>;
 
+/// What values take up, for bounds: the bytes of each text and blob, and 16 for each value.
+std::size_t bytes_of(const std::vector<value>& row) noexcept;
+
 /// A value from what C++ has at hand: any whole number becomes an integer, any text is copied.
 template <class T>
 value to_value(T&& held) {

@@ -1,5 +1,6 @@
 #include "session.h"
 
+#include "../piece.h"
 #include "../session_traces.h"
 #include "penstock/async/cancel.h"
 #include "penstock/db/error.h"
@@ -220,10 +221,13 @@ task<std::uint64_t> session::read_each(MYSQL_STMT* statement, const row_consumer
   while (more) {
     result some;
     some.columns = reader_.columns();
-    while (more && some.rows.size() < max_rows) {
+    std::size_t bytes = 0;
+    while (more && some.rows.size() < max_rows && bytes < most_piece_bytes) {
       task<bool> fetching = fetch(statement);
       more = co_await std::move(fetching);
-      if (more) some.rows.push_back(reader_.row());
+      if (!more) break;
+      some.rows.push_back(reader_.row());
+      bytes += bytes_of(some.rows.back());
     }
     if (some.rows.empty()) break;
     count += some.rows.size();

@@ -1,5 +1,6 @@
 #include "session.h"
 
+#include "../piece.h"
 #include "../session_traces.h"
 #include "failure.h"
 #include "penstock/async/cancel.h"
@@ -232,6 +233,7 @@ task<std::uint64_t> session::read_each(const statement* s, std::size_t rows_at, 
                                        std::size_t max_rows, std::optional<database_error>& failed) {
   wire& w = *wire_;
   std::uint64_t count = 0;
+  std::size_t bytes = 0;
   result some;
   some.columns = s->columns;
   task<void> flushing = w.flush();
@@ -248,11 +250,13 @@ task<std::uint64_t> session::read_each(const statement* s, std::size_t rows_at, 
     if (w.current() != rows_at || failed) continue;
     count += static_cast<std::uint64_t>(PQntuples(r.get()));
     append_rows(r.get(), some);
+    bytes += some.rows.empty() ? 0 : bytes_of(some.rows.back());  // one row at a time
     bool ended = PQresultStatus(r.get()) != PGRES_SINGLE_TUPLE;
-    if (some.rows.empty() || (some.rows.size() < max_rows && !ended)) continue;
+    if (some.rows.empty() || (some.rows.size() < max_rows && bytes < most_piece_bytes && !ended)) continue;
     task<void> taking = take(some);
     co_await std::move(taking);
     some.rows.clear();
+    bytes = 0;
   }
   co_return count;
 }

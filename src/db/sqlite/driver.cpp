@@ -146,17 +146,17 @@ class sqlite_connection final : public connection {
       s.start_reading(sql, values);
       return s.read_some(max_rows);
     };
-    task<result> starting = until_unlocked<result>(s, *line_, start, on_cancel::interrupt);
-    result some = co_await std::move(starting);
+    task<session::piece> starting = until_unlocked<session::piece>(s, *line_, start, on_cancel::interrupt);
+    session::piece some = co_await std::move(starting);
     auto work = [&] { return s.read_some(max_rows); };
     std::uint64_t count = 0;
-    while (!some.rows.empty()) {
-      count += some.rows.size();
-      task<void> taking = take(some);
+    while (!some.rows.rows.empty()) {
+      count += some.rows.rows.size();
+      task<void> taking = take(some.rows);
       co_await std::move(taking);
-      if (some.rows.size() < max_rows) break;
+      if (some.is_last) break;
       // Not tried again: the statement would begin anew, with rows that were handed over already.
-      task<result> running = trip<result>(s, work, on_cancel::interrupt);
+      task<session::piece> running = trip<session::piece>(s, work, on_cancel::interrupt);
       some = co_await std::move(running);
     }
     co_return count;

@@ -1,5 +1,6 @@
 #include "session.h"
 
+#include "../piece.h"
 #include "failure.h"
 #include "penstock/db/error.h"
 #include "sql.h"
@@ -14,6 +15,7 @@ namespace penstock::db::sqlite {
 namespace {
 
 constexpr std::size_t most_statements = 64;
+constexpr std::size_t unbounded = std::numeric_limits<std::size_t>::max();
 // Virtual-machine steps between two looks for an interrupt: some ten microseconds.
 constexpr int steps_between_looks = 1'000;
 
@@ -143,13 +145,15 @@ result columns_of(sqlite3_stmt* statement) {
   return r;
 }
 
-// What the last step gave: SQLITE_ROW when `most` rows were read and there may be more.
-int read_rows(sqlite3_stmt* statement, result& into, std::size_t most) {
+// What the last step gave: SQLITE_ROW when so many rows, or bytes, were read and there may be more.
+int read_rows(sqlite3_stmt* statement, result& into, std::size_t most_rows, std::size_t most_bytes) {
   int step = SQLITE_ROW;
-  while (into.rows.size() < most && (step = sqlite3_step(statement)) == SQLITE_ROW) {
+  std::size_t bytes = 0;
+  while (into.rows.size() < most_rows && bytes < most_bytes && (step = sqlite3_step(statement)) == SQLITE_ROW) {
     auto& row = into.rows.emplace_back();
     row.reserve(into.columns.size());
     for (int i = 0; i < static_cast<int>(into.columns.size()); ++i) row.push_back(column_value(statement, i));
+    bytes += bytes_of(row);
   }
   return step;
 }
@@ -161,7 +165,7 @@ result session::query(const std::string& sql, const parameters& values) {
   enter(statement.get());
   bind_values(statement.get(), values);
   result found = columns_of(statement.get());
-  if (read_rows(statement.get(), found, std::numeric_limits<std::size_t>::max()) != SQLITE_DONE) fail("query");
+  if (read_rows(statement.get(), found, unbounded, unbounded) != SQLITE_DONE) fail("query");
   return found;
 }
 
@@ -173,10 +177,11 @@ void session::start_reading(const std::string& sql, const parameters& values) {
   bind_values(reading_, values);
 }
 
-result session::read_some(std::size_t max_rows) {
-  result some = columns_of(reading_);
-  int step = read_rows(reading_, some, max_rows);
+session::piece session::read_some(std::size_t max_rows) {
+  piece some{columns_of(reading_), false};
+  int step = read_rows(reading_, some.rows, max_rows, most_piece_bytes);
   if (step != SQLITE_ROW && step != SQLITE_DONE) fail("query");
+  some.is_last = step == SQLITE_DONE;
   return some;
 }
 

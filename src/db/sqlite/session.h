@@ -38,10 +38,14 @@ class session {
   void insert_rows(const table_definition& into, const row_batch& rows, batch_report& report);
   // False when the rows are in and only COMMIT met a lock: `commit` or `rollback` ends it.
   bool insert_batch(const table_definition& into, const row_batch& rows, batch_report& report);
-  // Up to `max_rows` more rows of the statement that `start_reading` began; fewer only at its end, and it is over then.
+  struct piece {
+    result rows;
+    bool is_last;  // the statement is over
+  };
+  // Up to `max_rows` more rows of the statement that `start_reading` began, fewer where they are long.
   // Once rows were read, a lock that is met ends the statement.
   void start_reading(const std::string& sql, const parameters& values);
-  result read_some(std::size_t max_rows);
+  piece read_some(std::size_t max_rows);
   void stop_reading() noexcept;
   void prepare_table(const table_definition& definition);
   void begin();
