@@ -67,8 +67,8 @@ class SeveralServers(BlackBoxTest):
 
     @unittest.skipUnless(GALERA.exists(), "no Galera here: tools/install-deps --galera")
     def test_writes_go_on_while_any_node_of_a_cluster_goes_and_comes_back(self):
-        url = tool("galera", "up", self.servers)
         self.addCleanup(tool, "galera", "down", self.servers)
+        url = tool("galera", "up", self.servers)
         self.start_two_services(url)
         for node, leave, come_back in ((1, "stop", "start"), (2, "kill", "start"), (3, "cut", "mend"), (1, "kill", "start")):
             with self.subTest(node=node, leave=leave):
@@ -89,8 +89,8 @@ class SeveralServers(BlackBoxTest):
         self.assertEqual(sorted(stored(1)), sorted(stored(3)), "the nodes differ")
 
     def test_writes_go_on_after_a_synchronous_standby_was_promoted(self):
-        url = tool("standby", "up", self.servers)
         self.addCleanup(tool, "standby", "down", self.servers)
+        url = tool("standby", "up", self.servers)
         self.start_two_services(url)
         tool("test-server", "kill", self.servers / "primary")
         tool("standby", "promote", self.servers)

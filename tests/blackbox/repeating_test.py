@@ -28,9 +28,9 @@ class Repeating(BlackBoxTest):
         else:
             database = tempfile.mkdtemp(prefix="penstock-repeating-")
             self.addCleanup(shutil.rmtree, database, ignore_errors=True)
+            self.addCleanup(subprocess.run, [TOOL, "stop", database], check=True)
             url = subprocess.run([TOOL, "start", kind, database], stdout=subprocess.PIPE, text=True, timeout=120,
                                  check=True).stdout.strip()
-            self.addCleanup(subprocess.run, [TOOL, "stop", database], check=True)
         config = self.write("penstock.toml", STREAMS)
         return [self.serve("--config", config, "--store", url) for _ in range(2)]
 
