@@ -3,6 +3,7 @@
 #include "penstock/core/units.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 #include <utility>
 
@@ -149,6 +150,7 @@ void network_connection::arrive(endpoint_state& at, segment s) {
     push(at, segment::kind::reset, {});
     return;
   }
+  assert(!at.heard_end);
   at.arrived += s.bytes;
   notify(at);
 }

@@ -18,8 +18,8 @@
 namespace penstock::testing {
 
 // Invariants: segments of one direction arrive in the order they were sent; `unacknowledged` is what was sent and not
-// read, or read and not yet acknowledged; an end that is broken or closed sends nothing more. Shared by its two
-// streams.
+// read, or read and not yet acknowledged; an end that is broken or closed, or has said its end, sends no more bytes.
+// Shared by its two streams.
 class network_connection {
  public:
   static constexpr std::size_t client = 0;
@@ -47,6 +47,7 @@ class network_connection {
   const std::string& host(std::size_t end) const noexcept { return ends_[end].host; }
   bool between(const std::string& a, const std::string& b) const noexcept;
   bool is_open(std::size_t end) const noexcept { return !ends_[end].closed; }
+  bool has_finished(std::size_t end) const noexcept { return ends_[end].said_end; }
   void reset(const std::string& why) noexcept;
   void paths_changed();
   std::string netstat() const;

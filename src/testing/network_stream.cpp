@@ -54,7 +54,8 @@ task<void> network_stream::write(std::span<const std::span<const std::byte>> buf
   for (std::span<const std::byte> buffer : buffers) {
     std::string_view rest(reinterpret_cast<const char*>(buffer.data()), buffer.size());
     while (!rest.empty()) {
-      if (!connection_->is_open(end_) || !connection_->trouble(end_).empty()) fail("write");
+      if (!connection_->is_open(end_) || !connection_->trouble(end_).empty() || connection_->has_finished(end_))
+        fail("write");
       rest.remove_prefix(connection_->send(end_, rest));
       if (rest.empty()) break;
       task<void> waiting = wait_for(connection_->changed(end_));
@@ -74,7 +75,9 @@ void network_stream::reset() noexcept {
 }
 
 void network_stream::fail(const char* doing) const {
-  std::string why = connection_->is_open(end_) ? connection_->trouble(end_) : "closed on this side";
+  std::string why = !connection_->is_open(end_)           ? "closed on this side"
+                    : !connection_->trouble(end_).empty() ? connection_->trouble(end_)
+                                                          : "this side has said that it sends no more";
   throw error(net::net_errc::connection_closed, std::string(doing) + ": the connection " + connection_->address(end_) +
                                                     " to " + connection_->address(1 - end_) + " is gone: " + why);
 }

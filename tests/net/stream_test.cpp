@@ -168,6 +168,22 @@ TEST_P(stream_over, a_write_to_a_closed_peer_says_connection_closed) {
   run(body());
 }
 
+TEST_P(stream_over, a_write_after_the_end_says_connection_closed) {
+  auto body = [this]() -> task<> {
+    auto [client, server] = co_await connected_pair(where());
+    co_await send_all(*client, "last words");
+    try {
+      co_await client->write(bytes_of("and one more"));
+      ADD_FAILURE() << "it was written";
+    } catch (const error& e) {
+      EXPECT_TRUE(e.is(net_errc::connection_closed)) << e.what();
+    }
+    std::string all = co_await read_to_end(*server);
+    EXPECT_EQ(all, "last words");
+  };
+  run(body());
+}
+
 TEST(stream, a_reset_reaches_the_peer_as_connection_closed) {
   auto body = []() -> task<> {
     auto [client, server] = co_await connected_pair(endpoint::parse("127.0.0.1:0"));

@@ -54,6 +54,36 @@ TEST(network, the_end_of_the_stream_comes_after_its_bytes) {
   });
 }
 
+TEST(network, nothing_can_be_written_after_the_end) {
+  over_a_connection({}, [](network&, connected& c) -> task<> {
+    co_await write(*c.client, "last words");
+    c.client->shutdown_send();
+    std::string code = co_await code_of(write(*c.client, "and one more"));
+    EXPECT_EQ(code, "net.connection_closed");
+    std::string all = co_await read_all(*c.server);
+    EXPECT_EQ(all, "last words");
+    co_await write(*c.server, "heard");
+    std::string answer = co_await read_some(*c.client);
+    EXPECT_EQ(answer, "heard");
+  });
+}
+
+TEST(network, a_write_that_waits_for_room_fails_at_the_end) {
+  network_options small{.window_bytes = 10};
+  over_a_connection(small, [](network&, connected& c) -> task<> {
+    std::string code;
+    auto writing = [&]() -> task<> { code = co_await code_of(write(*c.client, "0123456789abc")); };
+    task_group group;
+    group.start(writing());
+    co_await sleep_for(1s);
+    c.client->shutdown_send();
+    std::string all = co_await read_all(*c.server);
+    EXPECT_EQ(all, "0123456789");
+    co_await group.join();
+    EXPECT_EQ(code, "net.connection_closed");
+  });
+}
+
 TEST(network, closing_with_unread_bytes_resets_the_peer) {
   over_a_connection({}, [](network&, connected& c) -> task<> {
     co_await write(*c.client, "never read");
