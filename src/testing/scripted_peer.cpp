@@ -2,6 +2,7 @@
 
 #include "penstock/async/task_group.h"
 #include "penstock/async/timeout.h"
+#include "penstock/core/units.h"
 #include "penstock/net/error.h"
 #include "penstock/testing/error.h"
 #include "quoted.h"
@@ -37,6 +38,11 @@ class peer_script::player {
 };
 
 namespace {
+
+// For a client whose test is done.
+constexpr duration patience = std::chrono::seconds(5);
+// Each turn of an event loop takes up one of the things that have come, and a connection is two of them.
+constexpr int turns_for_a_connection = 16;
 
 [[noreturn]] void go_off(std::size_t number, const std::string& expected, const std::string& came, bool ended) {
   throw error(testing_errc::off_script, "step " + std::to_string(number) + " of the script: expected " + expected +
@@ -117,9 +123,16 @@ task<void> peer_script::player::read_to_end() {
 }
 
 task<std::string> peer_script::play(net::stream& connection) const {
+  std::function<void(bool)> to_nobody = [](bool) {};
+  task<std::string> playing = play(connection, to_nobody);
+  co_return co_await std::move(playing);
+}
+
+task<std::string> peer_script::play(net::stream& connection, const std::function<void(bool)>& says) const {
   player plays(connection);
   std::size_t number = 0;
   for (const step& s : steps_) {
+    says(s.does != verb::wait && s.does != verb::call && s.does != verb::read_to_end);
     task<void> following = plays.follow(s, ++number);
     co_await std::move(following);
   }
@@ -165,9 +178,59 @@ task<void> scripted_peer::serve(net::listener& at) {
   co_await std::move(all);
 }
 
-task<void> scripted_peer::play(std::unique_ptr<net::stream> connection, std::size_t number) {
+// Whether `finish` waits for a script; no longer once this is gone.
+class scripted_peer::attention {
+ public:
+  explicit attention(scripted_peer& peer) noexcept : peer_(peer) {}
+  attention(const attention&) = delete;
+  attention& operator=(const attention&) = delete;
+  ~attention() { set(false); }
+
+  void set(bool busy) noexcept {
+    if (busy == busy_) return;
+    busy_ = busy;
+    if (busy)
+      ++peer_.busy_;
+    else if (--peer_.busy_ == 0)
+      peer_.all_idle_.set();
+  }
+
+ private:
+  scripted_peer& peer_;
+  bool busy_ = false;
+};
+
+task<void> scripted_peer::finish() {
+  // What came is taken up within some turns of the loop: no time is waited for.
+  for (std::size_t before = heard_.size(), turn = 0; turn < turns_for_a_connection; ++turn) {
+    co_await sleep_for(std::chrono::nanoseconds(1));
+    if (std::exchange(before, heard_.size()) != heard_.size()) turn = 0;
+  }
+  task<void> ending = with_timeout(patience, wait_until_idle());
   try {
-    task<std::string> playing = scripts_[std::min(number, scripts_.size() - 1)].play(*connection);
+    co_await std::move(ending);
+  } catch (const timed_out&) {
+    throw error(testing_errc::off_script,
+                std::to_string(busy_) + " of " + std::to_string(heard_.size()) +
+                    " connections of a scripted peer stand in the middle of their script, and their clients neither "
+                    "went on nor left within " +
+                    format_duration(patience) + ": close them before the test's body ends");
+  }
+}
+
+task<void> scripted_peer::wait_until_idle() {
+  while (busy_ > 0) {
+    all_idle_.clear();
+    auto waiting = all_idle_.wait();
+    co_await waiting;
+  }
+}
+
+task<void> scripted_peer::play(std::unique_ptr<net::stream> connection, std::size_t number) {
+  attention mine(*this);
+  std::function<void(bool)> says = [&](bool busy) { mine.set(busy); };
+  try {
+    task<std::string> playing = scripts_[std::min(number, scripts_.size() - 1)].play(*connection, says);
     std::string heard = co_await std::move(playing);
     heard_[number] = std::move(heard);
   } catch (error& e) {
@@ -184,6 +247,8 @@ task<void> with_scripted_peer(std::vector<peer_script> scripts, std::function<ta
     group.start_background(peer.serve(*at), "scripted peer");
     task<void> running = body(at->local_endpoint());
     co_await std::move(running);
+    task<void> ending = peer.finish();
+    co_await std::move(ending);
   };
   task<void> all = with_task_group(beside);
   co_await std::move(all);

@@ -7,7 +7,11 @@
 #include <penstock/async/timeout.h>
 #include <penstock/testing/error.h>
 
+#include <array>
+#include <cstddef>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -282,15 +286,23 @@ std::vector<testing::peer_script> closes_a_kept_connection(int& requests) {
 
 TEST(client_failure, a_post_is_not_sent_twice_when_a_kept_connection_closes) {
   int requests = 0;
-  with_peer(closes_a_kept_connection(requests), [&](std::string url) -> task<> {
+  std::vector<testing::peer_script> scripts = closes_a_kept_connection(requests);
+  // libcurl makes a second connection, and then says nothing over it.
+  auto count_if_any = [&requests](net::stream& s) -> task<> {
+    std::array<std::byte, 1> first_byte;
+    task<std::size_t> reading = s.read_some(first_byte);
+    if (co_await std::move(reading) > 0) ++requests;
+  };
+  scripts.back() = testing::peer_script().then(count_if_any);
+  with_peer(std::move(scripts), [&](std::string url) -> task<> {
     client c;
     client_response first = co_await c.get(url);
     EXPECT_EQ(first.body, "ok");
     task<client_error> failing = failure_of(c, client_request("POST", url));
     client_error e = co_await std::move(failing);
     EXPECT_EQ(e.errc(), client_errc::connection_lost) << e.what();
-    EXPECT_EQ(requests, 2);
   });
+  EXPECT_EQ(requests, 2);
 }
 
 TEST(client_failure, a_get_and_a_post_with_an_idempotency_key_are_sent_again) {

@@ -1,5 +1,6 @@
 #include "chaos_fixture.h"
 #include <penstock/net/event_loop.h>
+#include <penstock/net/listener.h>
 #include <penstock/testing/error.h>
 #include <penstock/testing/scripted_peer.h>
 
@@ -141,6 +142,102 @@ TEST(scripted_peer, plays_a_script_for_each_connection_and_the_last_for_all_that
   other.expect("?").send("other");
   std::vector<peer_script> scripts{first, other};
   net::run(with_scripted_peer(scripts, body));
+}
+
+// How `body(client)` goes off this script, whose client is closed at its end.
+template <class Body>
+std::string off_script(const peer_script& script, Body body) {
+  auto whole = [&](const net::endpoint& at) -> task<> {
+    auto connecting = net::connect(at);
+    auto client = co_await std::move(connecting);
+    task<void> running = body(*client);
+    co_await std::move(running);
+  };
+  try {
+    net::run(with_scripted_peer(script, whole));
+  } catch (const error& e) {
+    EXPECT_TRUE(e.is(testing_errc::off_script)) << e.what();
+    return e.message();
+  }
+  return "";
+}
+
+TEST(scripted_peer, fails_a_test_that_ends_before_its_client_was_heard) {
+  peer_script script;
+  script.expect("HELLO\r\n").send("OK");
+  std::string how = off_script(script, [](net::stream& client) { return say(client, "HULLO\r\n"); });
+  EXPECT_THAT(how, HasSubstr("expected \"HELLO\\r\\n\"\n  and got \"HULLO\\r\\n\""));
+}
+
+TEST(scripted_peer, fails_a_test_whose_client_leaves_in_the_middle_of_the_script) {
+  auto body = [](net::stream& client) -> task<> {
+    auto saying = say(client, "HELLO\r\n");
+    co_await std::move(saying);
+    std::array<std::byte, 2> answer;
+    auto reading = client.read_some(answer);
+    co_await std::move(reading);
+  };
+  peer_script script;
+  script.expect("HELLO\r\n").send("OK").expect("BYE\r\n");
+  EXPECT_THAT(off_script(script, body), HasSubstr("step 3 of the script: expected \"BYE\\r\\n\""));
+  peer_script reads;
+  reads.expect("HELLO\r\n").send("OK").read_until("BYE\r\n");
+  EXPECT_THAT(off_script(reads, body), HasSubstr("step 3 of the script"));
+}
+
+TEST(scripted_peer, fails_a_test_whose_clients_nobody_has_accepted_yet) {
+  auto body = [](const net::endpoint& at) -> task<> {
+    for (int i = 0; i < 100; ++i) {
+      auto connecting = net::connect(at);
+      auto client = co_await std::move(connecting);
+    }
+  };
+  peer_script first, last;
+  first.read_to_end();
+  last.expect("?");
+  std::vector<peer_script> scripts(99, first);
+  scripts.push_back(last);
+  EXPECT_THROW(net::run(with_scripted_peer(scripts, body)), error);
+}
+
+TEST(scripted_peer, breaks_off_what_waits_for_no_client) {
+  auto silent = [](net::stream&) -> task<> { co_return; };
+  peer_script waits, does_something, listens;
+  waits.wait(1h).expect("?");
+  does_something.then([](net::stream&) -> task<> { co_await sleep_for(1h); });
+  listens.read_to_end();
+  for (const peer_script& script : {waits, does_something, listens}) EXPECT_EQ(off_script(script, silent), "");
+}
+
+TEST(scripted_peer, does_not_wait_long_for_a_client_that_stays) {
+  peer_script script;
+  script.expect("?");
+  scripted_peer peer({script});
+  memory_listener at;
+  simulation sim;
+  auto body = [&]() -> task<> {
+    auto beside = [&](task_group& group) -> task<> {
+      group.start_background(peer.serve(at));
+      auto client = at.connect();
+      auto ending = peer.finish();
+      co_await std::move(ending);
+    };
+    auto all = with_task_group(beside);
+    co_await std::move(all);
+  };
+  try {
+    sim.run(body());
+    ADD_FAILURE() << "nothing was said of the client";
+  } catch (const error& e) {
+    EXPECT_TRUE(e.is(testing_errc::off_script)) << e.what();
+    EXPECT_THAT(e.what(), HasSubstr("1 of 1 connections of a scripted peer stand in the middle"));
+  }
+}
+
+TEST(scripted_peer, may_be_left_alone) {
+  peer_script script;
+  script.expect("?");
+  net::run(with_scripted_peer(script, [](const net::endpoint&) -> task<> { co_return; }));
 }
 
 TEST(scripted_peer, fails_whoever_runs_beside_it_when_a_client_goes_off_script) {

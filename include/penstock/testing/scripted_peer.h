@@ -9,6 +9,7 @@
 //     EXPECT_EQ(co_await ask(at), "WELCOME");
 //   });
 
+#include "penstock/async/event.h"
 #include "penstock/async/scheduler.h"
 #include "penstock/async/task.h"
 #include "penstock/net/endpoint.h"
@@ -53,6 +54,7 @@ class peer_script {
   task<std::string> play(net::stream& connection) const;
 
  private:
+  friend class scripted_peer;
   enum class verb { expect, read_until, read_to_end, send, wait, call, half_close, close, reset };
   class step {
    public:
@@ -65,6 +67,8 @@ class peer_script {
   class player;
 
   peer_script& add(step s);
+  // `says` is told before each step whether the step needs nothing but the client.
+  task<std::string> play(net::stream& connection, const std::function<void(bool)>& says) const;
 
   std::vector<step> steps_;
 };
@@ -80,6 +84,11 @@ class scripted_peer {
   /// Accepts connections until it is cancelled, or until one goes off its script, which is thrown. A client that is
   /// gone when something is sent to it is no failure.
   task<void> serve(net::listener& at);
+  /// Awaits, beside `serve` and once the clients are done, what connections that wait to be accepted and scripts that
+  /// stand at `expect`, `read_until` or `send` come to: `serve` throws when a client left in the middle of its script.
+  /// Scripts at other steps are not waited for. Throws `testing_errc::off_script` when a client neither went on nor
+  /// left within five seconds. Cancellable.
+  task<void> finish();
 
   /// Connections accepted so far.
   std::size_t connections() const noexcept { return heard_.size(); }
@@ -87,14 +96,20 @@ class scripted_peer {
   const std::vector<std::string>& heard() const noexcept { return heard_; }
 
  private:
+  class attention;
   task<void> play(std::unique_ptr<net::stream> connection, std::size_t number);
+  task<void> wait_until_idle();
 
   std::vector<peer_script> scripts_;
   std::vector<std::string> heard_;
+  std::size_t busy_ = 0;  // scripts that `finish` waits for
+  event all_idle_;
 };
 
 /// Runs `body` beside a scripted peer on a port of 127.0.0.1, which ends with it. Throws what the body throws, or how a
-/// client went off its script.
+/// client went off its script, leaving in the middle of it included: so the body closes its clients. A script that
+/// still waits, reads to the end or does something else of its own when the body is done is broken off. How many
+/// connections are made is for the body to check: scripts that nobody connected for are no failure.
 task<void> with_scripted_peer(std::vector<peer_script> scripts, std::function<task<void>(const net::endpoint&)> body);
 /// As above, with one script for all connections.
 task<void> with_scripted_peer(peer_script script, std::function<task<void>(const net::endpoint&)> body);
