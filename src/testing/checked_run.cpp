@@ -55,11 +55,13 @@ void run_report::add_leaks(const std::vector<std::string>& leaks) {
   add(std::move(text), "leak");
 }
 
-task<void> whole_test(test_detail::async_case& test) {
+bool nothing_ends_the_test() { return !::testing::Test::HasFatalFailure() && !::testing::Test::IsSkipped(); }
+
+task<void> whole_test(test_detail::async_case& test, const std::function<bool()>& may_go_on) {
   std::exception_ptr failure;
   task<void> starting = attempt(test.penstock_set_up(), failure);
   co_await std::move(starting);
-  if (!failure && !::testing::Test::HasFatalFailure() && !::testing::Test::IsSkipped()) {
+  if (!failure && may_go_on()) {
     task<void> running = attempt(test.penstock_body(), failure);
     co_await std::move(running);
   }

@@ -27,8 +27,11 @@ struct run_report {
   void add_leaks(const std::vector<std::string>& leaks);
 };
 
-// Set-up, body and tear-down of a test as one task.
-task<void> whole_test(test_detail::async_case& test);
+// Whether the test that GoogleTest runs may go on: no assertion of it was fatal, and it was not skipped.
+bool nothing_ends_the_test();
+// Set-up, body and tear-down of a test as one task. The body is left out when the set-up fails, or unless `may_go_on`
+// after it; the latter is not copied.
+task<void> whole_test(test_detail::async_case& test, const std::function<bool()>& may_go_on);
 
 // An exception is no fault when `may_throw` says so afterwards, unless it cut the run short.
 run_report run_checked(simulation& sim, task<void> main, std::source_location where,

@@ -9,6 +9,7 @@
 #include "unhandled_errors.h"
 #include "watchdog.h"
 
+#include <functional>
 #include <memory>
 
 // Runs a test on an event loop. Invariant: the watchdog ends before what it looks at.
@@ -79,7 +80,8 @@ void test_detail::run_in_real_time(async_case& test, std::source_location where)
                                      watchdog::limit_from_environment(test.penstock_options().watchdog), ask,
                                      [&] { return observer.list_tasks(); });
     try {
-      run_on(loop, whole_test(test), where);
+      std::function<bool()> may_go_on = nothing_ends_the_test;
+      run_on(loop, whole_test(test, may_go_on), where);
     } catch (...) {
       report.add_failure(std::current_exception());
     }

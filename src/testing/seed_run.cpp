@@ -4,6 +4,7 @@
 #include "penstock/net/event_loop.h"
 #include "penstock/testing/error.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -35,16 +36,47 @@ std::string signature_of(const captured_run& run) {
   return run.report.signature;
 }
 
+// What GoogleTest itself asks to know whether a test goes on; it does not see what is caught.
+bool ends_the_test(const ::testing::TestPartResultArray& caught) {
+  for (int i = 0; i < caught.size(); ++i)
+    if (caught.GetTestPartResult(i).fatally_failed() || caught.GetTestPartResult(i).skipped()) return true;
+  return false;
+}
+
+std::string_view message_of(const ::testing::TestPartResult& part) {
+  std::string_view text = part.message();
+  if (text.starts_with("Failed\n")) text.remove_prefix(7);
+  return text;
+}
+
+// Whatever becomes of the search for a simpler form, this much is known.
+void announce(const failing_run& failing, std::chrono::seconds limit) {
+  std::string text = "seeds: " + current_test_name() + " failed; looking for a simpler form, for " +
+                     std::to_string(limit.count()) + " s at most\n";
+  const std::vector<::testing::TestPartResult>& parts = failing.run.parts;
+  auto failed = std::find_if(parts.begin(), parts.end(), [](const auto& part) { return part.failed(); });
+  if (failed != parts.end())
+    text.append(message_of(*failed)).append("\n");
+  else
+    text += failing.run.report.faults.front() + "\n";
+  text += reproduce_line(failing.options) + "\n";
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
 // False when the seed failed.
-bool run_seed(const simulation_options& options, bool may_shrink, bool check, const test_detail::case_maker& make,
-              std::source_location where) {
+bool run_seed(const simulation_options& options, std::chrono::seconds shrink_for, bool check,
+              const test_detail::case_maker& make, std::source_location where) {
   simulation sim(options);
   failing_run failing{options, capture_run(make, sim, where)};
   if (failing.run.signature.empty()) {
     report_captured(failing.run, where);  // such as a skip
     return !check || compare_with_second_run(sim, options, make, where);
   }
-  if (may_shrink) failing = shrink(std::move(failing), make, where);
+  if (shrink_for > std::chrono::seconds::zero()) {
+    announce(failing, shrink_for);
+    failing = shrink(std::move(failing), shrink_for, make, where);
+  }
   report_captured(failing.run, where);
   ADD_FAILURE_AT(where.file_name(), static_cast<int>(where.line())) << reproduce_line(failing.options);
   return false;
@@ -61,6 +93,8 @@ run_settings settings_from_environment() {
   s.first = environment_number("PENSTOCK_FIRST_SEED").value_or(1);
   if (std::optional<std::uint64_t> spend = environment_number("PENSTOCK_SEED_SECONDS"))
     s.spend = std::chrono::seconds(*spend);
+  if (std::optional<std::uint64_t> limit = environment_number("PENSTOCK_SHRINK_SECONDS"))
+    s.shrink = std::chrono::seconds(*limit);
   s.check_determinism = check_from_environment();
   return s;
 }
@@ -73,7 +107,8 @@ captured_run capture_run(const test_detail::case_maker& make, simulation& sim, s
         ::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &caught);
     std::unique_ptr<test_detail::async_case> test = make();
     test->penstock_plain_set_up();
-    run.report = run_case(*test, sim, where);
+    auto may_go_on = [&] { return !ends_the_test(caught); };
+    if (may_go_on()) run.report = run_case(*test, sim, may_go_on, where);
     test->penstock_plain_tear_down();
   }
   for (int i = 0; i < caught.size(); ++i) run.parts.push_back(caught.GetTestPartResult(i));
@@ -87,9 +122,8 @@ void report_captured(const captured_run& run, std::source_location where) {
   bool failed = false;
   for (const ::testing::TestPartResult& part : run.parts) {
     failed = failed || part.failed();
-    std::string_view text = part.message();
-    if (text.starts_with("Failed\n")) text.remove_prefix(7);
-    GTEST_MESSAGE_AT_(part.file_name(), part.line_number(), std::string(text).c_str(), part.type());
+    std::string text(message_of(part));
+    GTEST_MESSAGE_AT_(part.file_name(), part.line_number(), text.c_str(), part.type());
   }
   report_to_gtest(run.report, failed, where);
 }
@@ -97,13 +131,20 @@ void report_captured(const captured_run& run, std::source_location where) {
 bool compare_with_second_run(const simulation& first, const simulation_options& options,
                              const test_detail::case_maker& make, std::source_location where) {
   simulation second(options);
-  capture_run(make, second, where);
+  captured_run again = capture_run(make, second, where);
   std::optional<std::string> difference = first_difference(first.trace(), second.trace());
-  if (!difference) return true;
+  std::string what;
+  if (!again.signature.empty()) {
+    report_captured(again, where);
+    what = "the second run of this seed failed, though the first did not";
+  }
+  if (difference) what += (what.empty() ? "" : ": ") + ("two runs of one seed differ. " + *difference);
+  if (what.empty()) return true;
   ADD_FAILURE_AT(where.file_name(), static_cast<int>(where.line()))
-      << "two runs of one seed differ, so something in the test depends on more than the seed (an "
-         "address, a clock, a static variable, the order of an unordered container). "
-      << *difference << "\n"
+      << what
+      << "\nSo something in the test depends on more than the seed (an address, a clock, a static variable, the order "
+         "of "
+         "an unordered container).\n"
       << reproduce_line(options);
   return false;
 }
@@ -138,7 +179,8 @@ void test_detail::run_seeds(int count, const case_maker& make, std::source_locat
     bool check = settings.check_determinism == determinism_check::all ||
                  (settings.check_determinism == determinism_check::some && i % checked_share == 0);
     options.keep_steps = check;
-    if (!run_seed(options, !settings.order, check, make, where)) return;
+    std::chrono::seconds shrink_for = settings.order ? std::chrono::seconds(0) : settings.shrink;
+    if (!run_seed(options, shrink_for, check, make, where)) return;
   }
 }
 

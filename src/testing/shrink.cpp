@@ -1,3 +1,4 @@
+#include "penstock/net/event_loop.h"
 #include "seed_run.h"
 
 #include <algorithm>
@@ -16,8 +17,9 @@ constexpr std::size_t most_text = 2'000;
 
 class shrinker {
  public:
-  shrinker(failing_run failing, const test_detail::case_maker& make, std::source_location where)
-      : best_(std::move(failing)), make_(make), where_(where) {
+  shrinker(failing_run failing, std::chrono::seconds limit, const test_detail::case_maker& make,
+           std::source_location where)
+      : best_(std::move(failing)), make_(make), where_(where), end_(clock_.wall_now() + limit) {
     best_.options.keep_steps = false;
   }
 
@@ -30,8 +32,11 @@ class shrinker {
   }
 
  private:
+  bool is_spent() const { return runs_ >= most_runs || steps_ >= most_steps || clock_.wall_now() >= end_; }
+
   bool keep_if_same(simulation_options options) {
-    if (runs_++ >= most_runs || steps_ >= most_steps) return false;
+    if (is_spent()) return false;
+    ++runs_;
     simulation sim(options);
     captured_run run = capture_run(make_, sim, where_);
     steps_ += sim.trace().steps();
@@ -42,6 +47,7 @@ class shrinker {
 
   void without_faults() {
     for (const std::string& kind : std::vector<std::string>(best_.run.fault_kinds)) {
+      if (is_spent()) return;
       simulation_options fewer = best_.options;
       if (std::find(fewer.faults_off.begin(), fewer.faults_off.end(), kind) != fewer.faults_off.end()) continue;
       fewer.faults_off.push_back(kind);
@@ -62,6 +68,7 @@ class shrinker {
     if (keep_if_same(std::move(none))) return;
     for (std::size_t part = (best_.options.order.changes.size() + 1) / 2; part > 0; part /= 2) {
       for (std::size_t from = 0; from < best_.options.order.changes.size();) {
+        if (is_spent()) return;  // before a list is copied that may be long
         simulation_options fewer = best_.options;
         auto begin = fewer.order.changes.begin() + static_cast<std::ptrdiff_t>(from);
         auto end = begin + static_cast<std::ptrdiff_t>(std::min(part, fewer.order.changes.size() - from));
@@ -74,14 +81,17 @@ class shrinker {
   failing_run best_;
   const test_detail::case_maker& make_;
   std::source_location where_;
+  const net::event_loop clock_;
+  system_time end_;
   int runs_ = 0;
   std::uint64_t steps_ = 0;
 };
 
 }  // namespace
 
-failing_run shrink(failing_run failing, const test_detail::case_maker& make, std::source_location where) {
-  return shrinker(std::move(failing), make, where).take();
+failing_run shrink(failing_run failing, std::chrono::seconds limit, const test_detail::case_maker& make,
+                   std::source_location where) {
+  return shrinker(std::move(failing), limit, make, where).take();
 }
 
 }  // namespace penstock::testing

@@ -17,14 +17,15 @@ std::string current_test_name() {
   return info == nullptr ? "(none)" : std::string(info->test_suite_name()) + "." + info->name();
 }
 
-run_report run_case(test_detail::async_case& test, simulation& sim, std::source_location where) {
+run_report run_case(test_detail::async_case& test, simulation& sim, const std::function<bool()>& may_go_on,
+                    std::source_location where) {
   simulation::state& inside = sim.internals();
   std::unique_ptr<watchdog> dog;
   auto ask = [&] { inside.overdue.store(dog.get(), std::memory_order_relaxed); };
   auto last_resort = [&] { return sim.list_tasks(); };
   std::chrono::seconds limit = watchdog::limit_from_environment(test.penstock_options().watchdog);
   dog = std::make_unique<watchdog>(current_test_name(), limit, ask, last_resort);
-  run_report report = run_checked(sim, whole_test(test), where);
+  run_report report = run_checked(sim, whole_test(test, may_go_on), where);
   dog.reset();
   return report;
 }
@@ -37,7 +38,7 @@ void test_detail::run_simulated(async_case& test, const case_maker& again, std::
   options.faults_off.insert(options.faults_off.end(), settings.faults_off.begin(), settings.faults_off.end());
   options.keep_steps = settings.check_determinism == determinism_check::all;
   simulation sim(options);
-  run_report report = run_case(test, sim, where);
+  run_report report = run_case(test, sim, nothing_ends_the_test, where);
   report_to_gtest(report, ::testing::Test::HasFailure(), where);
   if (options.keep_steps && report.faults.empty() && !::testing::Test::HasFailure())
     compare_with_second_run(sim, options, again, where);

@@ -1,8 +1,10 @@
 #include "failing_case.h"
 #include <penstock/async/gather.h>
 #include <penstock/async/yield.h>
+#include <penstock/testing/schedule.h>
 #include <penstock/testing/simulation.h>
 
+#include <memory>
 #include <regex>
 #include <string>
 
@@ -161,6 +163,126 @@ TEST(seeds, another_random_draw_is_a_difference) {
     co_await yield();
   };
   EXPECT_TRUE(contains(failures_of_seeds(1, draws_of_the_scheduler), "another use of scheduler::random"));
+}
+
+TEST(seeds, a_failure_of_the_second_run_alone_is_told) {
+  int runs = 0;
+  auto body = [&]() -> task<> {
+    EXPECT_LT(++runs, 2) << "run again";
+    co_return;
+  };
+  std::string text = failures_of_seeds(1, body);
+  EXPECT_TRUE(contains(text, "run again"));
+  EXPECT_TRUE(contains(text, "the second run of this seed failed, though the first did not"));
+  EXPECT_TRUE(contains(text, "reproduce: PENSTOCK_SEED=0x1 "));
+}
+
+TEST(seeds, the_first_failure_is_told_before_a_simpler_form_is_looked_for) {
+  int runs = 0;
+  std::string told;
+  auto body = [&]() -> task<> {
+    if (++runs == 2) told = ::testing::internal::GetCapturedStderr();
+    ADD_FAILURE() << "the first word of it";
+    co_return;
+  };
+  ::testing::internal::CaptureStderr();
+  failures_of_seeds(1, body);
+  EXPECT_GE(runs, 2);
+  EXPECT_TRUE(contains(told, "the first word of it"));
+  EXPECT_TRUE(contains(told, "reproduce: PENSTOCK_SEED=0x1 PENSTOCK_SCHEDULE=" + schedule::for_seed(1).text()));
+}
+
+// Fails in one order of very many steps only, so that no change of it can be left out.
+TEST(seeds, shrinking_ends_when_its_steps_are_spent) {
+  std::string wrong;
+  auto body = [&]() -> task<> {
+    std::string order;
+    auto takes_turns = [&](char name) -> task<> {
+      for (int i = 0; i < 150'000; ++i) {
+        co_await yield();
+        order += name;
+      }
+    };
+    task<void> a = takes_turns('a');
+    task<void> b = takes_turns('b');
+    co_await gather(std::move(a), std::move(b));
+    if (wrong.empty()) wrong = order;
+    EXPECT_FALSE(order == wrong) << "the wrong order";
+  };
+  std::string text = failures_of_seeds(1, body);
+  EXPECT_TRUE(contains(text, "the wrong order"));
+  EXPECT_EQ(setting(reproduce_line_in(text), "PENSTOCK_SEED"), "0x1");
+}
+
+TEST(seeds, shrinking_ends_when_its_time_is_over) {
+  int runs = 0;
+  auto body = [&]() -> task<> {
+    ++runs;
+    return wrong_in_any_order();
+  };
+  environment_variable once("PENSTOCK_CHECK_DETERMINISM", "none");
+  environment_variable none("PENSTOCK_SHRINK_SECONDS", "0");
+  std::string text = failures_of_seeds(1, body);
+  EXPECT_EQ(runs, 1);
+  EXPECT_EQ(setting(reproduce_line_in(text), "PENSTOCK_SCHEDULE"), schedule::for_seed(1).text());
+}
+
+// Counts how often its body and its tear-downs run.
+class set_up_case final : public test_detail::async_case {
+ public:
+  struct counts {
+    int bodies = 0, tear_downs = 0, plain_tear_downs = 0;
+  };
+  enum class trouble { fails, skips, fails_plainly, skips_plainly };
+  set_up_case(trouble kind, counts& count) : kind_(kind), count_(count) {}
+
+  task<void> penstock_set_up() override {
+    CO_ASSERT_NE(kind_, trouble::fails) << "nothing was set up";
+    if (kind_ == trouble::skips) skip();
+  }
+  task<void> penstock_body() override {
+    ++count_.bodies;
+    co_return;
+  }
+  task<void> penstock_tear_down() override {
+    ++count_.tear_downs;
+    co_return;
+  }
+  test_options penstock_options() override { return {}; }
+  void penstock_plain_set_up() override {
+    ASSERT_NE(kind_, trouble::fails_plainly) << "nothing was set up";
+    if (kind_ == trouble::skips_plainly) skip();
+  }
+  void penstock_plain_tear_down() override { ++count_.plain_tear_downs; }
+
+ private:
+  static void skip() { GTEST_SKIP() << "nothing was set up"; }
+  trouble kind_;
+  counts& count_;
+};
+
+TEST(seeds, a_body_does_not_run_after_a_set_up_that_failed_or_skipped) {
+  using trouble = set_up_case::trouble;
+  for (trouble kind : {trouble::fails, trouble::skips, trouble::fails_plainly, trouble::skips_plainly}) {
+    SCOPED_TRACE(static_cast<int>(kind));
+    bool fails = kind == trouble::fails || kind == trouble::fails_plainly;
+    bool plainly = kind == trouble::fails_plainly || kind == trouble::skips_plainly;
+    set_up_case::counts count;
+    ::testing::TestPartResultArray caught;
+    {
+      ::testing::ScopedFakeTestPartResultReporter reporter(
+          ::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &caught);
+      environment_variable at_once("PENSTOCK_SHRINK_SECONDS", "0");
+      test_detail::run_seeds(3, [&] { return std::make_unique<set_up_case>(kind, count); });
+    }
+    ASSERT_GT(caught.size(), 0);
+    EXPECT_TRUE(contains(caught.GetTestPartResult(0).message(), "nothing was set up"));
+    EXPECT_EQ(caught.GetTestPartResult(0).fatally_failed(), fails);
+    EXPECT_EQ(caught.GetTestPartResult(0).skipped(), !fails);
+    EXPECT_EQ(count.bodies, 0);
+    EXPECT_EQ(count.tear_downs > 0, !plainly);
+    EXPECT_GT(count.plain_tear_downs, 0);
+  }
 }
 
 TEST(seeds, a_plain_test_is_compared_too_when_all_are) {

@@ -57,7 +57,8 @@
 /// A test whose body runs once for each of `count` seeds, in another order each time, with random numbers of its own.
 /// The first seed that fails ends it, and is reported with a line that runs it again. Environment variables steer it:
 /// PENSTOCK_SEEDS=n runs so many, PENSTOCK_SEED_SECONDS=n as many as end in so much real time (a nightly run),
-/// PENSTOCK_FIRST_SEED=n begins there, and PENSTOCK_SEED=n runs that one alone.
+/// PENSTOCK_FIRST_SEED=n begins there, PENSTOCK_SEED=n runs that one alone, and PENSTOCK_SHRINK_SECONDS=n is how long a
+/// simpler form of a failure is looked for (30; 0 for not at all).
 #define PENSTOCK_TEST_SEEDS(suite, name, count) \
   PENSTOCK_TEST_(suite, name, ::testing::Test, seeds_fixture, ::penstock::testing::test_detail::run_seeds(count, make))
 /// As PENSTOCK_TEST_SEEDS, in a fixture, which is made anew for each seed.
