@@ -143,8 +143,7 @@ bool compare_with_second_run(const simulation& first, const simulation_options& 
   ADD_FAILURE_AT(where.file_name(), static_cast<int>(where.line()))
       << what
       << "\nSo something in the test depends on more than the seed (an address, a clock, a static variable, the order "
-         "of "
-         "an unordered container).\n"
+         "of an unordered container).\n"
       << reproduce_line(options);
   return false;
 }
