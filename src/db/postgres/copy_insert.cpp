@@ -108,8 +108,16 @@ void copy_insert::put_suspects_last() {
   auto is_good = [&](std::size_t row) {
     return report_.rows[row].what == row_outcome::status::refused || !refused.suspects(rows_.row(row));
   };
-  auto suspects = std::stable_partition(from, to, is_good);
-  auto first = static_cast<std::size_t>(suspects - order_.begin());
+  std::vector<std::size_t> suspects;
+  auto kept = from;
+  for (auto at = from; at != to; ++at) {
+    if (is_good(*at))
+      *kept++ = *at;
+    else
+      suspects.push_back(*at);
+  }
+  std::copy(suspects.begin(), suspects.end(), kept);
+  auto first = static_cast<std::size_t>(kept - order_.begin());
   if (end_ - first <= most_failures_)
     suspects_from_ = first;
   else
