@@ -1,5 +1,4 @@
 #include "mariadb_server.h"
-#include <penstock/async/gather.h>
 #include <penstock/async/timeout.h>
 
 // What a real server refuses, and why.
@@ -67,18 +66,10 @@ TEST_F(mariadb_failure, carries_the_servers_code_and_state) {
 
 TEST_F(mariadb_failure, is_a_deadlock_for_one_of_two_that_wait_for_each_other) {
   with_session([&](connection& c) -> task<> {
-    co_await c.execute("CREATE TABLE t(id INT PRIMARY KEY, n INT)");
-    co_await c.execute("INSERT INTO t VALUES (1, 0), (2, 0)");
     task<std::unique_ptr<connection>> connecting = database(url()).connect();
     std::unique_ptr<connection> other = co_await std::move(connecting);
-    co_await c.begin();
-    co_await other->begin();
-    co_await c.execute("UPDATE t SET n = 1 WHERE id = 1");
-    co_await other->execute("UPDATE t SET n = 1 WHERE id = 2");
-    std::vector<task<std::optional<db_errc>>> both;
-    both.push_back(failure_of(c, "UPDATE t SET n = 2 WHERE id = 2"));
-    both.push_back(failure_of(*other, "UPDATE t SET n = 2 WHERE id = 1"));
-    std::vector<std::optional<db_errc>> failed = co_await gather(std::move(both));
+    task<std::vector<std::optional<db_errc>>> meeting = deadlock(c, *other);
+    std::vector<std::optional<db_errc>> failed = co_await std::move(meeting);
     EXPECT_TRUE((failed[0] == db_errc::deadlock && !failed[1]) || (failed[1] == db_errc::deadlock && !failed[0]));
     co_await c.rollback();
     co_await other->rollback();

@@ -6,6 +6,7 @@
 #include "db/mariadb/opening.h"
 #include "db/mariadb/server_context.h"
 #include "db/mariadb/session.h"
+#include <penstock/async/gather.h>
 #include <penstock/async/task.h>
 #include <penstock/db/connection.h>
 #include <penstock/db/error.h>
@@ -16,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -103,6 +105,21 @@ class mariadb_test : public ::testing::Test {
       co_return e.errc();
     }
     co_return std::nullopt;
+  }
+
+  // Makes the table `t` of two rows, (1, 0) and (2, 0), and has the sessions, each in a transaction, change one and
+  // then wait for the other's. Gives what the second statement of each failed with: one of them is the victim.
+  static task<std::vector<std::optional<db_errc>>> deadlock(connection& a, connection& b) {
+    co_await a.execute("CREATE TABLE t(id INT PRIMARY KEY, n INT)");
+    co_await a.execute("INSERT INTO t VALUES (1, 0), (2, 0)");
+    co_await a.begin();
+    co_await b.begin();
+    co_await a.execute("UPDATE t SET n = 1 WHERE id = 1");
+    co_await b.execute("UPDATE t SET n = 1 WHERE id = 2");
+    std::vector<task<std::optional<db_errc>>> both;
+    both.push_back(failure_of(a, "UPDATE t SET n = 2 WHERE id = 2"));
+    both.push_back(failure_of(b, "UPDATE t SET n = 2 WHERE id = 1"));
+    co_return co_await gather(std::move(both));
   }
 
   void administer(const std::string& sql) {

@@ -1,6 +1,5 @@
 #include "mariadb_batch.h"
 #include <penstock/async/cancel.h>
-#include <penstock/async/gather.h>
 #include <penstock/async/timeout.h>
 
 #include <chrono>
@@ -143,18 +142,10 @@ TEST_F(mariadb_session, learns_its_servers_settings_again_in_a_reset) {
 
 TEST_F(mariadb_session, commits_no_half_of_a_transaction_whose_deadlock_was_passed_over) {
   with_session([&](connection& c) -> task<> {
-    co_await c.execute("CREATE TABLE t(id INT PRIMARY KEY, n INT)");
-    co_await c.execute("INSERT INTO t VALUES (1, 0), (2, 0)");
     task<std::unique_ptr<connection>> connecting = database(url()).connect();
     std::unique_ptr<connection> other = co_await std::move(connecting);
-    co_await c.begin();
-    co_await other->begin();
-    co_await c.execute("UPDATE t SET n = 1 WHERE id = 1");
-    co_await other->execute("UPDATE t SET n = 1 WHERE id = 2");
-    std::vector<task<std::optional<db_errc>>> both;
-    both.push_back(failure_of(c, "UPDATE t SET n = 2 WHERE id = 2"));
-    both.push_back(failure_of(*other, "UPDATE t SET n = 2 WHERE id = 1"));
-    std::vector<std::optional<db_errc>> failed = co_await gather(std::move(both));
+    task<std::vector<std::optional<db_errc>>> meeting = deadlock(c, *other);
+    std::vector<std::optional<db_errc>> failed = co_await std::move(meeting);
     connection& victim = failed[0] ? c : *other;
     connection& survivor = failed[0] ? *other : c;
     co_await survivor.rollback();

@@ -169,6 +169,30 @@ TEST(sqlite, a_trigger_that_drops_rows_or_batches_is_an_error_and_nothing_is_sto
     });
 }
 
+TEST(sqlite, a_row_that_a_trigger_drops_is_no_duplicate) {
+  for (bool drops : {false, true})
+    with_memory_database([drops](connection& c) -> task<> {
+      table_definition table = things();
+      co_await c.prepare_table(table);
+      co_await c.execute(
+          "CREATE TRIGGER g BEFORE INSERT ON things WHEN new.name = 'bad' BEGIN SELECT RAISE(IGNORE); END");
+      row_batch rows(2);
+      add(rows, "good", 1);
+      add(rows, drops ? "bad" : "good", 2);
+      batch_report report;
+      std::string failed;
+      try {
+        co_await c.insert_batch(table, rows, report);
+      } catch (const database_error& e) {
+        failed = e.message();
+      }
+      EXPECT_EQ(failed.find("not stored") != std::string::npos, drops) << failed;
+      result found = co_await c.query("SELECT count(*) FROM things");
+      EXPECT_EQ(std::get<std::int64_t>(found.rows[0][0]), drops ? 0 : 1);
+      EXPECT_TRUE(drops || report.rows.at(1).what == row_outcome::status::duplicate);
+    });
+}
+
 TEST(sqlite, an_id_that_is_given_no_numbers_is_drift) {
   struct row {
     const char* made;

@@ -49,6 +49,20 @@ struct answer {
 
 using header_list = std::vector<std::pair<std::string, std::string>>;
 
+inline stream_definition orders() {
+  stream_definition s;
+  s.name = "orders";
+  s.table = "orders";
+  s.key = {"number"};
+  s.columns = {{.name = "number", .pointer = "/number", .type = db::column_type::integer, .required = true},
+               {.name = "total", .pointer = "/sum/total", .type = db::column_type::real},
+               {.name = "paid", .pointer = "/paid", .type = db::column_type::boolean, .default_value = "false"},
+               {.name = "at", .pointer = "/at", .type = db::column_type::timestamp},
+               {.name = "note", .pointer = "/note"},
+               {.name = "raw", .pointer = "", .type = db::column_type::json}};
+  return s;
+}
+
 inline std::string gzip(const std::string& text) {
   z_stream z{};
   deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <utility>
 
 #include <sqlite3.h>
@@ -18,6 +19,11 @@ constexpr std::size_t most_statements = 64;
 constexpr std::size_t unbounded = std::numeric_limits<std::size_t>::max();
 // Virtual-machine steps between two looks for an interrupt: some ten microseconds.
 constexpr int steps_between_looks = 1'000;
+
+database_error not_stored(const table_definition& into) {
+  return {db_errc::other, "SQLite, insert into " + into.name +
+                              ": a row was accepted but not stored; take away the trigger that drops it"};
+}
 
 }  // namespace
 
@@ -271,10 +277,7 @@ std::optional<row_refusal> session::try_row(sqlite3_stmt* insert, const table_de
   std::optional<row_refusal> refused;
   if (sqlite3_step(insert) == SQLITE_DONE) {
     bool stored = sqlite3_changes(handle_) > 0;
-    if (!stored && into.unique_key.empty())
-      throw database_error(db_errc::other, "SQLite, insert into " + into.name +
-                                               ": a row was accepted but not stored; take away the trigger that drops "
-                                               "it");
+    if (!stored && into.unique_key.empty()) throw not_stored(into);
     outcome.what = stored ? row_outcome::status::stored : row_outcome::status::duplicate;
     if (stored && !into.id_column.empty()) outcome.id = sqlite3_last_insert_rowid(handle_);
   } else {
@@ -297,9 +300,25 @@ std::optional<row_refusal> session::try_row_apart(sqlite3_stmt* insert, const ta
   std::optional<row_refusal> refused = try_row(insert, into, row, outcome);
   if (!refused && !broken_before && breaks_foreign_keys())
     refused = {code_name(db_errc::constraint), "FOREIGN KEY constraint failed"};
+  if (!refused && outcome.what == row_outcome::status::duplicate) confirm_duplicate(into, row);
   if (refused) execute_plain("ROLLBACK TO penstock_row");
   execute_plain("RELEASE penstock_row");
   return refused;
+}
+
+void session::confirm_duplicate(const table_definition& into, std::span<const cell> row) {
+  std::string sql;
+  std::vector<std::size_t> key;
+  for (std::size_t i = 0; i < into.columns.size(); ++i) {
+    const std::string& name = into.columns[i].name;
+    if (std::find(into.unique_key.begin(), into.unique_key.end(), name) == into.unique_key.end()) continue;
+    sql += (key.empty() ? "SELECT 1 FROM " + quote_identifier(into.name) + " WHERE " : " AND ") +
+           quote_identifier(name) + " = ?";
+    key.push_back(i);
+  }
+  std::unique_ptr<sqlite3_stmt, decltype(&sqlite3_finalize)> looking(compile(sql), &sqlite3_finalize);
+  for (std::size_t i = 0; i < key.size(); ++i) bind_cell(looking.get(), static_cast<int>(i) + 1, row[key[i]], texts_);
+  if (sqlite3_step(looking.get()) != SQLITE_ROW) throw not_stored(into);
 }
 
 // What a trigger did stays behind its RAISE(FAIL), and a deferred foreign key is looked at by the COMMIT only, which

@@ -93,6 +93,8 @@ class session {
                                      row_outcome& outcome);
   std::optional<row_refusal> try_row_apart(sqlite3_stmt* insert, const table_definition& into,
                                            std::span<const cell> row, row_outcome& outcome);
+  // Throws when a row that counts as a repeat has a key that the table does not have: a trigger has dropped it.
+  void confirm_duplicate(const table_definition& into, std::span<const cell> row);
   bool needs_rows_apart(const std::string& table);
   bool breaks_foreign_keys() const noexcept;
   void execute_plain(const char* sql);
