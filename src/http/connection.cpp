@@ -3,6 +3,7 @@
 #include "answer_head.h"
 #include "penstock/async/timeout.h"
 #include "penstock/core/id.h"
+#include "penstock/core/traceback.h"
 #include "penstock/http/problem.h"
 #include "penstock/net/error.h"
 #include "penstock/observe/log.h"
@@ -72,6 +73,7 @@ void connection::finish_soon() noexcept {
 }
 
 bool connection::is_the_clients_doing(const std::exception_ptr& failure) noexcept {
+  if (!attached_failures(failure).empty()) return false;
   try {
     std::rethrow_exception(failure);
   } catch (const error& e) {

@@ -1,6 +1,7 @@
 // What becomes of a handler's exception, and of an answer that can't be sent.
 
 #include "test_server.h"
+#include <penstock/async/gather.h>
 #include <penstock/http/problem.h>
 #include <penstock/observe/log.h>
 #include <penstock/observe/log_capture.h>
@@ -11,6 +12,7 @@
 namespace penstock::http {
 namespace {
 
+using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -22,6 +24,16 @@ constexpr std::string_view code_name(shop_errc code) {
 task<int> read_the_shelf() {
   co_await yield();
   throw std::runtime_error("the shelf is empty");
+}
+
+task<void> wait_and_drop_the_shelf() {
+  bool cancelled = false;
+  try {
+    co_await sleep_for(1h);
+  } catch (const operation_cancelled&) {
+    cancelled = true;
+  }
+  if (cancelled) throw std::runtime_error("the shelf fell over");
 }
 
 answer ask(handler h, log::capture&) {
@@ -109,6 +121,23 @@ TEST(failure, lines_logged_by_a_handler_carry_the_request_id) {
       },
       logged);
   EXPECT_THAT(logged.text(), HasSubstr("in the handler request_id=given-id-7"));
+}
+
+TEST(failure, what_is_attached_to_the_cancellation_of_a_request_is_logged) {
+  log::capture logged;
+  router routes;
+  routes.add("GET", "/x", [](request&) -> task<response> {
+    task<void> dropping = wait_and_drop_the_shelf();
+    co_await gather_settled(std::move(dropping));
+    co_return response(204, "");
+  });
+  testing::simulation sim;
+  test_server s(std::move(routes), {});
+  test_client c = s.connect();
+  c.send(get("/x"));
+  EXPECT_THROW(sim.run(with_timeout(1s, s.server.serve(s.listener))), timed_out);
+  EXPECT_THAT(logged.text(), HasSubstr("connection failed"));
+  EXPECT_THAT(logged.text(), HasSubstr("the shelf fell over"));
 }
 
 TEST(failure, a_request_id_that_is_not_well_formed_is_replaced) {
