@@ -1,6 +1,6 @@
 #include "conformance_fixture.h"
 #include "db/server_url.h"
-#include "silent_proxy.h"
+#include "meddling_proxy.h"
 #include <penstock/async/timeout.h>
 #include <penstock/db/pool.h>
 
@@ -21,7 +21,7 @@ class conformance_silence : public conformance_test {
       task<void> preparing = direct.prepare_table(table);
       co_await std::move(preparing);
       server_address at = parse_server_url(url(), 0).addresses.front();
-      silent_proxy proxy(at.to_string());
+      meddling_proxy proxy(at.to_string());
       std::string by_way = url() + "?silence_timeout=300ms";
       by_way.replace(by_way.find(at.to_string()), at.to_string().size(), proxy.address());
       co_await with_task_group([&](task_group& background) -> task<> {
@@ -42,7 +42,7 @@ class conformance_silence : public conformance_test {
 };
 
 TEST_P(conformance_silence, in_the_middle_of_a_commit_ends_it_as_ambiguous_once_silence_timeout_is_over) {
-  with_proxy([](silent_proxy& proxy, std::string by_way, connection& direct) -> task<> {
+  with_proxy([](meddling_proxy& proxy, std::string by_way, connection& direct) -> task<> {
     task<std::unique_ptr<connection>> connecting = database(by_way).connect();
     std::unique_ptr<connection> c = co_await std::move(connecting);
     co_await c->begin();
@@ -62,7 +62,7 @@ TEST_P(conformance_silence, in_the_middle_of_a_commit_ends_it_as_ambiguous_once_
 }
 
 TEST_P(conformance_silence, that_ends_is_forgotten_by_the_pool) {
-  with_proxy([](silent_proxy& proxy, std::string by_way, connection& direct) -> task<> {
+  with_proxy([](meddling_proxy& proxy, std::string by_way, connection& direct) -> task<> {
     pool p(database(by_way), {.max_size = 1, .validation_timeout = 300ms, .reconnect_max = 200ms});
     {
       pool::lease c = co_await p.acquire();
@@ -87,7 +87,7 @@ TEST_P(conformance_silence, that_ends_is_forgotten_by_the_pool) {
 
 // The request to end it gets no answer either.
 TEST_P(conformance_silence, while_a_statement_is_to_be_ended_gives_up_the_session_and_no_more) {
-  with_proxy([this](silent_proxy& proxy, std::string by_way, connection&) -> task<> {
+  with_proxy([this](meddling_proxy& proxy, std::string by_way, connection&) -> task<> {
     task<std::unique_ptr<connection>> connecting = database(by_way).connect();
     std::unique_ptr<connection> c = co_await std::move(connecting);
     bool cut_short = false;
@@ -110,7 +110,7 @@ TEST_P(conformance_silence, while_a_statement_is_to_be_ended_gives_up_the_sessio
 
 // What is no commit may take as long as it likes.
 TEST_P(conformance_silence, of_a_long_query_is_borne) {
-  with_proxy([this](silent_proxy&, std::string by_way, connection&) -> task<> {
+  with_proxy([this](meddling_proxy&, std::string by_way, connection&) -> task<> {
     task<std::unique_ptr<connection>> connecting = database(by_way).connect();
     std::unique_ptr<connection> c = co_await std::move(connecting);
     task<result> asking = c->query(is_postgresql() ? "SELECT pg_sleep(0.7)::text" : "SELECT SLEEP(0.7)");

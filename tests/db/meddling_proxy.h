@@ -1,6 +1,7 @@
 #pragma once
 
-// Stands between a client and a server, and can stop forwarding: both sides find the line open and dead.
+// Stands between a client and a server. It can stop forwarding, so that both sides find the line open and dead, and it
+// can change what the server says.
 
 #include <penstock/async/task_group.h>
 #include <penstock/core/error.h>
@@ -10,6 +11,7 @@
 
 #include <array>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -17,10 +19,10 @@
 
 namespace penstock::db {
 
-class silent_proxy {
+class meddling_proxy {
  public:
   // Listens at once; on the loop that it is to run on. `server` is "host:port".
-  explicit silent_proxy(std::string server)
+  explicit meddling_proxy(std::string server)
       : server_(std::move(server)), listener_(net::listen(net::endpoint::parse("127.0.0.1:0"))) {}
 
   // Until it is cancelled.
@@ -38,20 +40,22 @@ class silent_proxy {
   std::string address() const { return listener_->local_endpoint().to_string(); }
   void fall_silent() noexcept { silent_ = true; }
   void speak() noexcept { silent_ = false; }
+  // Gets what comes from the server, as it arrives.
+  void change_answers(std::function<void(std::span<char>)> change) { change_ = std::move(change); }
 
  private:
   task<void> serve(std::unique_ptr<net::stream> client) {
     task<std::unique_ptr<net::stream>> connecting = net::connect(net::endpoint::parse(server_));
     std::unique_ptr<net::stream> server = co_await std::move(connecting);
     co_await with_task_group([&](task_group& both) -> task<> {
-      both.start(pump(*client, *server));
-      both.start(pump(*server, *client));
+      both.start(pump(*client, *server, false));
+      both.start(pump(*server, *client, true));
       co_return;
     });
   }
 
   // What comes while it is silent is lost.
-  task<void> pump(net::stream& from, net::stream& to) {
+  task<void> pump(net::stream& from, net::stream& to, bool are_answers) {
     std::array<std::byte, 65'536> buffer;
     try {
       for (;;) {
@@ -59,6 +63,7 @@ class silent_proxy {
         std::size_t size = co_await std::move(reading);
         if (size == 0) break;
         if (silent_) continue;
+        if (are_answers && change_) change_({reinterpret_cast<char*>(buffer.data()), size});
         task<void> writing = to.write(std::span<const std::byte>(buffer.data(), size));
         co_await std::move(writing);
       }
@@ -70,6 +75,7 @@ class silent_proxy {
   std::string server_;
   std::unique_ptr<net::listener> listener_;
   bool silent_ = false;
+  std::function<void(std::span<char>)> change_;
 };
 
 }  // namespace penstock::db

@@ -1,0 +1,78 @@
+#include "db/server_url.h"
+#include "meddling_proxy.h"
+#include "server_fixture.h"
+#include <penstock/db/error.h>
+
+#include <algorithm>
+#include <optional>
+
+#include <gtest/gtest.h>
+
+// Answers that are not what a server should say.
+
+namespace penstock::db {
+namespace {
+
+class postgres_answers : public server_test {
+ protected:
+  postgres_answers() : server_test("TESTED_POSTGRESQL") {}
+
+  // Runs `body(proxy, connection by way of it)`.
+  template <class Body>
+  void with_proxy(Body body) {
+    auto main = [&]() -> task<> {
+      std::string server = parse_server_url(url(), 0).addresses.front().to_string();
+      meddling_proxy proxy(server);
+      std::string by_way = url();
+      by_way.replace(by_way.find(server), server.size(), proxy.address());
+      co_await with_task_group([&](task_group& background) -> task<> {
+        background.start_background(proxy.run(), "proxy");
+        task<std::unique_ptr<connection>> connecting = database(by_way).connect();
+        std::unique_ptr<connection> c = co_await std::move(connecting);
+        task<void> running = body(proxy, *c);
+        co_await std::move(running);
+      });
+    };
+    net::run(main());
+  }
+
+  static task<void> divide(connection& c, int by) {
+    task<result> asking = c.query("SELECT 1 / ?::integer", parameters_of(by));
+    co_await std::move(asking);
+  }
+};
+
+TEST_F(postgres_answers, an_error_that_the_server_has_classed_leaves_the_session_in_use) {
+  with_proxy([](meddling_proxy&, connection& c) -> task<> {
+    std::optional<db_errc> failed;
+    try {
+      co_await divide(c, 0);
+    } catch (const database_error& e) {
+      failed = e.errc();
+    }
+    EXPECT_EQ(failed, db_errc::data);
+    EXPECT_EQ(c.state(), session_state::clean);
+    co_await divide(c, 1);
+  });
+}
+
+TEST_F(postgres_answers, an_error_without_a_class_is_the_end_of_the_session) {
+  with_proxy([](meddling_proxy& proxy, connection& c) -> task<> {
+    proxy.change_answers([](std::span<char> said) {
+      constexpr std::string_view code("C22012\0", 7);
+      auto at = std::search(said.begin(), said.end(), code.begin(), code.end());
+      if (at != said.end()) *at = '~';  // a field that the protocol does not know is passed over (55.7)
+    });
+    bool failed = false;
+    try {
+      co_await divide(c, 0);
+    } catch (const database_error&) {
+      failed = true;
+    }
+    EXPECT_TRUE(failed);
+    EXPECT_EQ(c.state(), session_state::dead) << "nobody knows what the server says next";
+  });
+}
+
+}  // namespace
+}  // namespace penstock::db
