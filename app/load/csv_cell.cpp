@@ -2,6 +2,8 @@
 
 #include "app/load/csv_cell.h"
 
+#include <penstock/ingest/json_diagnosis.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -92,7 +94,8 @@ const char* append_json(std::string_view cell, std::string& body) {
   thread_local simdjson::dom::parser parser;
   thread_local simdjson::padded_string copy;
   copy = simdjson::padded_string(cell);
-  if (parser.parse(copy).error()) return "JSON";
+  // The parser takes no numbers beyond 64 bits; the service does.
+  if (parser.parse(copy).error() && ingest::diagnose_json(cell)) return "JSON";
   std::size_t before = body.size();
   body.append(cell);
   // Between the tokens of valid JSON, a line break is the same as a space.

@@ -1,8 +1,8 @@
 #include "penstock/ingest/item_parser.h"
 
 #include "compiled_stream.h"
-#include "json_diagnosis.h"
 #include "json_parts.h"
+#include "penstock/ingest/json_diagnosis.h"
 
 #include <bit>
 #include <new>
@@ -80,10 +80,8 @@ std::optional<item_error> item_parser::implementation::add_whole(std::string_vie
   bool is_container = !json.empty() && (json.front() == '{' || json.front() == '[');
   dom::element root;
   simdjson::error_code failure = is_container ? parse(json, root) : simdjson::TAPE_ERROR;
-  if (failure != simdjson::SUCCESS) {  // scalars are small: for them the diagnosis is the check
+  if (failure != simdjson::SUCCESS)  // scalars are small: for them the diagnosis is the check
     if (std::optional<json_fault> fault = diagnose_json(item)) return syntax_error(*fault);
-    if (is_container && failure != simdjson::NUMBER_ERROR) return refusal(item, failure);
-  }
   into.add_text(json);
   into.add_timestamp(taken_in);
   into.commit_row();
@@ -94,7 +92,7 @@ std::optional<item_error> item_parser::implementation::add_mapped(std::string_vi
   dom::element root;
   big_numbers.clear();
   simdjson::error_code failure = parse(item, root);
-  if (failure == simdjson::NUMBER_ERROR && !diagnose_json(item)) failure = parse_with_big_numbers(item, root);
+  if (failure != simdjson::SUCCESS && !diagnose_json(item)) failure = parse_with_big_numbers(item, root);
   if (failure != simdjson::SUCCESS) return refusal(item, failure);
   if (!root.is_object())
     return item_error{code_name(item_errc::not_an_object), "expected an object, got " + std::string(kind_of(root)), ""};
@@ -131,7 +129,7 @@ simdjson::error_code item_parser::implementation::parse_with_big_numbers(std::st
   for (auto number = next_number(json, 0); number;) {
     std::size_t at = static_cast<std::size_t>(number->data() - json.data());
     bool may_be_big = number->size() >= fewest_digits || number->find_first_of("eE") != number->npos;
-    if (may_be_big && parse(*number, root) == simdjson::NUMBER_ERROR) {
+    if (may_be_big && parse(*number, root) != simdjson::SUCCESS) {
       big_numbers.push_back(*number);
       std::fill_n(blanked.begin() + static_cast<std::ptrdiff_t>(at), number->size(), ' ');
       blanked[at] = '0';

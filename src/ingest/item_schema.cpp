@@ -1,10 +1,10 @@
 #include "penstock/ingest/item_schema.h"
 
 #include "compiled_stream.h"
-#include "json_diagnosis.h"
 #include "penstock/core/nearest.h"
 #include "penstock/ingest/error.h"
 #include "penstock/ingest/item_parser.h"
+#include "penstock/ingest/json_diagnosis.h"
 
 #include <algorithm>
 

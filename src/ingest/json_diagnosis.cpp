@@ -1,4 +1,4 @@
-#include "json_diagnosis.h"
+#include "penstock/ingest/json_diagnosis.h"
 
 #include "penstock/ingest/item_parser.h"
 

@@ -1,4 +1,3 @@
-#include "json_diagnosis.h"
 #include "penstock/async/error.h"
 #include "penstock/async/timeout.h"
 #include "penstock/core/nearest.h"
@@ -6,6 +5,7 @@
 #include "penstock/db/error.h"
 #include "penstock/http/problem.h"
 #include "penstock/ingest/error.h"
+#include "penstock/ingest/json_diagnosis.h"
 #include "penstock/observe/log.h"
 #include "stream_endpoint.h"
 

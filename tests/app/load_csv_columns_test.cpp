@@ -69,6 +69,7 @@ TEST(load_csv_cell, timestamps_are_for_the_server_to_read) {
 TEST(load_csv_cell, json_can_not_reach_into_its_neighbours) {
   EXPECT_EQ(cell("{\"a\":\n[1]}", column_type::json), "{\"a\": [1]}");
   EXPECT_EQ(cell("\"x\"", column_type::json), "\"x\"");
+  EXPECT_EQ(cell("[123456789012345678901,1e999]", column_type::json), "[123456789012345678901,1e999]");
   EXPECT_EQ(cell("1,\"admin\":true", column_type::json), "! JSON");
   EXPECT_EQ(cell("{", column_type::json), "! JSON");
 }

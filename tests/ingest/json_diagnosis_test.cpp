@@ -1,6 +1,5 @@
-#include "ingest/json_diagnosis.h"
-
 #include <penstock/ingest/item_parser.h>
+#include <penstock/ingest/json_diagnosis.h>
 
 #include <filesystem>
 #include <fstream>
