@@ -41,7 +41,8 @@ constexpr std::array all_options{
         "After SIGTERM or SIGINT, how long requests under way may take before they are given up"),
 
     option{"store.url", "--store", value_kind::url, [](config& c) -> std::string& { return c.store_url; },
-           "The database: sqlite:FILE, made when missing"},
+           "The database: sqlite:FILE, made when missing, or mariadb:, mysql: or "
+           "postgresql://USER:PASSWORD@HOST/DATABASE"},
     count(
         "store.read_connections", "--store-read-connections",
         [](config& c) -> std::uint64_t& { return c.ingest.read_connections; },
