@@ -20,7 +20,7 @@ namespace {
 constexpr std::array<std::string_view, 4> stream_keys{"name", "table", "key", "columns"};
 constexpr std::array<std::string_view, 5> column_keys{"name", "pointer", "type", "required", "default"};
 
-std::string quoted(std::string_view name) { return "'" + std::string(name) + "'"; }
+std::string in_quotes(std::string_view name) { return "'" + std::string(name) + "'"; }
 
 // Reads one table; `what` names it in messages, such as "stream 'orders'".
 class table_reader {
@@ -31,7 +31,7 @@ class table_reader {
   void allow_only(std::span<const std::string_view> keys) {
     for (const auto& [key, node] : table_)
       if (std::find(keys.begin(), keys.end(), key.str()) == keys.end())
-        problems_.add(key.source(), what_ + ": unknown key " + quoted(key.str()) + suggestion(key.str(), keys));
+        problems_.add(key.source(), what_ + ": unknown key " + in_quotes(key.str()) + suggestion(key.str(), keys));
   }
 
   std::optional<std::string> string(std::string_view key, bool required = false) {
@@ -93,7 +93,7 @@ std::optional<db::column_type> read_type(table_reader& column, toml_problems& pr
   std::string known;
   for (std::string_view n : names) known += (known.empty() ? "" : ", ") + std::string(n);
   problems.add(column.get("type")->source(),
-               column.what() + ": unknown type " + quoted(*name) + suggestion(*name, names) + " (" + known + ")");
+               column.what() + ": unknown type " + in_quotes(*name) + suggestion(*name, names) + " (" + known + ")");
   return std::nullopt;
 }
 
@@ -105,7 +105,7 @@ std::string json_of(const toml::node& node) {
 
 ingest::stream_column read_column(const toml::table& table, const std::string& stream, toml_problems& problems) {
   const auto* given_name = table["name"].as_string();
-  std::string what = stream + ", column " + (given_name != nullptr ? quoted(given_name->get()) : "without a name");
+  std::string what = stream + ", column " + (given_name != nullptr ? in_quotes(given_name->get()) : "without a name");
   table_reader reader(table, std::move(what), problems);
   reader.allow_only(column_keys);
   ingest::stream_column column;
@@ -137,7 +137,7 @@ std::vector<ingest::stream_column> read_columns(table_reader& stream, toml_probl
 
 ingest::stream_definition read_stream(const toml::table& table, toml_problems& problems) {
   const auto* given_name = table["name"].as_string();
-  table_reader reader(table, given_name != nullptr ? "stream " + quoted(given_name->get()) : "a stream", problems);
+  table_reader reader(table, given_name != nullptr ? "stream " + in_quotes(given_name->get()) : "a stream", problems);
   reader.allow_only(stream_keys);
   ingest::stream_definition stream;
   stream.name = reader.string("name", true).value_or("");
@@ -156,10 +156,10 @@ void check_stream(const ingest::stream_definition& stream, const std::vector<ing
     problems.add(at, wrong.message());
   }
   for (const ingest::stream_definition& other : before) {
-    if (other.name == stream.name) problems.add(at, "stream " + quoted(stream.name) + " is there twice");
+    if (other.name == stream.name) problems.add(at, "stream " + in_quotes(stream.name) + " is there twice");
     if (db::same_name(other.table, stream.table))
-      problems.add(at, "stream " + quoted(stream.name) + ": table " + quoted(stream.table) + " is that of stream " +
-                           quoted(other.name) + " already");
+      problems.add(at, "stream " + in_quotes(stream.name) + ": table " + in_quotes(stream.table) +
+                           " is that of stream " + in_quotes(other.name) + " already");
   }
 }
 

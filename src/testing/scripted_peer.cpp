@@ -5,7 +5,7 @@
 #include "penstock/core/units.h"
 #include "penstock/net/error.h"
 #include "penstock/testing/error.h"
-#include "quoted.h"
+#include "quoted_bytes.h"
 
 #include <algorithm>
 #include <array>
@@ -46,7 +46,7 @@ constexpr int turns_for_a_connection = 16;
 
 [[noreturn]] void go_off(std::size_t number, const std::string& expected, const std::string& came, bool ended) {
   throw error(testing_errc::off_script, "step " + std::to_string(number) + " of the script: expected " + expected +
-                                            "\n  and got " + (came.empty() ? "nothing" : quoted(came)) +
+                                            "\n  and got " + (came.empty() ? "nothing" : quoted_bytes(came)) +
                                             (ended ? "\n  before the connection ended" : ""));
 }
 
@@ -97,10 +97,10 @@ task<bool> peer_script::player::read_more() {
 task<void> peer_script::player::expect(const step& s, std::size_t number) {
   for (;;) {
     std::size_t compared = std::min(unread_.size(), s.text.size());
-    if (unread_.compare(0, compared, s.text, 0, compared) != 0) go_off(number, quoted(s.text), unread_, false);
+    if (unread_.compare(0, compared, s.text, 0, compared) != 0) go_off(number, quoted_bytes(s.text), unread_, false);
     if (compared == s.text.size()) break;
     task<bool> more = read_more();
-    if (!co_await std::move(more)) go_off(number, quoted(s.text), unread_, true);
+    if (!co_await std::move(more)) go_off(number, quoted_bytes(s.text), unread_, true);
   }
   take(s.text.size());
 }
@@ -109,7 +109,7 @@ task<void> peer_script::player::read_until(const step& s, std::size_t number) {
   std::size_t at;
   while ((at = unread_.find(s.text)) == std::string::npos) {
     task<bool> more = read_more();
-    if (!co_await std::move(more)) go_off(number, "something up to " + quoted(s.text), unread_, true);
+    if (!co_await std::move(more)) go_off(number, "something up to " + quoted_bytes(s.text), unread_, true);
   }
   take(at + s.text.size());
 }

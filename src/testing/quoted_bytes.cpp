@@ -1,4 +1,4 @@
-#include "quoted.h"
+#include "quoted_bytes.h"
 
 #include <cstddef>
 
@@ -26,7 +26,7 @@ void append_escaped(std::string& out, std::string_view bytes) {
 
 }  // namespace
 
-std::string quoted(std::string_view bytes) {
+std::string quoted_bytes(std::string_view bytes) {
   std::string out = "\"";
   if (bytes.size() <= most_shown) {
     append_escaped(out, bytes);

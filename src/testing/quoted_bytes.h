@@ -6,6 +6,6 @@
 namespace penstock::testing {
 
 // Bytes for a report, in quotes: as C++ writes them, and a long text's middle left out.
-std::string quoted(std::string_view bytes);
+std::string quoted_bytes(std::string_view bytes);
 
 }  // namespace penstock::testing
