@@ -82,7 +82,7 @@ class Outage(BlackBoxTest):
         self.assertEqual(server.request("GET", "/readyz")[0], 503)
         status, answer = server.post({"n": 1})
         self.assertEqual((status, answer["code"]), (503, "ingest.store_unreachable"))
-        self.assertIn("waiting for the database", server.log())
+        wait_until(lambda: "waiting for the database" in server.log(), "the line in the log")
         self.restart_database()
         wait_until(lambda: self.ready(server), "the service to be ready")
         self.assertEqual(server.post({"n": 1})[0], 200)

@@ -134,7 +134,7 @@ class Configuring(BlackBoxTest):
                             variables={"PENSTOCK_LISTEN": "127.0.0.1:0", "PENSTOCK_STORE": "sqlite:variable.db"})
         server.post({"n": 1})
         self.assertTrue((self.folder / "variable.db").exists())
-        self.assertTrue(server.log().startswith("{"))
+        wait_until(lambda: server.log().startswith("{"), "the first line of the log")
         server.stop()
         server = self.serve("--store", "sqlite:option.db", variables={"PENSTOCK_STORE": "sqlite:variable.db"})
         server.post({"n": 1})
