@@ -47,11 +47,11 @@ is_gone() {
   [[ ${stat%% *} == [ZX] && ${#threads[@]} == 1 ]]
 }
 
-# wait_until_gone PID SECONDS
+# wait_until_gone PID SECONDS. In a trap, a `return` without a number would give the status from before the trap.
 wait_until_gone() {
   local tries
   for ((tries = 0; tries < $2 * 20; ++tries)); do
-    if is_gone "$1"; then return; fi
+    if is_gone "$1"; then return 0; fi
     sleep 0.05
   done
   return 1

@@ -85,6 +85,11 @@ class DatabaseServers(BlackBoxTest):
         self.do("galera", "down", self.servers, limit=SOON)
         self.assertIsNone(other.poll())
 
+    def test_servers_end_in_order_beside_a_command_that_fails(self):
+        done = call("test-server", "run", "sh", "-c", "exit 8")
+        self.assertEqual(done.returncode, 8, done.stderr)
+        self.assertNotIn("killing it", done.stderr)
+
     def fail_to_start(self, client, pid_file, *call_of_tool):
         """A start during which this client always fails; gives the server that the client saw."""
         fakes, seen = self.servers / "bin", self.servers / "seen"
