@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
   simdjson::error_code judged = parser.parse(padded).error();
   std::optional<json_fault> fault = diagnose_json(text);
   if (fault && fault->offset > text.size()) return ::testing::AssertionFailure() << "no offset in " << text;
-  bool big_number = judged == simdjson::NUMBER_ERROR && !fault;
+  bool big_number = judged != simdjson::SUCCESS && !fault;  // the code for it depends on the version
   if (big_number) {
     std::size_t digits = 0;
     std::size_t most = 0;

@@ -77,6 +77,17 @@ void set_tls(MYSQL* handle, const server_url& url, tls_mode mode) {
   if (!url.tls_key.empty()) mysql_optionsv(handle, MYSQL_OPT_SSL_KEY, url.tls_key.c_str());
 }
 
+// From 3.4 on the library also takes a certificate that nobody vouches for, when the server proves that it knows the
+// password.
+bool is_verified([[maybe_unused]] MYSQL* handle) {
+#ifdef MARIADB_TLS_VERIFY_OK
+  unsigned found = MARIADB_TLS_VERIFY_ERROR;
+  return mariadb_get_infov(handle, MARIADB_TLS_VERIFY_STATUS, &found) == 0 && found == MARIADB_TLS_VERIFY_OK;
+#else
+  return true;
+#endif
+}
+
 void set_options(MYSQL* handle, const server_url& url, const server_address& at) {
   unsigned files = 1;
   my_bool no = 0;
@@ -109,6 +120,10 @@ task<std::unique_ptr<wire>> log_in(const server_url* url, server_address at, std
     // MYSQL_OPT_SSL_ENFORCE alone does not refuse a server that has no TLS.
     if (url->tls_for(at) != tls_mode::off && mysql_get_ssl_cipher(w->handle()) == nullptr)
       throw database_error(db_errc::auth, at.to_string() + ": the server has no TLS, which tls= asks for");
+    if (url->tls_for(at) == tls_mode::verify_full && !is_verified(w->handle()))
+      throw database_error(db_errc::auth, at.to_string() +
+                                              ": nobody known has signed the server's certificate: tls_ca= "
+                                              "names who may");
     if (at.socket.empty())
       net::limit_silence(static_cast<int>(mysql_get_socket(w->handle())),
                          std::chrono::ceil<std::chrono::seconds>(url->silence_timeout));
