@@ -12,6 +12,7 @@
 
 #include "penstock/async/detail/promise.h"
 
+#include <bit>
 #include <coroutine>
 #include <exception>
 #include <optional>
@@ -153,10 +154,17 @@ class promise_common : public promise_base {
   }
 };
 
+// What source_location::current() gives. GCC 13 that does not optimise rejects that one where a coroutine calls a
+// function that the coroutine does not name: "taking address of an immediate function".
+template <class Pointer>
+std::source_location location_from(Pointer built_in) noexcept {
+  return std::bit_cast<std::source_location>(built_in);
+}
+
 template <class T>
 class promise final : public promise_common<T> {
  public:
-  task<T> get_return_object(std::source_location definition = std::source_location::current()) noexcept {
+  task<T> get_return_object(std::source_location definition = location_from(__builtin_source_location())) noexcept {
     auto self = std::coroutine_handle<promise>::from_promise(*this);
     this->set_handle(self);
     this->set_definition(definition);
@@ -174,7 +182,7 @@ class promise final : public promise_common<T> {
 template <class T>
 class promise<T&> final : public promise_common<T&> {
  public:
-  task<T&> get_return_object(std::source_location definition = std::source_location::current()) noexcept {
+  task<T&> get_return_object(std::source_location definition = location_from(__builtin_source_location())) noexcept {
     auto self = std::coroutine_handle<promise>::from_promise(*this);
     this->set_handle(self);
     this->set_definition(definition);
@@ -190,7 +198,7 @@ class promise<T&> final : public promise_common<T&> {
 template <>
 class promise<void> final : public promise_common<void> {
  public:
-  task<void> get_return_object(std::source_location definition = std::source_location::current()) noexcept;
+  task<void> get_return_object(std::source_location definition = location_from(__builtin_source_location())) noexcept;
   void return_void() const noexcept {}
   void take() const noexcept {}
 };
