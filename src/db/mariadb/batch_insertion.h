@@ -116,7 +116,7 @@ class batch_insertion {
   task<std::optional<std::size_t>> failed_row(const complaint& said);
   task<std::optional<complaint>> set_repeated_apart();
   task<std::optional<complaint>> insert_held();
-  task<std::optional<complaint>> learn_key_names(bool with_keys);
+  task<std::optional<complaint>> look_up_keys(std::span<const std::uint32_t> rows);
 
   task<bool> send(std::size_t answers);
   task<std::optional<complaint>> open_alone();
@@ -134,7 +134,7 @@ class batch_insertion {
   bool names_unique_key(const complaint& said) const;
   // False where a part of the key is null: such rows repeat nothing.
   bool write_key(std::uint32_t row, std::string& to) const;
-  void write_keys_question();
+  void write_keys_question(std::span<const std::uint32_t> rows);
 
   wire* wire_ = nullptr;
   statement_cache* statements_ = nullptr;

@@ -6,8 +6,9 @@
 #include <unordered_map>
 #include <utility>
 
-// Rows whose unique key is there already. What is looked up only saves trips: a row that another session has stored
-// meanwhile, or that the column's collation takes for the same, is refused with a duplicate entry of that key.
+// Rows whose unique key is there already. Looking up many at a time only saves trips: a row that another session has
+// stored meanwhile, or that the column's collation takes for the same, is refused with a duplicate entry of that key,
+// and then looked up alone.
 
 namespace penstock::db::mariadb {
 namespace {
@@ -25,11 +26,11 @@ bool batch_insertion::write_key(std::uint32_t row, std::string& to) const {
 }
 
 // SELECT "a","b" FROM "t" WHERE ("a","b") IN ((1,'x'),…)
-void batch_insertion::write_keys_question() {
+void batch_insertion::write_keys_question(std::span<const std::uint32_t> rows) {
   std::string list = name_list(into_->unique_key);
   text_.append("SELECT ").append(list, 1, list.size() - 2).append(" FROM ").append(quote_identifier(into_->name));
   text_.append(" WHERE ").append(list).append(" IN (");
-  for (std::uint32_t row : group_) {
+  for (std::uint32_t row : rows) {
     char before = '(';
     for (std::size_t column : key_columns_) {
       text_.push_back(before);
@@ -41,34 +42,27 @@ void batch_insertion::write_keys_question() {
   text_.back() = ')';
 }
 
-task<std::optional<complaint>> batch_insertion::learn_key_names(bool with_keys) {
-  text_ = unique_keys_sql(into_->name);
-  if (with_keys) {
-    text_.push_back(';');
-    write_keys_question();
-  }
-  task<bool> asking = wire_->run(text_, answers_, with_keys ? 2 : 1);
+// The stored keys among these rows' are the last answer; the first time, the names of the indexes on the key come
+// along.
+task<std::optional<complaint>> batch_insertion::look_up_keys(std::span<const std::uint32_t> rows) {
+  bool learns_names = key_names_.empty();
+  text_ = learns_names ? unique_keys_sql(into_->name) + ";" : "";
+  write_keys_question(rows);
+  task<bool> asking = wire_->run(text_, answers_, learns_names ? 2 : 1);
   bool answered = co_await std::move(asking);
   if (!answered) co_return wire_->complaint_of_session();
-  for (unique_index& index : unique_indexes_of(answers_.front()))
-    if (same_columns(index.columns, into_->unique_key)) key_names_.push_back(std::move(index.name));
+  if (learns_names)
+    for (unique_index& index : unique_indexes_of(answers_.front()))
+      if (same_columns(index.columns, into_->unique_key)) key_names_.push_back(std::move(index.name));
   co_return std::nullopt;
 }
 
 // Rows of the group whose key is there get their outcome; rows that repeat an earlier one of the group are held.
 task<std::optional<complaint>> batch_insertion::set_repeated_apart() {
   expected_->repeats = true;
-  if (key_names_.empty()) {
-    task<std::optional<complaint>> learning = learn_key_names(true);
-    std::optional<complaint> failed = co_await std::move(learning);
-    if (failed) co_return failed;
-  } else {
-    text_.clear();
-    write_keys_question();
-    task<bool> asking = wire_->run(text_, answers_, 1);
-    bool answered = co_await std::move(asking);
-    if (!answered) co_return wire_->complaint_of_session();
-  }
+  task<std::optional<complaint>> looking_up = look_up_keys(group_);
+  std::optional<complaint> failed = co_await std::move(looking_up);
+  if (failed) co_return failed;
   std::unordered_map<std::string, std::uint32_t> seen;
   std::string key;
   for (const auto& row : answers_.back().rows) {
