@@ -62,7 +62,7 @@ task<std::optional<complaint>> batch_insertion::insert_arrays() {
       break;
     }
     bool counts_ids = should_count_ids();
-    task<std::optional<complaint>> opening = counts_ids ? open_with_savepoint() : open_alone();
+    task<std::optional<complaint>> opening = counts_ids ? open_with_savepoint() : send_ahead();
     std::optional<complaint> said = co_await std::move(opening);
     if (said) co_return said;
     task<std::optional<complaint>> inserting = counts_ids ? insert_array_counted(turn) : insert_array_told(turn);

@@ -18,6 +18,7 @@ namespace {
 constexpr std::size_t rows_a_statement = 256;
 constexpr std::size_t bytes_a_statement = std::size_t{1} << 20;
 constexpr std::size_t most_kept = std::size_t{4} << 20;
+constexpr std::size_t statements_of_opening = 2;
 
 parameters parameters_of_row(std::span<const cell> row) {
   parameters values;
@@ -69,8 +70,9 @@ task<std::optional<complaint>> batch_insertion::run(wire& w, statement_cache& st
   single_ = std::move(single);
   statements_ = &statements;
   start(w, facts, limits, into, rows, report);
-  opened_ = opening.empty();
-  opening_ = std::move(opening);
+  ahead_count_ = opening.empty() ? 0 : statements_of_opening;
+  ahead_has_run_ = opening.empty();
+  ahead_ = std::move(opening);
   std::optional<complaint> said;
   std::size_t unstorable_rows = report.refusals.size();
   report.method = "values";
@@ -91,8 +93,8 @@ task<std::optional<complaint>> batch_insertion::run(wire& w, statement_cache& st
     said = co_await std::move(inserting);
   }
   if (!said) {
-    task<std::optional<complaint>> opening_only = open_alone();
-    said = co_await std::move(opening_only);
+    task<std::optional<complaint>> sending_rest = send_ahead();
+    said = co_await std::move(sending_rest);
   }
   expected_->refusals = report.refusals.size() > unstorable_rows;
   report.round_trips = w.round_trips() - round_trips_before;
@@ -177,10 +179,12 @@ void batch_insertion::take_group(std::size_t most_rows) {
 // When it gives nothing, every row of the group has its outcome.
 task<std::optional<complaint>> batch_insertion::insert_group() {
   std::optional<complaint> said;
-  if (expected_->repeats) {
-    task<std::optional<complaint>> opening_first = open_alone();
-    said = co_await std::move(opening_first);
+  if (expected_->repeats || many_refused_) {
+    task<std::optional<complaint>> sending_ahead = send_ahead();
+    said = co_await std::move(sending_ahead);
     if (said) co_return said;
+  }
+  if (expected_->repeats) {
     task<std::optional<complaint>> setting_apart = set_repeated_apart();
     said = co_await std::move(setting_apart);
     if (said) co_return said;
@@ -189,7 +193,7 @@ task<std::optional<complaint>> batch_insertion::insert_group() {
     task<std::optional<complaint>> inserting = many_refused_ ? insert_one_by_one() : insert();
     said = co_await std::move(inserting);
   }
-  if (said && (!opened_ || !refuses_row(*said))) co_return said;
+  if (said && (!ahead_has_run_ || !refuses_row(*said))) co_return said;
   if (said) {
     task<std::optional<complaint>> isolating = isolate(std::move(*said));
     said = co_await std::move(isolating);
@@ -212,28 +216,34 @@ task<std::optional<complaint>> batch_insertion::insert() {
   co_return std::nullopt;
 }
 
-// Runs the text, behind the opening of the transaction when that is still due. The answers are those to the text, which
-// has so many.
+// Runs the text, behind what goes ahead of it. The answers are those to the text, which has so many.
 task<bool> batch_insertion::send(std::size_t answers) {
-  bool opens = !opening_.empty();
-  text_.insert(0, std::exchange(opening_, {}));
-  task<bool> running = wire_->run(text_, answers_, answers + (opens ? 2 : 0));
+  std::size_t ahead = std::exchange(ahead_count_, 0);
+  text_.insert(0, std::exchange(ahead_, {}));
+  task<bool> running = wire_->run(text_, answers_, answers + ahead);
   bool ran = co_await std::move(running);
-  if (!opens) co_return ran;
-  opened_ = answers_.size() >= 2;
-  if (!opened_) co_return false;
-  opening_changed_ = answers_[1].changed;
-  answers_.erase(answers_.begin(), answers_.begin() + 2);
+  if (ahead == 0) co_return ran;
+  ahead_has_run_ = answers_.size() >= ahead;
+  if (!ahead_has_run_) co_return false;
+  if (ahead == statements_of_opening) opening_changed_ = answers_[1].changed;
+  answers_.erase(answers_.begin(), answers_.begin() + static_cast<std::ptrdiff_t>(ahead));
   co_return ran;
 }
 
-task<std::optional<complaint>> batch_insertion::open_alone() {
-  if (opening_.empty()) co_return std::nullopt;
+task<std::optional<complaint>> batch_insertion::send_ahead() {
+  if (ahead_.empty()) co_return std::nullopt;
   text_.clear();
   task<bool> sending = send(0);
   bool ran = co_await std::move(sending);
   if (!ran) co_return wire_->complaint_of_session();
   co_return std::nullopt;
+}
+
+// Undone before anything else is sent, on the way to it.
+void batch_insertion::undo_to_savepoint() {
+  ahead_ = "ROLLBACK TO SAVEPOINT penstock_rows;";
+  ahead_count_ = 1;
+  ahead_has_run_ = false;
 }
 
 // Opens the transaction, when that is still due, with a point to come back to.
@@ -246,8 +256,8 @@ task<std::optional<complaint>> batch_insertion::open_with_savepoint() {
 }
 
 task<std::optional<complaint>> batch_insertion::insert_with_parameters() {
-  task<std::optional<complaint>> opening_first = open_alone();
-  std::optional<complaint> refused = co_await std::move(opening_first);
+  task<std::optional<complaint>> sending_ahead = send_ahead();
+  std::optional<complaint> refused = co_await std::move(sending_ahead);
   if (refused) co_return refused;
   parameters values = parameters_of_row(rows_->row(group_.front()));
   task<std::optional<complaint>> running = single_(insert_with_places(), std::move(values));

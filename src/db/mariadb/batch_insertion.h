@@ -119,8 +119,9 @@ class batch_insertion {
   task<std::optional<complaint>> look_up_keys(std::span<const std::uint32_t> rows);
 
   task<bool> send(std::size_t answers);
-  task<std::optional<complaint>> open_alone();
+  task<std::optional<complaint>> send_ahead();
   task<std::optional<complaint>> open_with_savepoint();
+  void undo_to_savepoint();
   void take_group(std::size_t most_rows);
   std::string insert_with_places(std::size_t rows = 1, std::string_view insert = "INSERT") const;
   void append_insert(std::span<const std::uint32_t> rows);
@@ -145,8 +146,9 @@ class batch_insertion {
   const row_batch* rows_ = nullptr;
   batch_report* report_ = nullptr;
 
-  std::string opening_;  // until it was sent
-  bool opened_ = false;
+  std::string ahead_;  // statements to be sent ahead of the next text: the opening, or what undoes rows
+  std::size_t ahead_count_ = 0;
+  bool ahead_has_run_ = false;
   std::uint64_t opening_changed_ = 0;
   std::vector<const text_limit*> limits_;  // of each column or null; only while a batch starts
   std::vector<std::uint32_t> waiting_;     // rows that the database has to judge, in order

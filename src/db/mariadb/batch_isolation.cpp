@@ -52,8 +52,13 @@ task<std::optional<complaint>> batch_insertion::isolate(complaint said) {
   for (int found = 0; !group_.empty(); ++found) {
     if (said.code == ER_DUP_ENTRY && !into_->unique_key.empty() && !looked_up && group_.size() > 1) {
       looked_up = true;
+      std::size_t before = group_.size();
       task<std::optional<complaint>> setting_apart = set_repeated_apart();
       failed = co_await std::move(setting_apart);
+      if (!failed && group_.size() == before) {  // they would only be refused again
+        task<std::optional<complaint>> narrowing = narrow_down(said, std::nullopt);
+        failed = co_await std::move(narrowing);
+      }
     } else if (group_.size() == 1 || (found < most && (tells_row(said) || !takes_compounds()))) {
       task<std::optional<complaint>> setting_apart = set_one_apart(said);
       failed = co_await std::move(setting_apart);

@@ -84,10 +84,7 @@ task<std::optional<complaint>> batch_insertion::insert_leniently(lenient_way way
   }
   for (std::uint32_t row : all) report_->rows[row] = {};
   waiting_ = all;
-  text_ = "ROLLBACK TO SAVEPOINT penstock_rows";
-  task<bool> undoing = wire_->run(text_, answers_, 1);
-  bool undone = co_await std::move(undoing);
-  if (!undone) co_return wire_->complaint_of_session();
+  undo_to_savepoint();
   co_return std::nullopt;
 }
 
@@ -118,7 +115,7 @@ task<batch_insertion::lenient_run> batch_insertion::load(std::string_view savepo
   if (!ran) {
     complaint said = wire_->complaint_of_session();
     bool other_way = said.code == ER_NOT_ALLOWED_COMMAND || said.code == loading_is_disabled || refuses_row(said);
-    if (opened_ && other_way)
+    if (ahead_has_run_ && other_way)
       run.give_up();
     else
       run.failed = std::move(said);
