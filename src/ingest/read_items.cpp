@@ -35,10 +35,40 @@ std::optional<Integer> parse_integer(std::string_view text) {
   return n;
 }
 
+std::string_view trimmed(std::string_view text) {
+  std::size_t first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+// Takes what stands before the first `by` off the list.
+std::string_view take_part(std::string_view& list, char by) {
+  std::size_t end = std::min(list.find(by), list.size());
+  std::string_view part = trimmed(list.substr(0, end));
+  list.remove_prefix(std::min(end + 1, list.size()));
+  return part;
+}
+
+// A weight of 0 means "not acceptable" (RFC 9110, section 12.4.2).
+bool names_ndjson(std::string_view range) {
+  std::string_view type = take_part(range, ';');
+  bool is_named =
+      http::equal_ignoring_case(type, "application/x-ndjson") || http::equal_ignoring_case(type, "application/ndjson");
+  while (is_named && !range.empty()) {
+    std::string_view parameter = take_part(range, ';');
+    if (parameter.starts_with("q=0") || parameter.starts_with("Q=0"))
+      is_named = parameter.find_first_not_of(".0", 2) != std::string_view::npos;
+  }
+  return is_named;
+}
+
 bool accepts_ndjson(const http::request& r) {
-  std::string_view accept = r.header("Accept").value_or("");
-  return accept.find("application/x-ndjson") != std::string_view::npos ||
-         accept.find("application/ndjson") != std::string_view::npos;
+  for (const http::header_field& field : r.headers()) {
+    if (!http::equal_ignoring_case(field.name, "Accept")) continue;
+    for (std::string_view list = field.value; !list.empty();)
+      if (names_ndjson(take_part(list, ','))) return true;
+  }
+  return false;
 }
 
 void append_real(std::string& out, double v) {

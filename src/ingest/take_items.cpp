@@ -1,6 +1,7 @@
 #include "idempotency_key.h"
 #include "intake.h"
 #include "penstock/async/error.h"
+#include "penstock/async/timeout.h"
 #include "penstock/http/problem.h"
 #include "penstock/ingest/error.h"
 #include "stream_endpoint.h"
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <utility>
 
 // POST: the body is read, decoded, cut into items and parsed piece by piece; at most two batches of one request wait
 // for the database at a time, so that a large body is held back at its source and not in memory.
@@ -40,9 +42,14 @@ body_format format_of(const http::request& r) {
                                 "' is not read here: send application/json or application/x-ndjson");
 }
 
+// Several lines of a field are one list (RFC 9110, section 5.3).
 content_coding coding_of(const http::request& r) {
+  std::string list;
+  for (const http::header_field& field : r.headers())
+    if (http::equal_ignoring_case(field.name, "Content-Encoding"))
+      list.append(list.empty() ? "" : ", ").append(field.value);
   try {
-    return parse_content_coding(r.header("Content-Encoding").value_or(""));
+    return parse_content_coding(list);
   } catch (const error& e) {
     throw http::problem_error(415, ingest_errc::unsupported_media, e.message());
   }
@@ -108,6 +115,7 @@ task<body_end> stream_endpoint::read_items(http::request& r, body_format format,
                                            request_hash* hash) {
   item_splitter split(format, options_.max_item_bytes);
   body_end end;
+  bool is_first = true;
   try {
     for (;;) {
       task<std::string_view> reading = r.body().read_some();
@@ -115,6 +123,8 @@ task<body_end> stream_endpoint::read_items(http::request& r, body_format format,
       if (piece.empty()) decoder.finish();
       decoder.feed(piece);
       for (std::string_view text = decoder.next(); !text.empty(); text = decoder.next()) {
+        // A few bytes may expand to very many items, of which none has to wait: others get a turn of the loop.
+        if (!std::exchange(is_first, false)) co_await sleep_for(duration::zero());
         if (hash != nullptr) hash->add(text);
         if (split.error()) continue;
         split.feed(text);

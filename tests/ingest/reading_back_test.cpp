@@ -48,6 +48,24 @@ TEST_F(reading_back, pages_follow_one_another_by_keyset) {
   });
 }
 
+TEST_F(reading_back, an_export_is_made_only_where_the_client_takes_one) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    auto storing = post("/v1/items", "[1]");
+    co_await std::move(storing);
+    std::pair<const char*, bool> accepted[] = {{"application/x-ndjson", true},
+                                               {"text/html, Application/NDJSON ; q=0.5", true},
+                                               {"application/x-ndjson;q=0.001", true},
+                                               {"application/x-ndjson;q=0, application/json", false},
+                                               {"application/x-ndjson ; q=0.000", false},
+                                               {"application/x-ndjson-seq", false}};
+    for (auto [accept, is_export] : accepted) {
+      auto asking = get("/v1/items", accept);
+      answer a = co_await std::move(asking);
+      EXPECT_EQ(a.header("Content-Type").starts_with("application/x-ndjson"), is_export) << accept;
+    }
+  });
+}
+
 TEST_F(reading_back, a_page_of_long_items_ends_early_and_the_next_goes_on_behind_it) {
   service_options options = options_of(whole_items());
   options.max_item_bytes = 2'000'000;

@@ -131,6 +131,47 @@ TEST_F(service_test, compressed_bodies_are_read) {
   });
 }
 
+// The lines are blank, so that none of them waits for anything.
+TEST_F(service_test, a_body_that_expands_to_very_much_lets_others_be_answered) {
+  service_options options = options_of(whole_items());
+  options.max_body_bytes = std::uint64_t{1} << 30;
+  serve(options, [&]() -> task<void> {
+    const std::string packed = zstd(std::string(std::size_t{128} << 20, '\n'));
+    bool is_answered = false;
+    int others_answered = 0;
+    co_await with_task_group([&](task_group& group) -> task<void> {
+      auto asking_for_others = [&]() -> task<void> {
+        for (; !is_answered; ++others_answered) {
+          auto asking = get("/nowhere");
+          EXPECT_EQ((co_await std::move(asking)).status, 404);
+        }
+      };
+      group.start(asking_for_others(), "others");
+      header_list coded;
+      coded.emplace_back("Content-Encoding", "zstd");
+      auto asking = post("/v1/items", packed, "application/x-ndjson", coded);
+      answer a = co_await std::move(asking);
+      EXPECT_EQ(a.status, 200) << a.body;
+      is_answered = true;
+    });
+    EXPECT_GE(others_answered, 100);
+  });
+}
+
+TEST_F(service_test, several_content_encodings_are_refused_in_one_line_or_in_several) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    header_list coded;
+    coded.emplace_back("Content-Encoding", "identity, gzip");
+    auto in_one = post("/v1/items", gzip("1"), "application/json", coded);
+    EXPECT_EQ((co_await std::move(in_one)).status, 415);
+    coded[0].second = "identity";
+    coded.emplace_back("Content-Encoding", "gzip");
+    auto in_two = post("/v1/items", gzip("1"), "application/json", coded);
+    EXPECT_EQ((co_await std::move(in_two)).status, 415);
+    EXPECT_EQ(sql("SELECT count(*) FROM processed_data"), "0");
+  });
+}
+
 TEST_F(service_test, a_damaged_encoding_is_a_400_that_says_what_was_stored) {
   serve(options_of(whole_items()), [&]() -> task<void> {
     header_list coded;
