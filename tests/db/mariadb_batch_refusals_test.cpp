@@ -95,6 +95,75 @@ TEST_P(mariadb_batch_refusals, by_a_triggers_unique_index_of_the_same_name_as_th
   expect_refused_at_each_place(schema, keyed, add_row, "db.constraint");
 }
 
+// Its server names the index that it met first.
+TEST_P(mariadb_batch_refusals, of_a_row_that_is_there_already_make_it_a_duplicate_whichever_index_it_meets) {
+  auto body = [&](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE t(id BIGINT AUTO_INCREMENT PRIMARY KEY, n INT, name VARCHAR(20) COLLATE " +
+                       std::string(is_mysql() ? "utf8mb4_0900_bin" : "utf8mb4_nopad_bin") +
+                       ", code INT UNIQUE, UNIQUE (name))");
+    for (bool again : {false, true}) {
+      row_batch rows(3);
+      add(rows, 2, "one", 1);
+      batch_report report;
+      co_await c.insert_batch(table, rows, report);
+      EXPECT_EQ(report.rows.at(0).what, again ? status::duplicate : status::stored);
+    }
+    row_batch rows(3);
+    add(rows, 2, "another", 1);
+    batch_report report;
+    co_await c.insert_batch(table, rows, report);
+    EXPECT_EQ(code_of(report, 0), "db.constraint");
+  };
+  with_session(body, GetParam());
+}
+
+TEST_P(mariadb_batch_refusals, of_keys_that_the_columns_character_set_lacks_are_of_their_rows_alone) {
+  if (is_mysql()) GTEST_SKIP() << "MySQL has no such collation";
+  auto body = [&](connection& c) -> task<> {
+    co_await c.execute(
+        "CREATE TABLE t(id BIGINT AUTO_INCREMENT PRIMARY KEY, n INT, name VARCHAR(20) CHARACTER SET latin1 COLLATE "
+        "latin1_nopad_bin, code INT, UNIQUE (name))");
+    co_await c.execute("INSERT INTO t(name) VALUES ('there')");
+    for (int more : {0, 400}) {
+      row_batch rows(3);
+      add(rows, 2, "there");
+      add(rows, 2, "東");
+      add_good(rows, 1 + more, "row" + std::to_string(more) + "_");
+      batch_report report;
+      co_await c.insert_batch(table, rows, report);
+      EXPECT_EQ(report.rows.at(0).what, status::duplicate);
+      EXPECT_EQ(code_of(report, 1), "db.data");
+      for (std::size_t i = 2; i < rows.rows(); ++i) EXPECT_EQ(report.rows[i].what, status::stored) << i;
+    }
+  };
+  with_session(body, GetParam());
+}
+
+// The server tells of no row then what was wrong with it.
+TEST_P(mariadb_batch_refusals, are_told_in_a_session_that_keeps_no_warnings) {
+  const std::vector<std::string> schema{"DROP TABLE IF EXISTS numbered",
+                                        "CREATE TABLE numbered(id BIGINT AUTO_INCREMENT PRIMARY KEY, n BIGINT, "
+                                        "CHECK (n % 7 <> 3))",
+                                        "SET max_error_count=0"};
+  auto body = [&](connection& c) -> task<> {
+    for (int count : {6, 50, 610}) {
+      for (const std::string& sql : schema) co_await c.execute(sql);
+      row_batch rows(1);
+      std::size_t bad = 0;
+      for (int n = 0; n < count; ++n) {
+        bad += n % 7 == 3 ? 1 : 0;
+        add_number(rows, n);
+      }
+      batch_report report;
+      co_await c.insert_batch(numbered, rows, report);
+      EXPECT_EQ(report.refusals.size(), bad);
+      value there = co_await ask(c, "SELECT count(*) FROM numbered");
+      EXPECT_EQ(there, value(static_cast<std::int64_t>(rows.rows() - bad)));
+    }
+  };
+  with_session(body, GetParam());
+}
+
 TEST_P(mariadb_batch_refusals, by_a_trigger_that_signals_is_of_its_row_alone) {
   for (const char* with : {"", " SET MESSAGE_TEXT = 'no', MYSQL_ERRNO = 31001"}) {
     std::vector<std::string> schema = named_table;

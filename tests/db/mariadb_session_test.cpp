@@ -112,6 +112,43 @@ TEST_F(mariadb_session, takes_a_statement_again_whose_table_has_another_column_b
   });
 }
 
+TEST_F(mariadb_session, names_columns_as_they_are_called_by_now) {
+  with_session([&](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE t(a INT, b INT)");
+    const std::string sql = "SELECT * FROM t";
+    co_await c.query(sql);
+    co_await c.execute("ALTER TABLE t CHANGE a z INT");
+    result r = co_await c.query(sql);
+    EXPECT_EQ(r.columns, (std::vector<std::string>{"z", "b"}));
+  });
+}
+
+TEST_F(mariadb_session, runs_every_statement_in_the_database_that_was_chosen_last) {
+  administer("CREATE DATABASE " + name_ + "_b");
+  with_session([&](connection& c) -> task<> {
+    const table_definition into{"t", "id", {{"n", column_type::integer}}, {}};
+    const std::string count_sql = "SELECT count(*) FROM t";
+    for (const std::string& database : {name_, name_ + "_b"}) {
+      co_await c.execute("USE " + database);
+      co_await c.execute("CREATE TABLE t(id BIGINT AUTO_INCREMENT PRIMARY KEY, n BIGINT)");
+    }
+    for (const std::string& database : {name_, name_ + "_b", name_}) {
+      co_await c.execute("USE " + database);
+      value before = co_await ask(c, count_sql);
+      row_batch rows(1);
+      for (int n = 0; n < 300; ++n) {
+        rows.add_integer(n);
+        rows.commit_row();
+      }
+      batch_report report;
+      co_await c.insert_batch(into, rows, report);
+      value there = co_await ask(c, "SELECT count(*) FROM " + database + ".t");
+      EXPECT_EQ(there, value(std::get<std::int64_t>(before) + 300)) << database;
+    }
+  });
+  administer("DROP DATABASE " + name_ + "_b");
+}
+
 TEST_F(mariadb_session, is_in_its_own_database_after_a_reset) {
   with_session([&](connection& c) -> task<> {
     co_await c.execute("USE information_schema");

@@ -20,6 +20,7 @@ TEST(session_traces, are_left_by_settings_variables_temporary_tables_and_locks) 
                           "SELECT pg_advisory_lock(1)",
                           "SELECT pg_catalog.set_config('a.b', 'c', false)",
                           "SELECT GET_LOCK('x', 1)",
+                          "ANALYZE SELECT GET_LOCK('x', 1)",
                           "SELECT 1 AS n INTO TEMP t",
                           "UPDATE t SET n = (@n := @n + 1)",
                           "INSERT INTO log SELECT GET_LOCK('job', 5)",

@@ -41,7 +41,8 @@ bool batch_insertion::should_use_arrays(bool bulk_allowed) const {
 
 // Galera changes the step between ids whenever a node comes or goes.
 bool batch_insertion::should_count_ids() const {
-  return tells_ids() && group_.size() >= fewest_counted && expected_->to_be_told == 0 && !facts_->has_cluster;
+  return tells_ids() && group_.size() >= fewest_counted && expected_->to_be_told == 0 && !facts_->has_cluster &&
+         !has_triggers_;
 }
 
 // Stores rows from the first that waits on, until one is refused or none is left; those that are left are waiting

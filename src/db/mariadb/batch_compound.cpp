@@ -19,7 +19,8 @@ constexpr unsigned first_with_compounds = 100'101;  // MariaDB 10.1.1
 constexpr unsigned place_in_program = 4094;         // ER_SP_STACK_TRACE: "At line 1 in shop.trigger"
 
 // The handler is called for a warning of such a code too, with the row stored; ROW_COUNT tells. The error is the last
-// condition, save that one without a meaning may follow it, or the place in a trigger.
+// condition, save that one without a meaning may follow it, or the place in a trigger. Where the server has kept none
+// (max_error_count), the row goes in once more, alone.
 std::string opening_text() {
   std::string text =
       "BEGIN NOT ATOMIC DECLARE penstock_code, penstock_last, penstock_count INT DEFAULT 0; DECLARE penstock_state "
@@ -29,10 +30,9 @@ std::string opening_text() {
   const std::string reading =
       "GET DIAGNOSTICS CONDITION penstock_last penstock_code = MYSQL_ERRNO, penstock_state = RETURNED_SQLSTATE, "
       "penstock_said = MESSAGE_TEXT;";
-  return text +
-         " BEGIN SET penstock_count = ROW_COUNT(); IF penstock_count < 0 THEN GET DIAGNOSTICS penstock_last = "
-         "NUMBER;" +
-         reading + "IF penstock_code IN (" + std::to_string(ER_UNKNOWN_ERROR) + "," + std::to_string(place_in_program) +
+  return text + " BEGIN SET penstock_count = ROW_COUNT(); IF penstock_count < 0 THEN SET penstock_code = " +
+         std::to_string(ER_UNKNOWN_ERROR) + ";GET DIAGNOSTICS penstock_last = NUMBER;" + reading +
+         "IF penstock_code IN (" + std::to_string(ER_UNKNOWN_ERROR) + "," + std::to_string(place_in_program) +
          ") AND penstock_last > 1 THEN SET penstock_last = penstock_last - 1;" + reading + "END IF;END IF;END; ";
 }
 
@@ -42,7 +42,7 @@ constexpr std::string_view behind_each =
 }  // namespace
 
 bool batch_insertion::takes_compounds() const noexcept {
-  return facts_->is_mariadb && facts_->version >= first_with_compounds;
+  return facts_->is_mariadb && facts_->version >= first_with_compounds && !may_choose_ids();
 }
 
 // The group's rows get their outcomes, in their order. What ended the statement is judged as of the row that it came

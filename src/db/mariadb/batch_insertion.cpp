@@ -62,14 +62,14 @@ std::size_t text_bytes(std::span<const cell> row) {
 
 task<std::optional<complaint>> batch_insertion::run(wire& w, statement_cache& statements, const server_facts& facts,
                                                     bool bulk_allowed, insertion_turns& turns,
-                                                    const text_limits& limits, single_statement single,
+                                                    const known_tables& known, single_statement single,
                                                     const table_definition& into, const row_batch& rows,
                                                     batch_report& report, std::string opening) {
   std::size_t round_trips_before = w.round_trips();
   turns_ = &turns;
   single_ = std::move(single);
   statements_ = &statements;
-  start(w, facts, limits, into, rows, report);
+  start(w, facts, known, into, rows, report);
   ahead_count_ = opening.empty() ? 0 : statements_of_opening;
   ahead_has_run_ = opening.empty();
   ahead_ = std::move(opening);
@@ -101,7 +101,7 @@ task<std::optional<complaint>> batch_insertion::run(wire& w, statement_cache& st
   co_return said;
 }
 
-void batch_insertion::start(wire& w, const server_facts& facts, const text_limits& limits, const table_definition& into,
+void batch_insertion::start(wire& w, const server_facts& facts, const known_tables& known, const table_definition& into,
                             const row_batch& rows, batch_report& report) {
   wire_ = &w;
   facts_ = &facts;
@@ -120,7 +120,7 @@ void batch_insertion::start(wire& w, const server_facts& facts, const text_limit
   mixed_kinds_ = false;
   expected_ = &expected_of_[into.name];
   if (text_.capacity() > most_kept) text_ = {};
-  take_limits(limits);
+  take_what_is_known(known);
   for (std::uint32_t r = 0; r < rows.rows(); ++r) {
     std::optional<std::string> why = unstorable_in(r);
     if (why)
@@ -130,12 +130,15 @@ void batch_insertion::start(wire& w, const server_facts& facts, const text_limit
   }
 }
 
-void batch_insertion::take_limits(const text_limits& limits) {
+void batch_insertion::take_what_is_known(const known_tables& known) {
   limits_.clear();
-  auto found = limits.find(into_->name);
-  if (found == limits.end() || found->second.empty()) return;
+  has_triggers_ = false;
+  auto found = known.find(into_->name);
+  if (found == known.end()) return;
+  has_triggers_ = found->second.has_triggers;
+  if (found->second.limits.empty()) return;
   limits_.resize(into_->columns.size());
-  for (const text_limit& limit : found->second)
+  for (const text_limit& limit : found->second.limits)
     for (std::size_t i = 0; i < limits_.size(); ++i)
       if (same_name(limit.column, into_->columns[i].name)) limits_[i] = &limit;
 }
@@ -302,9 +305,9 @@ void batch_insertion::append_row(std::uint32_t row) {
   text_.push_back(')');
 }
 
-// Galera changes the step between ids whenever a node comes or goes.
+// Galera changes the step between ids whenever a node comes or goes, and a trigger may choose them.
 bool batch_insertion::returns_ids() const {
-  return facts_->has_cluster && facts_->is_mariadb && facts_->version >= 100500 && tells_ids();
+  return (facts_->has_cluster || has_triggers_) && facts_->is_mariadb && facts_->version >= 100500 && tells_ids();
 }
 
 // A statement whose rows the server counts beforehand gets ids without gaps, and so does one that keeps the table's id

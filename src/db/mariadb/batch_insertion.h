@@ -11,12 +11,12 @@
 
 #include "../insertion_turns.h"
 #include "column_arrays.h"
+#include "known_table.h"
 #include "opening.h"
 #include "penstock/async/task.h"
 #include "penstock/db/connection.h"
 #include "row_lines.h"
 #include "statement_cache.h"
-#include "text_limits.h"
 #include "wire.h"
 
 #include <array>
@@ -40,7 +40,7 @@ class batch_insertion {
   // outcome. `opening`: two statements that open the transaction and go ahead of the rows, "START TRANSACTION;…;";
   // empty when it is open.
   task<std::optional<complaint>> run(wire& w, statement_cache& statements, const server_facts& facts, bool bulk_allowed,
-                                     insertion_turns& turns, const text_limits& limits, single_statement single,
+                                     insertion_turns& turns, const known_tables& known, single_statement single,
                                      const table_definition& into, const row_batch& rows, batch_report& report,
                                      std::string opening);
   // How many rows the second of them changed.
@@ -69,9 +69,9 @@ class batch_insertion {
     }
   };
 
-  void start(wire& w, const server_facts& facts, const text_limits& limits, const table_definition& into,
+  void start(wire& w, const server_facts& facts, const known_tables& known, const table_definition& into,
              const row_batch& rows, batch_report& report);
-  void take_limits(const text_limits& limits);
+  void take_what_is_known(const known_tables& known);
   std::optional<std::string> unstorable_in(std::uint32_t row) const;
   bool can_ignore() const noexcept;
   bool should_ignore(bool bulk_allowed) const;
@@ -128,6 +128,7 @@ class batch_insertion {
   void append_row(std::uint32_t row);
   bool tells_ids() const { return report_->wants_ids && !into_->id_column.empty(); }
   bool returns_ids() const;
+  bool may_choose_ids() const { return has_triggers_ && tells_ids(); }
   void take_ids(std::span<const std::uint32_t> of, std::uint64_t first);
   void take_ids(std::span<const std::uint32_t> of, const text_result& told);
   void take_ids_of_insert(std::span<const std::uint32_t> of, const text_result& told);
@@ -151,6 +152,7 @@ class batch_insertion {
   bool ahead_has_run_ = false;
   std::uint64_t opening_changed_ = 0;
   std::vector<const text_limit*> limits_;  // of each column or null; only while a batch starts
+  bool has_triggers_ = false;              // see known_table
   std::vector<std::uint32_t> waiting_;     // rows that the database has to judge, in order
   std::size_t next_ = 0;                   // of them, the first that is in no group yet
   std::vector<std::uint32_t> group_;       // rows of one statement

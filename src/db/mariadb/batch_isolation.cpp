@@ -167,15 +167,15 @@ task<std::optional<complaint>> batch_insertion::insert_one_by_one() {
 }
 
 // The row was refused: is it one that is there already? The server names the index that it met, but a trigger's table
-// may have one of that name.
+// may have one of that name, and a row that is alone was not looked up before: it may meet another index first.
 task<std::optional<complaint>> batch_insertion::judge(std::uint32_t row, const complaint& said) {
   complaint kept = said;
   bool may_be_there = kept.code == ER_DUP_ENTRY && !into_->unique_key.empty();
-  if (may_be_there && (key_names_.empty() || names_unique_key(kept))) {
+  if (may_be_there && (rows_->rows() == 1 || key_names_.empty() || names_unique_key(kept))) {
     task<std::optional<complaint>> looking_up = look_up_keys(std::span(&row, 1));
     std::optional<complaint> failed = co_await std::move(looking_up);
     if (failed) co_return failed;
-    if (names_unique_key(kept) && !answers_.back().rows.empty()) {
+    if (!answers_.back().rows.empty()) {
       report_->rows[row].what = row_outcome::status::duplicate;
       expected_->repeats = true;
       co_return std::nullopt;

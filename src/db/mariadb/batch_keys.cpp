@@ -6,6 +6,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include <mysqld_error.h>
+
 // Rows whose unique key is there already. Looking up many at a time only saves trips: a row that another session has
 // stored meanwhile, or that the column's collation takes for the same, is refused with a duplicate entry of that key,
 // and then looked up alone.
@@ -13,6 +15,14 @@
 namespace penstock::db::mariadb {
 namespace {
 constexpr std::uint32_t stored_before = 0xffff'ffff;
+
+// A key that the column's character set does not have makes the question one that can't be asked; the row itself is
+// refused for it.
+bool compares_unlike(const complaint& said) noexcept {
+  return said.code == ER_CANT_AGGREGATE_2COLLATIONS || said.code == ER_CANT_AGGREGATE_3COLLATIONS ||
+         said.code == ER_CANT_AGGREGATE_NCOLLATIONS;
+}
+
 }  // namespace
 
 bool batch_insertion::write_key(std::uint32_t row, std::string& to) const {
@@ -62,6 +72,7 @@ task<std::optional<complaint>> batch_insertion::set_repeated_apart() {
   expected_->repeats = true;
   task<std::optional<complaint>> looking_up = look_up_keys(group_);
   std::optional<complaint> failed = co_await std::move(looking_up);
+  if (failed && compares_unlike(*failed)) co_return std::nullopt;
   if (failed) co_return failed;
   std::unordered_map<std::string, std::uint32_t> seen;
   std::string key;

@@ -43,7 +43,7 @@ bool batch_insertion::should_ignore(bool bulk_allowed) const {
 // character set for all columns: a blob is none of UTF-8, and a text needs it to be converted to that of its column.
 bool batch_insertion::should_load(bool bulk_allowed) const {
   return bulk_allowed && facts_->takes_files && !facts_->has_cluster && waiting_.size() >= fewest_rows &&
-         !expected_->repeats && !can_ignore() && (!tells_ids() || facts_->holds_id_lock) &&
+         !expected_->repeats && !can_ignore() && (!tells_ids() || facts_->holds_id_lock) && !may_choose_ids() &&
          (facts_->is_mariadb || !has_any(cell::kind::null)) && !has_any(cell::kind::blob);
 }
 
@@ -145,7 +145,8 @@ task<void> batch_insertion::look_for_suspects(lenient_run& run, std::span<const 
   std::vector<suspect> suspects = co_await std::move(finding);
   if (!wire_->connected()) run.failed = wire_->complaint_of_session();
   if (suspects.empty()) run.give_up();
-  run.certain = run.certain && !run.failed && suspects.size() + stored == of.size() && certain_when_refused(suspects);
+  run.certain = run.certain && !run.failed && suspects.size() + stored == of.size() && !has_triggers_ &&
+                certain_when_refused(suspects);
   run.suspects.insert(run.suspects.end(), suspects.begin(), suspects.end());
 }
 
@@ -155,9 +156,9 @@ bool batch_insertion::is_among(const std::vector<suspect>& suspects, std::uint32
   return place != suspects.end() && place->row == row;
 }
 
-// One row that was dropped can't be mistaken. Of several, the server's numbers may mean others than they seem to; but a
-// row that the table's CHECK refuses once more, alone, is not one that was stored. A server that keeps fewer warnings
-// than it counts repeats the last.
+// Where no trigger has run for a row that was dropped: one such row can't be mistaken. Of several, the server's numbers
+// may mean others than they seem to; but a row that the table's CHECK refuses once more, alone, is not one that was
+// stored. A server that keeps fewer warnings than it counts repeats the last.
 bool batch_insertion::certain_when_refused(const std::vector<suspect>& suspects) noexcept {
   if (suspects.size() == 1) return drops_row(suspects.front().code);
   auto does_not_ascend = [](const suspect& a, const suspect& b) { return a.row >= b.row; };

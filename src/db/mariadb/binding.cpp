@@ -5,6 +5,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 #include <utility>
 
 // Strings are fetched in two steps: the row tells their length, then each is copied into a text of that size.
@@ -35,6 +36,7 @@ value decimal(std::string text) {
 value bits(const std::string& bytes) {
   std::uint64_t number = 0;
   for (unsigned char byte : bytes) number = number << 8 | byte;
+  if (number > INT64_MAX) return std::to_string(number);
   return static_cast<std::int64_t>(number);
 }
 
@@ -83,7 +85,10 @@ void row_reader::open(MYSQL_STMT* statement) {
   names_.clear();
   columns_.assign(count, {});
   binds_.assign(count, {});
-  const MYSQL_FIELD* fields = mariadb_stmt_fetch_fields(statement);
+  // The statement's own list keeps the names that columns had when it was prepared.
+  const MYSQL* session = statement->mysql;
+  bool is_fresh = session->fields != nullptr && session->field_count == count;
+  const MYSQL_FIELD* fields = is_fresh ? session->fields : mariadb_stmt_fetch_fields(statement);
   for (unsigned i = 0; i < count; ++i) {
     names_.emplace_back(fields[i].name, fields[i].name_length);
     column& c = columns_[i];

@@ -48,6 +48,7 @@ constexpr std::array meanings = std::to_array<meaning>({
     {1159, db_errc::connection_lost},       // network read timeout
     {1160, db_errc::connection_lost},       // network write error
     {1161, db_errc::connection_lost},       // network write timeout
+    {1172, db_errc::constraint},            // SELECT INTO of several rows, as in a trigger
     {1203, db_errc::too_many_connections},  // max_user_connections
     {1205, db_errc::lock_timeout},          // lock wait timeout
     {1206, db_errc::lock_timeout},          // the lock table is full
@@ -56,6 +57,7 @@ constexpr std::array meanings = std::to_array<meaning>({
     {1217, db_errc::constraint},            // the parent row is referred to
     {1226, db_errc::too_many_connections},  // a resource limit of the account
     {1227, db_errc::auth},                  // a privilege is missing
+    {1242, db_errc::constraint},            // a subquery of several rows, as in a trigger
     {1264, db_errc::data},                  // out of range
     {1265, db_errc::data},                  // truncated
     {1290, db_errc::other},                 // an option forbids it; see classify
@@ -63,6 +65,7 @@ constexpr std::array meanings = std::to_array<meaning>({
     {1300, db_errc::data},                  // invalid character string
     {1301, db_errc::data},                  // result larger than max_allowed_packet
     {1317, db_errc::interrupted},           // killed by KILL QUERY
+    {1339, db_errc::constraint},            // CASE without a match, as in a trigger
     {1364, db_errc::constraint},            // no default value
     {1365, db_errc::data},                  // division by zero
     {1366, db_errc::data},                  // incorrect value for the column
@@ -73,6 +76,7 @@ constexpr std::array meanings = std::to_array<meaning>({
     {1451, db_errc::constraint},            // the parent row is referred to
     {1452, db_errc::constraint},            // no such parent row
     {1526, db_errc::constraint},            // no partition for the value
+    {1643, db_errc::constraint},            // SIGNAL of a "not found"
     {1644, db_errc::constraint},            // SIGNAL, as in a trigger
     {1690, db_errc::data},                  // a number out of range
     {1698, db_errc::auth},                  // access denied without a password
@@ -95,15 +99,18 @@ bool is_read_only(const complaint& c) noexcept {
 
 db_errc by_sqlstate(std::string_view state) noexcept {
   if (state.starts_with("08")) return db_errc::connection_lost;
+  if (state.starts_with("20") || state.starts_with("21")) return db_errc::constraint;  // CASE, subquery, in a trigger
   if (state.starts_with("22")) return db_errc::data;
   if (state.starts_with("23")) return db_errc::constraint;
   if (state.starts_with("28")) return db_errc::auth;
   if (state == "40001") return db_errc::deadlock;
   if (state.starts_with("42")) return db_errc::syntax;
   if (state.starts_with("44")) return db_errc::constraint;
-  if (state.starts_with("45")) return db_errc::constraint;  // SIGNAL, with whatever code it gives
   return db_errc::other;
 }
+
+// SIGNAL may give any code, such as that of a deadlock.
+bool is_signalled(const complaint& c) noexcept { return c.sqlstate.starts_with("45"); }
 
 bool is_clients(unsigned code) noexcept {
   return (code >= CR_MIN_ERROR && code <= CR_MAX_ERROR) || (code >= first_of_mariadb && code < first_of_mariadb + 100);
@@ -136,6 +143,7 @@ db_errc classify_clients(unsigned code) noexcept {
 }  // namespace
 
 db_errc classify(const complaint& c) noexcept {
+  if (is_signalled(c)) return db_errc::constraint;
   if (is_clients(c.code)) return classify_clients(c.code);
   if (is_read_only(c)) return db_errc::read_only;
   auto at = std::lower_bound(meanings.begin(), meanings.end(), c.code,
@@ -145,6 +153,7 @@ db_errc classify(const complaint& c) noexcept {
 
 // A server that turned read-only will not take what the session is for, and neither will a node without its cluster.
 bool ends_session(const complaint& c) noexcept {
+  if (is_signalled(c)) return false;
   if (is_clients(c.code)) return c.code != CR_NEW_STMT_METADATA && c.code != CR_NET_PACKET_TOO_LARGE;
   return classify(c) == db_errc::connection_lost || c.code == 1153 || c.code == 1836 || is_read_only(c);
 }
@@ -168,7 +177,7 @@ bool rolls_commit_back(const complaint& c) noexcept {
 // https://mariadb.com/kb/en/innodb-system-variables/#innodb_rollback_on_timeout. A lock table that is full rolls back
 // whatever is set, and so does a record that changed since the transaction's snapshot.
 bool rolls_transaction_back(const complaint& c, bool on_timeout) noexcept {
-  if (is_clients(c.code)) return false;
+  if (is_clients(c.code) || is_signalled(c)) return false;
   db_errc errc = classify(c);
   return errc == db_errc::deadlock || errc == db_errc::serialization || c.code == ER_LOCK_TABLE_FULL ||
          (errc == db_errc::lock_timeout && on_timeout);

@@ -18,19 +18,25 @@
 namespace penstock::db::mariadb {
 namespace {
 
-// No transaction sees less than what was committed when its statement began, and none takes locks between rows.
 constexpr unsigned long first_to_return_ids = 100'500;
+
+// A server's options, and its init_connect, may have set any of these to what a session here can't do with. Where the
+// character set is not that of our texts, a quote that we escape may end up as one that ends them. Of an insertion
+// without checks, InnoDB undoes more than is undone, and warnings and messages tell which rows were refused. No
+// transaction sees less than what was committed when its statement began, and none takes locks between rows.
 constexpr const char* session_settings =
+    "SET NAMES utf8mb4;"
     "SET time_zone='+00:00',"
     "sql_mode='STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION,"
-    "ANSI_QUOTES',autocommit=1,net_write_timeout=600;"
+    "NO_AUTO_VALUE_ON_ZERO,ANSI_QUOTES',autocommit=1,completion_type=NO_CHAIN,unique_checks=1,foreign_key_checks=1,"
+    "max_error_count=64,lc_messages='en_US',session_track_schema=1,net_write_timeout=600;"
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
 constexpr const char* questions =
     ";SHOW VARIABLES WHERE Variable_name IN "
     "('hostname','port','server_id','max_allowed_packet','local_infile',"
     "'wsrep_on','innodb_autoinc_lock_mode','auto_increment_increment','read_only','super_read_only',"
-    "'innodb_read_only','innodb_rollback_on_timeout')";
+    "'innodb_read_only','innodb_rollback_on_timeout','explicit_defaults_for_timestamp')";
 
 using variables = std::map<std::string, std::string>;
 
@@ -185,6 +191,8 @@ server_facts facts_of(wire& w, const text_result& shown) {
   facts.id_step = number(all, "auto_increment_increment", 1);
   facts.rolls_back_on_timeout =
       all.count("innodb_rollback_on_timeout") == 0 || is_on(all, "innodb_rollback_on_timeout");
+  facts.nulls_become_now =
+      all.count("explicit_defaults_for_timestamp") != 0 && !is_on(all, "explicit_defaults_for_timestamp");
   facts.is_read_only = is_on(all, "read_only") || is_on(all, "super_read_only") || is_on(all, "innodb_read_only");
   return facts;
 }

@@ -24,6 +24,7 @@ struct server_facts {
   bool holds_id_lock = false;         // ids are without gaps in a statement whose number of rows it does not know
   std::size_t id_step = 1;            // auto_increment_increment
   bool rolls_back_on_timeout = true;  // a lock timeout ends the transaction, or may
+  bool nulls_become_now = false;      // in a TIMESTAMP that takes none: explicit_defaults_for_timestamp is off
   bool is_read_only = false;
 };
 

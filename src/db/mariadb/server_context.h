@@ -1,13 +1,13 @@
 #pragma once
 
 // What the sessions of one database share: where it is, which of them were closed while they ran something, whose turn
-// it is to store many rows, and how long the texts of its tables are.
+// it is to store many rows, and what is known of its tables.
 
 #include "../insertion_turns.h"
 #include "../server_url.h"
+#include "known_table.h"
 #include "penstock/async/scheduler.h"
 #include "penstock/async/task.h"
-#include "text_limits.h"
 
 #include <string>
 #include <vector>
@@ -28,7 +28,7 @@ struct server_context {
   // Two sessions store fewer rows a second than one alone. A LOAD DATA needs no turn: the server itself lets one at a
   // time into a table that generates ids.
   insertion_turns turns{1};
-  text_limits limits = {};  // of the tables that were prepared
+  known_tables tables = {};  // those that were prepared
 };
 
 }  // namespace penstock::db::mariadb

@@ -278,7 +278,7 @@ task<void> session::store(const table_definition& into, const row_batch& rows, b
   require_whole_transaction("insert into " + into.name);
   auto single = [this](std::string sql, parameters values) { return run_single(std::move(sql), std::move(values)); };
   task<std::optional<complaint>> inserting =
-      inserting_.run(*wire_, statements_, facts_, home_->url.bulk_allowed, home_->turns, home_->limits, single, into,
+      inserting_.run(*wire_, statements_, facts_, home_->url.bulk_allowed, home_->turns, home_->tables, single, into,
                      rows, report, std::move(opening));
   std::optional<complaint> said = co_await std::move(inserting);
   if (said) fail("insert into " + into.name, *said);

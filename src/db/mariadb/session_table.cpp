@@ -22,6 +22,7 @@ struct known_column {
   std::int64_t most_characters = 0;
   bool is_utf8 = false;
   bool generates_ids = false;
+  bool takes_nulls = false;
 };
 
 std::string text_of(const value& v) {
@@ -39,6 +40,14 @@ constexpr const char* columns_sql =
     "DATETIME_PRECISION, CHARACTER_MAXIMUM_LENGTH, CHARACTER_SET_NAME FROM information_schema.COLUMNS WHERE "
     "TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? "
     "ORDER BY ORDINAL_POSITION";
+
+std::string triggers_sql(const std::string& table) {
+  std::string sql =
+      "SELECT 1 FROM information_schema.TRIGGERS WHERE EVENT_MANIPULATION = 'INSERT' AND ACTION_TIMING = 'BEFORE' AND "
+      "EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = ";
+  append_quoted(sql, table);
+  return sql;
+}
 
 std::string engine_sql(const std::string& table) {
   std::string sql =
@@ -60,6 +69,7 @@ std::vector<known_column> columns_of(const result& found, const table_definition
     c.generates_ids = extra.find("auto_increment") != std::string::npos;
     bool is_made = c.generates_ids || extra.find("GENERATED") != std::string::npos;
     c.column.required = text_of(row[3]) == "NO" && number_of(row[4]) == 1 && !is_made;
+    c.takes_nulls = text_of(row[3]) == "YES";
     c.collation = text_of(row[6]);
     c.time_digits = number_of(row[7]);
     c.most_characters = number_of(row[8]);
@@ -99,7 +109,13 @@ bool keeps(const known_column& there, column_type given) {
   return false;
 }
 
-std::vector<std::string> type_differences(const table_definition& wanted, const std::vector<known_column>& existing) {
+// Others ignore the case of letters, or blanks at the end: utf8mb4_bin does.
+bool tells_all_apart(const std::string& collation) {
+  return collation.ends_with("_nopad_bin") || collation.ends_with("_0900_bin");
+}
+
+std::vector<std::string> type_differences(const table_definition& wanted, const std::vector<known_column>& existing,
+                                          const server_facts& facts) {
   std::vector<std::string> differences;
   for (const known_column& there : existing) {
     const std::string& name = there.column.name;
@@ -113,11 +129,17 @@ std::vector<std::string> type_differences(const table_definition& wanted, const 
       else if (column.type == column_type::timestamp && there.time_digits < 6)
         differences.push_back("column '" + name + "' is " + there.column.declared_type +
                               ", which cuts microseconds off: make it DATETIME(6)");
+      else if (facts.nulls_become_now && there.data_type == "timestamp" && !there.takes_nulls && !column.required)
+        differences.push_back(
+            "column '" + name +
+            "' stores the current time for null while explicit_defaults_for_timestamp is off: make it "
+            "DATETIME(6)");
     }
     bool is_key = std::find(wanted.unique_key.begin(), wanted.unique_key.end(), name) != wanted.unique_key.end();
-    if (is_key && !there.collation.empty() && !there.collation.ends_with("_bin"))
+    if (is_key && !there.collation.empty() && !tells_all_apart(there.collation))
       differences.push_back("column '" + name + "' of the unique key has the collation " + there.collation +
-                            ", which takes different texts for the same: use one that ends in _bin");
+                            ", which takes different texts for the same: use one that ends in " +
+                            (facts.is_mariadb ? "_nopad_bin" : "_0900_bin"));
   }
   return differences;
 }
@@ -171,14 +193,16 @@ task<void> session::prepare_table(const table_definition& definition) {
   std::vector<known_column> existing = columns_of(found, definition);
   {
     operation here(*this);
-    std::string questions = unique_keys_sql(definition.name) + ";" + engine_sql(definition.name);
-    task<void> asking = run_text(std::move(questions), "look at a table's keys and engine");
+    std::string questions =
+        unique_keys_sql(definition.name) + ";" + engine_sql(definition.name) + ";" + triggers_sql(definition.name);
+    task<void> asking = run_text(std::move(questions), "look at a table's keys, engine and triggers");
     co_await std::move(asking);
   }
-  home_->limits[definition.name] = limits_of(existing);
+  home_->tables[definition.name] = {limits_of(existing), !answers_.at(2).rows.empty()};
   std::vector<std::string> differences =
       table_differences(definition, plain(existing), keys_of(unique_indexes_of(answers_.front()), definition));
-  for (std::string& difference : type_differences(definition, existing)) differences.push_back(std::move(difference));
+  for (std::string& difference : type_differences(definition, existing, facts_))
+    differences.push_back(std::move(difference));
   if (std::optional<std::string> difference = engine_difference(answers_.at(1))) differences.push_back(*difference);
   if (differences.empty()) co_return;
   std::string list;

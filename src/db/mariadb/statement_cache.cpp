@@ -15,6 +15,7 @@ constexpr std::size_t most_statements = 64;
 }  // namespace
 
 task<MYSQL_STMT*> statement_cache::prepare(wire& w, std::string sql) {
+  forget_where_chosen_otherwise(w);
   auto found = by_sql_.find(sql);
   if (found != by_sql_.end() && found->second->prepared) {
     entries_.splice(entries_.begin(), entries_, found->second);
@@ -42,6 +43,14 @@ task<MYSQL_STMT*> statement_cache::prepare(wire& w, std::string sql) {
   task<void> dropping = drop(w, here);
   co_await std::move(dropping);
   co_return nullptr;
+}
+
+// A statement stays with the database that was chosen when it was prepared; the server tells of each choice.
+void statement_cache::forget_where_chosen_otherwise(wire& w) {
+  const char* chosen = w.handle()->db == nullptr ? "" : w.handle()->db;
+  if (chosen_ == chosen) return;
+  for (entry& e : entries_) e.prepared = false;
+  chosen_ = chosen;
 }
 
 task<void> statement_cache::drop(wire& w, place which) {

@@ -41,11 +41,13 @@ class statement_cache {
   };
   using place = std::list<entry>::iterator;
 
+  void forget_where_chosen_otherwise(wire& w);
   task<void> drop(wire& w, place which);
 
   std::list<entry> entries_;  // the one used last is the first
   std::unordered_map<std::string_view, place> by_sql_;
   complaint refused_;
+  std::string chosen_;  // the database
 };
 
 complaint complaint_of_statement(MYSQL_STMT* statement);

@@ -94,7 +94,10 @@ task<bool> wire::run(std::string_view text, std::vector<text_result>& given, std
     if (handle_->status == MYSQL_STATUS_GET_RESULT) {
       start<mysql_store_result_start, mysql_store_result_cont>(handle_);
       if (under_way()) co_await done();
-      if (given_.rows == nullptr) co_return false;
+      if (given_.rows == nullptr) {  // a row failed that was to be returned
+        given.pop_back();
+        co_return false;
+      }
       take_rows(given_.rows, one);
       mysql_free_result(std::exchange(given_.rows, nullptr));
     } else {

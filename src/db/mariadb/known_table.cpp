@@ -1,4 +1,4 @@
-#include "text_limits.h"
+#include "known_table.h"
 
 #include <algorithm>
 

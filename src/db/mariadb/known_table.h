@@ -1,0 +1,37 @@
+#pragma once
+
+// What was found out about a table when it was prepared, and batches need to know.
+
+#include "penstock/db/value.h"
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace penstock::db::mariadb {
+
+// How much a text column takes. A server cuts blanks off that exceed it, and tells so in a note alone
+// (https://dev.mysql.com/doc/refman/8.0/en/char.html): two keys could become one, so such texts are refused beforehand.
+struct text_limit {
+  std::string column;
+  std::size_t most;
+  bool in_bytes;  // and not in characters
+};
+
+struct known_table {
+  std::vector<text_limit> limits = {};
+  // BEFORE INSERT, as far as the account may see them. They may choose ids, and do for a row that IGNORE drops what
+  // they do for one that is stored.
+  bool has_triggers = false;
+};
+
+// By their names.
+using known_tables = std::map<std::string, known_table, std::less<>>;
+
+// Why a column would cut the cell's end off without an error, if it would; nothing else.
+std::optional<std::string> cut_by(const text_limit& limit, const cell& c);
+
+}  // namespace penstock::db::mariadb

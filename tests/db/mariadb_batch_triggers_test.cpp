@@ -1,0 +1,98 @@
+#include "mariadb_batch.h"
+
+// Tables whose triggers have a say: what they choose, what they leave behind, and every error of theirs is that of the
+// row that they ran for.
+
+namespace penstock::db {
+namespace {
+
+using status = row_outcome::status;
+
+class mariadb_batch_triggers : public batch_test, public ::testing::WithParamInterface<const char*> {
+ protected:
+  const table_definition table{"t", "id", {{"n", column_type::integer}}, {}};
+
+  static row_batch numbers(int count, int bad_every = 0) {
+    row_batch rows(1);
+    for (int n = 0; n < count; ++n) {
+      rows.add_integer(bad_every != 0 && n % bad_every == 1 ? -1 : n);
+      rows.commit_row();
+    }
+    return rows;
+  }
+
+  static std::size_t count(const batch_report& report, status what) {
+    auto is_so = [what](const row_outcome& row) { return row.what == what; };
+    return static_cast<std::size_t>(std::count_if(report.rows.begin(), report.rows.end(), is_so));
+  }
+
+  // Runs `body(connection&, rows, report)` behind each batch of several sizes, into a table of its own.
+  template <class Body>
+  void store_each(const std::string& columns, const std::string& trigger, int bad_every, Body body) {
+    auto whole = [&](connection& c) -> task<> {
+      for (int size : {1, 40, 300, 2'500}) {
+        SCOPED_TRACE(size);
+        co_await c.execute("DROP TABLE IF EXISTS t, audit");
+        co_await c.execute("CREATE TABLE audit(n BIGINT)");
+        co_await c.execute("CREATE TABLE t(" + columns + ")");
+        co_await c.execute("CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW " + trigger);
+        co_await c.prepare_table(table);
+        row_batch rows = numbers(size, bad_every);
+        batch_report report;
+        co_await c.insert_batch(table, rows, report);
+        task<void> checking = body(c, rows, report);
+        co_await std::move(checking);
+      }
+    };
+    with_session(whole, GetParam());
+  }
+};
+
+TEST_P(mariadb_batch_triggers, that_choose_ids_are_believed) {
+  if (is_mysql()) GTEST_SKIP() << "MySQL can't return what it stored";
+  auto body = [](connection& c, const row_batch& rows, const batch_report& report) -> task<> {
+    EXPECT_EQ(count(report, status::stored), rows.rows());
+    result r = co_await c.query("SELECT n, id FROM t ORDER BY n");
+    for (std::size_t i = 0; i < rows.rows(); ++i) EXPECT_EQ(value(report.rows[i].id), r.rows.at(i).at(1));
+  };
+  store_each("id BIGINT AUTO_INCREMENT PRIMARY KEY, n BIGINT", "SET NEW.id = 100000 + 3 * NEW.n", 0, body);
+}
+
+// The server runs a trigger for rows, too, that IGNORE drops behind it.
+TEST_P(mariadb_batch_triggers, leave_nothing_of_a_row_that_is_refused) {
+  auto body = [](connection& c, const row_batch& rows, const batch_report& report) -> task<> {
+    std::size_t stored = count(report, status::stored);
+    EXPECT_EQ(stored + count(report, status::refused), rows.rows());
+    value kept = co_await ask(c, "SELECT count(*) FROM audit");
+    EXPECT_EQ(kept, value(static_cast<std::int64_t>(stored)));
+    value there = co_await ask(c, "SELECT count(*) FROM t");
+    EXPECT_EQ(there, value(static_cast<std::int64_t>(stored)));
+  };
+  for (int bad_every : {3'000, 100})
+    store_each("id BIGINT AUTO_INCREMENT PRIMARY KEY, n BIGINT CHECK (n >= 0)", "INSERT INTO audit VALUES (NEW.n)",
+               bad_every, body);
+}
+
+TEST_P(mariadb_batch_triggers, fail_for_their_row_alone_whatever_they_say) {
+  auto body = [](connection&, const row_batch& rows, const batch_report& report) -> task<> {
+    for (std::size_t i = 0; i < rows.rows(); ++i)
+      EXPECT_EQ(code_of(report, i), rows.row(i)[0].integer < 0 ? "db.constraint" : "") << i;
+    co_return;
+  };
+  for (const char* trigger :
+       {"BEGIN DECLARE got INT; CASE WHEN NEW.n >= 0 THEN SET got = 1; END CASE; END",
+        "IF NEW.n < 0 THEN SET NEW.n = (SELECT 1 UNION SELECT 2); END IF",
+        "BEGIN DECLARE got INT; IF NEW.n < 0 THEN SELECT x.a INTO got FROM (SELECT 1 a UNION SELECT 2) x; END IF; END",
+        "IF NEW.n < 0 THEN SIGNAL SQLSTATE '02000'; END IF",
+        "IF NEW.n < 0 THEN SIGNAL SQLSTATE '45001' SET MYSQL_ERRNO = 1213; END IF",
+        "IF NEW.n < 0 THEN SIGNAL SQLSTATE '45001' SET MYSQL_ERRNO = 1290; END IF",
+        "IF NEW.n < 0 THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = 1045; END IF"}) {
+    SCOPED_TRACE(trigger);
+    store_each("id BIGINT AUTO_INCREMENT PRIMARY KEY, n BIGINT", trigger, 150, body);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(ways, mariadb_batch_triggers, ::testing::ValuesIn(batch_test::ways), batch_test::name_of_way);
+
+}  // namespace
+}  // namespace penstock::db
