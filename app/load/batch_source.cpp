@@ -21,7 +21,7 @@ constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
 bool shows_a_line(std::string_view head) noexcept {
   std::size_t first = head.find_first_not_of(" \t\r\n");
   return head.size() >= most_head_bytes ||
-         (first != std::string_view::npos && head.find('\n', first) != std::string_view::npos);
+         (first != std::string_view::npos && head.find_first_of("\r\n", first) != std::string_view::npos);
 }
 
 std::unique_ptr<item_reader> make_reader(file_format format, const source_options& options) {

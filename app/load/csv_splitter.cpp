@@ -6,13 +6,31 @@
 #include <algorithm>
 
 namespace penstock::app::load {
+namespace {
+
+constexpr const char* line_ends = "\r\n";
+
+bool is_line_end(char c) noexcept { return c == '\n' || c == '\r'; }
+
+// A CR LF counts once.
+std::uint64_t line_ends_in(std::string_view text) noexcept {
+  auto ends = static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n'));
+  for (std::size_t at = text.find('\r'); at != std::string_view::npos; at = text.find('\r', at + 1))
+    if (!text.substr(at + 1).starts_with('\n')) ++ends;
+  return ends;
+}
+
+}  // namespace
 
 csv_splitter::csv_splitter(char delimiter, std::size_t most_row_bytes)
     : delimiter_(delimiter), most_row_bytes_(most_row_bytes) {}
 
 void csv_splitter::feed(std::string_view piece) {
+  if (piece.empty()) return;
   buffer_.erase(0, position_);
   position_ = 0;
+  if (behind_cr_ && piece.starts_with('\n')) piece.remove_prefix(1);
+  behind_cr_ = false;
   buffer_.append(piece);
 }
 
@@ -52,12 +70,11 @@ csv_splitter::step csv_splitter::cut() {
 csv_splitter::step csv_splitter::cut_plain(std::size_t& at) {
   const char* begin = buffer_.data() + at;
   const char* end = buffer_.data() + buffer_.size();
-  const char* stop = std::find_if(begin, end, [d = delimiter_](char c) { return c == d || c == '\n' || c == '"'; });
+  const char* stop =
+      std::find_if(begin, end, [d = delimiter_](char c) { return c == d || c == '"' || is_line_end(c); });
   if (stop == end && !finished_) return step::need_more;
   if (stop != end && *stop == '"') return spoil("there is a quote inside a field that does not begin with one");
   at = static_cast<std::size_t>(stop - buffer_.data());
-  bool last = stop == end || *stop == '\n';
-  if (last && stop != begin && stop[-1] == '\r') --stop;
   row_.fields.emplace_back(begin, static_cast<std::size_t>(stop - begin));
   return step::row;
 }
@@ -73,10 +90,8 @@ csv_splitter::step csv_splitter::cut_quoted(std::size_t& at) {
     doubled = true;
   }
   std::size_t behind = close + 1;
-  if (!at_end(behind) && buffer_[behind] == '\r') ++behind;
   if (at_end(behind) && !finished_) return step::need_more;
-  bool ends_line = at_end(behind) || buffer_[behind] == '\n';
-  if (!ends_line && (behind != close + 1 || buffer_[behind] != delimiter_))
+  if (!at_end(behind) && !is_line_end(buffer_[behind]) && buffer_[behind] != delimiter_)
     return spoil("there is text behind a closing quote");
   row_.fields.push_back(without_quotes(begin, close, doubled));
   at = behind;
@@ -104,16 +119,23 @@ csv_splitter::step csv_splitter::spoil(const char* why) {
 void csv_splitter::end_row(std::size_t at) {
   row_.text = std::string_view(buffer_).substr(position_, at - position_);
   row_.line = line_;
-  line_ += 1 + static_cast<std::uint64_t>(std::count(row_.text.begin(), row_.text.end(), '\n'));
-  if (row_.text.ends_with('\r')) row_.text.remove_suffix(1);
-  position_ = std::min(at + 1, buffer_.size());
+  line_ += 1 + line_ends_in(row_.text);
+  pass_line_end(at);
   if (row_.text.size() <= most_row_bytes_) return;
   row_.problem = "the row is too long";
   row_.too_large = true;
 }
 
+// A LF behind a CR that ends a piece may come with the next one.
+void csv_splitter::pass_line_end(std::size_t at) {
+  position_ = std::min(at + 1, buffer_.size());
+  if (at_end(at) || buffer_[at] != '\r') return;
+  behind_cr_ = at_end(position_);
+  if (!behind_cr_ && buffer_[position_] == '\n') ++position_;
+}
+
 const csv_row* csv_splitter::take_spoilt_line() {
-  std::size_t end = buffer_.find('\n', position_);
+  std::size_t end = buffer_.find_first_of(line_ends, position_);
   if (end == std::string::npos && !finished_) {
     if (buffer_.size() - position_ <= most_row_bytes_) return nullptr;
     skipping_ = true;
@@ -121,20 +143,19 @@ const csv_row* csv_splitter::take_spoilt_line() {
   end = std::min(end, buffer_.size());
   row_.fields.clear();
   row_.text = std::string_view(buffer_).substr(position_, end - position_);
-  if (row_.text.ends_with('\r')) row_.text.remove_suffix(1);
   row_.line = line_;
   if (!skipping_) ++line_;
-  position_ = std::min(end + 1, buffer_.size());
+  pass_line_end(end);
   return &row_;
 }
 
 bool csv_splitter::skip_line() {
-  std::size_t end = buffer_.find('\n', position_);
+  std::size_t end = buffer_.find_first_of(line_ends, position_);
   if (end == std::string::npos) {
     position_ = buffer_.size();
     return false;
   }
-  position_ = end + 1;
+  pass_line_end(end);
   ++line_;
   skipping_ = false;
   return true;

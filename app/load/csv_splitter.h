@@ -1,7 +1,7 @@
 #pragma once
 
 // Cuts CSV into rows and fields (RFC 4180): quoted fields may hold delimiters, line breaks and doubled quotes; lines
-// end in LF or CRLF. Blank lines are skipped.
+// end in LF, CRLF or CR. Blank lines are skipped.
 //
 //   csv_splitter split(',', 1 << 20);
 //   split.feed(piece);
@@ -46,6 +46,7 @@ class csv_splitter {
   std::string_view without_quotes(std::size_t begin, std::size_t end, bool doubled);
   step spoil(const char* why);
   void end_row(std::size_t at);
+  void pass_line_end(std::size_t at);
   const csv_row* take_spoilt_line();
   bool skip_line();
   bool at_end(std::size_t at) const noexcept { return at >= buffer_.size(); }
@@ -55,6 +56,7 @@ class csv_splitter {
   std::string buffer_;
   std::size_t position_ = 0;  // Of the next row in `buffer_`.
   std::uint64_t line_ = 1;
+  bool behind_cr_ = false;  // A CR at the end of `buffer_` has ended a line.
   bool finished_ = false;
   bool skipping_ = false;  // Inside a line that was given up for its length.
   std::string unescaped_;

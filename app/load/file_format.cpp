@@ -56,7 +56,7 @@ std::optional<file_format> guess_format(std::string_view path, std::string_view 
   std::size_t first = beginning.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos) return file_format::ndjson;
   std::string_view line = beginning.substr(first);
-  line = line.substr(0, line.find('\n'));
+  line = line.substr(0, line.find_first_of("\r\n"));
   if (line.front() == '[') return file_format::json;
   if (line.front() == '{') return is_whole_value(line) ? file_format::ndjson : file_format::json;
   if (has_extension(path, ".json")) return file_format::json;

@@ -100,6 +100,11 @@ TEST_F(load_batch_source, csv_rows_become_objects_and_bad_ones_are_rejected) {
                         "0 3 ! load.bad_row", "0 4 ! load.bad_cell", "0 7 ! load.bad_row"));
 }
 
+TEST_F(load_batch_source, csv_lines_may_end_in_cr) {
+  EXPECT_THAT(read({file("a.csv", "id:integer,name\r1,x\r2,y\r"), file("b", "\rid,{\r1,x\r")}),
+              ElementsAre(R"(0 2: {"id":1,"name":"x"})", R"(0 3: {"id":2,"name":"y"})", R"(1 3: {"id":"1","{":"x"})"));
+}
+
 TEST_F(load_batch_source, fields_of_tsv_files_stand_between_tabs_unless_told_otherwise) {
   const std::string text = "id\tname\n1\tA,da\n";
   const std::string expected = R"({"id":"1","name":"A,da"})";

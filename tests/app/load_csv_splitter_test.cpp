@@ -59,6 +59,17 @@ TEST(load_csv_splitter, lines_end_in_lf_or_crlf_and_the_last_may_not) {
   EXPECT_THAT(fields_of("a,\"d\"\r"), ElementsAre(ElementsAre("a", "d")));
 }
 
+TEST(load_csv_splitter, a_cr_alone_ends_a_line_outside_quotes) {
+  std::vector<seen_row> rows = split("a,b\r\"1\r2\r\n3\",\"d\"\r\r5\"6,7\r\ne,f\r", 100);
+  ASSERT_EQ(rows.size(), 4u);
+  EXPECT_THAT(rows[0].fields, ElementsAre("a", "b"));
+  EXPECT_THAT(rows[1].fields, ElementsAre("1\r2\r\n3", "d"));
+  EXPECT_EQ(rows[2].text, "5\"6,7");
+  EXPECT_EQ(rows[2].line, 6u);
+  EXPECT_THAT(rows[3].fields, ElementsAre("e", "f"));
+  EXPECT_EQ(rows[3].line, 7u);
+}
+
 TEST(load_csv_splitter, empty_fields_count) {
   EXPECT_THAT(fields_of("a,,\n,\n"), ElementsAre(ElementsAre("a", "", ""), ElementsAre("", "")));
   EXPECT_THAT(fields_of("a,"), ElementsAre(ElementsAre("a", "")));
@@ -105,22 +116,26 @@ TEST(load_csv_splitter, an_unclosed_quote_does_not_swallow_the_quotes_behind_it)
 }
 
 TEST(load_csv_splitter, a_row_beyond_its_bound_costs_one_line) {
-  std::string file = "1,2\n\"" + std::string(30, 'x') + "\n" + std::string(500, 'y') + "\n3,4\n";
-  for (std::size_t piece : {1u, 7u, 1000u}) {
-    std::vector<seen_row> rows = split(file, piece, 100);
-    ASSERT_EQ(rows.size(), 4u) << piece;
-    EXPECT_EQ(rows[1].text, "\"" + std::string(30, 'x'));
-    EXPECT_EQ(rows[2].line, 3u);
-    EXPECT_NE(rows[2].problem, "");
-    EXPECT_THAT(rows[3].fields, ElementsAre("3", "4")) << piece;
-    EXPECT_EQ(rows[3].line, 4u);
+  for (std::string end : {"\n", "\r\n", "\r"}) {
+    std::string file = "1,2" + end + "\"" + std::string(30, 'x') + end + std::string(500, 'y') + end + "3,4" + end;
+    for (std::size_t piece : {1u, 7u, 1000u}) {
+      std::vector<seen_row> rows = split(file, piece, 100);
+      ASSERT_EQ(rows.size(), 4u) << piece;
+      EXPECT_EQ(rows[1].text, "\"" + std::string(30, 'x'));
+      EXPECT_EQ(rows[2].line, 3u);
+      EXPECT_NE(rows[2].problem, "");
+      EXPECT_THAT(rows[3].fields, ElementsAre("3", "4")) << piece;
+      EXPECT_EQ(rows[3].line, 4u);
+    }
   }
 }
 
 TEST(load_csv_splitter, where_pieces_end_makes_no_difference) {
-  std::string file = "a,b\r\n\"1,\"\"2\"\"\r\n3\",4\n\n5\"6,7\n\"8\"9\n\"10\",\"\"\r\n11,\"never closed\n12,13\n";
+  std::string file =
+      "a,b\r\n\"1,\"\"2\"\"\r\n3\",4\n\n5\"6,7\n\"8\"9\r\n\"10\",\"\"\r\n14\r\r\n15\"16\r\"17\r\n18\"\r11,\"never "
+      "closed\n12,13\n";
   std::vector<seen_row> whole = split(file, file.size());
-  EXPECT_EQ(whole.size(), 7u);
+  EXPECT_EQ(whole.size(), 10u);
   for (std::size_t piece = 1; piece < file.size(); ++piece) EXPECT_EQ(split(file, piece), whole) << piece;
 }
 
