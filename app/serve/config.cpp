@@ -6,6 +6,7 @@
 #include "app/error.h"
 #include "app/serve/config_file.h"
 #include "app/serve/option_table.h"
+#include "app/serve/stream_tables.h"
 #include <penstock/core/nearest.h>
 
 #include <algorithm>
@@ -83,6 +84,7 @@ loaded_config load_config(const config_sources& sources) {
     else
       apply(flag, *what, loaded, problems);
   }
+  check_tables_of_store(loaded, problems);
   if (!problems.empty()) throw error(app_errc::bad_config, join_lines(problems));
   return loaded;
 }

@@ -80,6 +80,14 @@ const std::string& only(const std::vector<std::string>& values) {
   return values.front();
 }
 
+// A text ends up in a header field or a file's name.
+const std::string& without_controls(const std::string& text) {
+  for (char c : text)
+    if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f)
+      throw error(app_errc::bad_config, toml_string(text) + ": has a line break or another control character");
+  return text;
+}
+
 struct setter {
   const option& what;
   serve_config& in;
@@ -87,7 +95,7 @@ struct setter {
 
   void operator()(std::string& (*field)(serve_config&)) const {
     if (what.kind == value_kind::url) db::database{only(values)};
-    field(in) = only(values);
+    field(in) = what.kind == value_kind::text ? without_controls(only(values)) : only(values);
   }
   void operator()(std::uint64_t& (*field)(serve_config&)) const {
     const std::string& text = only(values);

@@ -4,9 +4,11 @@
 
 #include <penstock/core/error.h>
 #include <penstock/core/nearest.h>
+#include <penstock/db/examination.h>
 #include <penstock/db/table.h>
 #include <penstock/ingest/item_schema.h>
 #include <penstock/ingest/json_pointer.h>
+#include <penstock/ingest/service.h>
 
 #include <algorithm>
 #include <array>
@@ -147,6 +149,13 @@ ingest::stream_definition read_stream(const toml::table& table, toml_problems& p
   return stream;
 }
 
+// Penstock's own tables, also where they are named as "schema.table".
+bool is_own_table(std::string_view name) {
+  name.remove_prefix(name.rfind('.') + 1);  // none: npos + 1 is 0
+  std::vector<db::used_table> own = ingest::used_tables({});
+  return std::any_of(own.begin(), own.end(), [&](const db::used_table& t) { return db::same_name(t.name, name); });
+}
+
 // Whether the parts of a stream fit together, and the streams beside one another.
 void check_stream(const ingest::stream_definition& stream, const std::vector<ingest::stream_definition>& before,
                   const toml::source_region& at, toml_problems& problems) {
@@ -155,6 +164,9 @@ void check_stream(const ingest::stream_definition& stream, const std::vector<ing
   } catch (const error& wrong) {
     problems.add(at, wrong.message());
   }
+  if (is_own_table(stream.table))
+    problems.add(at, "stream " + in_quotes(stream.name) + ": table " + in_quotes(stream.table) +
+                         " is one of Penstock's own: name another");
   for (const ingest::stream_definition& other : before) {
     if (other.name == stream.name) problems.add(at, "stream " + in_quotes(stream.name) + " is there twice");
     if (db::same_name(other.table, stream.table))
@@ -182,6 +194,17 @@ void read_streams(const toml::node& streams, toml_problems& problems, loaded_con
     streams_before.push_back(std::move(stream));
     into.stream_origins.push_back(problems.place(element.source()));
   }
+}
+
+void check_tables_of_store(const loaded_config& loaded, std::vector<std::string>& problems) {
+  constexpr std::string_view sqlites_own = "sqlite_";
+  if (!loaded.values.store_url.starts_with("sqlite:")) return;
+  const std::vector<ingest::stream_definition>& streams = loaded.values.ingest.streams;
+  for (std::size_t i = 0; i < streams.size(); ++i)
+    if (db::same_name(std::string_view(streams[i].table).substr(0, sqlites_own.size()), sqlites_own))
+      problems.push_back(loaded.stream_origins[i] + ": stream " + in_quotes(streams[i].name) + ": table " +
+                         in_quotes(streams[i].table) + ": SQLite keeps names that begin with " +
+                         std::string(sqlites_own) + " for itself: name another");
 }
 
 }  // namespace penstock::app

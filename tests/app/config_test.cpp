@@ -123,6 +123,15 @@ TEST(config, a_value_that_does_not_fit_is_named_with_why) {
               HasSubstr("FILE:2: store.url: 'sqlte:x' is no database URL"));
 }
 
+TEST(config, a_text_has_no_control_characters) {
+  EXPECT_EQ(
+      problems_of_file("[http]\nserver_name = \"a\\r\\nSet-Cookie: b\""),
+      "FILE:2: http.server_name: \"a\\u000D\\u000ASet-Cookie: b\": has a line break or another control character");
+  EXPECT_THAT(problems_of({.environment = {{"PENSTOCK_HTTP_SERVER_NAME", {"a\x7f"}}}}), HasSubstr("control character"));
+  EXPECT_THAT(problems_of({.command_line = {{"--log-file", {"a\nb"}}}}), HasSubstr("control character"));
+  EXPECT_EQ(problems_of({.command_line = {{"--http-server-name", {"a\tb"}}}}), "");
+}
+
 TEST(config, all_that_is_wrong_in_a_file_is_told_at_once_in_the_order_of_its_lines) {
   EXPECT_EQ(problems_of_file("zzz = 1\n[http]\nmax_connections = 0\n[batch]\nmax_rows = 0\n"),
             "FILE:1: unknown key 'zzz'\n"
@@ -215,6 +224,24 @@ TEST(config, streams_whose_parts_do_not_fit_are_named) {
             "FILE:3: stream 'p': table 'o' is that of stream 'o' already");
   EXPECT_EQ(problems_of_file("[[stream]]\nname = \"o\"\n[[stream]]\nname = \"p\"\ntable = \"O\""),
             "FILE:3: stream 'p': table 'O' is that of stream 'o' already");
+}
+
+TEST(config, a_stream_does_not_write_to_a_table_of_penstocks_own) {
+  for (const char* table : {"penstock_writer", "penstock_idempotency", "shop.Penstock_Writer"}) {
+    std::string stream = "\n[[stream]]\nname = \"o\"\ntable = \"" + std::string(table) + "\"";
+    EXPECT_EQ(problems_of_file(stream),
+              "FILE:2: stream 'o': table '" + std::string(table) + "' is one of Penstock's own: name another");
+  }
+  EXPECT_EQ(problems_of_file("[[stream]]\nname = \"o\"\ntable = \"penstock_writers\""), "");
+}
+
+TEST(config, a_table_named_as_sqlites_own_is_refused_on_sqlite_only) {
+  std::string stream = "\n[[stream]]\nname = \"o\"\ntable = \"SQLite_o\"";
+  EXPECT_EQ(
+      problems_of_file(stream),
+      "FILE:2: stream 'o': table 'SQLite_o': SQLite keeps names that begin with sqlite_ for itself: name another");
+  config_file file(stream);
+  EXPECT_EQ(problems_of({.file = file.path(), .command_line = {{"--store", {"mariadb://h/d"}}}}), "");
 }
 
 TEST(config, the_example_is_right) {
