@@ -10,6 +10,7 @@
 
 #include <fstream>
 #include <iostream>
+#include <limits>
 #include <memory>
 #include <string>
 
@@ -69,7 +70,9 @@ void add_fetch_command(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   fetch->add_option("--timeout", given->timeout, "For each URL, all of it")->capture_default_str();
   fetch->add_option("--max-bytes", given->max_bytes, "Of one answer's body")->capture_default_str();
-  fetch->add_option("--max-redirects", options.client.max_redirects, "Redirects to follow")->capture_default_str();
+  fetch->add_option("--max-redirects", options.client.max_redirects, "Redirects to follow")
+      ->check(CLI::Range(0, std::numeric_limits<int>::max()))
+      ->capture_default_str();
   fetch->add_option("--ca-bundle", options.client.ca_bundle,
                     "A PEM file of certificates to trust instead of the system's");
   fetch->add_option("--output", options.output, "A folder to write the bodies to");

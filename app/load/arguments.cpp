@@ -4,6 +4,7 @@
 
 #include "app/error.h"
 #include <penstock/core/units.h>
+#include <penstock/observe/log.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -31,11 +32,14 @@ CLI::Option* add_read(CLI::App& command, const std::string& name, std::function<
   return command.add_option_function<std::string>(name, checked, help);
 }
 
-void add_duration(CLI::App& command, const std::string& name, duration& into, const std::string& help) {
-  add_read(
-      command, name, [&into](const std::string& text) { into = parse_duration(text); }, help)
-      ->type_name("DURATION")
-      ->default_str(format_duration(into));
+void add_duration(CLI::App& command, const std::string& name, duration& into, const std::string& help,
+                  duration least = {}) {
+  auto read = [&into, least](const std::string& text) {
+    duration given = parse_duration(text);
+    if (given < least) throw error(app_errc::bad_usage, "'" + text + "': expected at least " + format_duration(least));
+    into = given;
+  };
+  add_read(command, name, read, help)->type_name("DURATION")->default_str(format_duration(into));
 }
 
 void add_size(CLI::App& command, const std::string& name, std::size_t& into, const std::string& help) {
@@ -60,7 +64,7 @@ char read_delimiter(const std::string& text) {
 std::pair<std::string, std::string> read_header(const std::string& text) {
   std::size_t colon = text.find(':');
   if (colon == 0 || colon == std::string::npos)
-    throw error(app_errc::bad_usage, "'" + text + "': expected 'NAME: VALUE'");
+    throw error(app_errc::bad_usage, "'" + text.substr(0, text.find_first_of(" \t=")) + "…': expected 'NAME: VALUE'");
   std::size_t value = text.find_first_not_of(' ', colon + 1);
   return {text.substr(0, colon), value == std::string::npos ? std::string() : text.substr(value)};
 }
@@ -94,9 +98,10 @@ void add_sending_arguments(CLI::App& command, load_arguments& into) {
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   add_size(command, "--batch-bytes", into.source.batch.bytes, "A request is sent once it holds so much");
-  add_duration(command, "--timeout", into.request_timeout, "How long a request may take");
+  add_duration(command, "--timeout", into.request_timeout, "How long a request may take", std::chrono::milliseconds(1));
   add_duration(command, "--retry-for", r.retry_for, "How long a request that failed is sent again; 0: never");
   command.add_option("--max-retries", r.max_retries, "How often, at most; by default as often as the time allows")
+      ->check(CLI::Range(0, std::numeric_limits<int>::max()))
       ->type_name("N");
   add_read(
       command, "--header", [&into](const std::string& text) { into.to.headers.push_back(read_header(text)); },
@@ -111,8 +116,8 @@ void check_url(const std::string& url) {
   bool http = url.starts_with("http://") || url.starts_with("https://");
   std::size_t path = http ? url.find('/', host + 3) : std::string::npos;
   if (path == std::string::npos || path + 1 >= url.size())
-    throw error(app_errc::bad_usage,
-                "--to '" + url + "': expected the URL of a stream, such as http://127.0.0.1:8080/v1/items");
+    throw error(app_errc::bad_usage, "--to '" + log::redact_url(url) +
+                                         "': expected the URL of a stream, such as http://127.0.0.1:8080/v1/items");
 }
 
 void check_rejects(const load_arguments& a) {

@@ -5,6 +5,7 @@
 #include "app/serve/config.h"
 #include "app/serve/option_table.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,7 @@ namespace penstock::app {
 
 /// The texts of each option of the table, in its order, and what stands beside it.
 struct serve_arguments {
-  std::string config_file;
+  std::optional<std::string> config_file;
   bool print_config = false;
   bool print_reference = false;
   std::vector<std::vector<std::string>> texts = std::vector<std::vector<std::string>>(option_table().size());

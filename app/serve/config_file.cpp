@@ -127,7 +127,8 @@ std::optional<std::string> read_whole(const std::string& path) {
 void read_config_file(const std::string& path, loaded_config& into, std::vector<std::string>& problems) {
   std::optional<std::string> text = read_whole(path);
   if (!text) {
-    problems.push_back("cannot read the config file " + path + ": " + std::strerror(errno != 0 ? errno : EIO));
+    problems.push_back("cannot read the config file " + (path.empty() ? "''" : path) + ": " +
+                       std::strerror(errno != 0 ? errno : EIO));
     return;
   }
   toml_problems located(path);

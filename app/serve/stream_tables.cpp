@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <optional>
 #include <span>
 #include <sstream>
@@ -99,6 +100,16 @@ std::optional<db::column_type> read_type(table_reader& column, toml_problems& pr
   return std::nullopt;
 }
 
+// JSON has no infinity and no NaN.
+bool is_finite(const toml::node& node) {
+  if (const auto* number = node.as_floating_point()) return std::isfinite(number->get());
+  auto finite = [](const auto& element) { return is_finite(element); };
+  auto finite_member = [](const auto& member) { return is_finite(member.second); };
+  if (const auto* array = node.as_array()) return std::all_of(array->begin(), array->end(), finite);
+  if (const auto* table = node.as_table()) return std::all_of(table->begin(), table->end(), finite_member);
+  return true;
+}
+
 std::string json_of(const toml::node& node) {
   std::ostringstream out;
   out << toml::json_formatter(node);
@@ -115,7 +126,11 @@ ingest::stream_column read_column(const toml::table& table, const std::string& s
   column.pointer = reader.string("pointer").value_or(ingest::pointer_to_member(column.name));
   column.type = read_type(reader, problems).value_or(db::column_type::text);
   column.required = reader.boolean("required").value_or(false);
-  if (const toml::node* value = reader.get("default")) column.default_value = json_of(*value);
+  const toml::node* value = reader.get("default");
+  if (value != nullptr && !is_finite(*value))
+    problems.add(value->source(), reader.what() + ": 'default': JSON has no infinity and no NaN");
+  else if (value != nullptr)
+    column.default_value = json_of(*value);
   return column;
 }
 

@@ -38,6 +38,18 @@ std::size_t end_of_user_info(std::string_view rest) {
   return rest.rfind('@');
 }
 
+// Behind "scheme://", also where a slash, the colon or the scheme is missing.
+std::size_t start_of_authority(std::string_view url) {
+  if (url.starts_with("//")) return 2;
+  if (std::size_t scheme = url.find("://"); scheme != std::string_view::npos) return scheme + 3;
+  if (url.starts_with('/') || url.starts_with("sqlite:")) return url.size();  // a path, with what signs it likes
+  std::size_t scheme = 0;
+  while (scheme < url.size() && std::isalnum(static_cast<unsigned char>(url[scheme]))) ++scheme;
+  std::size_t slashes = scheme + (url.substr(scheme).starts_with(':') ? 1 : 0);
+  std::size_t behind = std::min(url.find_first_not_of('/', slashes), url.size());
+  return behind == slashes ? 0 : behind;
+}
+
 std::string redact_query(std::string_view text) {
   std::size_t query = text.find('?');
   if (query == std::string_view::npos) return std::string(text);
@@ -83,8 +95,7 @@ bool names_a_secret(std::string_view name) noexcept {
 }
 
 std::string redact_url(std::string_view url) {
-  std::size_t scheme = url.find("://");
-  std::size_t start = url.starts_with("//") ? 2 : scheme == std::string_view::npos ? url.size() : scheme + 3;
+  std::size_t start = start_of_authority(url);
   std::string_view rest = url.substr(start);
   std::size_t at = end_of_user_info(rest);
   std::string out(url.substr(0, start));

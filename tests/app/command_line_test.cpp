@@ -51,5 +51,35 @@ TEST(command_line, a_mistyped_option_is_named_with_the_nearest_one) {
   EXPECT_THAT(s.err, StartsWith("penstock: unknown option '--verson'; did you mean '--version'?\n"));
 }
 
+TEST(command_line, a_config_file_without_a_name_is_not_none) {
+  said s = run({"serve", "--config", "", "--print-config"});
+  EXPECT_EQ(s.code, 2);
+  EXPECT_THAT(s.err, StartsWith("penstock: cannot read the config file '': "));
+}
+
+TEST(command_line, numbers_that_load_can_not_use_are_refused_by_the_name_of_their_option) {
+  for (std::string option : {"--max-retries=-1", "--timeout=0s", "--timeout=0", "--concurrency=0"}) {
+    said s = run({"load", "/no/such/file", "--to", "http://h/v1/items", option});
+    EXPECT_EQ(s.code, 2);
+    EXPECT_THAT(s.err, StartsWith("penstock: " + option.substr(0, option.find('=')) + ": ")) << option;
+  }
+}
+
+TEST(command_line, a_complaint_shows_no_password) {
+  std::vector<std::vector<std::string>> wrong = {
+      {"load", "x", "--to", "http://u:s3cret@host"},
+      {"load", "x", "--to", "http:/u:s3cret@host/v1/items"},
+      {"load", "x", "--to", "http://h/v1/items", "--header", "Authorization Bearer s3cret"},
+      {"load", "x", "--to", "http://h/v1/items", "--header", "Authorization=s3cret"},
+      {"check", "--store", "postgresql:/u:s3cret@h/db"},
+  };
+  for (const std::vector<std::string>& arguments : wrong) {
+    said s = run(arguments);
+    EXPECT_EQ(s.code, 2);
+    EXPECT_THAT(s.err, Not(HasSubstr("s3cret")));
+    EXPECT_THAT(s.err, HasSubstr("expected")) << s.err;
+  }
+}
+
 }  // namespace
 }  // namespace penstock::app

@@ -214,6 +214,14 @@ TEST(config, what_is_wrong_in_a_stream_is_named_with_the_stream_and_the_column) 
             "FILE:1: 'stream': expected tables, each under a line [[stream]], got a whole number");
 }
 
+TEST(config, a_default_that_json_can_not_say_is_named_with_its_column) {
+  for (const char* value : {"inf", "-inf", "nan", "[1, inf]", "{a = {b = nan}}"})
+    EXPECT_EQ(problems_of_file("[[stream]]\nname = \"o\"\ncolumns = [\n{name = \"c\", type = \"json\", default = " +
+                               std::string(value) + "}]"),
+              "FILE:4: stream 'o', column 'c': 'default': JSON has no infinity and no NaN")
+        << value;
+}
+
 TEST(config, streams_whose_parts_do_not_fit_are_named) {
   EXPECT_THAT(problems_of_file("\n[[stream]]\nname = \"o/p\"\n"), HasSubstr("FILE:2: "));
   EXPECT_THAT(problems_of_file("[[stream]]\nname = \"o\"\nkey = [\"n\"]\ncolumns = [{name = \"m\"}]"),

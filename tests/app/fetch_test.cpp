@@ -156,6 +156,7 @@ TEST(fetch_command, wrong_arguments_are_usage_errors_that_name_the_option) {
       {{"fetch", "http://h/", "--timeout", "soon"}, "--timeout 'soon'"},
       {{"fetch", "http://h/", "--max-bytes", "much"}, "--max-bytes 'much'"},
       {{"fetch", "http://h/", "--concurrency", "0"}, "--concurrency"},
+      {{"fetch", "http://h/", "--from", "/no/such/file", "--max-redirects=-1"}, "--max-redirects"},
       {{"fetch", "--from", "/no/such/file"}, "--from '/no/such/file'"},
   };
   for (const auto& one : cases) {

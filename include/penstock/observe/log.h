@@ -108,7 +108,8 @@ void write_exception(level l, std::string_view message, const std::exception_ptr
 /// private_key, credential and their compounds, in any case and spelling.
 bool names_a_secret(std::string_view name) noexcept;
 /// A URL without its password, and without query parameters that name a secret: "mariadb://u:p@h" gives
-/// "mariadb://u:***@h". Relative references are URLs too. Other texts come back as they are.
+/// "mariadb://u:***@h". Relative references are URLs too, and so is what lacks the scheme or its
+/// signs, as "mariadb:/u:p@h". Other texts come back as they are.
 std::string redact_url(std::string_view url);
 
 /// Receives each line as formatted, without the newline at its end.
