@@ -1,5 +1,5 @@
 // Invariant: one record is one line (in text format followed by the indented lines of a traceback), whatever its
-// message, keys and values hold; a JSON line is an object in which the names we give stand once.
+// message, keys and values hold; a JSON line is an object in which each name stands once.
 
 #include "observe/log_line.h"
 
@@ -10,6 +10,9 @@
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <span>
+#include <string>
+#include <vector>
 
 namespace penstock::log {
 namespace {
@@ -18,7 +21,7 @@ constexpr std::size_t most_text_bytes = 16 * 1024;
 constexpr std::size_t most_traceback_bytes = 64 * 1024;
 constexpr std::size_t most_key_bytes = 128;
 constexpr std::string_view redacted = "[redacted]";
-constexpr std::array<std::string_view, 5> own_names = {"time", "level", "message", "error", "traceback"};
+constexpr std::array<std::string_view, 6> own_names = {"time", "level", "message", "error_code", "error", "traceback"};
 
 void append_padded(std::string& out, unsigned value, int width) {
   std::array<char, 10> digits{};
@@ -188,21 +191,54 @@ void append_value(Line& line, std::string& out, const field& f) {
   }
 }
 
+bool is_own(std::string_view name) { return std::find(own_names.begin(), own_names.end(), name) != own_names.end(); }
+
+bool has(std::span<const field> fields, std::string_view name) {
+  return std::any_of(fields.begin(), fields.end(), [&](const field& f) { return f.key() == name; });
+}
+
+// Whether the names can stand as they are; of those that are written otherwise, two may be written alike.
+bool are_distinct(std::span<const field> fields) {
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    std::string_view name = fields[i].key();
+    if (name.size() > most_key_bytes || is_own(name) || has(fields.first(i), name)) return false;
+    if (!std::all_of(name.begin(), name.end(), [](char c) { return c >= 0x20 && c < 0x7f; })) return false;
+  }
+  return true;
+}
+
+// The names with as many '_' behind each as tell it from ours and from those before it.
+std::vector<std::string> distinct_names(std::span<const field> fields) {
+  std::vector<std::string> names;
+  std::vector<std::string> all_written;
+  for (const field& f : fields) {
+    std::string name(f.key());
+    if (is_own(name)) name += '_';
+    std::string written;
+    auto stands_before = [&] {
+      written.clear();
+      append_escaped(written, name, escaping::json, most_key_bytes);
+      return std::find(all_written.begin(), all_written.end(), written) != all_written.end();
+    };
+    while (stands_before()) name += '_';
+    names.push_back(std::move(name));
+    all_written.push_back(std::move(written));
+  }
+  return names;
+}
+
 template <class Line>
 void append_fields(Line& line, std::string& out, const line_parts& parts) {
-  bool has_request_id = false;
-  for (const field& f : parts.fields) {
-    has_request_id |= f.key() == "request_id";
-    if (std::find(own_names.begin(), own_names.end(), f.key()) == own_names.end())
-      line.key(f.key());
-    else
-      line.key(std::string(f.key()) + '_');
-    append_value(line, out, f);
+  std::vector<std::string> renamed;
+  if (!are_distinct(parts.fields)) renamed = distinct_names(parts.fields);
+  for (std::size_t i = 0; i < parts.fields.size(); ++i) {
+    line.key(renamed.empty() ? parts.fields[i].key() : renamed[i]);
+    append_value(line, out, parts.fields[i]);
   }
-  if (parts.request == nullptr || has_request_id) return;
+  if (parts.request == nullptr || has(parts.fields, "request_id")) return;
   line.key("request_id");
   line.value(parts.request->id());
-  if (parts.request->trace_id().empty()) return;
+  if (parts.request->trace_id().empty() || has(parts.fields, "trace_id")) return;
   line.key("trace_id");
   line.value(parts.request->trace_id());
 }

@@ -24,6 +24,7 @@ namespace penstock {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::AllOf;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -149,6 +150,21 @@ TEST(log_line, a_field_with_a_name_of_ours_is_renamed) {
             R"("message":"x","time_":1,"level_":2,"message_":3,"error_":4,"traceback_":5})");
 }
 
+TEST(log_line, a_name_that_stands_already_is_renamed) {
+  EXPECT_EQ(json_of("x", {{"a", 1}, {"a", 2}, {"a_", 3}, {"time", 4}, {"time_", 5}, {"time", 6}}),
+            R"("message":"x","a":1,"a_":2,"a__":3,"time_":4,"time__":5,"time___":6})");
+  EXPECT_EQ(json_of("x", {{"a\xff", 1}, {"a\xfe", 2}}), "\"message\":\"x\",\"a\xEF\xBF\xBD\":1,\"a\xEF\xBF\xBD_\":2}");
+  std::string line = json_of("x", {{std::string(200, 'k'), 1}, {std::string(199, 'k') + "l", 2}});
+  EXPECT_THAT(line, AllOf(HasSubstr("(72 bytes cut)\":1"), HasSubstr("(73 bytes cut)\":2")));
+}
+
+TEST(log_line, a_field_does_not_hide_the_code_of_a_failure) {
+  log::capture logged(log::line_format::json);
+  log::exception(log::level::warn, "x", std::make_exception_ptr(error(observe_errc::log_file, "y")),
+                 {{"error_code", 1}});
+  EXPECT_THAT(logged.lines().at(0), HasSubstr(R"("message":"x","error_code_":1,"error_code":"observe.log_file",)"));
+}
+
 TEST(log_line, any_bytes_give_one_valid_json_line_and_one_text_line) {
   std::mt19937_64 random(7);
   simdjson::dom::parser parser;
@@ -256,6 +272,7 @@ TEST(log_line, lines_of_a_request_carry_its_id) {
     co_await yield();
     log::info("inside");
     log::info("explicit", {{"request_id", "mine"}});
+    log::info("traced", {{"trace_id", "mine"}});
   };
   auto main = [&]() -> task<> {
     task<> bound =
@@ -268,7 +285,8 @@ TEST(log_line, lines_of_a_request_carry_its_id) {
   EXPECT_THAT(logged.lines().at(0),
               EndsWith(R"("message":"inside","request_id":"r1","trace_id":"0af7651916cd43dd8448eb211c80319c"})"));
   EXPECT_THAT(logged.lines().at(1), EndsWith(R"("message":"explicit","request_id":"mine"})"));
-  EXPECT_THAT(logged.lines().at(2), Not(HasSubstr("request_id")));
+  EXPECT_THAT(logged.lines().at(2), EndsWith(R"("message":"traced","trace_id":"mine","request_id":"r1"})"));
+  EXPECT_THAT(logged.lines().at(3), Not(HasSubstr("request_id")));
 }
 
 TEST(log_level, lines_below_the_threshold_are_not_made) {
