@@ -90,6 +90,7 @@ run_settings settings_from_environment() {
   if (std::optional<std::string> order = environment_text("PENSTOCK_SCHEDULE")) s.order = schedule::parse(*order);
   s.faults_off = environment_list("PENSTOCK_FAULTS_OFF");
   s.count = environment_number("PENSTOCK_SEEDS");
+  if (s.count == 0U) throw error(testing_errc::bad_setting, "PENSTOCK_SEEDS=0: expected at least 1");
   s.first = environment_number("PENSTOCK_FIRST_SEED").value_or(1);
   if (std::optional<std::uint64_t> spend = environment_number("PENSTOCK_SEED_SECONDS"))
     s.spend = std::chrono::seconds(*spend);
@@ -159,6 +160,8 @@ std::string reproduce_line(const simulation_options& options) {
 }
 
 void test_detail::run_seeds(int count, const case_maker& make, std::source_location where) {
+  if (count < 1)
+    throw error(testing_errc::bad_setting, std::to_string(count) + " seeds for a test: expected at least 1");
   run_settings settings = settings_from_environment();
   std::unique_ptr<async_case> test = make();
   simulation_options options = test->penstock_options().simulation;

@@ -1,6 +1,7 @@
 #include "failing_case.h"
 #include <penstock/async/gather.h>
 #include <penstock/async/yield.h>
+#include <penstock/testing/error.h>
 #include <penstock/testing/schedule.h>
 #include <penstock/testing/simulation.h>
 
@@ -40,6 +41,22 @@ std::string setting(const std::string& line, const std::string& name) {
   std::smatch found;
   std::regex pattern(name + "='?([^ ']*)");
   return std::regex_search(line, found, pattern) ? found[1].str() : "";
+}
+
+std::string refusal_of_seeds(int count) {
+  try {
+    return failures_of_seeds(count, []() -> task<> { co_return; });
+  } catch (const error& wrong) {
+    return std::string(wrong.code());
+  }
+}
+
+TEST(seeds, no_runs_are_no_test) {
+  for (int count : {0, -1}) EXPECT_EQ(refusal_of_seeds(count), "testing.bad_setting");
+  environment_variable seeds("PENSTOCK_SEEDS", "0");
+  EXPECT_EQ(refusal_of_seeds(100), "testing.bad_setting");
+  environment_variable seconds("PENSTOCK_SEED_SECONDS", "0");
+  EXPECT_EQ(refusal_of_seeds(100), "testing.bad_setting");
 }
 
 TEST(seeds, fifo_does_not_find_what_another_order_does) {
