@@ -20,6 +20,8 @@ class peer_script::player {
   explicit player(net::stream& connection) : connection_(connection) {}
 
   task<void> follow(const step& s, std::size_t number);
+  // Throws when more has come than the steps asked for.
+  void end() const;
   std::string take_heard() noexcept { return std::move(heard_); }
 
  private:
@@ -44,10 +46,14 @@ constexpr duration patience = std::chrono::seconds(5);
 // Each turn of an event loop takes up one of the things that have come, and a connection is two of them.
 constexpr int turns_for_a_connection = 16;
 
-[[noreturn]] void go_off(std::size_t number, const std::string& expected, const std::string& came, bool ended) {
-  throw error(testing_errc::off_script, "step " + std::to_string(number) + " of the script: expected " + expected +
-                                            "\n  and got " + (came.empty() ? "nothing" : quoted_bytes(came)) +
+[[noreturn]] void go_off(const std::string& where, const std::string& expected, const std::string& came, bool ended) {
+  throw error(testing_errc::off_script, where + " of the script: expected " + expected + "\n  and got " +
+                                            (came.empty() ? "nothing" : quoted_bytes(came)) +
                                             (ended ? "\n  before the connection ended" : ""));
+}
+
+[[noreturn]] void go_off(std::size_t number, const std::string& expected, const std::string& came, bool ended) {
+  go_off("step " + std::to_string(number), expected, came, ended);
 }
 
 }  // namespace
@@ -77,6 +83,10 @@ task<void> peer_script::player::follow(const step& s, std::size_t number) {
       break;
   }
   return []() -> task<void> { co_return; }();
+}
+
+void peer_script::player::end() const {
+  if (!unread_.empty()) go_off("the end", "nothing more", unread_, false);
 }
 
 // False at the end, which a reset is too.
@@ -136,6 +146,7 @@ task<std::string> peer_script::play(net::stream& connection, const std::function
     task<void> following = plays.follow(s, ++number);
     co_await std::move(following);
   }
+  if (steps_.empty() || steps_.back().does != verb::reset) plays.end();
   co_return plays.take_heard();
 }
 

@@ -113,6 +113,22 @@ TEST(peer_script, shows_bytes_that_are_no_text_and_shortens_long_ones) {
   EXPECT_LT(report.size(), 600u);
 }
 
+TEST(peer_script, fails_for_what_is_left_unread_at_its_end) {
+  peer_script ends, closes, reads;
+  ends.expect("PING");
+  closes.read_until("PING").close();
+  reads.expect("PING").send("PONG").read_to_end();
+  EXPECT_EQ(mismatch(ends, "PING and more"), "the end of the script: expected nothing more\n  and got \" and more\"");
+  EXPECT_THAT(mismatch(closes, "a PING!"), HasSubstr("and got \"!\""));
+  EXPECT_EQ(mismatch(reads, "PING and more"), "no mismatch");
+}
+
+TEST(peer_script, may_reset_before_all_is_read) {
+  peer_script script;
+  script.expect("PING").reset();
+  EXPECT_EQ(mismatch(script, "PING and more"), "no mismatch");
+}
+
 TEST(peer_script, can_reset) {
   peer_script script;
   script.read_until("x").reset();
@@ -167,6 +183,13 @@ TEST(scripted_peer, fails_a_test_that_ends_before_its_client_was_heard) {
   script.expect("HELLO\r\n").send("OK");
   std::string how = off_script(script, [](net::stream& client) { return say(client, "HULLO\r\n"); });
   EXPECT_THAT(how, HasSubstr("expected \"HELLO\\r\\n\"\n  and got \"HULLO\\r\\n\""));
+}
+
+TEST(scripted_peer, fails_a_test_whose_client_says_more_than_its_script) {
+  peer_script script;
+  script.expect("HELLO\r\n");
+  std::string how = off_script(script, [](net::stream& client) { return say(client, "HELLO\r\nBYE\r\n"); });
+  EXPECT_THAT(how, HasSubstr("the end of the script: expected nothing more\n  and got \"BYE\\r\\n\""));
 }
 
 TEST(scripted_peer, fails_a_test_whose_client_leaves_in_the_middle_of_the_script) {

@@ -25,7 +25,8 @@
 
 namespace penstock::testing {
 
-/// What a peer does on one connection, step by step. After the last step it closes.
+/// What a peer does on one connection, step by step. After the last step it closes; what was read along with
+/// what the steps asked for, and is left then, fails the script, save behind a `reset`.
 class peer_script {
  public:
   /// Reads exactly these bytes; anything else, or an end, fails the script.
@@ -49,8 +50,8 @@ class peer_script {
   peer_script& reset();
 
   /// Follows the script on a connection and gives all that was read. Throws `testing_errc::off_script` that shows the
-  /// step, what it expects and what came; net errors when the other side is gone at a `send`. Cancellable. The script
-  /// outlives it.
+  /// step, or the end, what it expects and what came; net errors when the other side is gone at a `send`. Cancellable.
+  /// The script outlives it.
   task<std::string> play(net::stream& connection) const;
 
  private:
