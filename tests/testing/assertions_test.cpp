@@ -2,8 +2,11 @@
 #include <penstock/async/yield.h>
 
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace penstock::testing {
 namespace {
@@ -39,6 +42,29 @@ PENSTOCK_TEST(assertions, that_hold_let_the_body_go_on) {
   CO_EXPECT_THROW(co_await throws_out_of_range(), std::logic_error) << "a base will do";
   CO_ASSERT_NO_THROW(co_await gives(1));
   CO_EXPECT_NO_THROW(co_await text());
+}
+
+task<std::vector<std::string>> texts() {
+  co_await yield();
+  co_return std::vector<std::string>{"another text that is too long for the small buffer"};
+}
+
+// What is freed is written over, and seen by AddressSanitizer.
+PENSTOCK_TEST(assertions, may_look_into_temporaries) {
+  CO_ASSERT_EQ(std::string_view(co_await text()), "a text that is too long for the small buffer");
+  CO_ASSERT_NE("a text that is too long for the small buffer", std::string_view(co_await text()).substr(1));
+  CO_ASSERT_EQ((co_await texts()).front(), "another text that is too long for the small buffer");
+  CO_ASSERT_EQ(std::optional(co_await text()).value(), co_await text());
+}
+
+PENSTOCK_TEST(assertions, leave_alone_what_can_not_be_copied) {
+  std::vector<std::unique_ptr<int>> one;
+  one.push_back(std::make_unique<int>(1));
+  CO_ASSERT_NE(one.front(), nullptr);
+  std::unique_ptr<int>& same = one.front();
+  CO_ASSERT_EQ(one.front(), same);
+  const char letters[] = {'a', '\0'};
+  CO_ASSERT_EQ(letters, std::string("a"));
 }
 
 TEST(assertions, a_fatal_one_ends_the_body) {

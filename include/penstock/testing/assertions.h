@@ -2,7 +2,8 @@
 
 // GoogleTest's assertions for coroutines: a failing ASSERT_ returns, which a coroutine may not; these co_return. Their
 // arguments may contain co_await, which is evaluated first, once, from left to right. EXPECT_ works as it is, as long
-// as its arguments await nothing.
+// as its arguments await nothing. What CO_ASSERT_EQ and the like compare is copied before temporaries end, where it can
+// be, and a string_view as a string; other views, and pointers, must not look into a temporary.
 //
 //   task<> check(pool& p) {
 //     CO_ASSERT_EQ(co_await p.count(), 3u) << "after the restart";
@@ -11,10 +12,27 @@
 
 #include <exception>
 #include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include <gtest/gtest.h>
 
 namespace penstock::testing::test_detail {
+
+// An operand of CO_ASSERT_EQ and the like, as it is kept beyond the temporaries that it may look into: by value, save
+// what can't be copied, or would be sliced or become a pointer, which stays where it is.
+template <class T>
+decltype(auto) held(T&& operand) {
+  using value = std::remove_cvref_t<T>;
+  if constexpr (std::is_same_v<value, std::string_view>)
+    return std::string(operand);
+  else if constexpr (!std::is_lvalue_reference_v<T> ||
+                     (std::is_copy_constructible_v<value> && !std::is_polymorphic_v<value> && !std::is_array_v<value>))
+    return value(std::forward<T>(operand));
+  else
+    return static_cast<T>(operand);
+}
 
 // What CO_…_THROW reports of the statement it ran; empty when that was well.
 class thrown {
@@ -50,9 +68,9 @@ class thrown {
 
 #define PENSTOCK_CO_COMPARE_(compare, a, b)                                                            \
   GTEST_AMBIGUOUS_ELSE_BLOCKER_                                                                        \
-  if (auto&& penstock_a = (a); false)                                                                  \
+  if (auto&& penstock_a = ::penstock::testing::test_detail::held(a); false)                            \
     ;                                                                                                  \
-  else if (auto&& penstock_b = (b); false)                                                             \
+  else if (auto&& penstock_b = ::penstock::testing::test_detail::held(b); false)                       \
     ;                                                                                                  \
   else if (const ::testing::AssertionResult penstock_result = compare(#a, #b, penstock_a, penstock_b)) \
     ;                                                                                                  \
