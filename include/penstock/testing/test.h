@@ -12,7 +12,7 @@
 //
 // A test fails when its body throws (with the async traceback), when all its tasks wait and no timer is left, when a
 // task, timer, lease, stream or simulated connection is left at its end, or when an error was retrieved by nobody. One
-// that makes no progress in real time for a minute ends the program with a list of its tasks; see `test_options`.
+// that takes longer than a minute of real time ends the program with a list of its tasks; see `test_options`.
 //
 // A fixture is any class derived from `::testing::Test`. Where it has them, `task<void> set_up()` and `task<void>
 // tear_down()` run in one task with the body, tear_down also after a failure; and `test_options options()` sets the
