@@ -23,11 +23,19 @@ std::optional<std::uint64_t> count_at(const dom::element& object, const char* ke
   return count;
 }
 
-bool read_refused(const dom::element& result, std::size_t items, std::vector<refused_item>& into) {
+// Counts beyond that would add up past the largest number.
+std::optional<std::uint64_t> count_up_to(std::size_t most, const dom::element& object, const char* key) {
+  std::optional<std::uint64_t> count = count_at(object, key);
+  return count && *count <= most ? count : std::nullopt;
+}
+
+// `named`: the items that were refused before.
+bool read_refused(const dom::element& result, std::vector<bool>& named, std::vector<refused_item>& into) {
   dom::element error;
   if (result["error"].get(error) != simdjson::SUCCESS) return true;
   std::optional<std::uint64_t> index = count_at(result, "index");
-  if (!index || *index >= items) return false;
+  if (!index || *index >= named.size() || named[*index]) return false;
+  named[*index] = true;
   into.push_back(
       {static_cast<std::size_t>(*index), text_at(error, "code"), text_at(error, "message"), text_at(error, "pointer")});
   return true;
@@ -39,15 +47,16 @@ std::optional<answer> parse_answer(std::string_view body, std::size_t items) {
   dom::parser parser;
   dom::element document;
   if (parser.parse(body.data(), body.size()).get(document) != simdjson::SUCCESS) return std::nullopt;
-  std::optional<std::uint64_t> stored = count_at(document, "stored");
-  std::optional<std::uint64_t> rejected = count_at(document, "rejected");
-  std::optional<std::uint64_t> duplicates = count_at(document, "duplicates");
+  std::optional<std::uint64_t> stored = count_up_to(items, document, "stored");
+  std::optional<std::uint64_t> rejected = count_up_to(items, document, "rejected");
+  std::optional<std::uint64_t> duplicates = count_up_to(items, document, "duplicates");
   if (!stored || !rejected || !duplicates || *stored + *rejected + *duplicates != items) return std::nullopt;
   answer a{*stored, *rejected, *duplicates, {}};
   dom::array results;
   if (document["results"].get(results) != simdjson::SUCCESS) return a;
+  std::vector<bool> named(items);
   for (dom::element result : results)
-    if (!read_refused(result, items, a.refused)) return std::nullopt;
+    if (!read_refused(result, named, a.refused) || a.refused.size() > a.rejected) return std::nullopt;
   return a;
 }
 

@@ -42,6 +42,17 @@ TEST(load_answer, one_that_does_not_add_up_is_not_believed) {
   EXPECT_FALSE(parse_answer("{}", 0));
   EXPECT_FALSE(parse_answer(R"({"stored":2,"rejected":0,"duplicates":0})", 3));
   EXPECT_FALSE(parse_answer(R"({"stored":0,"rejected":1,"duplicates":0,"results":[{"index":1,"error":{}}]})", 1));
+  EXPECT_FALSE(parse_answer(R"({"stored":18446744073709551615,"rejected":4,"duplicates":0})", 3));
+  EXPECT_FALSE(parse_answer(R"({"stored":0,"rejected":18446744073709551615,"duplicates":2})", 1));
+}
+
+TEST(load_answer, one_that_names_an_item_twice_or_more_than_it_counts_is_not_believed) {
+  auto with = [](const std::string& results) {
+    return parse_answer(R"({"stored":1,"rejected":2,"duplicates":0,"results":[)" + results + "]}", 3);
+  };
+  EXPECT_TRUE(with(R"({"index":2,"error":{}},{"index":0,"error":{}})"));
+  EXPECT_FALSE(with(R"({"index":0,"error":{}},{"index":0,"error":{}})"));
+  EXPECT_FALSE(with(R"({"index":0,"error":{}},{"index":1,"error":{}},{"index":2,"error":{}})"));
 }
 
 TEST(load_answer, a_problem_is_told_in_one_line) {
