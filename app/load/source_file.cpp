@@ -29,6 +29,13 @@ ingest::content_coding coding_of(std::string_view head) {
   return ingest::content_coding::identity;
 }
 
+// Opening a named pipe would wait for a writer, where nothing could stop it.
+int open_at_once(const char* path) {
+  int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor >= 0) fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) & ~O_NONBLOCK);
+  return descriptor;
+}
+
 bool is_regular(int descriptor) {
   struct stat about {};
   return fstat(descriptor, &about) == 0 && S_ISREG(about.st_mode);
@@ -67,7 +74,7 @@ std::optional<std::uint64_t> total_size(const std::vector<std::string>& paths) {
 }
 
 source_file::source_file(const std::string& path, const stop_flag& stop)
-    : descriptor_(path == "-" ? STDIN_FILENO : open(path.c_str(), O_RDONLY | O_CLOEXEC)), stop_(stop) {
+    : descriptor_(path == "-" ? STDIN_FILENO : open_at_once(path.c_str())), stop_(stop) {
   if (descriptor_ < 0) fail("open");
   waits_ = !is_regular(descriptor_);
   buffer_.resize(read_bytes);

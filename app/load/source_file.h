@@ -40,7 +40,7 @@ class stop_flag {
 /// What a read came to.
 enum class read_state {
   data,     ///< `piece` has more.
-  idle,     ///< Nothing came for a while, from a pipe or terminal.
+  idle,     ///< Nothing came for a while, from a pipe, which may have no writer yet, or terminal.
   stopped,  ///< The flag was set.
   end,
 };

@@ -200,6 +200,26 @@ TEST_F(load_batch_source, a_slow_pipe_gives_what_it_has) {
   EXPECT_FALSE(source.fill(b));
 }
 
+TEST_F(load_batch_source, a_named_pipe_is_idle_until_its_first_writer_comes) {
+  std::string path = (folder_ / "pipe").string();
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  source_file pipe(path, stop_);
+  EXPECT_EQ(pipe.read(), read_state::idle);
+  std::ofstream(path) << "1\n2\n";
+  EXPECT_EQ(pipe.read(), read_state::data);
+  EXPECT_EQ(pipe.piece(), "1\n2\n");
+  EXPECT_EQ(pipe.read(), read_state::end);
+}
+
+TEST_F(load_batch_source, waiting_for_a_writer_can_be_stopped) {
+  std::string path = (folder_ / "pipe").string();
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  source_file pipe(path, stop_);
+  EXPECT_EQ(pipe.read(), read_state::idle);
+  stop_.set();
+  EXPECT_EQ(pipe.read(), read_state::stopped);
+}
+
 TEST(load_file_format, is_told_by_name_or_beginning) {
   using enum file_format;
   struct {
