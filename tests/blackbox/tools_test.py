@@ -1,6 +1,7 @@
-"""tools/run leaves a running server alone."""
+"""tools/run leaves a running server alone, and tools/tidy says so when it could not look."""
 
 import os
+import pathlib
 import shutil
 import signal
 import socket
@@ -31,7 +32,7 @@ class Tools(BlackBoxTest):
         return self.tree / "tools" / tool
 
     def variables(self):
-        return environment(PATH=f"{self.bin}:{os.environ['PATH']}")
+        return environment(PATH=f"{self.bin}:{os.environ['PATH']}", GIT_CONFIG_GLOBAL="/dev/null")
 
     def call(self, *words, cwd=None):
         return subprocess.run([*map(str, words)], cwd=cwd or self.tree, env=self.variables(), capture_output=True,
@@ -92,6 +93,56 @@ class Run(Tools):
         done = self.call(self.run_tool, "--listen", self.listen, "--stop")
         self.assertEqual(done.returncode, 1)
         self.assertIn("the server ended before it listened", done.stderr)
+
+
+class Tidy(Tools):
+    def setUp(self):
+        super().setUp()
+        self.tidy = self.copy("tidy")
+        program(self.bin / "clang-tidy-19", 'for last; do :; done\necho "looked at $last"\n')
+        self.add("src/room/old.cpp")
+        self.git("init", "--initial-branch=main")
+        self.git("config", "user.name", "nobody")
+        self.git("config", "user.email", "nobody@localhost")
+        self.git("add", ".")
+        self.git("commit", "--message", "Begin")
+
+    def add(self, name):
+        path = self.tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("int n;\n")
+
+    def git(self, *words):
+        done = self.call("git", *words)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def looked_at(self, *arguments, cwd=None):
+        """The files that clang-tidy got."""
+        done = self.call(self.tidy, *arguments, cwd=cwd)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return [line.removeprefix("looked at ") for line in done.stdout.splitlines() if line.startswith("looked at ")]
+
+    def test_tidy_looks_at_files_that_changed_and_at_new_ones(self):
+        self.assertEqual(self.looked_at(), [])
+        (self.tree / "src/room/old.cpp").write_text("int m;\n")
+        self.add("app/new.cpp")
+        self.add("tests/new_test.cpp")
+        self.assertEqual(sorted(self.looked_at()), ["app/new.cpp", "src/room/old.cpp"])
+        self.assertEqual(sorted(self.looked_at("--all")), ["app/new.cpp", "src/room/old.cpp"])
+
+    def test_tidy_fails_where_there_is_no_branch_to_compare_with(self):
+        self.git("branch", "--move", "another")
+        done = self.call(self.tidy)
+        self.assertEqual(done.returncode, 2, done.stdout)
+        self.assertIn("no branch main", done.stderr)
+
+    def test_tidy_takes_names_of_files_from_the_folder_where_it_is_called(self):
+        folder = self.tree / "src/room"
+        [name] = self.looked_at("old.cpp", cwd=folder)
+        self.assertEqual(pathlib.Path(name), (folder / "old.cpp").resolve())
+        done = self.call(self.tidy, "src/room/old.cpp", cwd=folder)
+        self.assertEqual(done.returncode, 2, done.stdout)
+        self.assertIn("src/room/old.cpp", done.stderr)
 
 
 if __name__ == "__main__":
