@@ -1,8 +1,16 @@
-# The process of a database server, for tools/test-server and tools/galera to source. AT is the server's folder: its
+# The process and the folder of a database server, for tools/test-server and tools/galera to source. AT is the server's folder: its
 # data is in AT/data, its log in AT/log, its process's number in AT/pid.
 #
 # Invariant: nothing is ever sent to a process that AT/pid merely names; it must have AT/data among its arguments too,
 # since the system gives the number of a process that has ended to others.
+
+# require_way_to AT ACCOUNT AS_ACCOUNT…: servers that root starts run as another account.
+require_way_to() {
+  local at=$1 account=$2
+  shift 2
+  "$@" test -x "$at" ||
+    fail "the server runs as the account $account, which can't get to $at: open the folders above it (chmod a+x), or take another"
+}
 
 # keep_running AT COMMAND… starts the server and keeps the number of its parent in $keeper. The parent is a shell that
 # waits for the server, so that it does not stay behind as a zombie where nobody else waits for it, as in many

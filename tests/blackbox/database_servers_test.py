@@ -1,13 +1,15 @@
-"""tools/test-server, tools/galera and tools/standby end the servers that they started, all of them, and nothing else."""
+"""tools/test-server, tools/galera and tools/standby start servers where they are told to or say why not, and end those
+that they started, all of them, and nothing else."""
 
 import ctypes
 import os
 import pathlib
+import signal
 import subprocess
 import tempfile
 import unittest
 
-from penstock_process import SOURCE, BlackBoxTest, main
+from penstock_process import SOURCE, BlackBoxTest, main, wait_until
 
 GALERA = pathlib.Path("/usr/lib/galera/libgalera_smm.so")
 PR_SET_CHILD_SUBREAPER = 36
@@ -119,6 +121,69 @@ class DatabaseServers(BlackBoxTest):
     def test_a_cluster_that_does_not_come_up_leaves_no_node(self):
         self.addCleanup(call, "galera", "down", self.servers)
         self.check_is_gone(self.fail_to_start("mariadb", self.servers / "node1/pid", "galera", "up", self.servers))
+
+    def test_a_mariadb_starts_in_a_folder_with_a_blank(self):
+        folder = self.servers / "with blank"
+        self.addCleanup(call, "test-server", "stop", folder)
+        self.do("test-server", "start", "mariadb", folder)
+
+    @unittest.skipUnless(GALERA.exists(), "no Galera here: tools/install-deps --galera")
+    def test_a_cluster_starts_in_a_folder_with_a_blank(self):
+        folder = self.servers / "with blank"
+        self.addCleanup(call, "galera", "down", folder)
+        self.do("galera", "up", folder, limit=240)
+
+    def interrupt(self, file_of_install, *call_of_tool):
+        """Kills the tool and all that it started once this file is there."""
+        tool, *arguments = map(str, call_of_tool)
+        process = subprocess.Popen([SOURCE / "tools" / tool, *arguments], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, start_new_session=True)
+        try:
+            wait_until(lambda: any(self.servers.glob(file_of_install)), file_of_install)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def test_a_mariadb_whose_install_was_interrupted_starts(self):
+        self.addCleanup(call, "test-server", "stop", self.servers)
+        self.interrupt("data*/ibdata1", "test-server", "start", "mariadb", self.servers)
+        self.do("test-server", "start", "mariadb", self.servers)
+
+    def test_a_postgresql_whose_install_was_interrupted_starts(self):
+        self.addCleanup(call, "test-server", "stop", self.servers)
+        self.interrupt("data*/PG_VERSION", "test-server", "start", "postgresql", self.servers)
+        self.do("test-server", "start", "postgresql", self.servers)
+
+    @unittest.skipUnless(GALERA.exists(), "no Galera here: tools/install-deps --galera")
+    def test_a_cluster_whose_install_was_interrupted_starts(self):
+        self.addCleanup(call, "galera", "down", self.servers)
+        self.interrupt("node2/data*/ibdata1", "galera", "up", self.servers)
+        self.do("galera", "up", self.servers, limit=240)
+
+    @unittest.skipUnless(os.geteuid() == 0, "other accounts run servers as themselves")
+    def test_a_folder_that_the_servers_account_can_not_get_to_is_told(self):
+        closed = self.servers / "closed"
+        closed.mkdir(0o700)
+        cases = [("test-server", "start", "mariadb"), ("test-server", "start", "postgresql"), ("standby", "up")]
+        if GALERA.exists():
+            cases.append(("galera", "up"))
+        for case in cases:
+            with self.subTest(case=case):
+                folder = closed / "-".join(case)
+                done = call(*case, folder, limit=SOON)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(f"can't get to {folder}", done.stderr)
+
+    def test_a_standby_is_looked_for_only_where_there_is_one(self):
+        nowhere = self.servers / "nowhere"
+        for command in ("down", "promote"):
+            done = call("standby", command, nowhere, limit=SOON)
+            self.assertEqual(done.returncode, 1, command)
+            self.assertIn(f"there is no folder {nowhere}", done.stderr)
+            self.assertFalse(nowhere.exists())
+        done = call("standby", "promote", self.servers, limit=SOON)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"no standby was made in {self.servers}", done.stderr)
 
 
 if __name__ == "__main__":

@@ -95,6 +95,7 @@ class Run(Tools):
         self.assertIn("the server ended before it listened", done.stderr)
 
 
+@unittest.skipUnless(shutil.which("git"), "no git here")
 class Tidy(Tools):
     def setUp(self):
         super().setUp()
