@@ -1,16 +1,20 @@
-// Invariant: a PUT changes everything it says or, where a part of it makes no sense, nothing.
+// Invariant: a request does everything it says or, where a part of it makes no sense, nothing.
 
 #include "app/chaos/control.h"
 
 #include "app/chaos/toxic_table.h"
 #include "app/error.h"
+#include <penstock/core/nearest.h>
 #include <penstock/core/units.h>
 #include <penstock/http/problem.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -88,6 +92,13 @@ change read_change(const std::string& body) {
   return result;
 }
 
+// A mistyped one would do to all connections what was meant for some.
+void refuse_unknown_parameters(const http::request& r, std::initializer_list<std::string_view> known = {}) {
+  for (auto& [key, value] : r.query_parameters())
+    if (std::find(known.begin(), known.end(), key) == known.end())
+      refuse("there is no parameter '" + key + "'" + suggestion(key, std::span(known.begin(), known.size())));
+}
+
 std::optional<std::string> query_parameter(const http::request& r, std::string_view name) {
   for (auto& [key, value] : r.query_parameters())
     if (key == name) return value;
@@ -95,6 +106,7 @@ std::optional<std::string> query_parameter(const http::request& r, std::string_v
 }
 
 chaos_proxy::applies_to which_connections(const http::request& r) {
+  refuse_unknown_parameters(r, {"connections"});
   std::string which = query_parameter(r, "connections").value_or("all");
   if (which == "all") return chaos_proxy::applies_to::all_connections;
   if (which == "new") return chaos_proxy::applies_to::new_connections;
@@ -134,6 +146,7 @@ std::string counters_json(const testing::chaos_counters& c) {
 
 // Ends the connection that ?connection=N names, or all.
 http::response end_connections(const http::request& r, chaos_proxy& proxy, bool by_reset) {
+  refuse_unknown_parameters(r, {"connection"});
   std::size_t ended = 0;
   if (std::optional<std::string> given = query_parameter(r, "connection")) {
     std::uint64_t number = 0;
@@ -152,14 +165,24 @@ task<http::response> answer(http::response r) { co_return r; }
 }  // namespace
 
 void add_control_routes(http::router& routes, chaos_proxy& proxy) {
-  routes.add("GET", "/toxics", [&](http::request&) { return answer(as_json(all_toxics_json(proxy))); });
+  routes.add("GET", "/toxics", [&](http::request& r) {
+    refuse_unknown_parameters(r);
+    return answer(as_json(all_toxics_json(proxy)));
+  });
   routes.add("PUT", "/toxics", [&](http::request& r) { return put_toxics(proxy, r); });
-  routes.add("DELETE", "/toxics", [&](http::request&) {
+  routes.add("DELETE", "/toxics", [&](http::request& r) {
+    refuse_unknown_parameters(r);
     proxy.clear_toxics();
     return answer(as_json(all_toxics_json(proxy)));
   });
-  routes.add("GET", "/connections", [&](http::request&) { return answer(as_json(connections_json(proxy))); });
-  routes.add("GET", "/counters", [&](http::request&) { return answer(as_json(counters_json(proxy.counters()))); });
+  routes.add("GET", "/connections", [&](http::request& r) {
+    refuse_unknown_parameters(r);
+    return answer(as_json(connections_json(proxy)));
+  });
+  routes.add("GET", "/counters", [&](http::request& r) {
+    refuse_unknown_parameters(r);
+    return answer(as_json(counters_json(proxy.counters())));
+  });
   routes.add("POST", "/cut", [&](http::request& r) { return answer(end_connections(r, proxy, false)); });
   routes.add("POST", "/reset", [&](http::request& r) { return answer(end_connections(r, proxy, true)); });
 }

@@ -114,6 +114,30 @@ TEST(chaos_control, ends_connections_by_number_or_all) {
   EXPECT_THAT(ask(proxy, "GET", "/counters"), HasSubstr(R"("cut_connections": 0)"));
 }
 
+TEST(chaos_control, an_unknown_parameter_is_refused_and_changes_nothing) {
+  struct {
+    const char* method;
+    const char* path;
+    const char* why;
+  } cases[] = {
+      {"POST", "/cut?conection=1", "there is no parameter 'conection'; did you mean 'connection'?"},
+      {"POST", "/reset?connection=1&all", "there is no parameter 'all'"},
+      {"PUT", "/toxics?connection=new", "there is no parameter 'connection'; did you mean 'connections'?"},
+      {"DELETE", "/toxics?connections=new", "there is no parameter 'connections'"},
+      {"GET", "/toxics?direction=to_client", "there is no parameter 'direction'"},
+      {"GET", "/connections?number=1", "there is no parameter 'number'"},
+      {"GET", "/counters?connection=1", "there is no parameter 'connection'"},
+  };
+  for (const auto& c : cases) {
+    chaos_proxy proxy(nowhere);
+    proxy.set_toxics(flow::to_client, {.slice_bytes = 7});
+    std::string said = ask(proxy, c.method, c.path, R"({"to_client": {"stop": true}})");
+    EXPECT_THAT(said, HasSubstr("400 ")) << c.path;
+    EXPECT_THAT(said, HasSubstr(c.why)) << c.path;
+    EXPECT_EQ(proxy.toxics_of(flow::to_client), testing::toxics{.slice_bytes = 7}) << c.path;
+  }
+}
+
 TEST(chaos_command, says_what_is_wrong_with_its_options) {
   struct {
     std::vector<std::string> arguments;
