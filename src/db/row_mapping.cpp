@@ -51,10 +51,13 @@ bool read_timestamp(const value& from, timestamp& to) noexcept {
   return read.has_value();
 }
 
+// A statement that gives no rows, as INSERT, has no columns either.
 void require_columns(const result& r, std::size_t members) {
-  if (r.rows.empty() || r.rows.front().size() == members) return;
-  throw database_error(db_errc::data, "the rows have " + std::to_string(r.rows.front().size()) +
-                                          " columns, but the struct has " + std::to_string(members) + " members");
+  if (r.rows.empty() && r.columns.empty()) return;
+  std::size_t columns = r.rows.empty() ? r.columns.size() : r.rows.front().size();
+  if (columns == members) return;
+  throw database_error(db_errc::data, "the result has " + std::to_string(columns) + " columns, but the struct has " +
+                                          std::to_string(members) + " members");
 }
 
 void throw_misfit(const result& r, std::size_t row, std::size_t column, std::string_view member) {

@@ -84,5 +84,11 @@ TEST(row_mapping, another_number_of_columns_is_refused) {
   EXPECT_NE(refusal({names, {short_row}}).find("4 columns"), std::string::npos);
 }
 
+TEST(row_mapping, another_number_of_columns_is_refused_without_rows_too) {
+  std::vector<std::string> fewer(names.begin(), names.end() - 1);
+  EXPECT_NE(refusal({fewer, {}}).find("4 columns"), std::string::npos);
+  EXPECT_EQ(refusal({names, {}}), "");
+}
+
 }  // namespace
 }  // namespace penstock::db
