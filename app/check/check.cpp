@@ -1,5 +1,5 @@
-// Invariant: nothing is changed: a table is compared only when it is there, since preparing one that is missing makes
-// it.
+// Invariant: nothing is made: a table is compared only when it is there, since preparing one that is missing makes it,
+// and a SQLite file is opened only then.
 
 #include "app/check/check.h"
 
@@ -11,10 +11,14 @@
 #include <penstock/ingest/service.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
+
+#include <unistd.h>
 
 namespace penstock::app::check {
 namespace {
@@ -70,12 +74,28 @@ task<finding> stream_finding(db::connection& c, const ingest::stream_definition&
                     "change the table, or the stream's columns, or name another table"};
 }
 
+// The SQLite file that serving would make; empty when there is none such, or it could not be made.
+std::string file_to_be_made(std::string_view url) {
+  if (!url.starts_with("sqlite:") || url.ends_with(":memory:")) return {};
+  url.remove_prefix(std::string_view("sqlite:").size());
+  if (url.starts_with("//")) url.remove_prefix(2);
+  std::filesystem::path file = url.substr(0, url.find('?'));
+  std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  std::error_code unknown;
+  bool missing = !std::filesystem::exists(file, unknown) && !unknown;
+  return missing && ::access(folder.c_str(), W_OK | X_OK) == 0 ? file.string() : std::string();
+}
+
 }  // namespace
 
 task<void> check_store(const serve_config& config, report& into) {
   std::optional<finding> failed;
   try {
     db::database database(config.store_url);
+    if (std::string file = file_to_be_made(config.store_url); !file.empty()) {
+      into.add({level::note, "file '" + file + "'", "missing; `penstock serve` makes it", {}});
+      database = db::database("sqlite::memory:");
+    }
     task<std::unique_ptr<db::connection>> connecting = database.connect();
     std::unique_ptr<db::connection> session = co_await std::move(connecting);
     db::expected_load load = load_of(config.ingest, database);

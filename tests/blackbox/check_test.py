@@ -12,9 +12,20 @@ class Checking(BlackBoxTest):
     def check(self, *arguments):
         return run("check", *arguments, cwd=self.folder)
 
-    def test_a_fresh_file_is_ready_and_no_table_is_made_by_checking(self):
+    def test_a_missing_file_is_ready_and_is_not_made_by_checking(self):
+        for url in ("sqlite:new.db", f"sqlite://{self.folder}/new.db?busy_timeout=1s"):
+            done = self.check("--store", url)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertRegex(done.stdout, "file '.*new.db': missing; `penstock serve` makes it")
+            self.assertIn("table 'processed_data' is missing; `penstock serve` makes it", done.stdout)
+            self.assertIn("no error, no warning: ready to serve", done.stdout)
+            self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_an_empty_file_is_ready_and_no_table_is_made_by_checking(self):
+        (self.folder / "new.db").touch()
         done = self.check("--store", "sqlite:new.db")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertNotIn("file 'new.db'", done.stdout)
         self.assertIn("table 'processed_data' is missing; `penstock serve` makes it", done.stdout)
         self.assertIn("no error, no warning: ready to serve", done.stdout)
         with sqlite3.connect(self.folder / "new.db") as database:
