@@ -106,7 +106,7 @@ in the file only; the first one there takes the place of the default, `items` in
 |---|---|---|---|
 | `name` | text | required | The name in the URL: letters, digits, `_` and `-` |
 | `table` | text | the name | Made when missing, checked when there |
-| `key` | list of columns | none | Columns that are unique together; an item that repeats one is a duplicate, and not stored again |
+| `key` | list of columns | none | Columns that are unique together; an item that repeats one is a duplicate, and not stored again. Each is required unless it has a default |
 | `columns` | list of tables | none | What goes into which column. None: the table is `id`, `data` (the item as JSON) and `created_at` |
 
 Each of `columns` is:
@@ -117,7 +117,7 @@ Each of `columns` is:
 | `pointer` | text | `/` and the name | Which part of the item, a JSON pointer (RFC 6901); `""` is the whole item |
 | `type` | `integer`, `real`, `text`, `boolean`, `timestamp`, `json` | `"text"` | What the column holds |
 | `required` | boolean | `false` | An item without the part, or with null there, is rejected |
-| `default` | any | NULL | What stands for a missing part; not together with `required` |
+| `default` | any | NULL | What stands for a missing part, or for null; not together with `required` |
 
 ```toml
 [[stream]]
