@@ -6,7 +6,8 @@
 //   peer_script greets;
 //   greets.expect("HELLO\r\n").send("WEL").wait(50ms).send("COME\r\n").reset();
 //   co_await with_scripted_peer(greets, [&](const net::endpoint& at) -> task<> {
-//     EXPECT_EQ(co_await ask(at), "WELCOME");
+//     std::string answer = co_await ask(at);
+//     EXPECT_EQ(answer, "WELCOME");
 //   });
 
 #include "penstock/async/event.h"
