@@ -1,6 +1,6 @@
+#include "memory_database.h"
 #include <penstock/db/connection.h>
 #include <penstock/db/error.h>
-#include <penstock/testing/simulation.h>
 
 #include <filesystem>
 #include <limits>
@@ -12,16 +12,6 @@ namespace {
 
 table_definition things() {
   return {"things", "id", {{"name", column_type::text, true}, {"size", column_type::integer, false}}, {"name"}};
-}
-
-template <class Body>
-void with_memory_database(Body body) {
-  penstock::testing::simulation sim;
-  auto main = [&]() -> task<> {
-    std::unique_ptr<connection> c = co_await database("sqlite::memory:").connect();
-    co_await body(*c);
-  };
-  sim.run(main());
 }
 
 void add(row_batch& rows, std::string_view name, std::int64_t size) {

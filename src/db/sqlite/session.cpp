@@ -281,9 +281,7 @@ std::optional<row_refusal> session::try_row(sqlite3_stmt* insert, const table_de
     outcome.what = stored ? row_outcome::status::stored : row_outcome::status::duplicate;
     if (stored && !into.id_column.empty()) outcome.id = sqlite3_last_insert_rowid(handle_);
   } else {
-    db_errc errc = classify(sqlite3_extended_errcode(handle_));
-    if (errc != db_errc::constraint && errc != db_errc::data) fail("insert into " + into.name);
-    refused = {code_name(errc), sqlite3_errmsg(handle_)};
+    refused = refusal_of(into);
   }
   sqlite3_reset(insert);
   if (!in_transaction())
@@ -291,6 +289,19 @@ std::optional<row_refusal> session::try_row(sqlite3_stmt* insert, const table_de
                                              ": a trigger rolled the whole batch back with one row ('" +
                                              refused.value_or(row_refusal()).message + "'); let it RAISE(ABORT)");
   return refused;
+}
+
+row_refusal session::refusal_of(const table_definition& into) {
+  db_errc errc = classify(sqlite3_extended_errcode(handle_));
+  std::string said = sqlite3_errmsg(handle_);
+  if (errc == db_errc::syntax) {
+    // What a function says of the row's values, unless the table has changed since the statement was prepared.
+    throw_if_interrupted();
+    sqlite3_finalize(compile(insert_sql(into)));
+    errc = db_errc::data;
+  }
+  if (errc != db_errc::constraint && errc != db_errc::data) fail("insert into " + into.name);
+  return {code_name(errc), std::move(said)};
 }
 
 std::optional<row_refusal> session::try_row_apart(sqlite3_stmt* insert, const table_definition& into,

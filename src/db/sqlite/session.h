@@ -91,6 +91,8 @@ class session {
   // Why the row is refused; else `outcome` has the rest.
   std::optional<row_refusal> try_row(sqlite3_stmt* insert, const table_definition& into, std::span<const cell> row,
                                      row_outcome& outcome);
+  // What the last step says against its row; throws what is no row's fault.
+  row_refusal refusal_of(const table_definition& into);
   std::optional<row_refusal> try_row_apart(sqlite3_stmt* insert, const table_definition& into,
                                            std::span<const cell> row, row_outcome& outcome);
   // Throws when a row that counts as a repeat has a key that the table does not have: a trigger has dropped it.

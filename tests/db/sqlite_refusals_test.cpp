@@ -1,0 +1,89 @@
+#include "memory_database.h"
+#include <penstock/db/connection.h>
+#include <penstock/db/error.h>
+
+#include <limits>
+
+#include <gtest/gtest.h>
+
+// What a row gives rise to while it is stored is that row's alone.
+
+namespace penstock::db {
+namespace {
+
+const table_definition texts{"t", "id", {{"v", column_type::text, false}}, {}};
+
+row_batch rows_of(std::initializer_list<std::string_view> list) {
+  row_batch rows(1);
+  for (std::string_view v : list) {
+    rows.add_text(v);
+    rows.commit_row();
+  }
+  return rows;
+}
+
+// A letter a row: stored, duplicate or refused.
+std::string outcomes(const batch_report& report) {
+  std::string all;
+  for (const row_outcome& row : report.rows) all += "sdr"[static_cast<int>(row.what)];
+  return all;
+}
+
+// What storing the rows failed with.
+task<std::optional<database_error>> failure_of_batch(connection& c, const table_definition& into,
+                                                     const row_batch& rows) {
+  std::optional<database_error> failed;
+  batch_report report;
+  try {
+    task<void> inserting = c.insert_batch(into, rows, report);
+    co_await std::move(inserting);
+  } catch (const database_error& e) {
+    failed = e;
+  }
+  co_return failed;
+}
+
+TEST(sqlite_refusals, an_error_that_one_row_gives_refuses_that_row_alone) {
+  struct made {
+    std::vector<std::string> by;
+    const char* said;
+  };
+  const std::string plain = "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT)";
+  for (const made& m :
+       {made{{"CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT CHECK (abs(CAST(v AS INTEGER)) < 1000))"},
+             "integer overflow"},
+        made{{"CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT, n INTEGER AS (json_extract(v, '$.n')) STORED)"},
+             "malformed JSON"},
+        made{{plain, "CREATE INDEX i ON t(json_extract(v, '$.n'))"}, "malformed JSON"},
+        made{{plain, "CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT json_extract(new.v, '$.n'); END"},
+             "malformed JSON"}})
+    with_memory_database([&](connection& c) -> task<> {
+      for (const std::string& sql : m.by) co_await c.execute(sql);
+      row_batch rows = rows_of({R"({"n":1})", "-9223372036854775808 {", R"({"n":2})"});
+      batch_report report;
+      co_await c.insert_batch(texts, rows, report);
+      EXPECT_EQ(outcomes(report), "srs") << m.by.back();
+      EXPECT_EQ(report.refusals.at(0).code, "db.data");
+      EXPECT_EQ(report.refusals.at(0).message, m.said);
+      result found = co_await c.query("SELECT (SELECT count(*) FROM t), integrity_check FROM pragma_integrity_check");
+      EXPECT_EQ(found.rows.at(0).at(0), value(std::int64_t{2})) << m.by.back();
+      EXPECT_EQ(found.rows.at(0).at(1), value(std::string("ok"))) << m.by.back();
+    });
+}
+
+TEST(sqlite_refusals, a_table_that_is_gone_or_lost_a_column_is_no_fault_of_the_rows) {
+  for (const char* change : {"DROP TABLE t", "ALTER TABLE t RENAME COLUMN v TO w"})
+    with_memory_database([&](connection& c) -> task<> {
+      co_await c.prepare_table(texts);
+      row_batch rows = rows_of({"a", "b"});
+      batch_report report;
+      co_await c.insert_batch(texts, rows, report);
+      co_await c.execute(change);
+      task<std::optional<database_error>> failing = failure_of_batch(c, texts, rows);
+      std::optional<database_error> failed = co_await std::move(failing);
+      EXPECT_TRUE(failed && failed->errc() == db_errc::syntax) << change;
+    });
+}
+
+}  // namespace
+}  // namespace penstock::db
