@@ -272,14 +272,26 @@ TEST(sqlite, a_column_that_would_keep_values_as_others_is_drift) {
     column_type wanted;
     bool fits;
   };
-  for (const row& r : {row{"TEXT", column_type::integer, false}, row{"varchar(20)", column_type::real, false},
-                       row{"INTEGER", column_type::text, false}, row{"double", column_type::timestamp, false},
-                       row{"BIGINT", column_type::json, false}, row{"BIGINT", column_type::integer, true},
-                       row{"VARCHAR(20)", column_type::text, true}, row{"DATETIME", column_type::timestamp, true},
-                       row{"", column_type::text, true}, row{"REAL", column_type::integer, true},
-                       row{"STRING", column_type::text, false}, row{"JSON", column_type::json, false},
-                       row{"uuid", column_type::text, false}, row{"DECIMAL(10,2)", column_type::integer, true},
-                       row{"BOOLEAN", column_type::boolean, true}, row{"BLOB", column_type::text, true}}) {
+  for (const row& r : {row{"TEXT", column_type::integer, false},
+                       row{"varchar(20)", column_type::real, false},
+                       row{"INTEGER", column_type::text, false},
+                       row{"double", column_type::timestamp, false},
+                       row{"BIGINT", column_type::json, false},
+                       row{"BIGINT", column_type::integer, true},
+                       row{"VARCHAR(20)", column_type::text, true},
+                       row{"DATETIME", column_type::timestamp, true},
+                       row{"", column_type::text, true},
+                       row{"REAL", column_type::integer, false},
+                       row{"FLOAT", column_type::integer, false},
+                       row{"double", column_type::boolean, true},
+                       row{"REAL", column_type::real, true},
+                       row{"INTEGER", column_type::real, true},
+                       row{"STRING", column_type::text, false},
+                       row{"JSON", column_type::json, false},
+                       row{"uuid", column_type::text, false},
+                       row{"DECIMAL(10,2)", column_type::integer, true},
+                       row{"BOOLEAN", column_type::boolean, true},
+                       row{"BLOB", column_type::text, true}}) {
     with_memory_database([&](connection& c) -> task<> {
       co_await c.execute(std::string("CREATE TABLE t(id INTEGER PRIMARY KEY, v ") + r.declared + ")");
       table_definition table;

@@ -44,7 +44,8 @@ std::vector<std::vector<std::string>> unique_keys_of(session& s, const std::stri
 }
 
 // True where a column of this declared type would keep a value as another one than was given: its affinity turns
-// numbers into text, or text that looks like a number into one (https://www.sqlite.org/datatype3.html, 3.1).
+// numbers into text, whole numbers into reals, or text that looks like a number into one
+// (https://www.sqlite.org/datatype3.html, 3.1).
 bool would_change(std::string declared, column_type type) {
   for (char& c : declared) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
   auto says = [&](const char* part) { return declared.find(part) != std::string::npos; };
@@ -53,7 +54,7 @@ bool would_change(std::string declared, column_type type) {
   bool real = !whole && !text && (says("REAL") || says("FLOA") || says("DOUB"));
   bool number = !whole && !text && !real && !declared.empty() && !says("BLOB");  // NUMERIC, which "JSON" means too
   bool number_given = type == column_type::integer || type == column_type::real || type == column_type::boolean;
-  if (number_given) return text;
+  if (number_given) return text || (real && type == column_type::integer);
   if (number) return type == column_type::text || type == column_type::json;
   return (whole || real) && type != column_type::blob;
 }
