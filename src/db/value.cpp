@@ -46,6 +46,27 @@ char* digits(char* to, Integer n, int count) noexcept {
   return to + count;
 }
 
+constexpr std::int64_t day_length = std::chrono::microseconds(std::chrono::days(1)).count();
+
+// std::chrono's years are 16 bits wide, and timestamps reach 290,000 years from 1970. The calendar repeats itself from
+// era to era.
+constexpr std::int64_t era_years = 400;
+constexpr std::int64_t era_days = 146'097;
+
+// Rounded down.
+constexpr std::int64_t quotient(std::int64_t n, std::int64_t by) noexcept { return n / by - (n % by < 0 ? 1 : 0); }
+
+// Nothing when a timestamp does not reach that far. `within` is in microseconds.
+std::optional<timestamp> time_at(std::int64_t day, std::int64_t within) noexcept {
+  std::int64_t count = 0;
+  // A day before 1970 is counted back from its end: the earliest one begins before the earliest time.
+  bool before = day < 0;
+  if (__builtin_mul_overflow(day + (before ? 1 : 0), day_length, &count) ||
+      __builtin_add_overflow(count, within - (before ? day_length : 0), &count))
+    return std::nullopt;
+  return timestamp(std::chrono::microseconds(count));
+}
+
 }  // namespace
 
 std::string_view name_of(column_type type) noexcept {
@@ -84,10 +105,9 @@ std::string format_timestamp(timestamp t) {
 
 std::optional<timestamp> parse_timestamp(std::string_view text) noexcept {
   using namespace std::chrono;
-  constexpr std::int64_t last_year = static_cast<int>(year::max());
   reader in{text};
   bool negative = in.take('-');
-  std::int64_t y = in.number(negative ? 1 : 4, 5);
+  std::int64_t y = in.number(negative ? 1 : 4, 6);
   in.expect('-');
   int m = in.field();
   in.expect('-');
@@ -101,24 +121,27 @@ std::optional<timestamp> parse_timestamp(std::string_view text) noexcept {
   int second = in.field();
   std::int64_t micros = in.take('.') ? in.microseconds() : 0;
   if (has_t) in.expect('Z');
-  if (!in.good || !in.rest.empty() || y > last_year || hour > 23 || minute > 59 || second > 59) return std::nullopt;
-  year_month_day date{year(static_cast<int>(negative ? -y : y)), month(static_cast<unsigned>(m)),
+  if (!in.good || !in.rest.empty() || hour > 23 || minute > 59 || second > 59) return std::nullopt;
+  if (negative) y = -y;
+  std::int64_t era = quotient(y, era_years);
+  year_month_day date{year(static_cast<int>(y - era * era_years)), month(static_cast<unsigned>(m)),
                       day(static_cast<unsigned>(d))};
   if (!date.ok()) return std::nullopt;
-  return timestamp(sys_days(date)) + hours(hour) + minutes(minute) + seconds(second) +
-         std::chrono::microseconds(micros);
+  std::chrono::microseconds within =
+      hours(hour) + minutes(minute) + seconds(second) + std::chrono::microseconds(micros);
+  return time_at(sys_days(date).time_since_epoch().count() + era * era_days, within.count());
 }
 
 std::size_t write_timestamp(timestamp t, std::span<char, 32> to) noexcept {
   // By division: std::chrono::floor multiplies the day out again, which overflows for the earliest times.
-  constexpr std::int64_t day_length = std::chrono::microseconds(std::chrono::days(1)).count();
   std::int64_t since_1970 = t.time_since_epoch().count();
-  std::int64_t day = since_1970 / day_length - (since_1970 % day_length < 0 ? 1 : 0);
+  std::int64_t day = quotient(since_1970, day_length);
   std::int64_t within = since_1970 % day_length + (since_1970 % day_length < 0 ? day_length : 0);
-  std::chrono::year_month_day date{std::chrono::sys_days(std::chrono::days(day))};
+  std::int64_t era = quotient(day, era_days);
+  std::chrono::year_month_day date{std::chrono::sys_days(std::chrono::days(day - era * era_days))};
   std::chrono::hh_mm_ss time{std::chrono::microseconds(within)};
   char* end = to.data();
-  int year = static_cast<int>(date.year());
+  std::int64_t year = static_cast<int>(date.year()) + era * era_years;
   if (year >= 0 && year <= 9999) {
     end = digits(end, year, 4);
   } else {

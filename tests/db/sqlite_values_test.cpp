@@ -106,6 +106,44 @@ TEST(sqlite_values, timestamps_are_written_as_rfc_3339) {
   EXPECT_EQ(format_timestamp(sys_days(year(9999) / 12 / 31)), "9999-12-31T00:00:00.000000Z");
 }
 
+TEST(sqlite_values, timestamps_of_all_years_are_written_and_read) {
+  using namespace std::chrono;
+  constexpr days era(146'097);  // 400 years
+  struct row {
+    timestamp at;
+    const char* written;
+  };
+  for (const row& r :
+       {row{timestamp::max(), "294247-01-10T04:00:54.775807Z"}, row{timestamp::min(), "-290308-12-21T19:59:05.224192Z"},
+        row{sys_days(year(2000) / 2 / 29) + 100 * era, "42000-02-29T00:00:00.000000Z"},
+        row{sys_days(year(1970) / 1 / 1) + 77 * era - microseconds(1), "32769-12-31T23:59:59.999999Z"},
+        row{sys_days(year(2000) / 12 / 31) - 100 * era, "-38000-12-31T00:00:00.000000Z"},
+        row{sys_days(year(2000) / 1 / 1) - 5 * era - microseconds(1), "-1-12-31T23:59:59.999999Z"}}) {
+    EXPECT_EQ(format_timestamp(r.at), r.written);
+    EXPECT_EQ(parse_timestamp(r.written), r.at) << r.written;
+  }
+  for (const char* beyond :
+       {"294247-01-10T04:00:54.775808Z", "294247-01-11T00:00:00Z", "-290308-12-21T19:59:05.224191Z",
+        "-290308-12-20T23:59:59Z", "999999-12-31T00:00:00Z", "-999999-01-01T00:00:00Z"})
+    EXPECT_EQ(parse_timestamp(beyond), std::nullopt) << beyond;
+}
+
+TEST(sqlite_values, timestamps_of_far_years_are_stored_as_such) {
+  with_memory([](connection& c) -> task<> {
+    table_definition table = table_of("t", column_type::timestamp);
+    co_await c.prepare_table(table);
+    row_batch rows(1);
+    rows.add_timestamp(timestamp::max());
+    rows.commit_row();
+    batch_report report;
+    co_await c.insert_batch(table, rows, report);
+    co_await c.execute("INSERT INTO t(v) VALUES (?)", parameters_of(timestamp::min()));
+    result found = co_await c.query("SELECT v FROM t ORDER BY id");
+    EXPECT_EQ(found.rows.at(0).at(0), value(std::string("294247-01-10T04:00:54.775807Z")));
+    EXPECT_EQ(found.rows.at(1).at(0), value(std::string("-290308-12-21T19:59:05.224192Z")));
+  });
+}
+
 TEST(sqlite_values, a_wrong_number_of_parameters_is_refused) {
   with_memory([](connection& c) -> task<> {
     bool refused = false;

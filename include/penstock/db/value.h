@@ -25,7 +25,8 @@ std::string_view name_of(column_type type) noexcept;
 /// A point in time, UTC, to the microsecond.
 using timestamp = std::chrono::sys_time<std::chrono::microseconds>;
 
-/// RFC 3339 in UTC with six decimals: "2026-01-31T09:30:00.000000Z". SQLite stores timestamps so.
+/// RFC 3339 in UTC with six decimals: "2026-01-31T09:30:00.000000Z". SQLite stores timestamps so. A year beyond 9999 or
+/// before 0, which RFC 3339 does not have, is written with all of its digits, and its sign.
 std::string format_timestamp(timestamp t);
 /// As above, into a buffer; gives the number of characters, which is 27 from year 0 to 9999.
 std::size_t write_timestamp(timestamp t, std::span<char, 32> to) noexcept;
