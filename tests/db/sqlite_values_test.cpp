@@ -144,6 +144,26 @@ TEST(sqlite_values, timestamps_of_far_years_are_stored_as_such) {
   });
 }
 
+TEST(sqlite_values, a_query_that_is_asked_again_has_the_columns_that_the_table_has_now) {
+  with_memory([](connection& c) -> task<> {
+    struct step {
+      std::vector<std::string> change;
+      std::vector<std::string> columns;
+      std::size_t values;
+    };
+    for (const step& s : {step{{"CREATE TABLE t(a INTEGER, b INTEGER)", "INSERT INTO t VALUES (1, 2)"}, {"a", "b"}, 2},
+                          step{{"ALTER TABLE t RENAME COLUMN a TO z"}, {"z", "b"}, 2},
+                          step{{"ALTER TABLE t ADD COLUMN c INTEGER"}, {"z", "b", "c"}, 3},
+                          step{{"DROP TABLE t", "CREATE TABLE t(q INTEGER)", "INSERT INTO t VALUES (7)"}, {"q"}, 1},
+                          step{{"DELETE FROM t", "ALTER TABLE t RENAME COLUMN q TO r"}, {"r"}, 0}}) {
+      for (const std::string& sql : s.change) co_await c.execute(sql);
+      result found = co_await c.query("SELECT * FROM t");
+      EXPECT_EQ(found.columns, s.columns) << s.change.back();
+      EXPECT_EQ(found.rows.empty() ? 0 : found.rows[0].size(), s.values) << s.change.back();
+    }
+  });
+}
+
 TEST(sqlite_values, a_wrong_number_of_parameters_is_refused) {
   with_memory([](connection& c) -> task<> {
     bool refused = false;

@@ -144,23 +144,20 @@ void session::bind_values(sqlite3_stmt* statement, const parameters& values) {
 
 namespace {
 
-result columns_of(sqlite3_stmt* statement) {
-  result r;
-  int columns = sqlite3_column_count(statement);
-  for (int i = 0; i < columns; ++i) r.columns.emplace_back(sqlite3_column_name(statement, i));
-  return r;
-}
-
-// What the last step gave: SQLITE_ROW when so many rows, or bytes, were read and there may be more.
+// What the last step gave: SQLITE_ROW when so many rows, or bytes, were read and there may be more. A table may have
+// changed since the statement was prepared, so its columns are known only once it has been stepped.
 int read_rows(sqlite3_stmt* statement, result& into, std::size_t most_rows, std::size_t most_bytes) {
   int step = SQLITE_ROW;
   std::size_t bytes = 0;
   while (into.rows.size() < most_rows && bytes < most_bytes && (step = sqlite3_step(statement)) == SQLITE_ROW) {
     auto& row = into.rows.emplace_back();
-    row.reserve(into.columns.size());
-    for (int i = 0; i < static_cast<int>(into.columns.size()); ++i) row.push_back(column_value(statement, i));
+    int columns = sqlite3_column_count(statement);
+    row.reserve(static_cast<std::size_t>(columns));
+    for (int i = 0; i < columns; ++i) row.push_back(column_value(statement, i));
     bytes += bytes_of(row);
   }
+  int columns = sqlite3_column_count(statement);
+  for (int i = 0; i < columns; ++i) into.columns.emplace_back(sqlite3_column_name(statement, i));
   return step;
 }
 
@@ -170,7 +167,7 @@ result session::query(const std::string& sql, const parameters& values) {
   use statement = prepare(sql);
   enter(statement.get());
   bind_values(statement.get(), values);
-  result found = columns_of(statement.get());
+  result found;
   if (read_rows(statement.get(), found, unbounded, unbounded) != SQLITE_DONE) fail("query");
   return found;
 }
@@ -184,7 +181,7 @@ void session::start_reading(const std::string& sql, const parameters& values) {
 }
 
 session::piece session::read_some(std::size_t max_rows) {
-  piece some{columns_of(reading_), false};
+  piece some{{}, false};
   int step = read_rows(reading_, some.rows, max_rows, most_piece_bytes);
   if (step != SQLITE_ROW && step != SQLITE_DONE) fail("query");
   some.is_last = step == SQLITE_DONE;
