@@ -85,5 +85,37 @@ TEST(sqlite_refusals, a_table_that_is_gone_or_lost_a_column_is_no_fault_of_the_r
     });
 }
 
+const table_definition keyed{"t", "id", {{"v", column_type::text, false}}, {"v"}};
+
+TEST(sqlite_refusals, what_a_trigger_did_for_a_row_that_is_there_already_is_undone) {
+  with_memory_database([](connection& c) -> task<> {
+    co_await c.prepare_table(keyed);
+    co_await c.execute("CREATE TABLE audit(v TEXT)");
+    co_await c.execute("CREATE TRIGGER g BEFORE INSERT ON t BEGIN INSERT INTO audit VALUES (new.v); END");
+    row_batch rows = rows_of({"a", "a", "b"});
+    batch_report report;
+    for (const char* expected : {"sds", "ddd"}) {
+      co_await c.insert_batch(keyed, rows, report);
+      EXPECT_EQ(outcomes(report), expected);
+    }
+    result found = co_await c.query("SELECT group_concat(v) FROM audit");
+    EXPECT_EQ(found.rows.at(0).at(0), value(std::string("a,b")));
+  });
+}
+
+TEST(sqlite_refusals, a_row_whose_key_only_its_trigger_has_stored_is_no_duplicate) {
+  with_memory_database([](connection& c) -> task<> {
+    co_await c.prepare_table(keyed);
+    co_await c.execute(
+        "CREATE TRIGGER g BEFORE INSERT ON t BEGIN INSERT INTO t(v) VALUES (new.v); SELECT RAISE(IGNORE); END");
+    row_batch rows = rows_of({"a"});
+    task<std::optional<database_error>> failing = failure_of_batch(c, keyed, rows);
+    std::optional<database_error> failed = co_await std::move(failing);
+    EXPECT_TRUE(failed && failed->message().find("not stored") != std::string::npos);
+    result found = co_await c.query("SELECT count(*) FROM t");
+    EXPECT_EQ(found.rows.at(0).at(0), value(std::int64_t{0}));
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db

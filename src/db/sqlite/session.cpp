@@ -308,8 +308,9 @@ std::optional<row_refusal> session::try_row_apart(sqlite3_stmt* insert, const ta
   std::optional<row_refusal> refused = try_row(insert, into, row, outcome);
   if (!refused && !broken_before && breaks_foreign_keys())
     refused = {code_name(db_errc::constraint), "FOREIGN KEY constraint failed"};
-  if (!refused && outcome.what == row_outcome::status::duplicate) confirm_duplicate(into, row);
-  if (refused) execute_plain("ROLLBACK TO penstock_row");
+  bool repeats = !refused && outcome.what == row_outcome::status::duplicate;
+  if (refused || repeats) execute_plain("ROLLBACK TO penstock_row");
+  if (repeats) confirm_duplicate(into, row);  // its trigger's own rows are gone
   execute_plain("RELEASE penstock_row");
   return refused;
 }
@@ -329,8 +330,8 @@ void session::confirm_duplicate(const table_definition& into, std::span<const ce
   if (sqlite3_step(looking.get()) != SQLITE_ROW) throw not_stored(into);
 }
 
-// What a trigger did stays behind its RAISE(FAIL), and a deferred foreign key is looked at by the COMMIT only, which
-// fails for the neighbours too.
+// What a trigger did stays behind its RAISE(FAIL) and before a row that is there already, and a deferred foreign key is
+// looked at by the COMMIT only, which fails for the neighbours too.
 bool session::needs_rows_apart(const std::string& table) {
   static const std::string sql =
       "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE) OR "
