@@ -222,6 +222,25 @@ TEST(sqlite, a_table_that_does_not_fit_is_named_with_each_difference) {
   });
 }
 
+TEST(sqlite, a_view_is_drift_as_such) {
+  with_memory_database([](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE base(id INTEGER PRIMARY KEY, name TEXT UNIQUE, size INTEGER)");
+    co_await c.execute("CREATE VIEW Things AS SELECT * FROM base");
+    co_await c.execute(
+        "CREATE TRIGGER g INSTEAD OF INSERT ON things BEGIN INSERT INTO base(name) VALUES (new.name); END");
+    table_definition table = things();
+    table.id_column.clear();
+    table.unique_key.clear();
+    try {
+      co_await c.prepare_table(table);
+      ADD_FAILURE() << "drift went unseen";
+    } catch (const database_error& e) {
+      EXPECT_EQ(e.errc(), db_errc::table_drift);
+      EXPECT_NE(e.message().find("it is a view"), std::string::npos) << e.message();
+    }
+  });
+}
+
 TEST(sqlite, names_that_differ_in_case_only_are_no_drift) {
   with_memory_database([](connection& c) -> task<> {
     co_await c.execute("CREATE TABLE Things(ID INTEGER PRIMARY KEY, Name TEXT NOT NULL, SIZE INTEGER, UNIQUE(NAME))");

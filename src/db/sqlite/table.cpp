@@ -59,6 +59,12 @@ bool would_change(std::string declared, column_type type) {
   return (whole || real) && type != column_type::blob;
 }
 
+// Of the table that an INSERT would mean.
+bool is_view(session& s, const std::string& table) {
+  result found = s.query("SELECT type = 'view' FROM pragma_table_list(?) ORDER BY schema <> 'temp' LIMIT 1", {table});
+  return std::get<std::int64_t>(found.rows.at(0).at(0)) != 0;
+}
+
 // True when the column is the rowid by another name, which alone is given numbers
 // (https://www.sqlite.org/lang_createtable.html, ROWIDs and the INTEGER PRIMARY KEY).
 bool gives_ids(session& s, const table_definition& wanted) {
@@ -90,6 +96,8 @@ void session::prepare_table(const table_definition& definition) {
       table_differences(definition, existing, unique_keys_of(*this, definition.name));
   if (!definition.id_column.empty() && differences.empty() && !gives_ids(*this, definition))
     differences.push_back("column '" + definition.id_column + "' is no INTEGER PRIMARY KEY, so it gets no numbers");
+  if (is_view(*this, definition.name))
+    differences = {"it is a view: how many rows an INSTEAD OF trigger stores is not told; name the table behind it"};
   for (std::string& difference : type_differences(definition, existing)) differences.push_back(std::move(difference));
   if (differences.empty()) return;
   std::string list;
