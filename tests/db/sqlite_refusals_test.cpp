@@ -117,5 +117,56 @@ TEST(sqlite_refusals, a_row_whose_key_only_its_trigger_has_stored_is_no_duplicat
   });
 }
 
+// Cells of one column, with one more of a text as their neighbour.
+struct given {
+  column_type column;
+  value cell;
+  value kept;  // null where the row is refused
+};
+
+TEST(sqlite_refusals, a_cell_that_its_column_would_keep_as_another_value_is_refused) {
+  const std::int64_t most_exact = std::int64_t{1} << 53;
+  const value refused;
+  for (const char* strict : {" STRICT", ""})
+    for (const given& g :
+         {given{column_type::real, most_exact, 0x1p53}, given{column_type::real, most_exact + 1, refused},
+          given{column_type::real, most_exact + 2, 0x1p53 + 2},
+          given{column_type::real, std::numeric_limits<std::int64_t>::min(), -0x1p63},
+          given{column_type::real, std::numeric_limits<std::int64_t>::max(), refused},
+          given{column_type::real, std::string("0.5"), 0.5}, given{column_type::real, std::string("1e400"), refused},
+          given{column_type::real, std::string("much"), refused},
+          given{column_type::integer, std::string("-12"), std::int64_t{-12}},
+          given{column_type::integer, std::string("9223372036854775808"), refused},
+          given{column_type::integer, std::string("12 "), refused}, given{column_type::integer, std::string(), refused},
+          given{column_type::boolean, std::string("1"), refused}})
+      with_memory_database([&](connection& c) -> task<> {
+        std::string type = g.column == column_type::real ? "REAL" : "INTEGER";
+        co_await c.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v " + type + ", w TEXT)" + strict);
+        table_definition table{"t", "id", {{"v", g.column, false}, {"w", column_type::text, false}}, {}};
+        co_await c.prepare_table(table);
+        row_batch rows(2);
+        for (const value& v : {g.cell, value()}) {
+          if (const auto* n = std::get_if<std::int64_t>(&v))
+            rows.add_integer(*n);
+          else if (const auto* text = std::get_if<std::string>(&v))
+            rows.add_text(*text);
+          else
+            rows.add_null();
+          rows.add_text("1e400");
+          rows.commit_row();
+        }
+        batch_report report;
+        co_await c.insert_batch(table, rows, report);
+        EXPECT_EQ(outcomes(report), g.kept == refused ? "rs" : "ss");
+        for (const row_refusal& why : report.refusals) {
+          EXPECT_EQ(why.code, "db.data");
+          EXPECT_NE(why.message.find("column 'v'"), std::string::npos) << why.message;
+        }
+        result found = co_await c.query("SELECT v FROM t ORDER BY id");
+        EXPECT_EQ(found.rows.size(), g.kept == refused ? 1u : 2u);
+        EXPECT_EQ(found.rows.at(0).at(0), g.kept) << strict << name_of(g.column);
+      });
+}
+
 }  // namespace
 }  // namespace penstock::db

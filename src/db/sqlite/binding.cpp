@@ -1,5 +1,7 @@
 #include "binding.h"
 
+#include <charconv>
+#include <cmath>
 #include <type_traits>
 
 #include <sqlite3.h>
@@ -20,7 +22,36 @@ int bind_timestamp(sqlite3_stmt* statement, int index, timestamp t, timestamp_te
   return sqlite3_bind_text64(statement, index, text.data(), size, SQLITE_STATIC, SQLITE_UTF8);
 }
 
+// The whole of the text is one, and not infinite.
+template <class Number>
+bool is_number(std::string_view text, Number& n) noexcept {
+  auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), n);
+  return failed == std::errc() && end == text.data() + text.size() && std::isfinite(static_cast<double>(n));
+}
+
+// SQLite would read it itself: an overflow as infinity, and to fewer digits.
+int bind_text_as(sqlite3_stmt* statement, int index, std::string_view text, column_type column) {
+  std::int64_t whole = 0;
+  double real = 0;
+  if (column == column_type::integer && is_number(text, whole)) return sqlite3_bind_int64(statement, index, whole);
+  if (column == column_type::real && is_number(text, real)) return sqlite3_bind_double(statement, index, real);
+  return SQLITE_MISMATCH;
+}
+
+bool is_exact_as_real(std::int64_t n) noexcept {
+  double real = static_cast<double>(n);
+  return real < 0x1p63 && static_cast<std::int64_t>(real) == n;
+}
+
 }  // namespace
+
+int bind_cell_to(sqlite3_stmt* statement, int index, const cell& c, column_type column, timestamp_texts& texts) {
+  bool is_numeric = column == column_type::integer || column == column_type::real || column == column_type::boolean;
+  if (is_numeric && c.type == cell::kind::text) return bind_text_as(statement, index, c.text(), column);
+  if (column == column_type::real && c.type == cell::kind::integer && !is_exact_as_real(c.integer))
+    return SQLITE_MISMATCH;
+  return bind_cell(statement, index, c, texts);
+}
 
 int bind_cell(sqlite3_stmt* statement, int index, const cell& c, timestamp_texts& texts) {
   switch (c.type) {

@@ -25,6 +25,13 @@ database_error not_stored(const table_definition& into) {
                               ": a row was accepted but not stored; take away the trigger that drops it"};
 }
 
+row_refusal not_bound(const table_column& column, int bound) {
+  std::string why = bound == SQLITE_MISMATCH
+                        ? "the column is " + std::string(name_of(column.type)) + " and can't keep this value as it is"
+                        : sqlite3_errstr(bound);
+  return {code_name(db_errc::data), "column '" + column.name + "': " + why};
+}
+
 }  // namespace
 
 class session::use {
@@ -242,6 +249,10 @@ bool session::try_commit() {
 
 void session::insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) {
   report.clear();
+  if (rows.columns() != into.columns.size())
+    throw database_error(db_errc::data, "insert into " + into.name + ": the batch has " +
+                                            std::to_string(rows.columns()) + " columns, but the table's definition " +
+                                            std::to_string(into.columns.size()));
   bool apart = needs_rows_apart(into.name);
   use insert = prepare(insert_sql(into));
   enter(insert.get());
@@ -267,10 +278,10 @@ void session::insert_each(sqlite3_stmt* insert, const table_definition& into, co
 
 std::optional<row_refusal> session::try_row(sqlite3_stmt* insert, const table_definition& into,
                                             std::span<const cell> row, row_outcome& outcome) {
-  int bound = SQLITE_OK;
-  for (std::size_t i = 0; i < row.size() && bound == SQLITE_OK; ++i)
-    bound = bind_cell(insert, static_cast<int>(i) + 1, row[i], texts_);
-  if (bound != SQLITE_OK) return row_refusal{code_name(db_errc::data), sqlite3_errstr(bound)};
+  for (std::size_t i = 0; i < row.size(); ++i)
+    if (int bound = bind_cell_to(insert, static_cast<int>(i) + 1, row[i], into.columns[i].type, texts_);
+        bound != SQLITE_OK)
+      return not_bound(into.columns[i], bound);
   std::optional<row_refusal> refused;
   if (sqlite3_step(insert) == SQLITE_DONE) {
     bool stored = sqlite3_changes(handle_) > 0;
@@ -326,7 +337,8 @@ void session::confirm_duplicate(const table_definition& into, std::span<const ce
     key.push_back(i);
   }
   std::unique_ptr<sqlite3_stmt, decltype(&sqlite3_finalize)> looking(compile(sql), &sqlite3_finalize);
-  for (std::size_t i = 0; i < key.size(); ++i) bind_cell(looking.get(), static_cast<int>(i) + 1, row[key[i]], texts_);
+  for (std::size_t i = 0; i < key.size(); ++i)
+    bind_cell_to(looking.get(), static_cast<int>(i) + 1, row[key[i]], into.columns[key[i]].type, texts_);
   if (sqlite3_step(looking.get()) != SQLITE_ROW) throw not_stored(into);
 }
 
