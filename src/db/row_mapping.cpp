@@ -2,7 +2,10 @@
 
 #include "penstock/db/error.h"
 
-// Invariant: a value is never changed on its way into a member; what would not fit is refused.
+#include <cmath>
+
+// Invariant: a value is never changed on its way into a member, save that a float has fewer digits; what would not fit
+// is refused.
 
 namespace penstock::db::detail {
 namespace {
@@ -30,6 +33,13 @@ bool read_real(const value& from, double& to) noexcept {
   if (n == nullptr) return false;
   to = static_cast<double>(*n);
   return to < 0x1p63 && static_cast<std::int64_t>(to) == *n;
+}
+
+bool read_float(const value& from, float& to) noexcept {
+  double d = 0;
+  if (!read_real(from, d) || (std::isfinite(d) && std::abs(d) > std::numeric_limits<float>::max())) return false;
+  to = static_cast<float>(d);
+  return std::holds_alternative<double>(from) || static_cast<double>(to) == d;
 }
 
 bool read_boolean(const value& from, bool& to) noexcept {

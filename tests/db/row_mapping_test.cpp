@@ -1,6 +1,9 @@
 #include <penstock/db/error.h>
 #include <penstock/db/row_mapping.h>
 
+#include <cmath>
+#include <limits>
+
 #include <gtest/gtest.h>
 
 namespace penstock::db {
@@ -16,6 +19,10 @@ struct customer {
 
 struct one_byte {
   std::uint8_t n;
+};
+
+struct small_real {
+  float f;
 };
 
 struct twelve {
@@ -77,6 +84,18 @@ TEST(row_mapping, a_whole_number_must_fit_its_member) {
   EXPECT_EQ(rows_as<one_byte>(result{{"n"}, {{std::int64_t{255}}}}).at(0).n, 255);
   for (std::int64_t n : {std::int64_t{256}, std::int64_t{-1}})
     EXPECT_THROW(rows_as<one_byte>(result{{"n"}, {{n}}}), database_error) << n;
+}
+
+TEST(row_mapping, a_float_takes_reals_within_its_range_and_whole_numbers_that_it_holds_exactly) {
+  auto read = [](const value& v) { return rows_as<small_real>(result{{"f"}, {{v}}}).at(0).f; };
+  EXPECT_EQ(read(0.1), 0.1F);
+  EXPECT_EQ(read(-std::numeric_limits<float>::max() * 1.0), std::numeric_limits<float>::lowest());
+  EXPECT_EQ(read(std::numeric_limits<double>::infinity()), std::numeric_limits<float>::infinity());
+  EXPECT_TRUE(std::isnan(read(std::nan(""))));
+  EXPECT_EQ(read(std::int64_t{16'777'216}), 0x1p24F);
+  EXPECT_EQ(read(std::numeric_limits<std::int64_t>::min()), -0x1p63F);
+  for (const value& v : {value(1e300), value(-1e39), value(std::int64_t{16'777'217})})
+    EXPECT_THROW(read(v), database_error);
 }
 
 TEST(row_mapping, another_number_of_columns_is_refused) {

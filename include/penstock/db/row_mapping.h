@@ -103,6 +103,7 @@ auto members_of(T& t) {
 // Each gives false when the value can't become such a member.
 bool read_integer(const value& from, std::int64_t least, std::int64_t most, std::int64_t& to) noexcept;
 bool read_real(const value& from, double& to) noexcept;
+bool read_float(const value& from, float& to) noexcept;
 bool read_boolean(const value& from, bool& to) noexcept;
 bool read_timestamp(const value& from, timestamp& to) noexcept;
 
@@ -126,6 +127,8 @@ bool read_member(const value& from, T& to) {
                              std::cmp_less(limits::max(), most) ? static_cast<std::int64_t>(limits::max()) : most, n);
     to = static_cast<T>(n);
     return fits;
+  } else if constexpr (std::is_same_v<T, float>) {
+    return read_float(from, to);
   } else if constexpr (std::is_floating_point_v<T>) {
     double d = 0;
     bool fits = read_real(from, d);
@@ -146,6 +149,8 @@ constexpr std::string_view member_name() {
     return "a boolean";
   else if constexpr (std::is_integral_v<T>)
     return std::is_signed_v<T> ? "a whole number of its size" : "a whole number of its size, not below zero";
+  else if constexpr (std::is_same_v<T, float>)
+    return "a real number of its size";
   else if constexpr (std::is_floating_point_v<T>)
     return "a real number";
   else if constexpr (std::is_same_v<T, std::string>)
@@ -163,10 +168,10 @@ void require_columns(const result& r, std::size_t members);
 
 /// The rows of a result as structs: aggregates of 1 to 12 members, which are whole or real numbers, booleans,
 /// `std::string`, `timestamp`, `blob`, or a `std::optional` of one of these, which alone takes null. A whole number
-/// must fit its member; 0 and 1 are booleans too, and a text that `parse_timestamp` reads is a timestamp, as SQLite has
-/// them. Throws `db_errc::data` naming the row,
-/// the column and the member's type when a value can't become its member, and when there are more or fewer columns than
-/// members.
+/// must fit its member, to the last digit where that is a real number. A real number is rounded to a `float` and must
+/// be in its range. 0 and 1 are booleans too, and a text that `parse_timestamp` reads is a timestamp, as SQLite has
+/// them. Throws `db_errc::data` naming the row, the column and the member's type when a value can't become its member,
+/// and when there are more or fewer columns than members.
 template <class T>
 requires std::is_aggregate_v<T> std::vector<T> rows_as(const result& r) {
   constexpr std::size_t members = detail::count_members<T>();
