@@ -88,6 +88,7 @@ class url_reader {
     std::size_t host_end = text.starts_with('[') ? text.find(']') : text.find(':');
     if (text.starts_with('[')) {
       if (host_end == std::string_view::npos) complain("']' is missing in '" + std::string(text) + "'");
+      if (host_end == 1) complain("a host is missing between '[' and ']'");
       std::string_view port = text.substr(host_end + 1);
       return {std::string(text.substr(1, host_end - 1)), port.empty() ? default_port_ : port_of(port)};
     }

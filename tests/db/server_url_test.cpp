@@ -45,6 +45,8 @@ TEST(server_url, names_what_is_wrong) {
   EXPECT_NE(complaint_about("mariadb://db:99999/shop").find("':99999' is no port"), std::string::npos);
   EXPECT_NE(complaint_about("mariadb://db:/shop").find("is no port"), std::string::npos);
   EXPECT_NE(complaint_about("mariadb://a,,b/shop").find("a host is missing"), std::string::npos);
+  EXPECT_NE(complaint_about("mariadb://ann@[]/shop").find("a host is missing"), std::string::npos);
+  EXPECT_NE(complaint_about("mariadb://a,[]:3307/shop").find("a host is missing"), std::string::npos);
   EXPECT_NE(complaint_about("mariadb://[::1/shop").find("']' is missing"), std::string::npos);
   EXPECT_NE(complaint_about("mariadb://db/shop?tsl=off").find("did you mean 'tls'?"), std::string::npos);
   EXPECT_NE(complaint_about("mariadb://db/shop?tls=full").find("verify-full"), std::string::npos);
