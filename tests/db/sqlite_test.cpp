@@ -269,6 +269,41 @@ TEST(sqlite, a_type_that_does_not_fit_is_seen_whatever_the_case_of_the_name) {
   });
 }
 
+TEST(sqlite, a_primary_key_is_a_key) {
+  for (const char* made : {"(name INTEGER PRIMARY KEY, size INTEGER)", "(name INT PRIMARY KEY, size INTEGER)",
+                           "(name INTEGER PRIMARY KEY, size INTEGER) WITHOUT ROWID"})
+    with_memory_database([&](connection& c) -> task<> {
+      co_await c.execute(std::string("CREATE TABLE things") + made);
+      table_definition table{"things", "", {{"name", column_type::integer}, {"size", column_type::integer}}, {"name"}};
+      co_await c.prepare_table(table);
+      row_batch rows(2);
+      for (std::int64_t size : {1, 2}) {
+        rows.add_integer(7);
+        rows.add_integer(size);
+        rows.commit_row();
+      }
+      batch_report report;
+      co_await c.insert_batch(table, rows, report);
+      EXPECT_EQ(report.rows.at(0).what, row_outcome::status::stored) << made;
+      EXPECT_EQ(report.rows.at(1).what, row_outcome::status::duplicate) << made;
+    });
+}
+
+TEST(sqlite, a_part_of_the_primary_key_is_no_key) {
+  with_memory_database([](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE things(name TEXT, size INTEGER, PRIMARY KEY (name, size))");
+    table_definition table = things();
+    table.id_column.clear();
+    bool fits = true;
+    try {
+      co_await c.prepare_table(table);
+    } catch (const database_error&) {
+      fits = false;
+    }
+    EXPECT_FALSE(fits);
+  });
+}
+
 TEST(sqlite, an_index_over_some_rows_or_an_expression_makes_no_key) {
   for (const char* index : {"things(name) WHERE size > 0", "things(lower(name))"}) {
     with_memory_database([&](connection& c) -> task<> {

@@ -27,16 +27,17 @@ std::vector<existing_column> columns_of(session& s, const std::string& table) {
 }
 
 // Without the indexes that cover only some rows. An expression in an index has no name: it stands as "", which is no
-// column's.
+// column's. The primary key stands first, since an INTEGER PRIMARY KEY has no index.
 std::vector<std::vector<std::string>> unique_keys_of(session& s, const std::string& table) {
   result found = s.query(
-      "SELECT l.seq, ifnull(i.name, '') FROM pragma_index_list(?) AS l JOIN pragma_index_info(l.name) AS i "
-      "WHERE l.\"unique\" AND NOT l.partial ORDER BY l.seq, i.seqno",
+      "SELECT -1 AS key, name, pk AS place FROM pragma_table_info(?1) WHERE pk UNION ALL "
+      "SELECT l.seq, ifnull(i.name, ''), i.seqno FROM pragma_index_list(?1) AS l JOIN pragma_index_info(l.name) AS i "
+      "WHERE l.\"unique\" AND NOT l.partial ORDER BY key, place",
       {table});
   std::vector<std::vector<std::string>> keys;
-  std::int64_t last = -1;
+  std::int64_t last = 0;
   for (auto& row : found.rows) {
-    if (std::get<std::int64_t>(row[0]) != last) keys.emplace_back();
+    if (keys.empty() || std::get<std::int64_t>(row[0]) != last) keys.emplace_back();
     last = std::get<std::int64_t>(row[0]);
     keys.back().push_back(std::get<std::string>(row[1]));
   }
