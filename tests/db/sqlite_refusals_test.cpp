@@ -168,5 +168,19 @@ TEST(sqlite_refusals, a_cell_that_its_column_would_keep_as_another_value_is_refu
       });
 }
 
+TEST(sqlite_refusals, a_batch_with_other_columns_than_the_definition_is_refused_as_a_whole) {
+  with_memory_database([](connection& c) -> task<> {
+    co_await c.prepare_table(texts);
+    row_batch rows(2);
+    rows.add_text("a");
+    rows.add_text("b");
+    rows.commit_row();
+    task<std::optional<database_error>> failing = failure_of_batch(c, texts, rows);
+    std::optional<database_error> failed = co_await std::move(failing);
+    EXPECT_TRUE(failed && failed->errc() == db_errc::data);
+    EXPECT_EQ(c.state(), session_state::clean);
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db
