@@ -34,8 +34,9 @@ complaint out_of_step() {
 
 }  // namespace
 
+// MariaDB 10.6 answers an array with nothing that can be read when a trigger has chosen the ids that it is to return.
 bool batch_insertion::should_use_arrays(bool bulk_allowed) const {
-  return bulk_allowed && facts_->takes_arrays && !expected_->repeats && !expected_->refusals &&
+  return bulk_allowed && facts_->takes_arrays && !may_choose_ids() && !expected_->repeats && !expected_->refusals &&
          waiting_.size() >= fewest_rows;
 }
 

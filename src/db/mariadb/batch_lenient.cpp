@@ -35,7 +35,7 @@ bool batch_insertion::can_ignore() const noexcept {
 }
 
 bool batch_insertion::should_ignore(bool bulk_allowed) const {
-  return bulk_allowed && can_ignore() && !expected_->repeats && waiting_.size() >= fewest_rows;
+  return bulk_allowed && can_ignore() && !may_choose_ids() && !expected_->repeats && waiting_.size() >= fewest_rows;
 }
 
 // With Galera a LOAD DATA may be committed in parts, and ids have gaps. MySQL 8.0 refuses good rows of later INSERTs
