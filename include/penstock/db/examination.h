@@ -21,7 +21,7 @@ struct used_table {
 struct expected_load {
   std::size_t sessions = 1;                        ///< Open at the same time, of all pools together.
   std::size_t batch_bytes = std::size_t{4} << 20;  ///< Of the largest batch.
-  std::vector<used_table> tables = {};             ///< Those that are missing do not count. PostgreSQL looks at them.
+  std::vector<used_table> tables = {};             ///< Those that are missing are to be made. Servers look at them.
 };
 
 /// Something about a database.

@@ -1,10 +1,12 @@
 #include "examination.h"
 
 #include "../server_settings.h"
+#include "grants.h"
+#include "penstock/db/error.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,15 +22,34 @@ using level = finding::level;
 
 class examination {
  public:
-  examination(const server_settings& settings, const std::string& grants, const expected_load& load)
-      : settings_(settings), grants_(grants), load_(load) {}
+  examination(const server_settings& settings, const expected_load& load) : settings_(settings), load_(load) {}
+
+  // A node of a cluster that takes no statements.
+  bool is_cut_off() const {
+    return settings_.is_on("wsrep_on") &&
+           (settings_.text("wsrep_cluster_status") != "Primary" || !settings_.is_on("wsrep_ready"));
+  }
+  void lacks_right(const std::string& table, const std::string& right) {
+    lacking_.push_back({level::error, "no right to " + right + " in table " + table,
+                        "items can't be stored, or not be read back, or what is old not be deleted",
+                        "GRANT " + right + " ON " + table + " TO this account"});
+  }
+  // `tables` are those that are missing.
+  void lacks_right_beforehand(const std::string& database, const std::string& right, const std::string& tables) {
+    lacking_.push_back({level::error, "no right to " + right + " in database " + database,
+                        "tables that are missing " +
+                            std::string(right == "CREATE" ? "can't be made" : "will need it once they are made") +
+                            ": " + tables,
+                        "GRANT " + right + " ON " + database + ".* TO this account" +
+                            (right == "CREATE" ? "; or make the tables by hand" : "")});
+  }
 
   std::vector<finding> findings() {
     look_at_version();
     look_at_durability();
     look_at_cluster();
     look_at_capacity();
-    look_at_rights();
+    found_.insert(found_.end(), lacking_.begin(), lacking_.end());
     return std::move(found_);
   }
 
@@ -127,45 +148,83 @@ class examination {
           set_global("max_connections", std::to_string(std::max<std::int64_t>(150, 4 * sessions))));
   }
 
-  void look_at_rights() {
-    if (grants_.find("ALL PRIVILEGES") != std::string::npos) return;
-    constexpr std::array<std::pair<std::string_view, std::string_view>, 5> needed = {{
-        {"SELECT", "items can't be read back, and the outcome of a lost commit can't be looked up"},
-        {"INSERT", "items can't be stored"},
-        {"UPDATE", "commits can't be marked, so none is made"},
-        {"DELETE", "old idempotency keys and the marks of writers that are gone stay for ever"},
-        {"CREATE", "tables that are missing can't be made: make them by hand"},
-    }};
-    for (const auto& [right, without] : needed) {
-      if (grants_.find(right) != std::string::npos) continue;
-      bool minor = right == "DELETE" || right == "CREATE";
-      add(minor ? level::warning : level::error, "no right to " + std::string(right), std::string(without),
-          "GRANT " + std::string(right) + " ON the database TO this account");
-    }
-  }
-
   const server_settings& settings_;
-  const std::string& grants_;
   const expected_load& load_;
+  std::vector<finding> lacking_;
   std::vector<finding> found_;
 };
 
-// The grants that hold for the session's database, a line each.
-task<std::string> grants_here(connection* c) {
-  task<result> naming = c->query("SELECT DATABASE()");
-  result name = co_await std::move(naming);
-  const auto* database = std::get_if<std::string>(&name.rows.at(0).at(0));
+std::string in_backticks(const std::string& name) {
+  std::string quoted = "`";
+  for (char c : name) quoted += std::string(c == '`' ? 2 : 1, c);
+  return quoted + "`";
+}
+
+std::string text_of(const result& rows) {
+  const auto* text = rows.rows.empty() ? nullptr : std::get_if<std::string>(&rows.rows[0].at(0));
+  return text == nullptr ? std::string() : *text;
+}
+
+// Of the account and of its roles.
+task<grants> grants_here(connection* c) {
+  grants all;
   task<result> asking = c->query("SHOW GRANTS");
   result rows = co_await std::move(asking);
-  std::string grants;
-  for (const auto& row : rows.rows) {
-    std::string line = std::get<std::string>(row.at(0));
-    std::erase(line, '\\');  // before '_', which would stand for any character
-    bool holds = line.find(" ON *.*") != std::string::npos ||
-                 (database != nullptr && line.find(" ON `" + *database + "`.*") != std::string::npos);
-    if (holds) grants += line + "\n";
+  for (const auto& row : rows.rows) all.add(std::get<std::string>(row.at(0)));
+  co_return all;
+}
+
+// EXPLAIN asks for the rights that the statement needs, and does not run it.
+task<bool> may_delete(connection* c, const std::string* table) {
+  try {
+    task<result> explaining = c->query("EXPLAIN DELETE FROM " + c->quoted_table(*table));
+    co_await std::move(explaining);
+  } catch (const database_error& e) {
+    if (e.errc() == db_errc::auth) co_return false;
+    if (e.is_transient()) throw;
   }
-  co_return grants;
+  co_return true;
+}
+
+// The rights of columns are those that hold, wherever they come from. A right to some columns may be all that is
+// needed. Nothing of a table that is missing, or that the account may not see.
+constexpr const char* column_rights_query =
+    "SELECT UPPER(GROUP_CONCAT(DISTINCT PRIVILEGES)) FROM information_schema.COLUMNS "
+    "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?";
+
+task<void> look_at_tables(connection* c, const expected_load* load, examination* into) {
+  task<result> naming = c->query("SELECT DATABASE()");
+  result name = co_await std::move(naming);
+  std::string database = text_of(name);
+  task<grants> granting = grants_here(c);
+  grants granted = co_await std::move(granting);
+  std::map<std::string, std::string> lacking_beforehand;
+  for (const used_table& table : load->tables) {
+    task<result> asking = c->query(column_rights_query, parameters_of(table.name));
+    result found = co_await std::move(asking);
+    std::string rights = text_of(found);
+    bool is_there = !rights.empty();
+    auto lacks_beforehand = [&](const std::string& right) {
+      if (granted.give(right, database, table.name)) return;
+      std::string& tables = lacking_beforehand[right];
+      tables += (tables.empty() ? "" : ", ") + in_backticks(table.name);
+    };
+    if (!is_there) lacks_beforehand("CREATE");
+    for (const std::string& right : table.rights) {
+      if (!is_there) {
+        lacks_beforehand(right);
+        continue;
+      }
+      bool has = rights.find(right) != std::string::npos;
+      if (right == "DELETE") {
+        task<bool> trying = may_delete(c, &table.name);
+        has = co_await std::move(trying);
+      }
+      if (!has) into->lacks_right(in_backticks(database) + "." + in_backticks(table.name), right);
+    }
+  }
+  for (const auto& [right, tables] : lacking_beforehand)
+    into->lacks_right_beforehand(in_backticks(database), right, tables);
 }
 
 }  // namespace
@@ -177,9 +236,12 @@ task<std::vector<finding>> examine_server(connection& c, const expected_load* lo
     result rows = co_await std::move(asking);
     settings.add(rows);
   }
-  task<std::string> granting = grants_here(&c);
-  std::string grants = co_await std::move(granting);
-  co_return examination(settings, grants, *load).findings();
+  examination looking(settings, *load);
+  if (!looking.is_cut_off()) {
+    task<void> at_tables = look_at_tables(&c, load, &looking);
+    co_await std::move(at_tables);
+  }
+  co_return looking.findings();
 }
 
 }  // namespace penstock::db::mariadb

@@ -19,10 +19,13 @@ class examination {
   examination(const server_settings& settings, const expected_load& load) : settings_(settings), load_(load) {}
 
   void lacks_right(const std::string& table, const std::string& right) {
-    bool minor = right == "DELETE";
-    lacking_.push_back({minor ? level::warning : level::error, "no right to " + right + " in table " + table,
-                        minor ? "what is old stays there" : "items can't be stored, or not be read back",
+    lacking_.push_back({level::error, "no right to " + right + " in table " + table,
+                        "items can't be stored, or not be read back, or what is old not be deleted",
                         "GRANT " + right + " ON " + table + " TO this account"});
+  }
+  void lacks_table(const std::string& table, const std::string& schema) {
+    lacking_.push_back({level::error, "no right to create table " + table, "it is missing and can't be made",
+                        "GRANT CREATE ON SCHEMA " + schema + " TO this account; or make the table by hand"});
   }
   void lacks_sequence(const std::string& sequence) {
     lacking_.push_back({level::warning, "no right to use sequence " + sequence,
@@ -35,7 +38,7 @@ class examination {
     look_at_durability();
     look_at_standby();
     look_at_capacity();
-    look_at_rights();
+    found_.insert(found_.end(), lacking_.begin(), lacking_.end());
     return std::move(found_);
   }
 
@@ -99,14 +102,6 @@ class examination {
               " Then restart the server.");
   }
 
-  void look_at_rights() {
-    if (settings_.text("may_create") == "false")
-      add(level::warning, "no right to create tables in schema " + settings_.text("schema"),
-          "tables that are missing can't be made: make them by hand",
-          "GRANT CREATE ON SCHEMA " + settings_.text("schema") + " TO this account");
-    found_.insert(found_.end(), lacking_.begin(), lacking_.end());
-  }
-
   const server_settings& settings_;
   const expected_load& load_;
   std::vector<finding> lacking_;
@@ -120,8 +115,6 @@ constexpr const char* settings_query =
 
 constexpr const char* facts_query =
     "SELECT 'in_recovery', pg_is_in_recovery()::text "
-    "UNION ALL SELECT 'schema', current_schema()::text "
-    "UNION ALL SELECT 'may_create', has_schema_privilege(current_schema(), 'CREATE')::text "
     "UNION ALL SELECT 'synchronous_standbys', count(*)::text FROM pg_stat_replication WHERE sync_state <> 'async'";
 
 // Nothing for a table that is missing. A right to some columns may be all that is needed.
@@ -136,10 +129,20 @@ constexpr const char* lacking_sequences_query =
     "WHERE d.refobjid = to_regclass(?) "
     "AND CASE WHEN s.relkind = 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE, UPDATE') END";
 
+// The schema that a table is missing in and may not be made in; there may be no such schema.
+constexpr const char* closed_schema_query =
+    "SELECT s FROM (SELECT COALESCE(?, quote_ident(current_schema()), 'public') AS s) AS named "
+    "WHERE to_regclass(?) IS NULL AND NOT COALESCE(has_schema_privilege(to_regnamespace(s), 'CREATE'), false)";
+
 task<void> look_at_table(connection* c, const used_table* table, examination* into) {
   std::string rights;
   for (const std::string& right : table->rights) rights += (rights.empty() ? "" : ",") + right;
   std::string name = quote_table(table->name);
+  std::size_t dot = table->name.find('.');
+  value schema = dot == std::string::npos ? value() : value(quote_identifier(table->name.substr(0, dot)));
+  task<result> asking_schema = c->query(closed_schema_query, parameters_of(std::move(schema), name));
+  result closed = co_await std::move(asking_schema);
+  for (const auto& row : closed.rows) into->lacks_table(name, std::get<std::string>(row[0]));
   task<result> asking = c->query(lacking_rights_query, parameters_of(rights, name, name));
   result lacking = co_await std::move(asking);
   for (const auto& row : lacking.rows) into->lacks_right(name, std::get<std::string>(row[0]));

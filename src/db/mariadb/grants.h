@@ -1,0 +1,27 @@
+#pragma once
+
+// What an account may do to a table that is not there, which the server can't be asked otherwise than by SHOW GRANTS.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace penstock::db::mariadb {
+
+class grants {
+ public:
+  // A line of SHOW GRANTS, whatever quotes its names are in.
+  void add(std::string_view line);
+  // Whether one of the lines gives the right ("CREATE") to such a table of the database.
+  bool give(std::string_view right, std::string_view database, std::string_view table) const;
+
+ private:
+  struct grant {
+    std::vector<std::string> rights;
+    std::string database;  // a pattern, as LIKE has it
+    std::string table;     // "*" for all
+  };
+  std::vector<grant> all_;
+};
+
+}  // namespace penstock::db::mariadb

@@ -1,0 +1,116 @@
+#include "mariadb_server.h"
+
+#include <initializer_list>
+
+// What is found out about the rights of accounts, by accounts that have them from various places.
+
+namespace penstock::db {
+namespace {
+
+class mariadb_examination : public mariadb_test {
+ protected:
+  void SetUp() override {
+    mariadb_test::SetUp();
+    if (IsSkipped()) return;
+    administer("CREATE USER " + account() + " IDENTIFIED BY 'only for tests'");
+    administer("CREATE ROLE " + role());
+  }
+  void TearDown() override {
+    if (!IsSkipped()) {
+      administer("DROP USER " + account());
+      administer("DROP ROLE " + role());
+    }
+    mariadb_test::TearDown();
+  }
+
+  std::string account() const { return "limited_" + name_; }
+  std::string role() const { return "role_" + name_; }
+  std::string everything_in_it() const { return "`" + name_ + "`.*"; }
+  void make_tables() {
+    for (const char* table : {"orders", "penstock_writer"})
+      administer("CREATE TABLE " + name_ + "." + table + "(id BIGINT PRIMARY KEY, v TEXT) ENGINE=InnoDB");
+  }
+
+  // What the account is told of the rights that it lacks, and how bad that is.
+  std::vector<finding> lacking() {
+    std::vector<finding> lacking;
+    auto main = [&]() -> task<> {
+      std::string scheme = server_.substr(0, server_.find("//") + 2);
+      std::string host = server_.substr(server_.rfind('@'));
+      task<std::unique_ptr<connection>> connecting =
+          database(scheme + account() + ":only%20for%20tests" + host.substr(0, host.rfind('/') + 1) + name_).connect();
+      std::unique_ptr<connection> c = co_await std::move(connecting);
+      expected_load load;
+      load.tables = {{"orders", {"SELECT", "INSERT"}}, {"penstock_writer", {"SELECT", "INSERT", "UPDATE", "DELETE"}}};
+      task<std::vector<finding>> examining = c->examine(load);
+      for (finding& f : co_await std::move(examining))
+        if (f.what.starts_with("no right")) lacking.push_back(std::move(f));
+    };
+    net::run(main());
+    return lacking;
+  }
+
+  void expect_nothing_lacking(const std::string& because) {
+    for (const finding& f : lacking()) ADD_FAILURE() << because << ": " << f.what;
+  }
+};
+
+TEST_F(mariadb_examination, an_account_with_rights_to_its_database_lacks_none) {
+  administer("GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON " + everything_in_it() + " TO " + account());
+  expect_nothing_lacking("before the tables are made");
+  make_tables();
+  expect_nothing_lacking("with the tables");
+}
+
+TEST_F(mariadb_examination, an_account_with_rights_to_databases_of_a_pattern_lacks_none) {
+  std::string pattern = "`penstock\\_" + name_.substr(name_.find('_') + 1, 2) + "%`.*";
+  administer("GRANT ALL ON " + pattern + " TO " + account());
+  expect_nothing_lacking("before the tables are made");
+  make_tables();
+  expect_nothing_lacking("with the tables");
+}
+
+TEST_F(mariadb_examination, an_account_with_rights_by_its_role_lacks_none) {
+  administer("GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON " + everything_in_it() + " TO " + role());
+  administer("GRANT " + role() + " TO " + account());
+  administer("SET DEFAULT ROLE " + role() + (is_mysql() ? " TO " : " FOR ") + account());
+  expect_nothing_lacking("before the tables are made");
+  make_tables();
+  expect_nothing_lacking("with the tables");
+}
+
+TEST_F(mariadb_examination, an_account_with_rights_to_the_tables_and_columns_that_it_needs_lacks_none) {
+  make_tables();
+  administer("GRANT SELECT, INSERT (v) ON " + name_ + ".orders TO " + account());
+  administer("GRANT SELECT, INSERT, UPDATE (v), DELETE ON " + name_ + ".penstock_writer TO " + account());
+  expect_nothing_lacking("with the tables");
+}
+
+TEST_F(mariadb_examination, a_right_to_a_table_that_is_lacking_is_an_error_with_what_grants_it) {
+  make_tables();
+  administer("GRANT SELECT, INSERT, UPDATE ON " + everything_in_it() + " TO " + account());
+  std::vector<finding> found = lacking();
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].how, finding::level::error);
+  EXPECT_EQ(found[0].what, "no right to DELETE in table `" + name_ + "`.`penstock_writer`");
+  EXPECT_EQ(found[0].change, "GRANT DELETE ON `" + name_ + "`.`penstock_writer` TO this account");
+}
+
+TEST_F(mariadb_examination, an_account_that_may_not_make_the_tables_that_are_missing_is_told) {
+  administer("GRANT SELECT, INSERT, UPDATE, DELETE ON " + everything_in_it() + " TO " + account());
+  std::vector<finding> found = lacking();
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].how, finding::level::error);
+  EXPECT_EQ(found[0].what, "no right to CREATE in database `" + name_ + "`");
+  EXPECT_NE(found[0].means.find("`orders`, `penstock_writer`"), std::string::npos) << found[0].means;
+}
+
+TEST_F(mariadb_examination, a_right_that_missing_tables_will_need_is_missed_beforehand) {
+  administer("GRANT SELECT, INSERT, UPDATE, CREATE ON " + everything_in_it() + " TO " + account());
+  std::vector<finding> found = lacking();
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].what, "no right to DELETE in database `" + name_ + "`");
+}
+
+}  // namespace
+}  // namespace penstock::db
