@@ -75,6 +75,12 @@ class Checking(BlackBoxTest):
         self.assertIn("local_infile = OFF", done.stdout)
         self.assertIn("a round trip", done.stdout)
 
+    def test_a_log_of_statements_which_keeps_mariadb_from_storing_rows_is_an_error(self):
+        done = self.check_server("mariadb", "log-bin", "binlog-format=STATEMENT")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("ERROR    binlog_format = STATEMENT\n", done.stdout)
+        self.assertIn("change: SET GLOBAL binlog_format = ROW", done.stdout)
+
     def test_settings_of_postgresql_that_threaten_durability_are_warned_of(self):
         done = self.check_server("postgresql", "fsync=off", "synchronous_commit=off", "full_page_writes=off")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

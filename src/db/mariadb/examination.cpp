@@ -108,8 +108,16 @@ class examination {
           "name the primary in the URL, or several servers: mariadb://user@a,b/database");
   }
 
+  void look_at_log() {
+    if (settings_.is_on("log_bin") && settings_.text("binlog_format") == "STATEMENT")
+      add(level::error, settings_.line("binlog_format"),
+          "the server refuses to store rows: a log of statements can't tell what happens at READ COMMITTED, which "
+          "sessions are set to",
+          set_global("binlog_format", "ROW"));
+  }
+
   void look_at_cluster() {
-    if (!settings_.is_on("wsrep_on")) return;
+    if (!settings_.is_on("wsrep_on")) return look_at_log();
     std::string members = settings_.text("wsrep_cluster_size");
     add(level::note, "a Galera cluster of " + members, "commits are certified by all nodes; conflicts are tried again");
     if (settings_.text("wsrep_cluster_status") != "Primary")
