@@ -44,14 +44,21 @@ task<finding> round_trip(db::connection& c) {
   co_return finding{level::note, format_duration(each) + " a round trip", "every commit waits for a few of them", {}};
 }
 
-// Nothing when the table is missing.
+// Nothing when the table is missing and can be made.
 task<std::optional<std::string>> drift(db::connection& c, const db::table_definition& table) {
+  bool is_missing = false;
   try {
     task<db::result> looking = c.query("SELECT 1 FROM " + c.quoted_table(table.name) + " WHERE 1 = 0");
     co_await std::move(looking);
   } catch (const db::database_error& e) {
-    if (e.errc() == db::db_errc::syntax) co_return std::nullopt;
-    throw;
+    if (e.errc() != db::db_errc::syntax) throw;
+    is_missing = true;
+  }
+  if (is_missing) {
+    std::string faults;
+    for (const std::string& fault : c.creation_faults(table)) faults += (faults.empty() ? "" : "; ") + fault;
+    if (faults.empty()) co_return std::nullopt;
+    co_return "table '" + table.name + "' can't be made: " + faults;
   }
   try {
     task<void> comparing = c.prepare_table(table);

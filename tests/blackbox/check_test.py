@@ -110,6 +110,26 @@ class Checking(BlackBoxTest):
         sql("ALTER TABLE shop.events DROP data")
         self.assertIn("'data'", check().stdout)
 
+    def test_tables_that_postgresql_can_not_make_are_errors_that_name_the_stream_and_the_column(self):
+        url = self.start_server("postgresql")
+        config = self.folder / "penstock.toml"
+        config.write_text(f"""
+            [[stream]]
+            name = "long"
+            table = "{"a" * 63}_invoices"
+            [[stream]]
+            name = "keyed"
+            key = ["k"]
+            columns = [{{name = "k", type = "json"}}]
+            """)
+        done = self.check("--config", config, "--store", url)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertRegex(done.stdout, "ERROR    stream 'long'\n.*its name is longer than the 63 bytes")
+        self.assertRegex(done.stdout, "ERROR    stream 'keyed'\n.*column 'k' of the unique key is json")
+        served = run("serve", "--config", config, "--store", url, cwd=self.folder)
+        self.assertEqual(served.returncode, 1, served.stdout + served.stderr)
+        self.assertIn("can't be made", served.stderr)
+
     def test_a_server_as_it_comes_is_ready(self):
         for kind in ("mariadb", "postgresql"):
             with self.subTest(kind=kind):

@@ -143,6 +143,9 @@ class connection {
   virtual task<void> prepare_table(const table_definition& definition) = 0;
   /// A temporary would be gone before the task begins.
   task<void> prepare_table(table_definition&& definition) = delete;
+  /// Why `prepare_table` can't make such a table when it is missing, a sentence for each reason: a name that is too
+  /// long, a key that the database has no index for. No trip to the server.
+  virtual std::vector<std::string> creation_faults(const table_definition&) const { return {}; }
   /// Brings the session back to how it was when new: open transactions are rolled back, and settings, variables,
   /// temporary tables and locks undone.
   virtual task<void> reset() = 0;

@@ -1,3 +1,4 @@
+#include "../definition_faults.h"
 #include "penstock/db/error.h"
 #include "session.h"
 #include "sql.h"
@@ -181,10 +182,16 @@ std::vector<std::vector<std::string>> keys_of(const std::vector<unique_index>& i
 
 }  // namespace
 
+// https://mariadb.com/kb/en/identifier-names/
+std::vector<std::string> session::creation_faults(const table_definition& definition) const {
+  return long_names(definition, 64, name_unit::characters, false);
+}
+
 task<void> session::prepare_table(const table_definition& definition) {
   task<result> looking = query(columns_sql, parameters_of(definition.name));
   result found = co_await std::move(looking);
   if (found.rows.empty()) {
+    require_no_faults(definition, creation_faults(definition));
     task<std::uint64_t> making = execute(create_table_sql(definition, facts_.is_mariadb), {});
     co_await std::move(making);
     task<result> again = query(columns_sql, parameters_of(definition.name));

@@ -44,6 +44,7 @@ class session final : public connection {
   task<void> commit() override;
   task<void> rollback() override;
   task<void> prepare_table(const table_definition& definition) override;
+  std::vector<std::string> creation_faults(const table_definition& definition) const override;
   task<void> reset() override;
   task<void> ping() override;
   task<std::vector<finding>> examine(const expected_load& load) override { return examine_server(*this, &load); }

@@ -1,3 +1,4 @@
+#include "../definition_faults.h"
 #include "batch_insert.h"
 #include "copy_insert.h"
 #include "failure.h"
@@ -101,6 +102,12 @@ std::vector<std::vector<std::string>> unique_keys_of(const result& found) {
   return keys;
 }
 
+// A longer name is cut off without an error, and is then another table's perhaps
+// (https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS).
+std::vector<std::string> cut_names(const table_definition& definition) {
+  return long_names(definition, 63, name_unit::bytes, true);
+}
+
 std::vector<std::string> type_differences(const table_definition& wanted, const result& found) {
   std::vector<std::string> differences;
   for (const table_column& column : wanted.columns)
@@ -135,11 +142,23 @@ task<void> session::create_table(const table_definition& definition) {
   co_await std::move(creating);
 }
 
+std::vector<std::string> session::creation_faults(const table_definition& definition) const {
+  std::vector<std::string> faults = cut_names(definition);
+  for (const table_column& column : definition.columns)
+    if (column.type == column_type::json && std::find(definition.unique_key.begin(), definition.unique_key.end(),
+                                                      column.name) != definition.unique_key.end())
+      faults.push_back("column '" + column.name +
+                       "' of the unique key is json, which PostgreSQL has no index for: make it text");
+  return faults;
+}
+
 task<void> session::prepare_table(const table_definition& definition) {
+  require_no_faults(definition, cut_names(definition));
   std::string table = quote_table(definition.name);
   task<result> asking = query(columns_sql, parameters_of(table));
   result columns = co_await std::move(asking);
   if (columns.rows.empty()) {
+    require_no_faults(definition, creation_faults(definition));
     auto body = [&](connection&) { return create_table(definition); };
     task<void> creating = in_transaction() ? create_table(definition) : detail::attempt<void>(this, &body);
     co_await std::move(creating);

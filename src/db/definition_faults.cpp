@@ -1,0 +1,41 @@
+#include "definition_faults.h"
+
+#include "penstock/db/error.h"
+
+#include <algorithm>
+
+namespace penstock::db {
+namespace {
+
+std::size_t length_of(std::string_view name, name_unit unit) {
+  auto begins_character = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; };
+  if (unit == name_unit::bytes) return name.size();
+  return static_cast<std::size_t>(std::count_if(name.begin(), name.end(), begins_character));
+}
+
+}  // namespace
+
+std::vector<std::string> long_names(const table_definition& definition, std::size_t most, name_unit unit,
+                                    bool has_schemas) {
+  std::vector<std::string> faults;
+  std::string beyond = " is longer than the " + std::to_string(most) +
+                       (unit == name_unit::bytes ? " bytes" : " characters") +
+                       " that the database keeps of it: shorten it";
+  auto is_long = [&](std::string_view name) { return length_of(name, unit) > most; };
+  std::string_view table = definition.name;
+  std::size_t dot = has_schemas ? table.find('.') : std::string_view::npos;
+  if (is_long(table.substr(0, dot)) || (dot != std::string_view::npos && is_long(table.substr(dot + 1))))
+    faults.push_back("its name" + beyond);
+  for (const table_column& column : definition.columns)
+    if (is_long(column.name)) faults.push_back("the name of column '" + column.name + "'" + beyond);
+  return faults;
+}
+
+void require_no_faults(const table_definition& definition, const std::vector<std::string>& faults) {
+  if (faults.empty()) return;
+  std::string list;
+  for (const std::string& fault : faults) list += (list.empty() ? "" : "; ") + fault;
+  throw database_error(db_errc::table_drift, "table '" + definition.name + "' can't be made: " + list);
+}
+
+}  // namespace penstock::db

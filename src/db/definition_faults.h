@@ -1,0 +1,24 @@
+#pragma once
+
+// What databases can't have of a table's definition, whether or not the table is there.
+
+#include "penstock/db/table.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace penstock::db {
+
+enum class name_unit : std::uint8_t { bytes, characters };
+
+// A sentence for each name, of the table or a column, that is longer than `most`. Each part of "schema.table" counts
+// by itself where `has_schemas`.
+std::vector<std::string> long_names(const table_definition& definition, std::size_t most, name_unit unit,
+                                    bool has_schemas);
+
+// Throws `db_errc::table_drift` that names the table and each fault, when there is one.
+void require_no_faults(const table_definition& definition, const std::vector<std::string>& faults);
+
+}  // namespace penstock::db
