@@ -134,8 +134,14 @@ ingest::stream_column read_column(const toml::table& table, const std::string& s
   return column;
 }
 
-std::vector<ingest::stream_column> read_columns(table_reader& stream, toml_problems& problems) {
-  std::vector<ingest::stream_column> columns;
+struct given_column {
+  ingest::stream_column column;
+  toml::source_region at;
+  bool is_right;  // as far as it can be told without the others
+};
+
+std::vector<given_column> read_columns(table_reader& stream, toml_problems& problems) {
+  std::vector<given_column> columns;
   const toml::node* node = stream.get("columns");
   if (node == nullptr) return columns;
   const toml::array* array = node->as_array();
@@ -144,12 +150,65 @@ std::vector<ingest::stream_column> read_columns(table_reader& stream, toml_probl
     return columns;
   }
   for (const toml::node& element : *array) {
-    if (const toml::table* table = element.as_table())
-      columns.push_back(read_column(*table, stream.what(), problems));
-    else
+    const toml::table* table = element.as_table();
+    if (table == nullptr) {
       stream.wrong_type<std::string>("columns", element, "a list of tables");
+      continue;
+    }
+    std::size_t problems_before = problems.found().size();
+    ingest::stream_column column = read_column(*table, stream.what(), problems);
+    columns.push_back({std::move(column), table->source(), problems.found().size() == problems_before});
   }
   return columns;
+}
+
+// What is wrong with a stream, whatever its name is; empty when nothing is.
+std::string fault_of(ingest::stream_definition stream) {
+  constexpr std::string_view before = "stream 'any': ";
+  stream.name = "any";
+  try {
+    ingest::item_schema schema(std::move(stream));
+  } catch (const error& wrong) {
+    return wrong.message().substr(before.size());
+  }
+  return {};
+}
+
+// Adds the parts one by one to a stream that is right, and leaves out those with which it is not, so that each mistake
+// is told with its own line.
+void check_parts(const ingest::stream_definition& stream, const toml::table& table,
+                 const std::vector<given_column>& columns, toml_problems& problems) {
+  auto report = [&](const toml::source_region& at, const std::string& fault) {
+    if (!fault.empty()) problems.add(at, "stream " + in_quotes(stream.name) + ": " + fault);
+  };
+  auto place_of = [&](std::string_view key) { return table.contains(key) ? table.get(key)->source() : table.source(); };
+  try {
+    if (table["name"].is_string()) ingest::item_schema({.name = stream.name, .table = "any"});
+  } catch (const error& wrong) {
+    problems.add(place_of("name"), wrong.message());
+  }
+  if (table["table"].is_string()) report(place_of("table"), fault_of({.name = {}, .table = stream.table}));
+  ingest::stream_definition right{.name = {}, .table = "any"};
+  for (const given_column& given : columns) {
+    ingest::stream_definition with = right;
+    with.columns.push_back(given.column);
+    std::string fault = given.is_right ? fault_of(with) : std::string();
+    report(given.at, fault);
+    if (!given.is_right || !fault.empty()) {  // its name may be in the key nevertheless
+      with.columns.back() = {.name = given.column.name, .pointer = ingest::pointer_to_member(given.column.name)};
+      if (!fault_of(with).empty()) continue;
+    }
+    right = std::move(with);
+  }
+  if (right.columns.empty() && !columns.empty()) return;
+  for (const std::string& name : stream.key) {
+    ingest::stream_definition with = right;
+    with.key.push_back(name);
+    std::string fault = fault_of(with);
+    report(place_of("key"), fault);
+    if (right.columns.empty()) return;
+    if (fault.empty()) right = std::move(with);
+  }
 }
 
 ingest::stream_definition read_stream(const toml::table& table, toml_problems& problems) {
@@ -160,7 +219,9 @@ ingest::stream_definition read_stream(const toml::table& table, toml_problems& p
   stream.name = reader.string("name", true).value_or("");
   stream.table = reader.string("table").value_or(stream.name);
   stream.key = reader.strings("key");
-  stream.columns = read_columns(reader, problems);
+  std::vector<given_column> columns = read_columns(reader, problems);
+  check_parts(stream, table, columns, problems);
+  for (given_column& given : columns) stream.columns.push_back(std::move(given.column));
   return stream;
 }
 
@@ -171,23 +232,19 @@ bool is_own_table(std::string_view name) {
   return std::any_of(own.begin(), own.end(), [&](const db::used_table& t) { return db::same_name(t.name, name); });
 }
 
-// Whether the parts of a stream fit together, and the streams beside one another.
+// Whether the streams fit beside one another.
 void check_stream(const ingest::stream_definition& stream, const std::vector<ingest::stream_definition>& before,
                   const toml::source_region& at, toml_problems& problems) {
-  try {
-    ingest::item_schema schema(stream);
-  } catch (const error& wrong) {
-    problems.add(at, wrong.message());
-  }
   if (is_own_table(stream.table))
     problems.add(at, "stream " + in_quotes(stream.name) + ": table " + in_quotes(stream.table) +
                          " is one of Penstock's own: name another");
-  for (const ingest::stream_definition& other : before) {
-    if (other.name == stream.name) problems.add(at, "stream " + in_quotes(stream.name) + " is there twice");
-    if (db::same_name(other.table, stream.table))
-      problems.add(at, "stream " + in_quotes(stream.name) + ": table " + in_quotes(stream.table) +
-                           " is that of stream " + in_quotes(other.name) + " already");
-  }
+  auto same_stream = [&](const ingest::stream_definition& other) { return other.name == stream.name; };
+  auto same_table = [&](const ingest::stream_definition& other) { return db::same_name(other.table, stream.table); };
+  if (std::any_of(before.begin(), before.end(), same_stream))
+    problems.add(at, "stream " + in_quotes(stream.name) + " is there twice");
+  if (auto other = std::find_if(before.begin(), before.end(), same_table); other != before.end())
+    problems.add(at, "stream " + in_quotes(stream.name) + ": table " + in_quotes(stream.table) + " is that of stream " +
+                         in_quotes(other->name) + " already");
 }
 
 }  // namespace
@@ -203,9 +260,8 @@ void read_streams(const toml::node& streams, toml_problems& problems, loaded_con
   into.stream_origins.clear();
   for (const toml::node& element : *array) {
     std::vector<ingest::stream_definition>& streams_before = into.values.ingest.streams;
-    std::size_t problems_before = problems.found().size();
     ingest::stream_definition stream = read_stream(*element.as_table(), problems);
-    if (problems.found().size() == problems_before) check_stream(stream, streams_before, element.source(), problems);
+    if (!stream.name.empty()) check_stream(stream, streams_before, element.source(), problems);
     streams_before.push_back(std::move(stream));
     into.stream_origins.push_back(problems.place(element.source()));
   }

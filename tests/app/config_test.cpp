@@ -223,9 +223,9 @@ TEST(config, a_default_that_json_can_not_say_is_named_with_its_column) {
 }
 
 TEST(config, streams_whose_parts_do_not_fit_are_named) {
-  EXPECT_THAT(problems_of_file("\n[[stream]]\nname = \"o/p\"\n"), HasSubstr("FILE:2: "));
+  EXPECT_THAT(problems_of_file("\n[[stream]]\nname = \"o/p\"\n"), HasSubstr("FILE:3: "));
   EXPECT_THAT(problems_of_file("[[stream]]\nname = \"o\"\nkey = [\"n\"]\ncolumns = [{name = \"m\"}]"),
-              AllOf(HasSubstr("FILE:1: "), HasSubstr("'o'"), HasSubstr("'n'")));
+              AllOf(HasSubstr("FILE:3: "), HasSubstr("'o'"), HasSubstr("'n'")));
   EXPECT_EQ(problems_of_file("[[stream]]\nname = \"o\"\n[[stream]]\nname = \"o\"\ntable = \"p\""),
             "FILE:3: stream 'o' is there twice");
   EXPECT_EQ(problems_of_file("[[stream]]\nname = \"o\"\n[[stream]]\nname = \"p\"\ntable = \"o\""),
@@ -250,6 +250,44 @@ TEST(config, a_table_named_as_sqlites_own_is_refused_on_sqlite_only) {
       "FILE:2: stream 'o': table 'SQLite_o': SQLite keeps names that begin with sqlite_ for itself: name another");
   config_file file(stream);
   EXPECT_EQ(problems_of({.file = file.path(), .command_line = {{"--store", {"mariadb://h/d"}}}}), "");
+}
+
+TEST(config, each_mistake_of_a_stream_is_told_at_once_with_its_own_line) {
+  EXPECT_EQ(problems_of_file(R"([[stream]]
+name = "a b"
+key = ["x", "y", "none", "x"]
+columns = [
+  {name = "x", type = "int"},
+  {name = "x"},
+  {name = "y", pointer = "y"},
+  {name = "id"},
+  {name = "z", required = true, default = 1},
+  {pointer = "/q"},
+]
+[[stream]]
+name = "b"
+table = ""
+key = ["data"]
+columns = [{name = "data", default = 1}])"),
+            R"(FILE:2: a stream's name is 1 to 64 letters, digits, '_' and '-'
+FILE:3: stream 'a b': its key names column 'none', which it does not have
+FILE:3: stream 'a b': its key names column 'x' twice
+FILE:5: stream 'a b', column 'x': unknown type 'int' (integer, real, text, boolean, timestamp, json)
+FILE:6: stream 'a b': column 'x': it is there twice
+FILE:7: stream 'a b': column 'y': a JSON pointer begins with '/': did you mean '/y'?
+FILE:8: stream 'a b': column 'id': that is the name of the generated primary key: name it otherwise
+FILE:9: stream 'a b': column 'z': it is required and has a default: leave one of them out
+FILE:10: stream 'a b', column without a name: 'name' is missing
+FILE:14: stream 'b': its table has no name
+FILE:16: stream 'b': column 'data': its default 1 does not fit: expected a string, got a number)");
+}
+
+TEST(config, a_table_of_two_streams_before_is_told_once) {
+  EXPECT_EQ(
+      problems_of_file("[[stream]]\nname = \"b\"\n[[stream]]\nname = \"b\"\n[[stream]]\nname = \"d\"\ntable = \"B\""),
+      "FILE:3: stream 'b' is there twice\n"
+      "FILE:3: stream 'b': table 'b' is that of stream 'b' already\n"
+      "FILE:5: stream 'd': table 'B' is that of stream 'b' already");
 }
 
 TEST(config, the_example_is_right) {
