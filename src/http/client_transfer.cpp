@@ -150,7 +150,10 @@ transfer::transfer(client_multi& multi, const client_options& options, const cli
   set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   set(CURLOPT_SSL_VERIFYPEER, options_.verify_tls ? 1L : 0L);
   set(CURLOPT_SSL_VERIFYHOST, options_.verify_tls ? 2L : 0L);
-  if (!options_.ca_bundle.empty()) set(CURLOPT_CAINFO, options_.ca_bundle.c_str());
+  if (!options_.ca_bundle.empty()) {
+    set(CURLOPT_CAINFO, options_.ca_bundle.c_str());
+    set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));  // a folder of the system's would be trusted besides
+  }
   set(CURLOPT_HEADERFUNCTION, &on_header);
   set(CURLOPT_HEADERDATA, this);
   set(CURLOPT_WRITEFUNCTION, &on_body);

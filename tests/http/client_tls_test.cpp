@@ -2,11 +2,42 @@
 #include "tls_peer.h"
 
 #include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
 
+#include <curl/curl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 
 namespace penstock::http {
 namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+struct free_certificate {
+  void operator()(X509* c) const noexcept { ::X509_free(c); }
+};
+using certificate = std::unique_ptr<X509, free_certificate>;
+
+// One of the folder that libcurl trusts when told nothing, with a key of the kind that the peers have; null when there
+// is none.
+certificate trusted_by_folder() {
+  const char* folder = ::curl_version_info(CURLVERSION_NOW)->capath;
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(folder == nullptr ? "" : folder, none)) {
+    if (entry.path().extension() != ".0") continue;  // the name that OpenSSL looks for
+    std::FILE* file = std::fopen(entry.path().c_str(), "r");
+    if (file == nullptr) continue;
+    certificate found(::PEM_read_X509(file, nullptr, nullptr, nullptr));
+    std::fclose(file);
+    if (found && ::EVP_PKEY_get_base_id(::X509_get0_pubkey(found.get())) == EVP_PKEY_EC) return found;
+  }
+  return nullptr;
+}
 
 class client_tls : public ::testing::Test {
  protected:
@@ -51,6 +82,23 @@ TEST_F(client_tls, refuses_to_go_on_without_the_certificates_to_trust) {
 
 TEST_F(client_tls, takes_a_certificate_of_the_given_bundle) {
   expect_answer(url(), {.ca_bundle = peer_.certificate_file()});
+}
+
+// The complaint says which issuers are looked for: of one that is known, that the signature is none of its own.
+TEST_F(client_tls, looks_for_issuers_in_the_given_bundle_alone) {
+  certificate issuer = trusted_by_folder();
+  if (!issuer) GTEST_SKIP() << "libcurl trusts no folder with a fitting certificate: NOTHING WAS CHECKED";
+  tls_peer claims(issuer.get());
+  auto complaint = [&](client_options options) -> task<std::string> {
+    client c(options);
+    task<client_error> failing = failure_of(c, "https://127.0.0.1:" + std::to_string(claims.port()) + "/");
+    client_error e = co_await std::move(failing);
+    EXPECT_EQ(e.errc(), client_errc::tls_failed) << e.what();
+    co_return e.what();
+  };
+  constexpr const char* unknown = "unable to get local issuer certificate";
+  EXPECT_THAT(net::run(complaint({})), Not(HasSubstr(unknown)));
+  EXPECT_THAT(net::run(complaint({.ca_bundle = peer_.certificate_file()})), HasSubstr(unknown));
 }
 
 TEST_F(client_tls, takes_any_certificate_when_told_not_to_verify) { expect_answer(url(), {.verify_tls = false}); }

@@ -15,7 +15,7 @@
 namespace penstock::http {
 namespace {
 
-X509* self_signed(EVP_PKEY* key) {
+X509* certificate_of(EVP_PKEY* key, X509* claimed_issuer) {
   X509* certificate = ::X509_new();
   ::X509_set_version(certificate, 2);
   ::ASN1_INTEGER_set(::X509_get_serialNumber(certificate), 1);
@@ -25,7 +25,7 @@ X509* self_signed(EVP_PKEY* key) {
   X509_NAME* name = ::X509_get_subject_name(certificate);
   ::X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("penstock test"), -1,
                                -1, 0);
-  ::X509_set_issuer_name(certificate, name);
+  ::X509_set_issuer_name(certificate, claimed_issuer == nullptr ? name : ::X509_get_subject_name(claimed_issuer));
   X509_EXTENSION* names = ::X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, "IP:127.0.0.1");
   ::X509_add_ext(certificate, names, -1);
   ::X509_EXTENSION_free(names);
@@ -35,19 +35,20 @@ X509* self_signed(EVP_PKEY* key) {
 
 }  // namespace
 
-tls_peer::tls_peer() : context_(::SSL_CTX_new(::TLS_server_method())) {
+tls_peer::tls_peer(X509* claimed_issuer) : context_(::SSL_CTX_new(::TLS_server_method())) {
   EVP_PKEY* key = ::EVP_EC_gen("P-256");
-  X509* certificate = self_signed(key);
+  X509* certificate = certificate_of(key, claimed_issuer);
   ::SSL_CTX_use_certificate(context_, certificate);
   ::SSL_CTX_use_PrivateKey(context_, key);
-  certificate_file_ = ::testing::TempDir() + "penstock_tls_peer_" + std::to_string(::getpid()) + ".pem";
+  listen();
+  certificate_file_ =
+      ::testing::TempDir() + "penstock_tls_peer_" + std::to_string(::getpid()) + "_" + std::to_string(port_) + ".pem";
   std::FILE* file = std::fopen(certificate_file_.c_str(), "w");
   if (file == nullptr) throw std::runtime_error("cannot write " + certificate_file_);
   ::PEM_write_X509(file, certificate);
   std::fclose(file);
   ::X509_free(certificate);
   ::EVP_PKEY_free(key);
-  listen();
   thread_ = std::thread([this] { serve(); });
 }
 

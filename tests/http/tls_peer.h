@@ -1,17 +1,19 @@
 #pragma once
 
-// A TLS peer with a self-signed certificate for 127.0.0.1, on a thread of its own.
+// A TLS peer with a certificate for 127.0.0.1, on a thread of its own.
 
 #include <string>
 #include <thread>
 
 struct ssl_ctx_st;
+struct x509_st;
 
 namespace penstock::http {
 
 class tls_peer {
  public:
-  tls_peer();
+  // The certificate is signed with its own key, whoever is named as its issuer; null for itself.
+  explicit tls_peer(x509_st* claimed_issuer = nullptr);
   tls_peer(const tls_peer&) = delete;
   tls_peer& operator=(const tls_peer&) = delete;
   ~tls_peer();
