@@ -8,7 +8,6 @@
 #include "penstock/observe/request_context.h"
 
 #include <algorithm>
-#include <charconv>
 #include <climits>
 #include <new>
 #include <utility>
@@ -65,21 +64,6 @@ void append(header_list& list, const std::string& line) {
   if (longer == nullptr) throw std::bad_alloc();
   static_cast<void>(list.release());
   list.reset(longer);
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r' || text.back() == '\n'))
-    text.remove_suffix(1);
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  return text;
-}
-
-// The status in a status line; 0 when there is none.
-int status_in(std::string_view line) {
-  std::size_t space = line.find(' ');
-  int status = 0;
-  if (space != line.npos) std::from_chars(line.data() + space + 1, line.data() + line.size(), status);
-  return status;
 }
 
 client_errc code_of(CURLcode result, bool answer_began) {
@@ -270,69 +254,6 @@ void transfer::idle_timer::fire(timer& t) noexcept {
       std::make_exception_ptr(client_error(client_errc::timed_out, self.request_.method, self.where_.text(),
                                            "no byte came or went for " + format_duration(self.options_.idle_timeout)));
   self.multi_.finish(self, CURLE_OPERATION_TIMEDOUT);
-}
-
-std::size_t transfer::on_header(char* data, std::size_t, std::size_t size, void* self) noexcept {
-  auto& me = *static_cast<transfer*>(self);
-  try {
-    me.add_header_line(std::string_view(data, size));
-    return size;
-  } catch (...) {
-    me.refused_ = std::current_exception();
-    return 0;
-  }
-}
-
-std::size_t transfer::on_body(char* data, std::size_t, std::size_t size, void* self) noexcept {
-  auto& me = *static_cast<transfer*>(self);
-  try {
-    me.add_body(std::string_view(data, size));
-    return size;
-  } catch (...) {
-    me.refused_ = std::current_exception();
-    return 0;
-  }
-}
-
-void transfer::add_header_line(std::string_view line) {
-  moved_at_ = clock_.now();
-  header_bytes_ += line.size();
-  if (header_bytes_ > options_.max_header_bytes)
-    throw client_error(client_errc::too_large, request_.method, where_.text(),
-                       "the answer's header exceeds " + format_bytes(options_.max_header_bytes) +
-                           ": raise max_header_bytes if that is right");
-  if (head_done_) {
-    // What follows an interim answer (1xx) is a head of its own; what follows the last one is trailers.
-    if (answer_.status >= 200) return;
-    head_done_ = false;
-    answer_.headers.clear();
-    answer_.status = 0;
-  }
-  if (answer_.status == 0) {
-    answer_.status = status_in(line);
-    return;
-  }
-  std::string_view field = trimmed(line);
-  head_done_ = field.empty();
-  std::size_t colon = field.find(':');
-  if (colon == field.npos) return;
-  answer_.headers.emplace_back(trimmed(field.substr(0, colon)), trimmed(field.substr(colon + 1)));
-}
-
-void transfer::add_body(std::string_view piece) {
-  constexpr std::uint64_t most_reserved_bytes = 1 << 20;  // a length is a claim until the bytes are there
-  curl_off_t announced = -1;
-  if (answer_.body.empty() && ::curl_easy_getinfo(easy(), CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced) == CURLE_OK &&
-      announced > 0)
-    answer_.body.reserve(
-        std::min({static_cast<std::uint64_t>(announced), most_reserved_bytes, options_.max_response_bytes}));
-  std::uint64_t known = std::max<std::uint64_t>(answer_.body.size() + piece.size(),
-                                                announced > 0 ? static_cast<std::uint64_t>(announced) : 0);
-  if (known > options_.max_response_bytes)
-    throw client_error(client_errc::too_large, request_.method, where_.text(),
-                       "the answer exceeds " + format_bytes(options_.max_response_bytes) +
-                           ": raise max_response_bytes if that is right");
-  answer_.body.append(piece);
 }
 
 void transfer::finished(CURLcode result) noexcept {

@@ -58,15 +58,17 @@ class transfer final : private multi_entry {
   void set_fields(std::optional<time_point> deadline);
   void set_addresses(const std::string& addresses);
 
-  static std::size_t on_header(char* data, std::size_t, std::size_t size, void* self) noexcept;
-  static std::size_t on_body(char* data, std::size_t, std::size_t size, void* self) noexcept;
   static int on_progress(void* self, curl_off_t, curl_off_t received, curl_off_t, curl_off_t sent) noexcept;
   static int on_request(void* self, char*, char*, int, int) noexcept;
-  void add_header_line(std::string_view line);
-  void add_body(std::string_view piece);
   void finished(CURLcode result) noexcept override;
   void refused_by(std::exception_ptr connecting) noexcept override;
   void watch_for_idleness();
+
+  // client_transfer_answer.cpp: the answer, as it comes
+  static std::size_t on_header(char* data, std::size_t, std::size_t size, void* self) noexcept;
+  static std::size_t on_body(char* data, std::size_t, std::size_t size, void* self) noexcept;
+  void add_header_line(std::string_view line);
+  void add_body(std::string_view piece);
 
   [[noreturn]] void throw_failure() const;
   client_timing timing() const noexcept;
