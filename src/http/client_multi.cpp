@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <string>
 
+#include <unistd.h>
+
 // Invariants: libcurl is entered only from the loop's handlers and timers and from tasks, never from its own
 // callbacks; and while it is entered no task is resumed, for `finished` only queues. So no transfer is added or
 // removed below libcurl's feet.
@@ -49,6 +51,10 @@ client_multi::~client_multi() = default;
 
 void client_multi::add(multi_entry& t) {
   ::curl_easy_setopt(t.easy(), CURLOPT_PRIVATE, &t);
+  if (!bridge_) {
+    ::curl_easy_setopt(t.easy(), CURLOPT_CLOSESOCKETFUNCTION, &on_close);
+    ::curl_easy_setopt(t.easy(), CURLOPT_CLOSESOCKETDATA, this);
+  }
   CURLMcode refused = ::curl_multi_add_handle(multi_.get(), t.easy());
   if (refused != CURLM_OK)
     throw std::runtime_error(std::string("libcurl takes no transfer: ") + ::curl_multi_strerror(refused));
@@ -129,6 +135,7 @@ void client_multi::act(curl_socket_t socket, int ready) noexcept {
   while (CURLMsg* m = ::curl_multi_info_read(multi_.get(), &left)) {
     if (m->msg != CURLMSG_DONE) continue;
     CURLcode result = m->data.result;  // gone with the handle's removal
+    if (result == CURLE_OK && !bridge_) kept_.add(m->easy_handle);
     multi_entry* t = nullptr;
     ::curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t);
     finish(*t, result);
@@ -147,7 +154,7 @@ void client_multi::connect_by_stream(multi_entry& t, const net::endpoint& to) {
   t.home_ = this;
   ::curl_easy_setopt(t.easy(), CURLOPT_OPENSOCKETFUNCTION, &on_open);
   ::curl_easy_setopt(t.easy(), CURLOPT_OPENSOCKETDATA, &t);
-  ::curl_easy_setopt(t.easy(), CURLOPT_CLOSESOCKETFUNCTION, &on_close);
+  ::curl_easy_setopt(t.easy(), CURLOPT_CLOSESOCKETFUNCTION, &on_close_stream);
   ::curl_easy_setopt(t.easy(), CURLOPT_CLOSESOCKETDATA, this);
   // libcurl keeps a connection but never uses it again when its peer's address has no text, as here.
   ::curl_easy_setopt(t.easy(), CURLOPT_FORBID_REUSE, 1L);
@@ -163,6 +170,11 @@ curl_socket_t client_multi::on_open(void* transfer, curlsocktype, curl_sockaddr*
 }
 
 int client_multi::on_close(void* self, curl_socket_t socket) noexcept {
+  static_cast<client_multi*>(self)->kept_.remove(socket);
+  return ::close(socket);
+}
+
+int client_multi::on_close_stream(void* self, curl_socket_t socket) noexcept {
   static_cast<client_multi*>(self)->bridge_->close(socket);
   return 0;
 }

@@ -2,6 +2,7 @@
 
 #include "client_bridge.h"
 #include "client_sockets.h"
+#include "kept_connections.h"
 #include "penstock/async/detail/list.h"
 #include "penstock/async/scheduler.h"
 
@@ -53,6 +54,8 @@ class client_multi final : private client_sockets::listener, private client_brid
 
   // Starts a transfer; it will be `finished` in a later turn of the loop unless it is removed before.
   void add(multi_entry& t);
+  // From the callback before a request is sent without TLS over a kept connection: whether that can be used.
+  bool take_kept(const multi_entry& t) noexcept { return kept_.take(t.easy()); }
   // Ends a transfer that is under way, with this result.
   void finish(multi_entry& t, CURLcode result) noexcept;
   // Takes a transfer back and closes its connection; nothing when it is not under way.
@@ -83,6 +86,7 @@ class client_multi final : private client_sockets::listener, private client_brid
   static int on_timer(CURLM*, long milliseconds, void* self) noexcept;
   static curl_socket_t on_open(void* transfer, curlsocktype, curl_sockaddr* address) noexcept;
   static int on_close(void* self, curl_socket_t socket) noexcept;
+  static int on_close_stream(void* self, curl_socket_t socket) noexcept;
   void socket_ready(curl_socket_t socket, int ready) noexcept override;
   void connect_failed(multi_entry& opener, std::exception_ptr why) noexcept override;
   void act(curl_socket_t socket, int ready) noexcept;
@@ -94,6 +98,7 @@ class client_multi final : private client_sockets::listener, private client_brid
   due_timer timer_{*this};
   std::optional<client_sockets> sockets_;
   std::unique_ptr<client_bridge> bridge_;
+  kept_connections kept_;
   std::unique_ptr<CURLM, free_multi> multi_;  // first to go: it still calls the members above
 };
 

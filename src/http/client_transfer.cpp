@@ -231,6 +231,8 @@ void transfer::set_addresses(const std::string& addresses) {
 int transfer::on_request(void* self, char*, char*, int, int) noexcept {
   auto& me = *static_cast<transfer*>(self);
   if (me.was_sent_ && !may_be_sent_twice(me.request_)) return CURL_PREREQFUNC_ABORT;
+  me.starts_again_ = me.connections_made() == 0 && !me.where_.secure() && !me.multi_.take_kept(me);
+  if (me.starts_again_) return CURL_PREREQFUNC_ABORT;
   me.was_sent_ = true;
   return CURL_PREREQFUNC_OK;
 }
@@ -257,6 +259,16 @@ void transfer::idle_timer::fire(timer& t) noexcept {
 }
 
 void transfer::finished(CURLcode result) noexcept {
+  if (std::exchange(starts_again_, false)) {
+    // Nothing was sent yet over that connection, which is closed.
+    try {
+      set(CURLOPT_FRESH_CONNECT, 1L);
+      multi_.add(*this);
+      return;
+    } catch (...) {
+      refused_ = std::current_exception();
+    }
+  }
   idle_.cancel();
   result_ = result;
   waiter_->wake();
