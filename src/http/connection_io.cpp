@@ -8,7 +8,7 @@
 namespace penstock::http {
 namespace {
 
-// What a client must take within the write timeout.
+// What a client must take within the write timeout where its stream can't tell that it takes some.
 constexpr std::size_t write_slice_bytes = std::size_t{64} << 10;
 
 }  // namespace
@@ -109,6 +109,8 @@ void connection::watch(timer& t) noexcept {
     self.loop_.add_timer(t, self.loop_.now() + late);
     return;
   }
+  // As long as it takes some each time; when it last did is not known, so one that stops is left up to twice as late.
+  if (self.phase_ == phase::writing && self.stream_->peer_took_some()) return self.enter(phase::writing);
   self.expired_ = true;
   self.head_expired_ = self.handler_scope_ == nullptr && self.phase_ == phase::head;
   self.ends_quietly_ = self.handler_scope_ == nullptr && self.phase_ != phase::head;

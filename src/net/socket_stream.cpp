@@ -10,8 +10,10 @@
 #include <cerrno>
 #include <utility>
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -117,14 +119,31 @@ task<std::size_t> socket_stream::read_some(std::span<std::byte> buffer) {
 
 task<void> socket_stream::write(std::span<const std::span<const std::byte>> buffers) {
   remaining_buffers rest(buffers);
+  bool has_waited = false;
   while (!rest.empty()) {
     if (socket_ < 0) throw error(net_errc::connection_closed, "write: the stream was closed");
     std::size_t sent = send_some(socket_, rest);
     rest.consume(sent);
+    written_ += sent;
     if (sent > 0) continue;
+    if (!std::exchange(has_waited, true)) last_taken_ = taken();
     readiness_wait wait(readiness_.writer);
     co_await wait;
   }
+}
+
+// That a socket can be written to shows late that its peer takes bytes: when a third of a buffer of megabytes is free.
+bool socket_stream::peer_took_some() noexcept {
+  std::uint64_t now = taken();
+  return std::exchange(last_taken_, now) != now;
+}
+
+// Of the bytes written so far, those that the peer's system has; a count that moves with them where the system counts
+// memory, as Unix sockets do.
+std::uint64_t socket_stream::taken() const noexcept {
+  int left = 0;
+  if (socket_ >= 0) ::ioctl(socket_, SIOCOUTQ, &left);
+  return written_ - static_cast<std::uint64_t>(left);
 }
 
 void socket_stream::shutdown_send() noexcept {

@@ -3,6 +3,7 @@
 #include "penstock/net/stream.h"
 #include "readiness.h"
 
+#include <cstdint>
 #include <string>
 
 #include <boost/asio/basic_stream_socket.hpp>
@@ -23,15 +24,20 @@ class socket_stream final : public stream {
 
   task<std::size_t> read_some(std::span<std::byte> buffer) override;
   task<void> write(std::span<const std::span<const std::byte>> buffers) override;
+  bool peer_took_some() noexcept override;
   void shutdown_send() noexcept override;
   void close() noexcept override;
   void reset() noexcept override;
   const std::string& remote_address() const noexcept override { return remote_address_; }
 
  private:
+  std::uint64_t taken() const noexcept;
+
   readiness_set& set_;
   int socket_ = -1;  // -1 when closed
   bool yields_ = false;
+  std::uint64_t written_ = 0;     // bytes, so far
+  std::uint64_t last_taken_ = 0;  // what `taken` was when it was last looked at
   socket_readiness readiness_;
   std::string remote_address_;
 };

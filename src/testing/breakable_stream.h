@@ -25,6 +25,7 @@ class breakable_stream final : public net::stream {
 
   task<std::size_t> read_some(std::span<std::byte> buffer) override { return inner_->read_some(buffer); }
   task<void> write(std::span<const std::span<const std::byte>> buffers) override;
+  bool peer_took_some() noexcept override { return inner_->peer_took_some(); }
   void shutdown_send() noexcept override { inner_->shutdown_send(); }
   void close() noexcept override { inner_->close(); }
   void reset() noexcept override { inner_->reset(); }

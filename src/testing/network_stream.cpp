@@ -51,13 +51,17 @@ task<std::size_t> network_stream::read_some(std::span<std::byte> buffer) {
 task<void> network_stream::write(std::span<const std::span<const std::byte>> buffers) {
   operation one(writing_, "writes");
   if (should_fail("network.write")) connection_->reset("reset by a chosen failure");
+  bool has_waited = false;
   for (std::span<const std::byte> buffer : buffers) {
     std::string_view rest(reinterpret_cast<const char*>(buffer.data()), buffer.size());
     while (!rest.empty()) {
       if (!connection_->is_open(end_) || !connection_->trouble(end_).empty() || connection_->has_finished(end_))
         fail("write");
-      rest.remove_prefix(connection_->send(end_, rest));
+      std::size_t sent = connection_->send(end_, rest);
+      rest.remove_prefix(sent);
+      peer_took_some_ = has_waited && (peer_took_some_ || sent > 0);
       if (rest.empty()) break;
+      has_waited = true;
       task<void> waiting = wait_for(connection_->changed(end_));
       co_await std::move(waiting);
     }

@@ -14,6 +14,7 @@
 #include <source_location>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace penstock::testing {
 
@@ -24,6 +25,7 @@ class network_stream final : public net::stream {
 
   task<std::size_t> read_some(std::span<std::byte> buffer) override;
   task<void> write(std::span<const std::span<const std::byte>> buffers) override;
+  bool peer_took_some() noexcept override { return std::exchange(peer_took_some_, false); }
   void shutdown_send() noexcept override { connection_->finish(end_); }
   void close() noexcept override;
   void reset() noexcept override;
@@ -37,6 +39,7 @@ class network_stream final : public net::stream {
   std::size_t end_;
   bool reading_ = false;
   bool writing_ = false;
+  bool peer_took_some_ = false;
   std::optional<ledger_entry> open_;
 };
 

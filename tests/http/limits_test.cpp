@@ -161,6 +161,23 @@ TEST(limits, a_client_that_takes_nothing_is_left) {
   EXPECT_LT(took, 35s);
 }
 
+TEST(limits, a_client_that_takes_a_few_bytes_at_a_time_is_kept_until_it_takes_none) {
+  router routes;
+  routes.add("GET", "/x", [](request&) -> task<response> { co_return response::text(200, std::string(10'000, 'x')); });
+  with_server(std::move(routes), {.write_timeout = 30s}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.take_at_most(100);
+    c.send(get("/x"));
+    for (int i = 0; i < 20; ++i) {
+      co_await sleep_for(29s);
+      c.arrived();
+    }
+    EXPECT_EQ(s.server.stats().open_connections, 1u);
+    co_await sleep_for(61s);
+    EXPECT_EQ(s.server.stats().open_connections, 0u);
+  });
+}
+
 TEST(limits, more_connections_wait_until_one_has_ended) {
   with_server(echo_routes(), {.max_connections = 2}, [](test_server& s) -> task<> {
     test_client a = s.connect();

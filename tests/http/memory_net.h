@@ -51,6 +51,7 @@ class memory_stream final : public net::stream {
 
   task<void> write(std::span<const std::span<const std::byte>> buffers) override {
     ++out_->writes;
+    bool has_waited = false;
     for (std::span<const std::byte> buffer : buffers) {
       std::string_view text(reinterpret_cast<const char*>(buffer.data()), buffer.size());
       while (!text.empty()) {
@@ -58,12 +59,17 @@ class memory_stream final : public net::stream {
         std::size_t room = out_->capacity - std::min(out_->capacity, out_->bytes.size());
         std::string_view part = text.substr(0, room);
         out_->bytes += part;
+        peer_took_some_ = has_waited && (peer_took_some_ || !part.empty());
         text.remove_prefix(part.size());
         out_->notify();
-        if (!text.empty()) co_await out_->changed.wait();
+        if (text.empty()) break;
+        has_waited = true;
+        co_await out_->changed.wait();
       }
     }
   }
+
+  bool peer_took_some() noexcept override { return std::exchange(peer_took_some_, false); }
 
   void shutdown_send() noexcept override {
     out_->ended = true;
@@ -91,6 +97,7 @@ class memory_stream final : public net::stream {
  private:
   std::shared_ptr<memory_pipe> in_;
   std::shared_ptr<memory_pipe> out_;
+  bool peer_took_some_ = false;
   std::string name_ = "memory:1";
 };
 

@@ -154,6 +154,42 @@ TEST_P(stream_over, a_write_to_a_peer_that_does_not_read_can_be_cancelled) {
   run(body());
 }
 
+TEST_P(stream_over, tells_when_the_peer_takes_some_of_a_write_long_before_there_is_room) {
+  auto body = [this]() -> task<> {
+    auto [client, server] = co_await connected_pair(where());
+    std::string much(16 << 20, 'x');
+    bool written = false;
+    auto write = [&, &to = *client]() -> task<> {
+      task<void> writing = to.write(bytes_of(much));
+      co_await std::move(writing);
+      written = true;
+    };
+    task_group group;
+    group.start(write());
+    // The system may acknowledge a little later what it has room for.
+    auto goes_quiet = [&from = *client]() -> task<bool> {
+      for (int turns = 0; turns < 1000; ++turns) {
+        if (!from.peer_took_some()) co_return true;
+        co_await yield();
+      }
+      co_return false;
+    };
+    std::size_t read = 0;
+    for (int round = 0; round < 3; ++round) {
+      task<bool> quiet = goes_quiet();
+      EXPECT_TRUE(co_await std::move(quiet));
+      std::byte buffer[4096];
+      do {
+        auto reading = server->read_some(buffer);
+        read += co_await std::move(reading);
+      } while (!client->peer_took_some() && !written);
+    }
+    EXPECT_FALSE(written);
+    EXPECT_LT(read, much.size() / 8);
+  };
+  run(body());
+}
+
 TEST_P(stream_over, a_write_to_a_closed_peer_says_connection_closed) {
   auto body = [this]() -> task<> {
     auto [client, server] = co_await connected_pair(where());

@@ -45,6 +45,23 @@ TEST(network, a_writer_waits_until_the_window_has_room) {
   });
 }
 
+TEST(network, a_writer_that_waits_can_tell_that_its_peer_takes_some) {
+  network_options small{.window_bytes = 10};
+  over_a_connection(small, [](network&, connected& c) -> task<> {
+    task_group group;
+    group.start(write(*c.client, std::string(100, 'x')));
+    co_await sleep_for(1s);
+    EXPECT_FALSE(c.client->peer_took_some());
+    co_await read_some(*c.server, 3);
+    co_await sleep_for(1s);
+    EXPECT_TRUE(c.client->peer_took_some());
+    EXPECT_FALSE(c.client->peer_took_some());
+    std::string rest = co_await read_some(*c.server, 97);
+    while (rest.size() < 97) rest += co_await read_some(*c.server, 97);
+    co_await group.join();
+  });
+}
+
 TEST(network, the_end_of_the_stream_comes_after_its_bytes) {
   over_a_connection({}, [](network&, connected& c) -> task<> {
     co_await write(*c.client, "last words");

@@ -32,7 +32,7 @@ struct server_options {
   std::uint64_t max_body_bytes = std::uint64_t{1} << 30;     ///< 413. Bodies are streamed, not held.
   duration header_timeout = std::chrono::seconds(10);        ///< From a request's first byte to its header's end; 408.
   duration body_timeout = std::chrono::seconds(30);          ///< Without a byte of the body; 408.
-  duration write_timeout = std::chrono::seconds(30);         ///< For each 64 KiB of an answer; closes.
+  duration write_timeout = std::chrono::seconds(30);         ///< Without a byte of an answer taken; closes.
   duration idle_timeout = std::chrono::seconds(75);          ///< Between requests; closes.
   std::size_t max_connections = 10'000;                      ///< More wait in the system's backlog.
   std::uint64_t max_drained_bytes = std::uint64_t{1} << 18;  ///< Of an unread body; beyond, the connection closes.

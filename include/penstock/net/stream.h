@@ -36,6 +36,10 @@ class stream {
   virtual task<void> write(std::span<const std::span<const std::byte>> buffers) = 0;
   /// Writes one buffer.
   task<void> write(std::span<const std::byte> buffer);
+  /// Whether the peer has taken some of what was written since the write under way began to wait for it, or since the
+  /// last call: for who leaves peers that take nothing. A peer's system takes bytes before the peer does, as many as it
+  /// has room for. False without such a write, and where a kind of stream can't tell.
+  virtual bool peer_took_some() noexcept { return false; }
   /// Tells the peer that no more will be written.
   virtual void shutdown_send() noexcept = 0;
   /// Closes at once; a read or write under way ends with `connection_closed`. Idempotent.
