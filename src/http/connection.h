@@ -101,7 +101,9 @@ class connection : public penstock::detail::list_hook {
   bool expired_ = false;  // what was waited for last came too late, or not at all
   bool head_expired_ = false;
   bool ends_quietly_ = false;
-  bool broken_ = false;  // a write or an answer failed or was cut short: nothing more can be sent
+  bool broken_ = false;     // a write or an answer failed or was cut short: nothing more can be sent
+  bool streaming_ = false;  // what is read or written is a producer's doing, behind the head of its answer
+  bool head_gone_ = false;  // that head may have been sent, or some of it
   bool finishing_ = false;
   bool close_after_answer_ = false;
   bool served_one_ = false;

@@ -36,7 +36,6 @@ class connection::outgoing_body final : public body_writer {
 
   task<void> write(std::string_view piece) override {
     if (piece.empty()) co_return;
-    begun_ = true;
     std::string& out = connection_.out_;
     if (chunked_) {
       char size[16];
@@ -48,13 +47,10 @@ class connection::outgoing_body final : public body_writer {
     task<void> sending = connection_.flush_for_handler();
     co_await std::move(sending);
   }
-  // Some of the answer may be sent.
-  bool begun() const noexcept { return begun_; }
 
  private:
   connection& connection_;
   bool chunked_;
-  bool begun_ = false;
 };
 
 std::optional<std::uint64_t> connection::incoming_body::length() const noexcept {
@@ -81,7 +77,9 @@ std::string_view connection::take_buffered_body() {
 }
 
 task<void> connection::read_body_bytes() {
-  if (std::exchange(framing_.expects_continue, false) && in_.empty()) out_ += "HTTP/1.1 100 Continue\r\n\r\n";
+  // None follows the head of the answer itself (RFC 9110, 10.1.1).
+  if (std::exchange(framing_.expects_continue, false) && in_.empty() && !streaming_)
+    out_ += "HTTP/1.1 100 Continue\r\n\r\n";
   std::size_t n = 0;
   handler_wait waiting(*this);
   try {
@@ -137,17 +135,20 @@ task<void> connection::send_stream(response& answer) {
   if (request_.method() == "HEAD") co_return;
   outgoing_body body(*this, chunked);
   std::exception_ptr failure;
+  streaming_ = true;
+  head_gone_ = false;
   try {
     task<void> producing = answer.stream(body);
     co_await std::move(producing);
   } catch (...) {
     failure = std::current_exception();
   }
+  streaming_ = false;
   if (!failure) {
     if (chunked) out_ += "0\r\n\r\n";
     co_return;
   }
-  if (!body.begun()) {
+  if (!head_gone_) {
     out_.resize(before);
     close_after_answer_ = closes;
     answer = answer_to(failure);

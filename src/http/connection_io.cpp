@@ -23,6 +23,7 @@ task<std::size_t> connection::fill() {
 
 task<void> connection::flush() {
   if (out_.empty()) co_return;
+  head_gone_ = true;
   if (broken_) throw error(net::net_errc::connection_closed, "an earlier write failed");
   broken_ = true;
   for (std::size_t sent = 0; sent < out_.size();) {

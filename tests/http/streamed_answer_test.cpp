@@ -10,7 +10,9 @@ namespace penstock::http {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 router streaming(response::producer producer, int status = 200) {
   router routes;
@@ -174,6 +176,94 @@ TEST(streamed_answer, a_producer_that_throws_before_it_writes_is_answered_like_a
     EXPECT_FALSE(old.was_reset());
   });
   EXPECT_THAT(logged.text(), HasSubstr("the source was dry"));
+}
+
+// A producer that passes the request's body on.
+router echoing() {
+  router routes;
+  routes.add("POST", "/echo", [](request& r) -> task<response> {
+    response answer(200, "");
+    answer.stream = [&r](body_writer& out) -> task<> {
+      for (;;) {
+        task<std::string_view> reading = r.body().read_some();
+        std::string_view piece = co_await std::move(reading);
+        if (piece.empty()) co_return;
+        task<> writing = out.write(piece);
+        co_await std::move(writing);
+      }
+    };
+    co_return answer;
+  });
+  return routes;
+}
+
+TEST(streamed_answer, passes_a_body_on_that_comes_meanwhile) {
+  with_server(echoing(), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 6\r\n\r\n");
+    co_await settle();
+    EXPECT_THAT(std::string(c.arrived()), HasSubstr("200 OK"));
+    c.send("abc");
+    co_await settle();
+    c.send("def" + post("/echo", "next"));
+    answer a = co_await c.receive();
+    EXPECT_EQ(a.body, "abcdef");
+    answer next = co_await c.receive();
+    EXPECT_EQ(next.body, "next");
+  });
+}
+
+TEST(streamed_answer, no_100_continue_stands_behind_its_head) {
+  with_server(echoing(), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+    co_await settle();
+    EXPECT_THAT(std::string(c.arrived()), HasSubstr("200 OK"));
+    c.send("abc");
+    answer a = co_await c.receive();
+    EXPECT_EQ(a.status, 200);
+    EXPECT_EQ(a.body, "abc");
+    EXPECT_TRUE(a.whole);
+  });
+}
+
+TEST(streamed_answer, whose_body_can_not_be_read_breaks_off_behind_its_head) {
+  log::capture logged;
+  auto of_a_bad_body = [](std::string version, bool of_head) {
+    with_server(echoing(), {}, [&](test_server& s) -> task<> {
+      test_client c = s.connect();
+      if (of_head) c.send(post("/echo", "whole"));
+      c.send("POST /echo HTTP/" + version + "\r\nHost: t\r\nContent-Length: 9\r\n\r\n");
+      co_await settle();
+      c.finish_sending();
+      if (of_head) co_await c.receive();
+      task<std::string> reading = c.receive_all();
+      std::string all = co_await std::move(reading);
+      EXPECT_EQ(all.find('\0'), all.npos);
+      EXPECT_EQ(all.find("HTTP/1.1", 1), all.npos) << all;
+      EXPECT_THAT(all, EndsWith("\r\n\r\n"));
+      EXPECT_THAT(all, Not(HasSubstr("0\r\n\r\n")));
+      EXPECT_EQ(c.was_reset(), version == "1.0");
+    });
+  };
+  for (bool behind_another : {false, true}) {
+    of_a_bad_body("1.1", behind_another);
+    of_a_bad_body("1.0", behind_another);
+  }
+  EXPECT_THAT(logged.text(), HasSubstr("answer broke off"));
+  EXPECT_THAT(logged.text(), HasSubstr("the connection ended inside the body"));
+}
+
+TEST(streamed_answer, whose_body_is_malformed_before_anything_was_sent_is_a_400) {
+  log::capture logged;
+  with_server(echoing(), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send("POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
+    answer a = co_await c.receive();
+    EXPECT_EQ(a.status, 400);
+    EXPECT_TRUE(a.whole);
+    EXPECT_TRUE(co_await c.closed());
+  });
 }
 
 TEST(streamed_answer, writing_to_a_client_that_left_throws_and_logs_nothing) {
