@@ -1,5 +1,6 @@
 #include "client_transfer.h"
 #include "penstock/core/units.h"
+#include "penstock/http/request.h"
 
 #include <algorithm>
 #include <charconv>
@@ -67,10 +68,38 @@ void transfer::add_header_line(std::string_view line) {
     return;
   }
   std::string_view field = trimmed(line);
+  if (line.starts_with(' ') || line.starts_with('\t')) return fold(field);
   head_done_ = field.empty();
+  if (head_done_) check_length();
   std::size_t colon = field.find(':');
   if (colon == field.npos) return;
   answer_.headers.emplace_back(trimmed(field.substr(0, colon)), trimmed(field.substr(colon + 1)));
+}
+
+// What goes on with the field before, in an obsolete way (RFC 9112, 5.2).
+void transfer::fold(std::string_view line) {
+  if (answer_.headers.empty() || line.empty()) return;
+  std::string& value = answer_.headers.back().second;
+  if (!value.empty()) value += ' ';
+  value += line;
+}
+
+// A length that has two readings has none (RFC 9112, 6.3).
+void transfer::check_length() const {
+  std::optional<std::string_view> first;
+  for (const auto& [name, value] : answer_.headers) {
+    if (!equal_ignoring_case(name, "Content-Length")) continue;
+    for (std::size_t from = 0; from <= value.size();) {
+      std::size_t comma = std::min(value.find(',', from), value.size());
+      std::string_view length = trimmed(std::string_view(value).substr(from, comma - from));
+      from = comma + 1;
+      bool is_number = !length.empty() && length.find_first_not_of("0123456789") == length.npos;
+      if (!first) first = length;
+      if (!is_number || length != *first)
+        throw client_error(client_errc::broken_response, request_.method, where_.text(),
+                           "the answer's Content-Length is not one number: " + value);
+    }
+  }
 }
 
 void transfer::add_body(std::string_view piece) {
