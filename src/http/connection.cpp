@@ -118,6 +118,7 @@ task<void> connection::serve_requests() {
 // Moves a whole head out of the buffer; false when there is none yet.
 bool connection::take_head() {
   const server_options& limits = owner_.options;
+  head_.clear();
   // Empty lines before a request are skipped (RFC 9112, 2.2).
   while (in_.data().starts_with("\r\n")) in_.take(2);
   std::string_view data = in_.data();
@@ -235,8 +236,9 @@ void connection::append_answer(const response& answer) {
 // The last answer of a connection whose next bytes can't be trusted.
 task<void> connection::refuse(const protocol_error& e) {
   response answer = to_response({status_of(e.errc()), std::string(e.code()), e.message(), "", {}});
+  std::string_view refused = head_.empty() ? in_.data() : head_;
   append_answer_head(out_, answer, owner_.fields.at(loop_), {body_framing::length, answer.body.size(), false, false});
-  out_ += answer.body;
+  if (!refused.starts_with("HEAD ")) out_ += answer.body;  // RFC 9110, 9.3.2
   if (owner_.metrics) owner_.metrics->answered(owner_.routes.size(), {}, answer.status, duration::zero());
   co_await flush();
   stream_->shutdown_send();

@@ -110,7 +110,7 @@ class connection : public penstock::detail::list_hook {
 
   read_buffer in_;
   std::size_t scanned_ = 0;  // of the buffered bytes, in search of a head's end
-  std::string head_;
+  std::string head_;         // of the request that is handled; empty before it is whole
   std::string out_;
 
   request request_;

@@ -80,6 +80,50 @@ TEST(methods, an_unknown_path_is_404_unless_something_takes_the_rest) {
   });
 }
 
+TEST(methods, a_refused_head_request_gets_no_content) {
+  struct {
+    int status;
+    std::string sent;
+  } cases[] = {
+      {400, "HEAD /x HTTP/1.1\r\n\r\n"},
+      {400, "HEAD /x HTTP/1.1\n\n"},
+      {400, get("/x") + "HEAD x HTTP/1.1\r\nHost: t\r\n\r\n"},
+      {413, "HEAD /x HTTP/1.1\r\nHost: t\r\nContent-Length: 100\r\n\r\n"},
+      {414, "\r\nHEAD /" + std::string(1000, 'x')},
+      {414, get("/x") + "HEAD /" + std::string(1000, 'x')},
+      {417, "HEAD /x HTTP/1.1\r\nHost: t\r\nExpect: the worst\r\n\r\n"},
+      {431, "HEAD /x HTTP/1.1\r\nHost: t\r\nA: " + std::string(1000, 'x')},
+      {408, "HEAD /x HTTP/1.1\r\nHost: t\r\n"},
+  };
+  for (const auto& one : cases) {
+    server_options small{.max_request_line_bytes = 100, .max_header_bytes = 500, .max_body_bytes = 10};
+    with_server(echo_routes(), small, [&](test_server& s) -> task<> {
+      test_client c = s.connect();
+      c.send(one.sent);
+      if (one.sent.starts_with("GET")) co_await c.receive();
+      answer a = co_await c.receive(true);
+      EXPECT_EQ(a.status, one.status) << one.sent;
+      EXPECT_NE(a.field("Content-Length"), "") << one.sent;
+      task<std::string> content = c.receive_all();
+      EXPECT_EQ(co_await std::move(content), "") << one.sent;
+    });
+  }
+}
+
+TEST(methods, a_refused_request_behind_a_head_request_gets_content) {
+  for (const std::string& bad : {std::string("GET x HTTP/1.1\r\n\r\n"), "GET /" + std::string(10'000, 'x')}) {
+    with_server(echo_routes(), {}, [&](test_server& s) -> task<> {
+      test_client c = s.connect();
+      c.send("HEAD /x HTTP/1.1\r\nHost: t\r\n\r\n" + bad);
+      answer head = co_await c.receive(true);
+      EXPECT_EQ(head.status, 200);
+      answer a = co_await c.receive();
+      EXPECT_TRUE(a.whole);
+      EXPECT_THAT(a.body, HasSubstr("\"code\":\"http."));
+    });
+  }
+}
+
 TEST(methods, answers_carry_the_second_they_were_made_in) {
   with_server(echo_routes(), {}, [](test_server& s) -> task<> {
     test_client c = s.connect();
