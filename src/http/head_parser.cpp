@@ -13,26 +13,29 @@ namespace penstock::http {
 namespace {
 
 [[noreturn]] void refuse(const char* why, http_errc code = http_errc::bad_request) { throw protocol_error(code, why); }
+[[noreturn]] void refuse(const char* of, const char* why) {
+  throw protocol_error(http_errc::bad_request, std::string(of) + ": " + why);
+}
 
-// uri-host [ ":" port ] (RFC 9110, 7.2; RFC 3986, 3.2.2); empty when the target has no authority.
-void check_host(std::string_view host) {
+// uri-host [ ":" port ] (RFC 9110, 7.2; RFC 3986, 3.2.2), or empty. `of` is what has it.
+void check_host(const char* of, std::string_view host) {
   if (host.starts_with('[')) {
     std::size_t close = host.find(']');
-    if (close == std::string_view::npos) refuse("Host: the address has no closing bracket");
+    if (close == std::string_view::npos) refuse(of, "the address has no closing bracket");
     for (char c : host.substr(1, close - 1))
-      if (hex_digit(c) < 0 && c != ':' && c != '.') refuse("Host: not an IPv6 address in brackets");
+      if (hex_digit(c) < 0 && c != ':' && c != '.') refuse(of, "not an IPv6 address in brackets");
     host.remove_prefix(close + 1);
   } else {
     std::size_t colon = std::min(host.find(':'), host.size());
     for (char c : host.substr(0, colon))
       if (!is_token_character(c) && c != '(' && c != ')' && c != ',' && c != ';' && c != '=')
-        refuse("Host: a character that no host name has");
+        refuse(of, "a character that no host name has");
     host.remove_prefix(colon);
   }
   if (host.empty()) return;
-  if (host.front() != ':') refuse("Host: something other than a port follows the host");
+  if (host.front() != ':') refuse(of, "something other than a port follows the host");
   for (char c : host.substr(1))
-    if (c < '0' || c > '9') refuse("Host: the port is no number");
+    if (c < '0' || c > '9') refuse(of, "the port is no number");
 }
 
 std::uint64_t content_length(std::string_view value) {
@@ -125,7 +128,11 @@ void head_parser::take_target(std::string_view target) {
   for (std::string_view scheme : {"http://", "https://"}) {
     if (target.front() == '/' || !equal_ignoring_case(target.substr(0, scheme.size()), scheme)) continue;
     path.remove_prefix(scheme.size());
-    path.remove_prefix(std::min(path.find_first_of("/?"), path.size()));
+    std::string_view authority = path.substr(0, path.find_first_of("/?"));
+    // An http URL has a host, and no name or password (RFC 9110, 4.2.1 and 4.2.4).
+    if (authority.empty() || authority.front() == ':') refuse("the request target has no host");
+    check_host("the request target", authority);
+    path.remove_prefix(authority.size());
   }
   std::size_t mark = path.find('?');
   request_.path_ = path.substr(0, mark);
@@ -153,7 +160,7 @@ void head_parser::take_meaning(std::string_view name, std::string_view value) {
     case 4:
       if (!equal_ignoring_case(name, "host")) return;
       if (++hosts_ > 1) refuse("more than one Host");
-      return check_host(value);
+      return check_host("Host", value);
     case 6:
       if (!equal_ignoring_case(name, "expect") || is_http_1_0()) return;
       if (!equal_ignoring_case(value, "100-continue"))

@@ -38,6 +38,8 @@ TEST(router, parameters_are_whole_segments_and_decoded) {
                                         {"GET /v1/x", "one x"},
                                         {"GET /v1/x?y=z", "one x"},
                                         {"GET http://host/v1/x", "one x"},
+                                        {"GET HTTPS://host:8080/v1/x?y=z", "one x"},
+                                        {"GET http://[::1]:80/v1/x", "one x"},
                                         {"GET /v1/a%2Fb%20c+d", "one a/b c+d"},
                                         {"GET /v1/x/items/7", "two x 7"},
                                         {"GET /v1/", "404"},
