@@ -53,9 +53,37 @@ std::string without_line_end(std::string text) {
   return text;
 }
 
-std::string field(const PGresult* r, int code) {
+std::string_view field_view(const PGresult* r, int code) noexcept {
   const char* text = PQresultErrorField(r, code);
-  return text == nullptr ? "" : text;
+  return text == nullptr ? std::string_view() : text;
+}
+
+std::string field(const PGresult* r, int code) { return std::string(field_view(r, code)); }
+
+// Whether another attempt may go well.
+bool passes(db_errc errc) noexcept {
+  switch (errc) {
+    case db_errc::serialization:
+    case db_errc::deadlock:
+    case db_errc::lock_timeout:
+    case db_errc::read_only:
+    case db_errc::too_many_connections:
+    case db_errc::connection_lost:
+    case db_errc::interrupted:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Whether a function, such as a trigger's or a check's, has failed, for its row: it may RAISE any SQLSTATE. What the
+// server lacks, or fails in, while it runs a statement of the function is the server's own: classes 53, 58 and XX.
+bool comes_from_function(const PGresult* r) noexcept {
+  if (field_view(r, PG_DIAG_SOURCE_FILE) == "pl_exec.c") return true;  // RAISE, ASSERT, CASE, a missing RETURN
+  std::string_view sqlstate = sqlstate_of(r);
+  bool is_servers = sqlstate.starts_with("53") || sqlstate.starts_with("58") || sqlstate.starts_with("XX");
+  // "PL/pgSQL function f() line 3 at …", whatever the language of messages.
+  return !is_servers && field_view(r, PG_DIAG_CONTEXT).find("PL/pgSQL") != std::string_view::npos;
 }
 
 // libpq keeps the SQLSTATE of a refused connect to itself, but writes it when it is to be verbose:
@@ -83,12 +111,10 @@ db_errc classify(std::string_view sqlstate) noexcept {
 std::optional<db_errc> refusal_of_row(const PGresult* r) noexcept {
   db_errc errc = classify(sqlstate_of(r));
   if (errc == db_errc::constraint || errc == db_errc::data) return errc;
-  const char* routine = PQresultErrorField(r, PG_DIAG_SOURCE_FUNCTION);
-  std::string_view by = routine == nullptr ? "" : routine;
-  // A trigger may RAISE any SQLSTATE. Row-level security has that of a missing right.
-  bool raised = errc == db_errc::other && by == "exec_stmt_raise";
-  if (raised || by == "ExecWithCheckOptions") return db_errc::constraint;
-  return std::nullopt;
+  // Row-level security has the SQLSTATE of a missing right.
+  bool row_decides =
+      field_view(r, PG_DIAG_SOURCE_FUNCTION) == "ExecWithCheckOptions" || (!passes(errc) && comes_from_function(r));
+  return row_decides ? std::optional(db_errc::constraint) : std::nullopt;
 }
 
 std::string_view sqlstate_of(const PGresult* r) noexcept {
