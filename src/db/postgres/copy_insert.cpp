@@ -160,7 +160,7 @@ task<void> copy_insert::take_turn() {
 std::string copy_insert::statements() const {
   std::string all;
   if (session_.begin_is_due_) all += "BEGIN; ";
-  if (!has_ids_ && !plan_.sequence.empty()) all += reserve_ids_sql(plan_.sequence, rows_.rows()) + "; ";
+  if (!has_ids_ && plan_.copy_gives_ids) all += reserve_ids_sql(plan_.sequence, rows_.rows()) + "; ";
   all += in_savepoint_ ? "ROLLBACK TO SAVEPOINT penstock; " : "SAVEPOINT penstock; ";
   std::size_t first = next_;
   for (std::size_t segments = 0; first < end_ && segments < most_segments_; first += rows_of_segment(first)) {

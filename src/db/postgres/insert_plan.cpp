@@ -148,11 +148,10 @@ std::string count_keys_sql(const table_definition& into, const std::vector<Oid>&
          quote_table(into.name) + " AS there WHERE " + same + ")";
 }
 
-std::string copy_sql(const table_definition& into, const std::vector<Oid>& types) {
+std::string copy_sql(const table_definition& into, const std::vector<Oid>& types, bool with_id) {
   bool all_binary = std::all_of(types.begin(), types.end(),
                                 [](Oid type) { return type == jsonb_oid || wire_type_of(type) != wire_type::other; });
   if (!all_binary || !into.unique_key.empty()) return {};
-  bool with_id = !into.id_column.empty();
   return "COPY " + quote_table(into.name) + " (" + column_list(into, with_id) + ") FROM STDIN (FORMAT binary)";
 }
 

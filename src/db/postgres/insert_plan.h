@@ -1,6 +1,7 @@
 #pragma once
 
 #include "binding.h"
+#include "penstock/db/connection.h"
 #include "penstock/db/error.h"
 #include "penstock/db/row_batch.h"
 #include "penstock/db/table.h"
@@ -22,13 +23,18 @@ struct insert_plan {
   std::string many_rows;       // of arrays, one for each column; empty where rows must go one by one
   bool many_give_row = false;  // many_rows gives (row from 1, id) of those stored, instead of the id of each
 
-  std::string copy;      // for binary COPY, with the id first; empty where that is no way
-  std::string sequence;  // of the ids; empty where there are none
+  std::string copy;             // for binary COPY; empty where that is no way
+  bool copy_gives_ids = false;  // it has the id first, and the server gives none
+  std::string sequence;         // of the ids; empty where they can't be taken beforehand
 
   std::string count_keys;     // how many of given unique keys are there; empty where no row is dropped unsaid
   std::string check_at_once;  // the statement that has the table's deferred constraints checked; empty without any
 
   bool is_for(const table_definition& t) const;
+  // COPY tells no ids but those that it gives.
+  bool copies(const batch_report& report) const {
+    return !copy.empty() && (copy_gives_ids || into.id_column.empty() || !report.wants_ids);
+  }
 };
 
 // A text as a literal of SQL, for where nothing can be bound; of names and the like, not of what users send.
@@ -44,7 +50,7 @@ std::string count_keys_sql(const table_definition& into, const std::vector<Oid>&
                            const std::vector<std::string>& type_names);
 
 // Empty when a column's values have no binary format here, or repeats must be told from new rows.
-std::string copy_sql(const table_definition& into, const std::vector<Oid>& types);
+std::string copy_sql(const table_definition& into, const std::vector<Oid>& types, bool with_id);
 // Takes so many ids from a sequence. Gives the first, and all of them where they do not follow one another, as when
 // other sessions took some in between.
 std::string reserve_ids_sql(const std::string& sequence, std::size_t count);

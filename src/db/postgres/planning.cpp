@@ -10,14 +10,27 @@
 namespace penstock::db::postgres {
 namespace {
 
-// The id column's sequence, when this account may use it, and whether its type is that of the ids.
-constexpr const char* id_column_sql =
-    "(SELECT CASE WHEN has_sequence_privilege(s, 'USAGE, UPDATE') THEN s END FROM pg_get_serial_sequence(?, ?) AS s), "
-    "(SELECT a.atttypid = 'bigint'::regtype FROM pg_attribute AS a "
-    "WHERE a.attrelid = to_regclass(?) AND a.attname = ?)";
+// The sequence that gives the ids, when this account may use it: that of an identity, or of which the default is the
+// next value; one that the column merely owns may be another. And whether its type is that of the ids.
+const std::string ids_sql =
+    "(SELECT CASE WHEN has_sequence_privilege(s.oid, 'USAGE, UPDATE') "
+    "THEN quote_ident(n.nspname) || '.' || quote_ident(s.relname) END "
+    "FROM (SELECT d.objid AS oid FROM pg_depend AS d JOIN column_of_ids AS a ON d.refobjid = a.attrelid "
+    "AND d.refobjsubid = a.attnum WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass "
+    "AND d.deptype = 'i' "
+    "UNION SELECT d.refobjid FROM pg_attrdef AS e JOIN column_of_ids AS a ON e.adrelid = a.attrelid "
+    "AND e.adnum = a.attnum JOIN pg_depend AS d ON d.classid = 'pg_attrdef'::regclass AND d.objid = e.oid "
+    "WHERE d.refclassid = 'pg_class'::regclass "
+    "AND pg_get_expr(e.adbin, e.adrelid) = format('nextval(%L::regclass)', d.refobjid::regclass)) AS gives "
+    "JOIN pg_class AS s ON s.oid = gives.oid AND s.relkind = 'S' JOIN pg_namespace AS n ON n.oid = s.relnamespace), "
+    "(SELECT a.atttypid = 'bigint'::regtype FROM column_of_ids AS a)";
+constexpr const char* column_of_ids_sql =
+    "WITH column_of_ids AS (SELECT a.attrelid, a.attnum, a.atttypid FROM pg_attribute AS a "
+    "WHERE a.attrelid = to_regclass(?) AND a.attname = ?) ";
 
 // What a plan relies on: the table with its columns and their types; the constraints and constraint triggers that wait
-// for the end of the transaction, for SET CONSTRAINTS; whether triggers or rules may drop rows.
+// for the end of the transaction, for SET CONSTRAINTS; whether rules may drop rows; and whether triggers may, or change
+// them, those of partitions too.
 const std::string shape_sql =
     "SELECT (SELECT min(a.attrelid) || ':' || string_agg(a.attname || ' ' || a.atttypid, ',' ORDER BY a.attnum) "
     "FROM pg_attribute AS a WHERE a.attrelid = to_regclass(?) AND a.attnum > 0 AND NOT a.attisdropped), "
@@ -25,7 +38,8 @@ const std::string shape_sql =
     "FROM pg_constraint AS c JOIN pg_namespace AS s ON s.oid = c.connamespace "
     "WHERE c.conrelid = to_regclass(?) AND c.condeferred), "
     // Row, before, insert: pg_trigger.h, TRIGGER_TYPE_…
-    "t.relhasrules OR EXISTS (SELECT 1 FROM pg_trigger AS g WHERE g.tgrelid = t.oid AND g.tgtype & 7 = 7) "
+    "t.relhasrules, EXISTS (SELECT 1 FROM pg_trigger AS g WHERE g.tgtype & 7 = 7 "
+    "AND (g.tgrelid = t.oid OR g.tgrelid IN (SELECT relid FROM pg_partition_tree(t.oid)))) "
     "FROM pg_class AS t WHERE t.oid = to_regclass(?)";
 
 std::string text_of(const result& shape) {
@@ -68,24 +82,26 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
     plan.check_at_once = "SET CONSTRAINTS " + *constraints + " IMMEDIATE";
   bool has_id = !into.id_column.empty();
   parameters names;
-  if (has_id) names = parameters_of(table, into.id_column, table, into.id_column);
-  task<result> asking =
-      query("SELECT " + asked + (has_id ? id_column_sql : "NULL::text, NULL::boolean"), std::move(names));
+  if (has_id) names = parameters_of(table, into.id_column);
+  task<result> asking = query(
+      has_id ? column_of_ids_sql + ("SELECT " + asked) + ids_sql : "SELECT " + asked + "NULL, NULL", std::move(names));
   result answer = co_await std::move(asking);
   const std::vector<value>& told = answer.rows.at(0);
   std::vector<std::string> type_names;
   type_names.reserve(plan.types.size());
   for (std::size_t i = 0; i < plan.types.size(); ++i) type_names.push_back(std::get<std::string>(told.at(i)));
-  std::string sequence;
-  if (const auto* given = std::get_if<std::string>(&told.at(plan.types.size()))) sequence = *given;
-  const auto* is_bigint = std::get_if<bool>(&told.back());
-  bool ids_can_be_copied = !has_id || (!sequence.empty() && is_bigint != nullptr && *is_bigint);
-  plan.many_rows = many_rows_sql(into, plan.types, type_names, sequence);
+  bool rules_judge = std::get<bool>(shape.rows.at(0).at(2));
+  bool triggers_judge = std::get<bool>(shape.rows.at(0).at(3));
+  // A trigger may give a row another id than the one that was taken for it.
+  if (const auto* given = std::get_if<std::string>(&told.at(plan.types.size())); given != nullptr && !triggers_judge)
+    plan.sequence = *given;
+  plan.many_rows = many_rows_sql(into, plan.types, type_names, plan.sequence);
   plan.many_give_row = !into.unique_key.empty();
-  bool may_drop_rows = std::get<bool>(shape.rows.at(0).at(2));
-  if (may_drop_rows && !into.unique_key.empty()) plan.count_keys = count_keys_sql(into, plan.types, type_names);
-  if (home_->url.bulk_allowed && ids_can_be_copied) plan.copy = copy_sql(into, plan.types);
-  if (has_id) plan.sequence = sequence;
+  if ((rules_judge || triggers_judge) && plan.many_give_row)
+    plan.count_keys = count_keys_sql(into, plan.types, type_names);
+  const auto* is_bigint = std::get_if<bool>(&told.back());
+  plan.copy_gives_ids = has_id && !plan.sequence.empty() && is_bigint != nullptr && *is_bigint;
+  if (home_->url.bulk_allowed) plan.copy = copy_sql(into, plan.types, plan.copy_gives_ids);
   co_return &plans_.insert_or_assign(into.name, std::move(plan)).first->second;
 }
 

@@ -233,7 +233,7 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
     }
     to_do_.assign(rows.rows(), 1);
     bool all_done = false;
-    if (!plan->copy.empty() && rows.rows() >= fewest_to_copy) {
+    if (plan->copies(report) && rows.rows() >= fewest_to_copy) {
       task<std::string> preparing_version = version_statement(into.name);
       std::string ask_version = co_await std::move(preparing_version);
       copy_insert copy(*this, *plan, std::move(ask_version), rows, report);

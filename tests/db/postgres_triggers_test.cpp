@@ -1,0 +1,119 @@
+#include "server_fixture.h"
+#include <penstock/db/connection.h>
+#include <penstock/db/error.h>
+
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+// Batches in tables whose triggers, defaults or partitions change what is stored.
+
+namespace penstock::db {
+namespace {
+
+using status = row_outcome::status;
+
+class postgres_triggers : public server_test {
+ protected:
+  postgres_triggers() : server_test("TESTED_POSTGRESQL") {}
+};
+
+const table_definition table{"t", "id", {{"k", column_type::integer}}, {}};
+const table_definition keyed{"t", "id", {{"k", column_type::integer}}, {"k"}};
+
+std::string trigger_function(const std::string& body) {
+  return "CREATE FUNCTION pg_temp.judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN " + body + " RETURN NEW; END $$";
+}
+
+std::string judging(const std::string& relation) {
+  return "CREATE TRIGGER judged BEFORE INSERT ON " + relation + " FOR EACH ROW EXECUTE FUNCTION pg_temp.judge()";
+}
+
+row_batch numbers(std::int64_t from, std::int64_t to) {
+  row_batch rows(1);
+  for (std::int64_t i = from; i < to; ++i) {
+    rows.add_integer(i);
+    rows.commit_row();
+  }
+  return rows;
+}
+
+constexpr std::int64_t first_own_id = 1'000'000;
+
+// Every row that is told to be stored is there under the id that was told, which is one of those that
+// the table is to give; gives how many.
+task<std::size_t> expect_stored_under_their_ids(connection& c, const row_batch& rows, const batch_report& report) {
+  std::size_t stored = 0;
+  for (std::size_t i = 0; i < rows.rows(); ++i) {
+    if (report.rows.at(i).what != status::stored) continue;
+    ++stored;
+    EXPECT_GE(report.rows.at(i).id, first_own_id) << "row " << i;
+    task<result> asking = c.query("SELECT k FROM t WHERE id = ?", parameters_of(report.rows.at(i).id));
+    result found = co_await std::move(asking);
+    EXPECT_EQ(found.rows.size(), 1u) << "row " << i << ", id " << report.rows.at(i).id;
+    for (const auto& row : found.rows) EXPECT_EQ(row[0], value(rows.row(i)[0].integer)) << "row " << i;
+  }
+  co_return stored;
+}
+
+struct numbering {
+  const char* name;
+  std::vector<std::string> made;  // the table `t (id, k)`, and what gives it ids
+};
+
+TEST_F(postgres_triggers, rows_have_the_ids_that_are_told_whatever_gives_them) {
+  const std::string own_ids = "CREATE TEMPORARY SEQUENCE own_ids START 1000000";
+  const std::string made = "CREATE TEMPORARY TABLE t (id bigserial PRIMARY KEY, k bigint UNIQUE)";
+  const numbering ways[] = {
+      {"a trigger", {own_ids, made, trigger_function("NEW.id := nextval('own_ids');"), judging("t")}},
+      {"a trigger of a partition",
+       {own_ids, "CREATE TEMPORARY TABLE t (id bigserial, k bigint UNIQUE) PARTITION BY RANGE (k)",
+        "CREATE TEMPORARY TABLE part PARTITION OF t FOR VALUES FROM (MINVALUE) TO (MAXVALUE)",
+        trigger_function("NEW.id := nextval('own_ids');"), judging("part")}},
+      {"another sequence than the one it owns",
+       {own_ids, made, "ALTER TABLE t ALTER id SET DEFAULT nextval('own_ids')"}},
+      {"a default that is more than a sequence's next",
+       {own_ids, made, "ALTER TABLE t ALTER id SET DEFAULT 7 * nextval('own_ids')"}},
+      {"an identity that owns another sequence too",
+       {"CREATE TEMPORARY TABLE t (id bigint GENERATED ALWAYS AS IDENTITY (START 1000000), k bigint UNIQUE)",
+        "CREATE TEMPORARY SEQUENCE others OWNED BY t.id"}},
+  };
+  with_connection([&](connection& c) -> task<> {
+    for (const numbering& way : ways)
+      for (std::int64_t count : {1, 40, 600}) {
+        SCOPED_TRACE(std::string(way.name) + ", " + std::to_string(count));
+        for (const std::string& sql : way.made) co_await c.execute(sql);
+        row_batch few = numbers(count / 2, count / 2 + 1);
+        row_batch all = numbers(0, count);
+        batch_report report;
+        co_await c.insert_batch(keyed, few, report);
+        EXPECT_EQ(co_await expect_stored_under_their_ids(c, few, report), 1u);
+        co_await c.insert_batch(keyed, all, report);
+        EXPECT_EQ(report.rows.at(static_cast<std::size_t>(count / 2)).what, status::duplicate);
+        EXPECT_EQ(co_await expect_stored_under_their_ids(c, all, report), static_cast<std::size_t>(count - 1));
+        co_await c.execute("DELETE FROM t");
+        co_await c.insert_batch(table, all, report);
+        EXPECT_EQ(co_await expect_stored_under_their_ids(c, all, report), static_cast<std::size_t>(count));
+        co_await c.reset();
+        co_await c.execute("DROP FUNCTION IF EXISTS pg_temp.judge");
+      }
+  });
+}
+
+TEST_F(postgres_triggers, a_large_batch_is_copied_beside_a_trigger_where_no_ids_are_wanted) {
+  with_connection([](connection& c) -> task<> {
+    co_await c.execute("CREATE TEMPORARY TABLE t (id bigserial PRIMARY KEY, k bigint)");
+    co_await c.execute(trigger_function("NEW.id := 10000 + NEW.k;"));
+    co_await c.execute(judging("t"));
+    row_batch rows = numbers(0, 600);
+    batch_report report;
+    report.wants_ids = false;
+    co_await c.insert_batch(table, rows, report);
+    EXPECT_EQ(report.method, "copy");
+    result found = co_await c.query("SELECT count(*) FROM t WHERE id = 10000 + k");
+    EXPECT_EQ(found.rows.at(0).at(0), value(std::int64_t{600}));
+  });
+}
+
+}  // namespace
+}  // namespace penstock::db
