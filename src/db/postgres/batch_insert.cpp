@@ -117,6 +117,32 @@ task<void> batch_insert::insert_all_to_do(std::size_t first) {
   co_await std::move(beginning_again);
 }
 
+// A row that waited for another of its key may be stored now. One that is not is a duplicate if the statement fails
+// that does not pass over them.
+task<void> batch_insert::look_again() {
+  task<void> inserting = insert_singly();
+  co_await std::move(inserting);
+  task<statement*> preparing = session_.prepared(plan_.new_row);
+  one_ = co_await std::move(preparing);
+  keys_are_new_ = true;
+  task<void> inserting_anew = insert_singly();
+  co_await std::move(inserting_anew);
+}
+
+task<void> batch_insert::insert_singly() {
+  std::vector<part> parts;
+  for (std::size_t row = 0; row < rows_.rows(); ++row)
+    if (is_to_do(row)) parts.push_back({.first = row, .count = 1});
+  if (parts.empty()) co_return;
+  task<void> trip = make_trip(parts, false);
+  co_await std::move(trip);
+  for (part& p : parts) {
+    bool is_duplicate = keys_are_new_ && p.repeats_key;
+    if (p.failed && !is_duplicate) refuse(p.first, p.errc, std::move(p.said));
+    if (report_.rows[p.first].what != row_outcome::status::duplicate) session_.to_do_[p.first] = 0;
+  }
+}
+
 task<void> batch_insert::make_trip(std::vector<part>& parts, bool only_one) {
   wire& w = *session_.wire_;
   commands_.clear();
@@ -250,11 +276,14 @@ void batch_insert::take_failure(part* of, const PGresult* r) {
   of->failed = true;
   of->errc = *refusal;
   of->said = said_by(r);
+  of->repeats_key = sqlstate_of(r) == "23505";
 }
 
 void batch_insert::take_one(std::size_t row, const PGresult* r) {
   if (affected_rows(r) == 1)
     store(row, PQntuples(r) == 1 ? binary_integer(r, 0, 0) : 0);
+  else if (keys_are_new_)
+    refuse(row, db_errc::constraint, "the row was accepted but not stored: a trigger or rule drops it");
   else if (!plan_.into.unique_key.empty())
     report_.rows[row].what = row_outcome::status::duplicate;
   else

@@ -35,6 +35,10 @@ class batch_insert {
   // The rows that are to do; the outcomes of `report` are there already.
   task<void> run();
 
+  // Behind `run`, for rows that count as duplicates though their key is not there, and are to do: triggers or rules
+  // have dropped them, or given them another key. Tells one from the other.
+  task<void> look_again();
+
   // Of the table, while it was written to.
   const std::string& version() const noexcept { return version_; }
 
@@ -44,6 +48,7 @@ class batch_insert {
     std::size_t count = 0;
     std::size_t sent = 0;  // of them; the others are no more to do, or not yet
     bool failed = false;
+    bool repeats_key = false;  // and failed for that
     db_errc errc = db_errc::other;
     std::string said = {};
   };
@@ -60,6 +65,7 @@ class batch_insert {
   // Rows whose key an earlier one has wait for what becomes of that, so that the first of them is the one stored.
   void hold_back_repeats(std::size_t first);
   bool decide_held();
+  task<void> insert_singly();
   std::vector<part> cut(const part& whole, std::size_t most_rows) const;
   task<void> make_trip(std::vector<part>& parts, bool only_one);
   void send_opening();
@@ -91,6 +97,7 @@ class batch_insert {
   std::vector<std::pair<std::size_t, std::size_t>> held_;  // rows, each with that whose key it repeats
   std::optional<database_error> fatal_;
   bool begins_again_ = false;
+  bool keys_are_new_ = false;  // to the statement: a repeated key fails, and what stores nothing was dropped
 };
 
 }  // namespace penstock::db::postgres

@@ -132,8 +132,8 @@ std::string many_rows_sql(const table_definition& into, const std::vector<Oid>& 
          " AS id) SELECT place, id FROM stored JOIN given USING (id)";
 }
 
-std::string count_keys_sql(const table_definition& into, const std::vector<Oid>& types,
-                           const std::vector<std::string>& type_names) {
+std::string missing_keys_sql(const table_definition& into, const std::vector<Oid>& types,
+                             const std::vector<std::string>& type_names) {
   std::string arrays, names, same;
   for (std::size_t i = 0; i < types.size(); ++i) {
     const std::string& column = into.columns[i].name;
@@ -144,8 +144,8 @@ std::string count_keys_sql(const table_definition& into, const std::vector<Oid>&
     same += (same.empty() ? "" : " AND ") + ("there." + quote_identifier(column)) + " = given." + name +
             (needs_cast(types[i]) ? "::" + type_names[i] : "");
   }
-  return "SELECT count(*) FROM unnest(" + arrays + ") AS given(" + names + ") WHERE EXISTS (SELECT 1 FROM " +
-         quote_table(into.name) + " AS there WHERE " + same + ")";
+  return "SELECT place FROM unnest(" + arrays + ") WITH ORDINALITY AS given(" + names +
+         ", place) WHERE NOT EXISTS (SELECT 1 FROM " + quote_table(into.name) + " AS there WHERE " + same + ")";
 }
 
 std::string copy_sql(const table_definition& into, const std::vector<Oid>& types, bool with_id) {

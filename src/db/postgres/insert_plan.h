@@ -27,7 +27,8 @@ struct insert_plan {
   bool copy_gives_ids = false;  // it has the id first, and the server gives none
   std::string sequence;         // of the ids; empty where they can't be taken beforehand
 
-  std::string count_keys;     // how many of given unique keys are there; empty where no row is dropped unsaid
+  std::string missing_keys;   // which of given unique keys are not there; empty where no row is dropped unsaid
+  std::string new_row;        // one row's INSERT, as above; a repeated unique key fails
   std::string check_at_once;  // the statement that has the table's deferred constraints checked; empty without any
 
   bool is_for(const table_definition& t) const;
@@ -45,9 +46,9 @@ std::string one_row_sql(const table_definition& into);
 std::string many_rows_sql(const table_definition& into, const std::vector<Oid>& types,
                           const std::vector<std::string>& type_names, const std::string& sequence);
 
-// The number of rows, given as arrays of the unique key's columns, whose key the table has.
-std::string count_keys_sql(const table_definition& into, const std::vector<Oid>& types,
-                           const std::vector<std::string>& type_names);
+// The places, from 1, of the rows, given as arrays of the unique key's columns, whose key the table does not have.
+std::string missing_keys_sql(const table_definition& into, const std::vector<Oid>& types,
+                             const std::vector<std::string>& type_names);
 
 // Empty when a column's values have no binary format here, or repeats must be told from new rows.
 std::string copy_sql(const table_definition& into, const std::vector<Oid>& types, bool with_id);

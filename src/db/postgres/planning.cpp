@@ -97,8 +97,12 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
     plan.sequence = *given;
   plan.many_rows = many_rows_sql(into, plan.types, type_names, plan.sequence);
   plan.many_give_row = !into.unique_key.empty();
-  if ((rules_judge || triggers_judge) && plan.many_give_row)
-    plan.count_keys = count_keys_sql(into, plan.types, type_names);
+  if ((rules_judge || triggers_judge) && !into.unique_key.empty()) {
+    plan.missing_keys = missing_keys_sql(into, plan.types, type_names);
+    table_definition without_key = into;
+    without_key.unique_key.clear();
+    plan.new_row = one_row_sql(without_key);
+  }
   const auto* is_bigint = std::get_if<bool>(&told.back());
   plan.copy_gives_ids = has_id && !plan.sequence.empty() && is_bigint != nullptr && *is_bigint;
   if (home_->url.bulk_allowed) plan.copy = copy_sql(into, plan.types, plan.copy_gives_ids);
@@ -109,7 +113,7 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
 void session::forget_plan(const std::string& table) noexcept {
   auto known = plans_.find(table);
   if (known == plans_.end()) return;
-  for (const std::string& sql : {known->second.one_row, known->second.many_rows})
+  for (const std::string& sql : {known->second.one_row, known->second.many_rows, known->second.new_row})
     if (const statement* s = statements_.find(sql)) statements_.forget(s);
   plans_.erase(known);
 }
@@ -147,7 +151,7 @@ task<void> session::check_at_once(const insert_plan& plan) {
   if (failed) throw *std::move(failed);
 }
 
-task<void> session::confirm_duplicates(const insert_plan& plan, const row_batch& rows, const batch_report& report) {
+task<bool> session::finds_missing_keys(const insert_plan& plan, const row_batch& rows, const batch_report& report) {
   const table_definition& into = plan.into;
   std::vector<std::size_t> key_columns;
   insert_plan keys;
@@ -161,26 +165,32 @@ task<void> session::confirm_duplicates(const insert_plan& plan, const row_batch&
   }
   arrays_.start(keys);
   std::vector<cell> key(key_columns.size());
+  std::vector<std::size_t> looked_for;
   for (std::size_t row = 0; row < rows.rows(); ++row) {
     if (report.rows[row].what != row_outcome::status::duplicate) continue;
     for (std::size_t i = 0; i < key.size(); ++i) key[i] = rows.row(row)[key_columns[i]];
     std::string misfit = arrays_.add(keys, key);
     if (!misfit.empty()) throw database_error(db_errc::data, misfit);
+    looked_for.push_back(row);
   }
-  if (arrays_.rows() == 0) co_return;
-  task<statement*> preparing = prepared(plan.count_keys);
-  const statement* counting = co_await std::move(preparing);
-  wire_->execute(counting->name, arrays_.bound(), counting->binary);
+  if (looked_for.empty()) co_return false;
+  task<statement*> preparing = prepared(plan.missing_keys);
+  const statement* looking = co_await std::move(preparing);
+  wire_->execute(looking->name, arrays_.bound(), looking->binary);
   wire_->sync();
   std::optional<database_error> failed;
-  std::int64_t found = 0;
+  bool any = false;
+  to_do_.assign(rows.rows(), 0);
   task<void> asking = wire_->finish([&](std::size_t, const PGresult* r) {
     if (PQresultStatus(r) == PGRES_FATAL_ERROR && !failed) failed = failure_of(r, "look for keys in " + into.name);
-    if (PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) == 1) found = binary_integer(r, 0, 0);
+    if (PQresultStatus(r) != PGRES_TUPLES_OK) return;
+    any = PQntuples(r) > 0;
+    for (int i = 0; i < PQntuples(r); ++i)
+      to_do_[looked_for.at(static_cast<std::size_t>(binary_integer(r, i, 0)) - 1)] = 1;
   });
   co_await std::move(asking);
   if (failed) throw *std::move(failed);
-  if (found != static_cast<std::int64_t>(arrays_.rows())) throw not_all_stored(into);
+  co_return any;
 }
 
 }  // namespace penstock::db::postgres

@@ -96,8 +96,8 @@ class session final : public connection {
   task<std::string> version_statement(const std::string& table);
   // Throws `db_errc::serialization` when the table is not the one that was planned for.
   task<void> check_version(insert_plan& plan, const std::string& version);
-  // Throws when a row that counts as a repeat has a key that the table does not have.
-  task<void> confirm_duplicates(const insert_plan& plan, const row_batch& rows, const batch_report& report);
+  // Whether the table does not have the key of some row that counts as a repeat. Such rows are to do then.
+  task<bool> finds_missing_keys(const insert_plan& plan, const row_batch& rows, const batch_report& report);
   task<std::uint64_t> read_each(const statement* s, std::size_t rows_at, const row_consumer& take, std::size_t max_rows,
                                 std::optional<database_error>& failed);
   task<void> leave_early(bool in_savepoint);

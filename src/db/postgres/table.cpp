@@ -248,10 +248,13 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
       co_await std::move(inserting);
       task<void> checking = check_version(*plan, insert.version());
       co_await std::move(checking);
-    }
-    if (!plan->count_keys.empty()) {
-      task<void> confirming = confirm_duplicates(*plan, rows, report);
-      co_await std::move(confirming);
+      if (!plan->missing_keys.empty()) {
+        task<bool> finding = finds_missing_keys(*plan, rows, report);
+        if (co_await std::move(finding)) {
+          task<void> looking = insert.look_again();
+          co_await std::move(looking);
+        }
+      }
     }
     report.round_trips = wire_->round_trips() - trips_before;
     co_return;
