@@ -205,5 +205,84 @@ TEST_F(postgres_triggers, a_row_that_a_trigger_drops_or_gives_another_key_is_tol
   });
 }
 
+struct deferral {
+  const char* name;
+  std::vector<std::string> made;  // the relation `t (id, k)`, which writes a row of `parent`'s children for each
+};
+
+TEST_F(postgres_triggers, a_row_that_breaks_a_deferred_constraint_elsewhere_harms_no_neighbour) {
+  const std::string deferred = "bigint REFERENCES parent DEFERRABLE INITIALLY DEFERRED";
+  const std::string child = "CREATE TEMPORARY TABLE child (id bigserial PRIMARY KEY, k " + deferred + ")";
+  const std::string plain = "CREATE TEMPORARY TABLE t (id bigserial PRIMARY KEY, k bigint)";
+  const deferral ways[] = {
+      {"a partition",
+       {"CREATE TEMPORARY TABLE t (id bigserial, k bigint) PARTITION BY RANGE (k)",
+        "CREATE TEMPORARY TABLE part PARTITION OF t FOR VALUES FROM (MINVALUE) TO (MAXVALUE)",
+        "ALTER TABLE part ADD FOREIGN KEY (k) REFERENCES parent DEFERRABLE INITIALLY DEFERRED"}},
+      {"behind a view", {child, "CREATE TEMPORARY VIEW t AS TABLE child"}},
+      {"written by a trigger",
+       {child, plain, trigger_function("INSERT INTO child (k) VALUES (NEW.k);"),
+        "CREATE TRIGGER judged AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION pg_temp.judge()"}},
+      {"written by a partition's trigger",
+       {child, "CREATE TEMPORARY TABLE t (id bigserial, k bigint) PARTITION BY RANGE (k)",
+        "CREATE TEMPORARY TABLE part PARTITION OF t FOR VALUES FROM (MINVALUE) TO (MAXVALUE)",
+        trigger_function("INSERT INTO child (k) VALUES (NEW.k);"), judging("part")}},
+      {"a trigger that waits",
+       {plain, trigger_function("IF NEW.k = 2 THEN RAISE 'no'; END IF;"),
+        "CREATE CONSTRAINT TRIGGER judged AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE "
+        "FUNCTION "
+        "pg_temp.judge()"}},
+  };
+  with_connection([&](connection& c) -> task<> {
+    for (const deferral& way : ways)
+      for (std::size_t count : {1, 40, 600}) {
+        SCOPED_TRACE(std::string(way.name) + ", " + std::to_string(count));
+        co_await c.execute("CREATE TEMPORARY TABLE parent (id bigint PRIMARY KEY)");
+        co_await c.execute("INSERT INTO parent VALUES (1)");
+        for (const std::string& sql : way.made) co_await c.execute(sql);
+        row_batch rows(1);
+        for (std::size_t i = 0; i < count; ++i) {
+          rows.add_integer(i == count / 2 ? 2 : 1);
+          rows.commit_row();
+        }
+        batch_report report;
+        for (bool wants_ids : {true, false}) {
+          report.wants_ids = wants_ids;
+          co_await c.insert_batch(table, rows, report);
+          EXPECT_EQ(report.refusals.size(), 1u);
+          EXPECT_EQ(report.rows.at(count / 2).what, status::refused);
+        }
+        result stored = co_await c.query("SELECT count(*) FROM t");
+        EXPECT_EQ(stored.rows.at(0).at(0), value(static_cast<std::int64_t>(2 * count - 2)));
+        co_await c.reset();
+        co_await c.execute("DROP FUNCTION IF EXISTS pg_temp.judge");
+      }
+  });
+}
+
+TEST_F(postgres_triggers, constraints_are_checked_at_once_without_a_trip_of_their_own) {
+  with_connection([](connection& c) -> task<> {
+    co_await c.execute("CREATE TEMPORARY TABLE parent (id bigint PRIMARY KEY)");
+    co_await c.execute("INSERT INTO parent VALUES (0)");
+    for (std::size_t count : {1, 40, 600}) {
+      std::vector<std::size_t> trips;
+      for (const char* deferrable : {"", " DEFERRABLE INITIALLY DEFERRED"}) {
+        co_await c.execute("CREATE TEMPORARY TABLE t (id bigserial, k bigint REFERENCES parent" +
+                           std::string(deferrable) + ")");
+        row_batch rows(1);
+        for (std::size_t i = 0; i < count; ++i) {
+          rows.add_integer(0);
+          rows.commit_row();
+        }
+        batch_report report;
+        for (int round = 0; round < 2; ++round) co_await c.insert_batch(table, rows, report);
+        trips.push_back(report.round_trips);
+        co_await c.execute("DROP TABLE t");
+      }
+      EXPECT_EQ(trips[0], trips[1]) << count;
+    }
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db

@@ -150,6 +150,7 @@ task<void> batch_insert::make_trip(std::vector<part>& parts, bool only_one) {
     send_plain("ROLLBACK");
     session_.begin_is_due_ = true;
     opening_is_due_ = opening_ != nullptr;
+    check_is_due_ = true;
   }
   // A transaction in which nothing was done yet needs no savepoint for its only part: it can begin again.
   bool fresh = only_one && session_.begin_is_due_;
@@ -158,6 +159,7 @@ task<void> batch_insert::make_trip(std::vector<part>& parts, bool only_one) {
   for (const std::string& name : session_.statements_.take_evicted())
     send_plain("DEALLOCATE " + quote_identifier(name));
   if (std::exchange(opening_is_due_, false)) send_opening();
+  if (std::exchange(check_is_due_, false) && !plan_.check_at_once.empty()) send_plain(plan_.check_at_once);
   if (!fresh) send_plain("SAVEPOINT penstock");
   for (std::size_t i = 0; i < parts.size(); ++i) {
     if (i > 0) send_plain("ROLLBACK TO SAVEPOINT penstock");

@@ -90,6 +90,7 @@ class batch_insert {
   statement* many_ = nullptr;
   statement* opening_ = nullptr;  // null when there is none
   bool opening_is_due_ = false;
+  bool check_is_due_ = true;  // of deferred constraints, at once
   statement* ask_version_ = nullptr;
   std::string version_;
   std::vector<command> commands_;

@@ -51,7 +51,7 @@ class copy_insert {
 
   task<void> take_id_turn();
   task<void> take_turn();
-  std::string statements() const;
+  std::string statements();
   task<ending> make_trip();
   task<void> send_segment();
   // Gives why the row does not fit; what was appended is of no use then.
@@ -84,6 +84,7 @@ class copy_insert {
   std::size_t most_segments_;        // of a message; more after one that stored all
   std::size_t most_failures_;        // that are better than INSERTs
   bool in_savepoint_ = false;
+  bool check_is_due_ = true;   // of deferred constraints, at once
   bool turn_is_due_ = false;   // before the first rows are sent
   semaphore::permit id_turn_;  // until the turn has come: the next batch takes its ids, and no more, meanwhile
   semaphore::permit turn_;

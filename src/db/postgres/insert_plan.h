@@ -27,9 +27,11 @@ struct insert_plan {
   bool copy_gives_ids = false;  // it has the id first, and the server gives none
   std::string sequence;         // of the ids; empty where they can't be taken beforehand
 
-  std::string missing_keys;   // which of given unique keys are not there; empty where no row is dropped unsaid
-  std::string new_row;        // one row's INSERT, as above; a repeated unique key fails
-  std::string check_at_once;  // the statement that has the table's deferred constraints checked; empty without any
+  std::string missing_keys;  // which of given unique keys are not there; empty where no row is dropped unsaid
+  std::string new_row;       // one row's INSERT, as above; a repeated unique key fails
+  // Has deferred constraints checked for each row: one that only the COMMIT refuses would take its neighbours along.
+  // Empty without any.
+  std::string check_at_once;
 
   bool is_for(const table_definition& t) const;
   // COPY tells no ids but those that it gives.

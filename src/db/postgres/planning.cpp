@@ -30,17 +30,22 @@ constexpr const char* column_of_ids_sql =
 
 // What a plan relies on: the table with its columns and their types; the constraints and constraint triggers that wait
 // for the end of the transaction, for SET CONSTRAINTS; whether rules may drop rows; and whether triggers may, or change
-// them, those of partitions too.
+// them. Partitions have constraints and triggers of their own. Where rules (as behind views) or triggers write to other
+// tables, nobody knows which constraints count: all, if any waits.
 const std::string shape_sql =
+    "WITH t AS (SELECT c.oid, c.relhasrules FROM pg_class AS c WHERE c.oid = to_regclass(?)), "
+    "tree AS (SELECT oid FROM t UNION SELECT p.relid FROM t, pg_partition_tree(t.oid) AS p), "
+    "triggers AS (SELECT g.tgtype FROM pg_trigger AS g JOIN tree ON tree.oid = g.tgrelid "
+    "WHERE NOT g.tgisinternal AND g.tgtype & 4 <> 0) "  // insert: pg_trigger.h, TRIGGER_TYPE_…
     "SELECT (SELECT min(a.attrelid) || ':' || string_agg(a.attname || ' ' || a.atttypid, ',' ORDER BY a.attnum) "
-    "FROM pg_attribute AS a WHERE a.attrelid = to_regclass(?) AND a.attnum > 0 AND NOT a.attisdropped), "
-    "(SELECT string_agg(quote_ident(s.nspname) || '.' || quote_ident(c.conname), ', ' ORDER BY c.oid) "
-    "FROM pg_constraint AS c JOIN pg_namespace AS s ON s.oid = c.connamespace "
-    "WHERE c.conrelid = to_regclass(?) AND c.condeferred), "
-    // Row, before, insert: pg_trigger.h, TRIGGER_TYPE_…
-    "t.relhasrules, EXISTS (SELECT 1 FROM pg_trigger AS g WHERE g.tgtype & 7 = 7 "
-    "AND (g.tgrelid = t.oid OR g.tgrelid IN (SELECT relid FROM pg_partition_tree(t.oid)))) "
-    "FROM pg_class AS t WHERE t.oid = to_regclass(?)";
+    "FROM pg_attribute AS a WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped), "
+    "CASE WHEN (t.relhasrules OR EXISTS (SELECT FROM triggers)) AND EXISTS (SELECT FROM pg_constraint "
+    "WHERE condeferred) THEN 'ALL' "
+    "ELSE (SELECT string_agg(DISTINCT quote_ident(s.nspname) || '.' || quote_ident(c.conname), ', ') "
+    "FROM pg_constraint AS c JOIN tree ON tree.oid = c.conrelid JOIN pg_namespace AS s ON s.oid = c.connamespace "
+    "WHERE c.condeferred) END, "
+    "t.relhasrules, EXISTS (SELECT FROM triggers WHERE tgtype & 7 = 7) "  // row, before, insert
+    "FROM t";
 
 std::string text_of(const result& shape) {
   std::string text;
@@ -66,7 +71,7 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   task<result> asking_version = query(version_sql, parameters_of(table));
   result version = co_await std::move(asking_version);
   if (!version.rows.empty()) plan.version = std::get<std::string>(version.rows[0].at(0));
-  task<result> asking_shape = query(shape_sql, parameters_of(table, table, table));
+  task<result> asking_shape = query(shape_sql, parameters_of(table));
   result shape = co_await std::move(asking_shape);
   plan.shape = text_of(shape);
   plan.one_row = one_row_sql(into);
@@ -127,28 +132,13 @@ task<std::string> session::version_statement(const std::string& table) {
 task<void> session::check_version(insert_plan& plan, const std::string& version) {
   if (version.empty() || version == plan.version) co_return;
   std::string table = quote_table(plan.into.name);
-  task<result> asking = query(shape_sql, parameters_of(table, table, table));
+  task<result> asking = query(shape_sql, parameters_of(table));
   result shape = co_await std::move(asking);
   if (text_of(shape) != plan.shape)
     throw database_error(db_errc::serialization,
                          "PostgreSQL, insert into " + plan.into.name +
                              ": the table was altered meanwhile; the batch is to be stored anew");
   plan.version = version;
-}
-
-// A row that only the COMMIT refuses would take its neighbours along.
-task<void> session::check_at_once(const insert_plan& plan) {
-  std::optional<database_error> failed;
-  result_taker take = [&](std::size_t, const PGresult* r) {
-    if (PQresultStatus(r) != PGRES_FATAL_ERROR || failed) return;
-    failed = failure_of(r, "check the constraints of " + plan.into.name + " at once");
-    if (sqlstate_of(r) == "42704")  // gone since the plan was made
-      failed = database_error(db_errc::serialization, failed->message(), 0, failed->sqlstate());
-  };
-  task<void> setting = wire_->run_plain((begin_is_due_ ? "BEGIN; " : "") + plan.check_at_once, std::move(take));
-  begin_is_due_ = false;
-  co_await std::move(setting);
-  if (failed) throw *std::move(failed);
 }
 
 task<bool> session::finds_missing_keys(const insert_plan& plan, const row_batch& rows, const batch_report& report) {

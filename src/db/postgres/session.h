@@ -90,7 +90,6 @@ class session final : public connection {
   bool forgets_stale_plan(const statement* s, const PGresult* failed);
   task<void> create_table(const table_definition& definition);
   task<insert_plan*> plan_for(const table_definition& into);
-  task<void> check_at_once(const insert_plan& plan);
   void forget_plan(const std::string& table) noexcept;
   // A statement without parameters that gives the table's version.
   task<std::string> version_statement(const std::string& table);

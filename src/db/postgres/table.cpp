@@ -227,10 +227,6 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
     insert_plan* plan = co_await std::move(planning);
     std::size_t trips_before = wire_->round_trips();
     report.rows.resize(rows.rows());
-    if (!plan->check_at_once.empty()) {
-      task<void> setting = check_at_once(*plan);
-      co_await std::move(setting);
-    }
     to_do_.assign(rows.rows(), 1);
     bool all_done = false;
     if (plan->copies(report) && rows.rows() >= fewest_to_copy) {
