@@ -36,6 +36,10 @@ std::uint64_t changed_rows(const PGresult* r) {
 
 constexpr std::size_t most_orphans = 64;
 
+database_error stale_statement(const database_error& failed) {
+  return {db_errc::serialization, failed.message() + " (another session changed the table)", 0, failed.sqlstate()};
+}
+
 bool is_failure(const PGresult* r) {
   ExecStatusType status = PQresultStatus(r);
   return status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE;
@@ -163,9 +167,7 @@ task<void> session::run(const std::string& sql, const parameters& values, const 
     bool typed_anew = !stale && known && (failed->errc() == db_errc::syntax || failed->sqlstate().starts_with("22P0"));
     if (typed_anew) statements_.forget(s);
     if ((stale || typed_anew) && alone && !again) continue;
-    if (stale)
-      throw database_error(db_errc::serialization, failed->message() + " (another session changed the table)", 0,
-                           failed->sqlstate());
+    if (stale) throw stale_statement(*failed);
     if (failed->errc() == db_errc::connection_lost) close();
     throw *std::move(failed);
   }
@@ -201,6 +203,7 @@ task<std::uint64_t> session::query_each(std::string sql, parameters values, row_
     if (!misfit.empty()) throw database_error(db_errc::data, misfit);
     bool in_savepoint = in_transaction();
     send_begin(w);
+    for (const std::string& name : statements_.take_evicted()) w.execute("DEALLOCATE " + quote_identifier(name));
     if (in_savepoint) w.execute("SAVEPOINT penstock_read");
     std::size_t mine = w.execute(s->name, arguments_.bound(), s->binary);
     if (in_savepoint) w.execute("RELEASE SAVEPOINT penstock_read");
@@ -210,7 +213,7 @@ task<std::uint64_t> session::query_each(std::string sql, parameters values, row_
     std::uint64_t count = 0;
     bool stale = false;
     try {
-      task<std::uint64_t> reading = read_each(s, mine, take, max_rows == 0 ? 1 : max_rows, failed);
+      task<std::uint64_t> reading = read_each(s, mine, take, max_rows == 0 ? 1 : max_rows, failed, stale);
       count = co_await std::move(reading);
     } catch (const operation_cancelled&) {
       throw;
@@ -223,14 +226,14 @@ task<std::uint64_t> session::query_each(std::string sql, parameters values, row_
     }
     if (left) std::rethrow_exception(left);
     if (!failed) co_return count;
-    stale = failed->sqlstate() == "26000" || failed->sqlstate() == "0A000";
-    if (stale) statements_.forget_all();
-    if (!stale || in_savepoint || again) throw *std::move(failed);
+    if (stale && !in_savepoint && !again) continue;
+    if (stale) throw stale_statement(*failed);
+    throw *std::move(failed);
   }
 }
 
 task<std::uint64_t> session::read_each(const statement* s, std::size_t rows_at, const row_consumer& take,
-                                       std::size_t max_rows, std::optional<database_error>& failed) {
+                                       std::size_t max_rows, std::optional<database_error>& failed, bool& stale) {
   wire& w = *wire_;
   std::uint64_t count = 0;
   std::size_t bytes = 0;
@@ -246,7 +249,10 @@ task<std::uint64_t> session::read_each(const statement* s, std::size_t rows_at, 
     task<result_handle> reading = w.next();
     result_handle r = co_await std::move(reading);
     if (!r) continue;
-    if (is_failure(r.get()) && !failed) failed = failure_of(r.get(), "query");
+    if (is_failure(r.get()) && !failed) {
+      failed = failure_of(r.get(), "query");
+      stale = count == 0 && forgets_stale_plan(s, r.get());
+    }
     if (w.current() != rows_at || failed) continue;
     count += static_cast<std::uint64_t>(PQntuples(r.get()));
     append_rows(r.get(), some);

@@ -98,7 +98,7 @@ class session final : public connection {
   // Whether the table does not have the key of some row that counts as a repeat. Such rows are to do then.
   task<bool> finds_missing_keys(const insert_plan& plan, const row_batch& rows, const batch_report& report);
   task<std::uint64_t> read_each(const statement* s, std::size_t rows_at, const row_consumer& take, std::size_t max_rows,
-                                std::optional<database_error>& failed);
+                                std::optional<database_error>& failed, bool& stale);
   task<void> leave_early(bool in_savepoint);
 
   std::shared_ptr<server_context> home_;
