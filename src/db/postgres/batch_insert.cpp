@@ -219,7 +219,7 @@ void batch_insert::send_rows(part& p, std::size_t index) {
   for (std::size_t row = p.first; row < p.first + p.count; ++row) {
     if (!is_to_do(row)) continue;
     values.clear();
-    std::string misfit;
+    std::string misfit = plan_.cuts(rows_.row(row));
     for (std::size_t i = 0; i < plan_.types.size() && misfit.empty(); ++i) {
       std::string why = values.add(rows_.row(row)[i], plan_.types[i], text_reader::driver);
       if (!why.empty()) misfit = "column '" + plan_.into.columns[i].name + "': " + why;

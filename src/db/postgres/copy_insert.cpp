@@ -241,6 +241,7 @@ task<void> copy_insert::send_segment() {
 
 std::string copy_insert::append_row(std::string& to, std::size_t row) const {
   std::span<const cell> cells = rows_.row(row);
+  if (std::string why = plan_.cuts(cells); !why.empty()) return why;
   std::size_t fields = cells.size() + (has_ids_ ? 1 : 0);
   to += static_cast<char>(fields >> 8);
   to += static_cast<char>(fields);

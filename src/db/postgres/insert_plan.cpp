@@ -102,6 +102,22 @@ bool insert_plan::is_for(const table_definition& t) const {
          std::equal(into.columns.begin(), into.columns.end(), t.columns.begin(), t.columns.end(), same);
 }
 
+std::string insert_plan::cuts(std::span<const cell> row) const {
+  for (const column_length& length : lengths) {
+    const cell& c = row[length.column];
+    if (c.type != cell::kind::text || c.size <= length.characters || !c.text().ends_with(' ')) continue;
+    std::string_view text = c.text();
+    auto begins_character = [](char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; };  // UTF-8
+    auto characters = static_cast<std::size_t>(std::count_if(text.begin(), text.end(), begins_character));
+    std::size_t blanks = text.size() - (text.find_last_not_of(' ') + 1);
+    if (characters <= length.characters || characters - blanks > length.characters) continue;
+    relied_on_lengths = true;
+    return "column '" + into.columns[length.column].name + "': it takes " + std::to_string(length.characters) +
+           " characters, blanks at the end too";
+  }
+  return {};
+}
+
 std::string one_row_sql(const table_definition& into) {
   std::string places;
   for (std::size_t i = 0; i < into.columns.size(); ++i) places += places.empty() ? "?" : ", ?";
@@ -179,6 +195,7 @@ void row_arrays::start(const insert_plan& plan) {
 }
 
 std::string row_arrays::add(const insert_plan& plan, std::span<const cell> row) {
+  if (std::string why = plan.cuts(row); !why.empty()) return why;
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     column& c = columns_[i];
     c.before_row = c.bytes.size();

@@ -6,21 +6,30 @@
 #include "penstock/db/row_batch.h"
 #include "penstock/db/table.h"
 
+#include <cstddef>
 #include <span>
 #include <string>
 #include <vector>
 
 namespace penstock::db::postgres {
 
+// A column of type varchar(n) or char(n).
+struct column_length {
+  std::size_t column = 0;
+  std::size_t characters = 0;
+};
+
 // How rows go into one table.
 struct insert_plan {
   table_definition into;
-  std::string version;         // of the table, before anything else was asked for; TRUNCATE changes it too
-  std::string shape;           // what of the table the plan relies on
-  std::vector<Oid> types;      // of the columns
-  std::vector<wire_type> as;   // how their values travel
-  std::string one_row;         // one row's INSERT; a repeated unique key stores nothing
-  std::string many_rows;       // of arrays, one for each column; empty where rows must go one by one
+  std::string version;        // of the table, before anything else was asked for; TRUNCATE changes it too
+  std::string shape;          // what of the table the plan relies on
+  std::vector<Oid> types;     // of the columns
+  std::vector<wire_type> as;  // how their values travel
+  std::vector<column_length> lengths;
+  mutable bool relied_on_lengths = false;  // for a refusal, since they were learnt; a longer column is no new version
+  std::string one_row;                     // one row's INSERT; a repeated unique key stores nothing
+  std::string many_rows;                   // of arrays, one for each column; empty where rows must go one by one
   bool many_give_row = false;  // many_rows gives (row from 1, id) of those stored, instead of the id of each
 
   std::string copy;             // for binary COPY; empty where that is no way
@@ -34,6 +43,9 @@ struct insert_plan {
   std::string check_at_once;
 
   bool is_for(const table_definition& t) const;
+  // Why the server would cut a value of the row, naming the column; empty when it would not. It refuses a text that is
+  // too long, but not for blanks at its end.
+  std::string cuts(std::span<const cell> row) const;
   // COPY tells no ids but those that it gives.
   bool copies(const batch_report& report) const {
     return !copy.empty() && (copy_gives_ids || into.id_column.empty() || !report.wants_ids);

@@ -28,6 +28,12 @@ constexpr const char* column_of_ids_sql =
     "WITH column_of_ids AS (SELECT a.attrelid, a.attnum, a.atttypid FROM pg_attribute AS a "
     "WHERE a.attrelid = to_regclass(?) AND a.attname = ?) ";
 
+bool has_length(Oid type) { return type == varchar_oid || type == bpchar_oid; }
+
+// The n of varchar(n) and char(n).
+constexpr const char* length_sql =
+    ", (SELECT a.atttypmod - 4 FROM pg_attribute AS a WHERE a.attrelid = to_regclass(?) AND a.attname = ?)";
+
 // What a plan relies on: the table with its columns and their types; the constraints and constraint triggers that wait
 // for the end of the transaction, for SET CONSTRAINTS; whether rules may drop rows; and whether triggers may, or change
 // them. Partitions have constraints and triggers of their own. Where rules (as behind views) or triggers write to other
@@ -37,7 +43,8 @@ const std::string shape_sql =
     "tree AS (SELECT oid FROM t UNION SELECT p.relid FROM t, pg_partition_tree(t.oid) AS p), "
     "triggers AS (SELECT g.tgtype FROM pg_trigger AS g JOIN tree ON tree.oid = g.tgrelid "
     "WHERE NOT g.tgisinternal AND g.tgtype & 4 <> 0) "  // insert: pg_trigger.h, TRIGGER_TYPE_…
-    "SELECT (SELECT min(a.attrelid) || ':' || string_agg(a.attname || ' ' || a.atttypid, ',' ORDER BY a.attnum) "
+    "SELECT (SELECT min(a.attrelid) || ':' || string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' "
+    "ORDER BY a.attnum) "
     "FROM pg_attribute AS a WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped), "
     "CASE WHEN (t.relhasrules OR EXISTS (SELECT FROM triggers)) AND EXISTS (SELECT FROM pg_constraint "
     "WHERE condeferred) THEN 'ALL' "
@@ -88,13 +95,24 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   bool has_id = !into.id_column.empty();
   parameters names;
   if (has_id) names = parameters_of(table, into.id_column);
-  task<result> asking = query(
-      has_id ? column_of_ids_sql + ("SELECT " + asked) + ids_sql : "SELECT " + asked + "NULL, NULL", std::move(names));
+  std::string sql = has_id ? column_of_ids_sql + ("SELECT " + asked) + ids_sql : "SELECT " + asked + "NULL, NULL";
+  for (std::size_t i = 0; i < plan.types.size(); ++i) {
+    if (!has_length(plan.types[i])) continue;
+    sql += length_sql;
+    names.insert(names.end(), {table, into.columns[i].name});
+  }
+  task<result> asking = query(sql, std::move(names));
   result answer = co_await std::move(asking);
   const std::vector<value>& told = answer.rows.at(0);
   std::vector<std::string> type_names;
   type_names.reserve(plan.types.size());
   for (std::size_t i = 0; i < plan.types.size(); ++i) type_names.push_back(std::get<std::string>(told.at(i)));
+  std::size_t next_length = plan.types.size() + 2;
+  for (std::size_t i = 0; i < plan.types.size(); ++i) {
+    if (!has_length(plan.types[i])) continue;
+    const auto* characters = std::get_if<std::int64_t>(&told.at(next_length++));
+    if (characters != nullptr && *characters > 0) plan.lengths.push_back({i, static_cast<std::size_t>(*characters)});
+  }
   bool rules_judge = std::get<bool>(shape.rows.at(0).at(2));
   bool triggers_judge = std::get<bool>(shape.rows.at(0).at(3));
   // A trigger may give a row another id than the one that was taken for it.
@@ -108,7 +126,7 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
     without_key.unique_key.clear();
     plan.new_row = one_row_sql(without_key);
   }
-  const auto* is_bigint = std::get_if<bool>(&told.back());
+  const auto* is_bigint = std::get_if<bool>(&told.at(plan.types.size() + 1));
   plan.copy_gives_ids = has_id && !plan.sequence.empty() && is_bigint != nullptr && *is_bigint;
   if (home_->url.bulk_allowed) plan.copy = copy_sql(into, plan.types, plan.copy_gives_ids);
   co_return &plans_.insert_or_assign(into.name, std::move(plan)).first->second;
@@ -130,7 +148,7 @@ task<std::string> session::version_statement(const std::string& table) {
 }
 
 task<void> session::check_version(insert_plan& plan, const std::string& version) {
-  if (version.empty() || version == plan.version) co_return;
+  if (!plan.relied_on_lengths && (version.empty() || version == plan.version)) co_return;
   std::string table = quote_table(plan.into.name);
   task<result> asking = query(shape_sql, parameters_of(table));
   result shape = co_await std::move(asking);
@@ -138,7 +156,8 @@ task<void> session::check_version(insert_plan& plan, const std::string& version)
     throw database_error(db_errc::serialization,
                          "PostgreSQL, insert into " + plan.into.name +
                              ": the table was altered meanwhile; the batch is to be stored anew");
-  plan.version = version;
+  plan.relied_on_lengths = false;
+  if (!version.empty()) plan.version = version;
 }
 
 task<bool> session::finds_missing_keys(const insert_plan& plan, const row_batch& rows, const batch_report& report) {
