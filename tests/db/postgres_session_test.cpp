@@ -24,7 +24,8 @@ class postgres_session : public server_test {
 TEST_F(postgres_session, question_marks_in_quotes_and_comments_are_no_parameters) {
   with_connection([](connection& c) -> task<> {
     task<result> asking = c.query(
-        "SELECT '?', $$?$$, $a$?$$?$a$, E'\\'?', \"?\".x, /* ? /* ? */ ? */ ?::bigint -- ?\n"
+        "SELECT '?', $$?$$, $a$?$$?$a$, E'\\'?', \"?\".x, /* ? /* ? */ ? */ ?::bigint, E'it''s \\' ? ', 'it''s ?\\' -- "
+        "?\n"
         "FROM (SELECT 1 AS x) AS \"?\" WHERE '{\"a\": 1}'::jsonb ?? ?",
         parameters_of(7, "a"));
     result r = co_await std::move(asking);
@@ -33,6 +34,8 @@ TEST_F(postgres_session, question_marks_in_quotes_and_comments_are_no_parameters
     EXPECT_EQ(std::get<std::string>(r.rows[0][2]), "?$$?");
     EXPECT_EQ(std::get<std::string>(r.rows[0][3]), "'?");
     EXPECT_EQ(std::get<std::int64_t>(r.rows[0][5]), 7);
+    EXPECT_EQ(std::get<std::string>(r.rows[0][6]), "it's ' ? ");
+    EXPECT_EQ(std::get<std::string>(r.rows[0][7]), "it's ?\\");
   });
 }
 

@@ -19,7 +19,8 @@ std::size_t or_end(std::size_t position, std::string_view sql) { return std::min
 std::size_t after_quoted(std::string_view sql, std::size_t at, bool backslash_escapes) {
   char quote = sql[at];
   for (++at; at < sql.size(); ++at) {
-    if (sql[at] == '\\' && backslash_escapes)
+    bool is_doubled = sql[at] == quote && at + 1 < sql.size() && sql[at + 1] == quote;
+    if (is_doubled || (sql[at] == '\\' && backslash_escapes))
       ++at;
     else if (sql[at] == quote)
       return at + 1;
