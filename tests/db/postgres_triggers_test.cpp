@@ -2,7 +2,10 @@
 #include <penstock/db/connection.h>
 #include <penstock/db/error.h>
 
-#include <algorithm>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -97,6 +100,34 @@ TEST_F(postgres_triggers, rows_have_the_ids_that_are_told_whatever_gives_them) {
         co_await c.reset();
         co_await c.execute("DROP FUNCTION IF EXISTS pg_temp.judge");
       }
+  });
+}
+
+// It is no row's fault: they are stored when the sequence goes on.
+TEST_F(postgres_triggers, a_batch_for_which_no_ids_are_left_is_refused_whole_as_full) {
+  with_connection([](connection& c) -> task<> {
+    for (const char* way : {"of the id", "of a trigger"}) {
+      co_await c.execute("CREATE TEMPORARY TABLE t (id bigserial PRIMARY KEY, k bigint)");
+      co_await c.execute("ALTER SEQUENCE t_id_seq MAXVALUE 2");
+      if (way == std::string_view("of a trigger")) {
+        co_await c.execute("ALTER TABLE t ALTER id DROP DEFAULT");
+        co_await c.execute(trigger_function("NEW.id := nextval('t_id_seq');"));
+        co_await c.execute(judging("t"));
+      }
+      for (std::int64_t count : {3, 600}) {
+        row_batch rows = numbers(0, count);
+        batch_report report;
+        std::optional<db_errc> failed;
+        try {
+          co_await c.insert_batch(table, rows, report);
+        } catch (const database_error& e) {
+          failed = e.errc();
+        }
+        EXPECT_EQ(failed, db_errc::full) << way << ", " << count;
+      }
+      co_await c.reset();
+      co_await c.execute("DROP FUNCTION IF EXISTS pg_temp.judge");
+    }
   });
 }
 

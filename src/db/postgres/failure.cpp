@@ -9,10 +9,11 @@ namespace penstock::db::postgres {
 namespace {
 
 // Looked up by the whole code first, then by its class, the first two characters.
-constexpr std::array<std::pair<std::string_view, db_errc>, 36> known{{
+constexpr std::array<std::pair<std::string_view, db_errc>, 37> known{{
     {"40001", db_errc::serialization},
     {"40P01", db_errc::deadlock},
     {"55P03", db_errc::lock_timeout},
+    {"2200H", db_errc::full},  // a sequence has no number left, whatever the row
     {"25006", db_errc::read_only},
     {"25P03", db_errc::connection_lost},
     {"42501", db_errc::auth},
@@ -77,11 +78,13 @@ bool passes(db_errc errc) noexcept {
 }
 
 // Whether a function, such as a trigger's or a check's, has failed, for its row: it may RAISE any SQLSTATE. What the
-// server lacks, or fails in, while it runs a statement of the function is the server's own: classes 53, 58 and XX.
+// server lacks, or fails in, while it runs a statement of the function is the server's own: classes 53, 58 and XX, and
+// numbers of a sequence.
 bool comes_from_function(const PGresult* r) noexcept {
   if (field_view(r, PG_DIAG_SOURCE_FILE) == "pl_exec.c") return true;  // RAISE, ASSERT, CASE, a missing RETURN
   std::string_view sqlstate = sqlstate_of(r);
-  bool is_servers = sqlstate.starts_with("53") || sqlstate.starts_with("58") || sqlstate.starts_with("XX");
+  bool is_servers =
+      sqlstate == "2200H" || sqlstate.starts_with("53") || sqlstate.starts_with("58") || sqlstate.starts_with("XX");
   // "PL/pgSQL function f() line 3 at …", whatever the language of messages.
   return !is_servers && field_view(r, PG_DIAG_CONTEXT).find("PL/pgSQL") != std::string_view::npos;
 }
