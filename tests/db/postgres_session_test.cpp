@@ -99,11 +99,15 @@ TEST_F(postgres_session, results_with_a_type_of_no_counterpart_have_the_same_val
   with_connection([](connection& c) -> task<> {
     std::string typed =
         "SELECT 1::smallint, -5::bigint, 1.5::real, 0.1::double precision, true, '\\x00ff'::bytea, "
-        "'2024-02-29 23:05:09.00007+00'::timestamptz, '0044-03-15 12:00:00 BC'::timestamp, NULL::text, 'x'::text";
+        "'2024-02-29 23:05:09.00007+00'::timestamptz, '0044-03-15 12:00:00 BC'::timestamp, NULL::text, 'x'::text, "
+        "'4714-11-24 00:00:00 BC'::timestamp, '0001-02-28 BC'::timestamp, '1970-01-01'::timestamp, "
+        "'32768-02-29'::timestamp, '100000-12-31 23:59:59.999999'::timestamp, '294247-01-10 "
+        "04:00:54.775807'::timestamp, "
+        "'294276-12-31'::timestamp";
     result binary = co_await c.query(typed);
     result text = co_await c.query(typed + ", 1.50::numeric, 'infinity'::timestamptz");
-    EXPECT_EQ(std::get<std::string>(text.rows[0][10]), "1.50");
-    EXPECT_EQ(std::get<timestamp>(text.rows[0][11]), timestamp::max());
+    EXPECT_EQ(std::get<std::string>(text.rows[0][17]), "1.50");
+    EXPECT_EQ(std::get<timestamp>(text.rows[0][18]), timestamp::max());
     for (std::size_t i = 0; i < binary.rows[0].size(); ++i)
       EXPECT_EQ(binary.rows[0][i], text.rows[0][i]) << "column " << i;
     EXPECT_EQ(format_timestamp(std::get<timestamp>(text.rows[0][6])), "2024-02-29T23:05:09.000070Z");
@@ -240,6 +244,24 @@ TEST_F(postgres_session, settings_survive_a_reset_and_changes_do_not) {
     EXPECT_FALSE(std::get<bool>(r.rows[0][1]));
     EXPECT_TRUE(std::get<bool>(r.rows[0][2]));
     EXPECT_EQ(std::get<std::string>(r.rows[0][3]), "penstock");
+  });
+}
+
+TEST_F(postgres_session, a_table_of_its_own_fits_though_the_account_has_all_identifiers_quoted) {
+  with_connection([this](connection& c) -> task<> {
+    co_await c.execute("ALTER ROLE CURRENT_USER SET quote_all_identifiers = on");
+    task<std::unique_ptr<connection>> connecting = database(url()).connect();
+    std::unique_ptr<connection> quoting = co_await std::move(connecting);
+    co_await c.execute("ALTER ROLE CURRENT_USER RESET quote_all_identifiers");
+    const table_definition table{"quoted", "id", {{"v", column_type::text}, {"at", column_type::timestamp}}, {}};
+    std::string difference;
+    try {
+      for (int round = 0; round < 2; ++round) co_await quoting->prepare_table(table);
+    } catch (const database_error& e) {
+      difference = e.message();
+    }
+    EXPECT_EQ(difference, "");
+    co_await c.execute("DROP TABLE IF EXISTS quoted");
   });
 }
 

@@ -58,6 +58,17 @@ value value_of_binary(std::string_view bytes, Oid type) {
   }
 }
 
+// Of the Gregorian calendar, whose year 0 is 1 BC; std::chrono::year ends at 32767. Counts in eras of 400 years from
+// March on, so that a leap day is the last of its year.
+std::int64_t days_since_2000(std::int64_t year, std::int64_t month, std::int64_t day) {
+  if (month <= 2) --year;
+  std::int64_t era = (year >= 0 ? year : year - 399) / 400;
+  std::int64_t of_era = year - era * 400;
+  std::int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+  std::int64_t day_of_era = of_era * 365 + of_era / 4 - of_era / 100 + day_of_year;
+  return era * 146'097 + day_of_era - 730'425;
+}
+
 // Reads "2026-01-31 09:30:00.5+00", as DateStyle ISO writes it, from the left.
 class timestamp_reader {
  public:
@@ -77,12 +88,10 @@ class timestamp_reader {
     std::int64_t seconds = clock_time();
     std::int64_t micros = fraction();
     seconds -= offset();
-    if (failed_ || !rest_.empty()) return std::nullopt;
-    std::chrono::sys_days date = std::chrono::year(static_cast<int>(before_christ ? 1 - year : year)) /
-                                 std::chrono::month(static_cast<unsigned>(month)) /
-                                 std::chrono::day(static_cast<unsigned>(day));
-    std::int64_t days = date.time_since_epoch().count();
-    return timestamp(std::chrono::microseconds((days * 86'400 + seconds) * 1'000'000 + micros));
+    constexpr std::int64_t last_year = 294'276;  // that the server takes
+    if (failed_ || !rest_.empty() || year > last_year) return std::nullopt;
+    std::int64_t days = days_since_2000(before_christ ? 1 - year : year, month, day);
+    return timestamp_of((days * 86'400 + seconds) * 1'000'000 + micros);
   }
 
  private:

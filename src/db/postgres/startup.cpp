@@ -24,7 +24,7 @@ constexpr std::string_view socket_file_prefix = ".s.PGSQL.";
 // Values a session starts with come back at RESET ALL, which a SET after connecting would not.
 constexpr const char* session_options =
     "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c standard_conforming_strings=on "
-    "-c bytea_output=hex -c extra_float_digits=1";
+    "-c bytea_output=hex -c extra_float_digits=1 -c quote_all_identifiers=off";
 
 class connect_options {
  public:
