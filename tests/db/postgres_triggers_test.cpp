@@ -103,6 +103,53 @@ TEST_F(postgres_triggers, rows_have_the_ids_that_are_told_whatever_gives_them) {
   });
 }
 
+TEST_F(postgres_triggers, an_id_that_nothing_gives_is_drift) {
+  struct giving {
+    const char* name;
+    std::vector<std::string> made;
+    bool fits;
+  };
+  const std::string own_ids = "CREATE TEMPORARY SEQUENCE own_ids";
+  const std::string bare = "CREATE TEMPORARY TABLE t (id bigint PRIMARY KEY, k bigint)";
+  const giving ways[] = {
+      {"nothing", {bare}, false},
+      {"nothing, where null is taken", {"CREATE TEMPORARY TABLE t (id bigint, k bigint)"}, false},
+      {"an identity", {"CREATE TEMPORARY TABLE t (id bigint GENERATED ALWAYS AS IDENTITY, k bigint)"}, true},
+      {"a default", {own_ids, "CREATE TEMPORARY TABLE t (id bigint DEFAULT nextval('own_ids'), k bigint)"}, true},
+      {"its type",
+       {own_ids, "CREATE DOMAIN pg_temp.own_id AS bigint DEFAULT nextval('own_ids')",
+        "CREATE TEMPORARY TABLE t (id pg_temp.own_id PRIMARY KEY, k bigint)"},
+       true},
+      {"a trigger", {own_ids, bare, trigger_function("NEW.id := nextval('own_ids');"), judging("t")}, true},
+      {"the table behind a view",
+       {"CREATE TEMPORARY TABLE behind (id bigserial PRIMARY KEY, k bigint)",
+        "CREATE TEMPORARY VIEW t AS TABLE behind"},
+       true},
+  };
+  with_connection([&](connection& c) -> task<> {
+    for (const giving& way : ways) {
+      SCOPED_TRACE(way.name);
+      for (const std::string& sql : way.made) co_await c.execute(sql);
+      std::string difference;
+      try {
+        co_await c.prepare_table(table);
+      } catch (const database_error& e) {
+        EXPECT_EQ(e.errc(), db_errc::table_drift);
+        difference = e.message();
+      }
+      EXPECT_EQ(difference.find("does not generate ids") != std::string::npos, !way.fits) << difference;
+      if (way.fits) {
+        row_batch rows = numbers(0, 3);
+        batch_report report;
+        co_await c.insert_batch(table, rows, report);
+        EXPECT_TRUE(report.refusals.empty());
+      }
+      co_await c.reset();
+      co_await c.execute("DROP FUNCTION IF EXISTS pg_temp.judge");
+    }
+  });
+}
+
 // It is no row's fault: they are stored when the sequence goes on.
 TEST_F(postgres_triggers, a_batch_for_which_no_ids_are_left_is_refused_whole_as_full) {
   with_connection([](connection& c) -> task<> {

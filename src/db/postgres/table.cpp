@@ -83,6 +83,14 @@ constexpr const char* columns_sql =
     "FROM pg_attribute AS a WHERE a.attrelid = to_regclass(?) AND a.attnum > 0 AND NOT a.attisdropped "
     "ORDER BY a.attnum";
 
+// A row if nothing gives the column values: no default, of its type neither, no identity, and no trigger, though a
+// partition's. A view may have them from the table behind it.
+const std::string no_ids_sql =
+    "SELECT FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_type AS y ON y.oid = a.atttypid "
+    "WHERE c.oid = to_regclass(?) AND a.attname = ? AND c.relkind IN ('r', 'p') AND NOT a.atthasdef "
+    "AND a.attidentity = '' AND y.typdefault IS NULL AND NOT EXISTS (SELECT FROM pg_trigger AS g "
+    "WHERE g.tgtype & 7 = 7 AND (g.tgrelid = c.oid OR g.tgrelid IN (SELECT relid FROM pg_partition_tree(c.oid))))";
+
 // The columns of its unique indexes that hold for all rows.
 constexpr const char* unique_keys_sql =
     "SELECT i.indexrelid::bigint, a.attname::text FROM pg_index AS i "
@@ -173,6 +181,12 @@ task<void> session::prepare_table(const table_definition& definition) {
     existing.push_back({std::get<std::string>(row[0]), std::get<std::string>(row[2]), std::get<bool>(row[3])});
   std::vector<std::string> differences = table_differences(definition, existing, unique_keys_of(keys), name_case::kept);
   for (std::string& difference : type_differences(definition, columns)) differences.push_back(std::move(difference));
+  if (!definition.id_column.empty()) {
+    task<result> asking_ids = query(no_ids_sql, parameters_of(table, definition.id_column));
+    result without = co_await std::move(asking_ids);
+    if (!without.rows.empty())
+      differences.push_back("column '" + definition.id_column + "' does not generate ids: make it an identity");
+  }
   if (differences.empty()) co_return;
   std::string list;
   for (const std::string& difference : differences) list += (list.empty() ? "" : "; ") + difference;
