@@ -103,6 +103,24 @@ TEST_F(postgres_triggers, rows_have_the_ids_that_are_told_whatever_gives_them) {
   });
 }
 
+// The table has another trigger, that of its foreign key, so that a new one does not make it a new version.
+TEST_F(postgres_triggers, a_trigger_that_is_made_between_batches_makes_no_row_a_duplicate) {
+  with_connection([](connection& c) -> task<> {
+    co_await c.execute("CREATE TEMPORARY TABLE parent (id bigint PRIMARY KEY)");
+    co_await c.execute(
+        "CREATE TEMPORARY TABLE t (id bigserial PRIMARY KEY, k bigint UNIQUE, parent bigint REFERENCES parent)");
+    row_batch before = numbers(0, 40);
+    row_batch after = numbers(30, 70);
+    batch_report report;
+    co_await c.insert_batch(keyed, before, report);
+    co_await c.execute("CREATE TEMPORARY SEQUENCE own_ids START 1000000");
+    co_await c.execute(trigger_function("NEW.id := nextval('own_ids');"));
+    co_await c.execute(judging("t"));
+    co_await c.insert_batch(keyed, after, report);
+    EXPECT_EQ(co_await expect_stored_under_their_ids(c, after, report), 30u);
+  });
+}
+
 TEST_F(postgres_triggers, an_id_that_nothing_gives_is_drift) {
   struct giving {
     const char* name;
@@ -189,6 +207,21 @@ TEST_F(postgres_triggers, a_large_batch_is_copied_beside_a_trigger_where_no_ids_
     co_await c.insert_batch(table, rows, report);
     EXPECT_EQ(report.method, "copy");
     result found = co_await c.query("SELECT count(*) FROM t WHERE id = 10000 + k");
+    EXPECT_EQ(found.rows.at(0).at(0), value(std::int64_t{600}));
+  });
+}
+
+TEST_F(postgres_triggers, a_rule_sees_large_batches_whose_ids_the_table_gives_itself) {
+  with_connection([](connection& c) -> task<> {
+    co_await c.execute("CREATE TEMPORARY SEQUENCE own_ids");
+    co_await c.execute("CREATE TEMPORARY TABLE t (id bigint DEFAULT 7 * nextval('own_ids'), k bigint)");
+    co_await c.execute("CREATE TEMPORARY TABLE seen (k bigint)");
+    co_await c.execute("CREATE RULE sees AS ON INSERT TO t DO ALSO INSERT INTO seen VALUES (NEW.k)");
+    row_batch rows = numbers(0, 600);
+    batch_report report;
+    report.wants_ids = false;
+    co_await c.insert_batch(table, rows, report);
+    result found = co_await c.query("SELECT count(*) FROM seen");
     EXPECT_EQ(found.rows.at(0).at(0), value(std::int64_t{600}));
   });
 }

@@ -301,8 +301,13 @@ void batch_insert::take_many(const part& p, const PGresult* r) {
     sent_rows_.clear();
     for (std::size_t row = p.first; row < p.first + p.count; ++row)
       if (is_to_do(row)) sent_rows_.push_back(row);
-    for (int i = 0; i < given; ++i)
+    for (int i = 0; i < given; ++i) {
+      if (PQgetisnull(r, i, 0) != 0) {
+        fatal_ = altered_meanwhile(plan_.into);
+        return;
+      }
       store(sent_rows_.at(static_cast<std::size_t>(binary_integer(r, i, 0)) - 1), binary_integer(r, i, 1));
+    }
     return;
   }
   if (affected_rows(r) != p.sent) {

@@ -96,6 +96,11 @@ database_error not_all_stored(const table_definition& into) {
                               ": rows were accepted but not stored; take away the trigger or rule that drops them"};
 }
 
+database_error altered_meanwhile(const table_definition& into) {
+  return {db_errc::serialization,
+          "PostgreSQL, insert into " + into.name + ": the table was altered meanwhile; the batch is to be stored anew"};
+}
+
 bool insert_plan::is_for(const table_definition& t) const {
   auto same = [](const table_column& a, const table_column& b) { return a.name == b.name && a.type == b.type; };
   return into.name == t.name && into.id_column == t.id_column && into.unique_key == t.unique_key &&
@@ -145,7 +150,7 @@ std::string many_rows_sql(const table_definition& into, const std::vector<Oid>& 
          arrays + ") WITH ORDINALITY AS u(" + names + ", place)), stored AS (INSERT INTO " + table + " (" +
          column_list(into, true) + ") OVERRIDING SYSTEM VALUE SELECT id, " + values + " FROM given" +
          on_conflict(into) + " RETURNING " + quote_identifier(into.id_column) +
-         " AS id) SELECT place, id FROM stored JOIN given USING (id)";
+         " AS id) SELECT place, id FROM stored LEFT JOIN given USING (id)";
 }
 
 std::string missing_keys_sql(const table_definition& into, const std::vector<Oid>& types,

@@ -30,7 +30,9 @@ struct insert_plan {
   mutable bool relied_on_lengths = false;  // for a refusal, since they were learnt; a longer column is no new version
   std::string one_row;                     // one row's INSERT; a repeated unique key stores nothing
   std::string many_rows;                   // of arrays, one for each column; empty where rows must go one by one
-  bool many_give_row = false;  // many_rows gives (row from 1, id) of those stored, instead of the id of each
+  // many_rows gives (row from 1, id) of those stored, instead of the id of each; null for an id that no row was to
+  // have.
+  bool many_give_row = false;
 
   std::string copy;             // for binary COPY; empty where that is no way
   bool copy_gives_ids = false;  // it has the id first, and the server gives none
@@ -72,6 +74,9 @@ std::string reserve_ids_sql(const std::string& sequence, std::size_t count);
 
 // Where outcomes can't be told.
 database_error not_all_stored(const table_definition& into);
+
+// Where the plan is of no use any more.
+database_error altered_meanwhile(const table_definition& into);
 
 // Rows as arrays, one for each column; keeps its memory.
 class row_arrays {

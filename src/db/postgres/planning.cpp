@@ -128,7 +128,8 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   }
   const auto* is_bigint = std::get_if<bool>(&told.at(plan.types.size() + 1));
   plan.copy_gives_ids = has_id && !plan.sequence.empty() && is_bigint != nullptr && *is_bigint;
-  if (home_->url.bulk_allowed) plan.copy = copy_sql(into, plan.types, plan.copy_gives_ids);
+  bool can_copy = plan.copy_gives_ids || !has_id || !rules_judge;  // it passes rules by
+  if (home_->url.bulk_allowed && can_copy) plan.copy = copy_sql(into, plan.types, plan.copy_gives_ids);
   co_return &plans_.insert_or_assign(into.name, std::move(plan)).first->second;
 }
 
@@ -152,10 +153,7 @@ task<void> session::check_version(insert_plan& plan, const std::string& version)
   std::string table = quote_table(plan.into.name);
   task<result> asking = query(shape_sql, parameters_of(table));
   result shape = co_await std::move(asking);
-  if (text_of(shape) != plan.shape)
-    throw database_error(db_errc::serialization,
-                         "PostgreSQL, insert into " + plan.into.name +
-                             ": the table was altered meanwhile; the batch is to be stored anew");
+  if (text_of(shape) != plan.shape) throw altered_meanwhile(plan.into);
   plan.relied_on_lengths = false;
   if (!version.empty()) plan.version = version;
 }
