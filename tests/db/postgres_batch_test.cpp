@@ -372,5 +372,24 @@ TEST_F(postgres_batch, a_row_that_breaks_a_deferred_constraint_harms_no_neighbou
   });
 }
 
+TEST_F(postgres_batch, a_deferred_constraint_may_be_changed_between_batches) {
+  with_connection([](connection& c) -> task<> {
+    co_await c.execute("CREATE TEMPORARY TABLE parent (id bigint PRIMARY KEY)");
+    co_await c.execute("INSERT INTO parent VALUES (1)");
+    co_await c.execute("CREATE TEMPORARY TABLE child (id bigserial, parent bigint)");
+    const std::string add = "ALTER TABLE child ADD CONSTRAINT kept FOREIGN KEY (parent) REFERENCES parent NOT VALID";
+    const table_definition table{"child", "id", {{"parent", column_type::integer, false}}, {}};
+    row_batch rows = children({1, 2, 1}, 1);
+    for (const std::string& change :
+         {add + " DEFERRABLE INITIALLY DEFERRED", std::string("ALTER TABLE child DROP CONSTRAINT kept"), add,
+          std::string("ALTER TABLE child ALTER CONSTRAINT kept DEFERRABLE INITIALLY DEFERRED")}) {
+      co_await c.execute(change);
+      batch_report report;
+      co_await c.insert_batch(table, rows, report);
+      EXPECT_EQ(report.refusals.size(), change.find("DROP") == change.npos ? 1u : 0u) << change;
+    }
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db

@@ -63,8 +63,14 @@ task<void> session::commit() {
   if (!in_transaction()) throw database_error(db_errc::other, "no transaction is open: begin one first");
   if (std::exchange(begin_is_due_, false)) co_return;
   silence_limit patience(*this);
-  task<void> committing = shield(commit_on(w));
-  co_await std::move(committing);
+  try {
+    task<void> committing = shield(commit_on(w));
+    co_await std::move(committing);
+  } catch (const database_error& e) {
+    // Of a deferred constraint, which may be newer than the plans: they have those that are known checked row by row.
+    if (e.errc() == db_errc::constraint) plan_was_stale_ = !std::exchange(plans_, {}).empty();
+    throw;
+  }
 }
 
 task<void> session::rollback() {
