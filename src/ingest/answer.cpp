@@ -112,13 +112,17 @@ http::response commit_failure(const item_ledger& taken, const body_end& end, con
   const auto* refused = detail::exception_as<error>(taken.failure());
   std::string code(refused != nullptr ? refused->code() : code_name(ingest_errc::commit_failed));
   const item_counts& counts = taken.counts();
-  std::string how_many = std::to_string(counts.failed) + " of " + std::to_string(counts.all()) + " items ";
-  bool unknown = refused != nullptr && refused->is(ingest_errc::outcome_unknown);
-  std::string detail = how_many + "were not stored: their batch could not be committed; send them again";
-  if (unknown)
-    detail = "it is not known whether " + how_many + "are stored: the database was lost during their commit; " +
+  const std::string of_all = " of " + std::to_string(counts.all()) + " items ";
+  std::uint64_t lost = counts.failed - taken.unknown();
+  std::string detail;
+  if (taken.unknown() > 0)
+    detail = "it is not known whether " + std::to_string(taken.unknown()) + of_all +
+             "are stored: the database was lost during their commit; " +
              (end.repeatable ? "repeat the request with the same Idempotency-Key"
                              : "look them up before sending them again, or send an Idempotency-Key with each request");
+  if (lost > 0)
+    detail += (detail.empty() ? "" : "; ") + std::to_string(lost) + of_all +
+              "were not stored: their batch could not be committed; send them again";
   return to_response(problem_with_counts(503, std::move(code), std::move(detail), taken, request_id))
       .with("Retry-After", retry_after_field(retry_after));
 }

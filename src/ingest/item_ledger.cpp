@@ -8,9 +8,13 @@
 namespace penstock::ingest {
 namespace {
 
-item_error error_of_batch(const std::exception_ptr& failure) {
+bool is_unknown(const std::exception_ptr& failure) {
   const auto* known = detail::exception_as<error>(failure);
-  if (known != nullptr && known->is(ingest_errc::outcome_unknown))
+  return known != nullptr && known->is(ingest_errc::outcome_unknown);
+}
+
+item_error error_of_batch(bool unknown) {
+  if (unknown)
     return {code_name(ingest_errc::outcome_unknown), "it is not known whether its batch was committed", {}, {}};
   return {code_name(ingest_errc::commit_failed), "its batch was not committed", {}, {}};
 }
@@ -28,8 +32,7 @@ void item_ledger::end(const db::row_outcome& outcome, const db::row_refusal* ref
   waiting_item item = take_oldest();
   item_status status = item_status::stored;
   if (failure != nullptr) {
-    if (!failure_) failure_ = *failure;
-    ++counts_.failed;
+    fail(*failure);
     status = item_status::failed;
   } else if (refusal != nullptr) {
     ++counts_.rejected;
@@ -43,8 +46,19 @@ void item_ledger::end(const db::row_outcome& outcome, const db::row_refusal* ref
   if (!keep(status)) return;
   item_result result{item.index, item.line, status, status == item_status::stored ? outcome.id : 0, {}};
   if (refusal != nullptr) result.error = item_error{refusal->code, refusal->message, {}, {}};
-  if (failure != nullptr) result.error = error_of_batch(*failure);
+  if (failure != nullptr) result.error = error_of_batch(last_is_unknown_);
   results_.push_back(std::move(result));
+}
+
+// A batch's failure is looked into once, not for each of its items.
+void item_ledger::fail(const std::exception_ptr& failure) {
+  if (failure != last_failure_) {
+    last_failure_ = failure;
+    last_is_unknown_ = is_unknown(failure);
+    if (!failure_ || (last_is_unknown_ && unknown_ == 0)) failure_ = failure;
+  }
+  ++counts_.failed;
+  if (last_is_unknown_) ++unknown_;
 }
 
 void item_ledger::end_all(const db::batch_report& report, std::size_t first) {

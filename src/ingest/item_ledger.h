@@ -43,8 +43,11 @@ class item_ledger {
   std::vector<item_result> take_results() noexcept { return std::move(results_); }
   // True when there were more results than are kept.
   bool truncated() const noexcept { return truncated_; }
-  // Why items failed: the first batch's failure; null when none did.
+  // Why items failed: the first `ingest_errc::outcome_unknown` of their batches, or the first failure where there is
+  // none; null when none failed.
   const std::exception_ptr& failure() const noexcept { return failure_; }
+  // Of those that failed, how many may be stored nevertheless.
+  std::uint64_t unknown() const noexcept { return unknown_; }
 
  private:
   struct waiting_item {
@@ -52,6 +55,7 @@ class item_ledger {
     std::uint64_t line;
   };
   waiting_item take_oldest();
+  void fail(const std::exception_ptr& failure);
   bool keep(item_status status) noexcept;
 
   kept_results kept_;
@@ -63,7 +67,10 @@ class item_ledger {
   std::size_t kept_good_ = 0;
   std::size_t kept_bad_ = 0;
   bool truncated_ = false;
+  std::uint64_t unknown_ = 0;
   std::exception_ptr failure_;
+  std::exception_ptr last_failure_;  // of the newest item that failed
+  bool last_is_unknown_ = false;
 };
 
 }  // namespace penstock::ingest

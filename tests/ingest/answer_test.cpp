@@ -1,0 +1,55 @@
+#include "ingest/answer.h"
+
+#include <penstock/db/error.h>
+#include <penstock/ingest/error.h>
+
+#include <exception>
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace penstock::ingest {
+namespace {
+
+using namespace std::chrono_literals;
+
+const std::exception_ptr lost =
+    std::make_exception_ptr(db::database_error(db::db_errc::connection_lost, "nobody listens"));
+const std::exception_ptr in_doubt = std::make_exception_ptr(error(ingest_errc::outcome_unknown, "nobody tells"));
+
+// Of items that end one by one, with these failures; stored where there is none.
+std::string answer_to(std::initializer_list<std::exception_ptr> ends) {
+  item_ledger taken(kept_results{});
+  for (std::size_t i = 0; i < ends.size(); ++i) taken.wait(0);
+  for (const std::exception_ptr& failure : ends) taken.end({}, nullptr, failure ? &failure : nullptr);
+  taken.close();
+  return answer_of(taken, {}, "r", 1s).body;
+}
+
+void expect_in(const std::string& part, const std::string& whole) {
+  EXPECT_NE(whole.find(part), std::string::npos) << part << "\nis not in\n" << whole;
+}
+
+TEST(answer, an_unknown_outcome_is_told_whatever_else_failed_before_or_after_it) {
+  const std::string rest = "; 2 of 4 items were not stored: their batch could not be committed; send them again";
+  for (const std::string& body :
+       {answer_to({lost, lost, in_doubt, nullptr}), answer_to({lost, in_doubt, lost, nullptr})}) {
+    expect_in("\"code\":\"ingest.outcome_unknown\"", body);
+    expect_in("it is not known whether 1 of 4 items are stored", body);
+    expect_in("look them up before sending them again", body);
+    expect_in(rest, body);
+    expect_in("\"failed\":3", body);
+  }
+}
+
+TEST(answer, items_that_failed_alike_are_told_by_their_failure) {
+  std::string body = answer_to({lost, lost, nullptr});
+  expect_in("\"code\":\"db.connection_lost\"", body);
+  expect_in("\"detail\":\"2 of 3 items were not stored", body);
+  body = answer_to({in_doubt, in_doubt});
+  expect_in("it is not known whether 2 of 2 items are stored", body);
+  EXPECT_EQ(body.find("were not stored"), std::string::npos) << body;
+}
+
+}  // namespace
+}  // namespace penstock::ingest
