@@ -2,6 +2,7 @@
 
 #include "penstock/async/cancel.h"
 #include "penstock/async/detail/join.h"
+#include "penstock/async/error.h"
 #include "penstock/async/timeout.h"
 #include "penstock/core/outcome.h"
 #include "penstock/core/traceback.h"
@@ -21,6 +22,8 @@ namespace {
 
 constexpr auto first_backoff = std::chrono::milliseconds(10);
 constexpr auto longest_backoff = std::chrono::milliseconds(500);
+// A stop does not wait longer for a tidy database: what is left there goes when it is old.
+constexpr auto retiring_takes_at_most = std::chrono::seconds(5);
 // BEGIN and the marker, where they do not travel with the rows.
 constexpr std::size_t round_trips_of_a_marked_begin = 2;
 
@@ -234,17 +237,32 @@ void batch_committer::count(const batch& b) {
 
 task<void> batch_committer::retire() {
   if (free_markers_.empty() || sessions_.unreachable()) co_return;
+  std::string reason;
   try {
-    auto acquiring = sessions_.acquire();
-    db::pool::lease session = co_await std::move(acquiring);
+    task<void> retiring = with_timeout(retiring_takes_at_most, retire_markers());
+    co_await std::move(retiring);
+  } catch (const timed_out& e) {
+    reason = e.what();
+  } catch (const db::database_error& e) {
+    reason = e.what();
+  }
+  if (!reason.empty())
+    log::info("commit markers stay in the database until they are old", {{"stream", stream_}, {"reason", reason}});
+  free_markers_.clear();
+}
+
+task<void> batch_committer::retire_markers() {
+  auto acquiring = sessions_.acquire();
+  db::pool::lease session = co_await std::move(acquiring);
+  try {
     for (const std::unique_ptr<commit_marker>& marker : free_markers_) {
       task<void> retiring = marker->retire(*session);
       co_await std::move(retiring);
     }
-  } catch (const db::database_error& e) {
-    log::info("commit markers stay in the database until they are old", {{"stream", stream_}, {"reason", e.what()}});
+  } catch (const operation_cancelled&) {
+    session.discard();
+    throw;
   }
-  free_markers_.clear();
 }
 
 }  // namespace penstock::ingest

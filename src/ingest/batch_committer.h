@@ -30,7 +30,8 @@ class batch_committer {
   // attempt took, up to `attempt_timeout`, does not count. When it throws, nothing was stored, save with
   // `ingest_errc::outcome_unknown`.
   task<void> commit(batch& b, duration retry_for, duration attempt_timeout);
-  // Drops what `prepare` and `commit` have left in the database for themselves. When no batch is under way.
+  // Drops what `prepare` and `commit` have left in the database for themselves, as far as a moment suffices. When no
+  // batch is under way.
   task<void> retire();
 
  private:
@@ -38,6 +39,7 @@ class batch_committer {
   task<void> attempt(batch& b, commit_marker* marker);
   task<void> attempt_transaction(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome);
   task<bool> write_step_by_step(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome);
+  task<void> retire_markers();
   std::unique_ptr<commit_marker> take_marker();
   void count(const batch& b);
 

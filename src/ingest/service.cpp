@@ -2,6 +2,7 @@
 
 #include "commit_marker.h"
 #include "idempotency_table.h"
+#include "penstock/async/error.h"
 #include "penstock/async/event.h"
 #include "penstock/async/task_group.h"
 #include "penstock/async/timeout.h"
@@ -103,6 +104,7 @@ struct service::implementation {
   task<http::response> readiness(http::request& r);
   const stream* failing() const;
   task<void> forget_answers();
+  task<bool> forget_some();
   task<void> prepare();
   task<void> open_sometime(service& self);
   void report_away(const std::exception_ptr& why);
@@ -222,13 +224,27 @@ task<void> service::implementation::forget_answers() {
     co_await sleep_for(more ? often / 20 : pause);
     more = false;  // NOLINT(clang-analyzer-deadcode.DeadStores): what follows may throw
     try {
-      auto acquiring = writers.acquire();
-      db::pool::lease session = co_await std::move(acquiring);
-      task<bool> forgetting = forget_some_answers(*session, options.keep_answers);
+      task<bool> forgetting = with_timeout(options.batch.attempt_timeout, forget_some());
       more = co_await std::move(forgetting);
+    } catch (const timed_out& e) {
+      log::info("old answers were not deleted", {{"reason", e.what()}});
     } catch (const db::database_error& e) {
       log::debug("old answers were not deleted", {{"reason", e.what()}});
     }
+  }
+}
+
+// A batch may wait for the session: one whose server says nothing, or that waits for a lock, is not kept when cut
+// short.
+task<bool> service::implementation::forget_some() {
+  auto acquiring = writers.acquire();
+  db::pool::lease session = co_await std::move(acquiring);
+  try {
+    task<bool> forgetting = forget_some_answers(*session, options.keep_answers);
+    co_return co_await std::move(forgetting);
+  } catch (const operation_cancelled&) {
+    session.discard();
+    throw;
   }
 }
 

@@ -90,6 +90,29 @@ TEST(exactly_once, nothing_is_left_of_a_writer_that_stopped) {
       << r.metrics;
 }
 
+TEST(exactly_once, closing_waits_no_more_than_a_moment_for_a_server_that_says_nothing) {
+  log::capture logged;
+  auto server = std::make_shared<marked_server>();
+  metrics::registry registry;
+  penstock::testing::simulation sim;
+  auto main = [&]() -> task<void> {
+    processor p(db::database(std::make_shared<marked_driver>(server)), {}, {}, &registry);
+    co_await p.open();
+    run_result r;
+    task<void> sending = send_items(p, 0, r);
+    co_await std::move(sending);
+    EXPECT_EQ(r.acknowledged.size(), 3u);
+    server->latency = 24h;
+    time_point start = scheduler::current().now();
+    task<void> closing = p.close();
+    co_await std::move(closing);
+    EXPECT_LE(scheduler::current().now() - start, 10s);
+  };
+  sim.run(main());
+  EXPECT_EQ(server->sessions, 0u);
+  EXPECT_NE(logged.text().find("commit markers stay in the database"), std::string::npos) << logged.text();
+}
+
 class exactly_once_after : public ::testing::TestWithParam<cut> {};
 
 TEST_P(exactly_once_after, any_one_operation_lost_its_connection) {

@@ -31,6 +31,8 @@ struct marked_server {
       [](std::size_t, const std::string&) { return std::optional<cut>(); };
   bool armed = false;
   duration latency = 1ms;
+  // How long an operation takes, by what it is; `latency` where it is not set.
+  std::function<duration(const std::string& what)> pause;
   duration slow_commit = 200ms;  // of one whose connection is gone
   duration lock_timeout = 100ms;
   bool away = false;  // connects are refused
@@ -88,8 +90,9 @@ class marked_connection final : public db::connection {
     if (lost) lose();
     co_return changed;
   }
-  task<void> insert_rows(const db::table_definition&, const db::row_batch& rows, db::batch_report& report) override {
-    task<bool> going = operate("ROWS");
+  task<void> insert_rows(const db::table_definition& into, const db::row_batch& rows,
+                         db::batch_report& report) override {
+    task<bool> going = operate("ROWS " + into.name);
     bool lost = co_await std::move(going);
     report.clear();
     report.method = "made up";
@@ -153,7 +156,9 @@ class marked_connection final : public db::connection {
     if (state_ == db::session_state::dead) throw db::database_error(db::db_errc::connection_lost, "gone");
     std::size_t number = server_->operations.size();
     server_->operations.push_back(what);
-    co_await sleep_for(server_->latency);
+    duration takes = server_->latency;
+    if (server_->pause) takes = server_->pause(what);
+    co_await sleep_for(takes);
     co_return server_->armed ? server_->cuts(number, what) : std::nullopt;
   }
   // True: the connection is to be lost once it is carried out.
