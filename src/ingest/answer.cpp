@@ -51,42 +51,48 @@ void append_result(std::string& out, const item_result& r) {
   out += '}';
 }
 
-std::string results_array(const item_ledger& taken) {
-  std::string out = "[";
+struct result_list {
+  std::string array;
+  bool truncated;
+};
+
+result_list list_results(const item_ledger& taken, std::size_t most_bytes) {
+  result_list list{"[", taken.truncated()};
   for (const item_result& r : taken.results()) {
-    if (out.size() > 1) out += ',';
-    append_result(out, r);
+    std::size_t before = list.array.size();
+    if (before > 1) list.array += ',';
+    append_result(list.array, r);
+    if (list.array.size() <= most_bytes) continue;
+    list.array.resize(before);
+    list.truncated = true;
+    break;
   }
-  return out += ']';
+  list.array += ']';
+  return list;
 }
 
-std::string summary(const item_ledger& taken) {
+std::string summary(const item_ledger& taken, const result_list& results) {
   const item_counts& counts = taken.counts();
   std::string out = R"({"stored":)";
   append_number(out, counts.stored);
   append_member(out, "rejected", counts.rejected);
   append_member(out, "duplicates", counts.duplicates);
-  if (taken.results().empty()) {
-    out += R"(,"results":[]})";
-  } else {
-    out += R"(,"results":)";
-    out += results_array(taken);
-    if (taken.truncated()) out += R"(,"results_truncated":true)";
-    out += '}';
-  }
-  return out += '\n';
+  out += R"(,"results":)";
+  out += results.array;
+  if (results.truncated) out += R"(,"results_truncated":true)";
+  return out += "}\n";
 }
 
 http::problem problem_with_counts(int status, std::string code, std::string detail, const item_ledger& taken,
-                                  const std::string& request_id) {
+                                  const result_list& results, const std::string& request_id) {
   const item_counts& counts = taken.counts();
   http::problem p{status, std::move(code), std::move(detail), request_id, {}};
   p.members.emplace_back("stored", std::to_string(counts.stored));
   p.members.emplace_back("rejected", std::to_string(counts.rejected));
   p.members.emplace_back("duplicates", std::to_string(counts.duplicates));
   if (counts.failed > 0) p.members.emplace_back("failed", std::to_string(counts.failed));
-  p.members.emplace_back("results", results_array(taken));
-  if (taken.truncated()) p.members.emplace_back("results_truncated", "true");
+  p.members.emplace_back("results", results.array);
+  if (results.truncated) p.members.emplace_back("results_truncated", "true");
   return p;
 }
 
@@ -97,18 +103,19 @@ http::response single_rejection(const item_error& e, const std::string& request_
   return to_response(p);
 }
 
-http::response malformed_body(const body_error& e, const item_ledger& taken, const std::string& request_id) {
+http::response malformed_body(const body_error& e, const item_ledger& taken, const result_list& results,
+                              const std::string& request_id) {
   std::string where = "line " + std::to_string(e.line) + ", byte " + std::to_string(e.offset) + ": ";
   http::problem p = problem_with_counts(400, std::string(code_name(ingest_errc::malformed_body)),
-                                        where + e.message + stands_before, taken, request_id);
+                                        where + e.message + stands_before, taken, results, request_id);
   p.members.emplace_back("offset", std::to_string(e.offset));
   p.members.emplace_back("line", std::to_string(e.line));
   return to_response(p);
 }
 
 // A code of the database where the batch's failure has one: "db.full" says more than that a commit failed.
-http::response commit_failure(const item_ledger& taken, const body_end& end, const std::string& request_id,
-                              duration retry_after) {
+http::response commit_failure(const item_ledger& taken, const result_list& results, const body_end& end,
+                              const std::string& request_id, duration retry_after) {
   const auto* refused = detail::exception_as<error>(taken.failure());
   std::string code(refused != nullptr ? refused->code() : code_name(ingest_errc::commit_failed));
   const item_counts& counts = taken.counts();
@@ -123,24 +130,25 @@ http::response commit_failure(const item_ledger& taken, const body_end& end, con
   if (lost > 0)
     detail += (detail.empty() ? "" : "; ") + std::to_string(lost) + of_all +
               "were not stored: their batch could not be committed; send them again";
-  return to_response(problem_with_counts(503, std::move(code), std::move(detail), taken, request_id))
+  return to_response(problem_with_counts(503, std::move(code), std::move(detail), taken, results, request_id))
       .with("Retry-After", retry_after_field(retry_after));
 }
 
 }  // namespace
 
 http::response answer_of(const item_ledger& taken, const body_end& end, const std::string& request_id,
-                         duration retry_after) {
+                         duration retry_after, std::size_t most_result_bytes) {
   const item_counts& counts = taken.counts();
-  if (counts.failed > 0) return commit_failure(taken, end, request_id, retry_after);
+  const result_list results = list_results(taken, most_result_bytes);
+  if (counts.failed > 0) return commit_failure(taken, results, end, request_id, retry_after);
   if (end.undecoded) {
     int status = end.undecoded->is(ingest_errc::body_too_large) ? 413 : 400;
     return to_response(problem_with_counts(status, std::string(end.undecoded->code()),
-                                           end.undecoded->message() + stands_before, taken, request_id));
+                                           end.undecoded->message() + stands_before, taken, results, request_id));
   }
-  if (end.malformed) return malformed_body(*end.malformed, taken, request_id);
+  if (end.malformed) return malformed_body(*end.malformed, taken, results, request_id);
   if (!end.is_collection && counts.rejected == 1) return single_rejection(*taken.results().front().error, request_id);
-  return http::response::json(200, summary(taken));
+  return http::response::json(200, summary(taken, results));
 }
 
 std::string retry_after_field(duration wait) {

@@ -8,6 +8,8 @@
 #include "penstock/http/response.h"
 #include "penstock/ingest/item_splitter.h"
 
+#include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <optional>
 #include <string>
@@ -24,9 +26,10 @@ struct body_end {
 };
 
 // 200 with counts and results; 422 where a single item was rejected, 400 where the body is malformed, 413 where it is
-// too long, 503 where items failed with their batch, all four as a problem with the same members.
+// too long, 503 where items failed with their batch, all four as a problem with the same members. Results beyond
+// `most_result_bytes` are left out, and the answer says so.
 http::response answer_of(const item_ledger& taken, const body_end& end, const std::string& request_id,
-                         duration retry_after);
+                         duration retry_after, std::size_t most_result_bytes = SIZE_MAX);
 
 // A duration as Retry-After wants it: whole seconds, at least one (RFC 9110, 10.2.3).
 std::string retry_after_field(duration wait);

@@ -26,7 +26,9 @@ struct keyed_request {
   std::string key;
   std::string hash;
   // What there is to answer when the rows of the report from `first` on are the request's. Asked before the commit.
-  std::function<kept_answer(const db::batch_report& report, std::size_t first)> answer;
+  std::function<kept_answer(const db::batch_report& report, std::size_t first, std::size_t most_result_bytes)> answer;
+  // Of the answer, which is kept in the database; 0 once that has refused a longer one.
+  std::size_t most_result_bytes = std::size_t{1} << 20;
   // Set after the commit when the key was there already: nothing of this request was stored then.
   std::optional<kept_answer> found = {};
   // Lets those with the same key wait until this one has ended.

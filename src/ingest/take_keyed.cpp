@@ -22,11 +22,11 @@ namespace {
 // What makes the answer, once the outcomes of the rows are known; independent of the request's life.
 auto answering(const item_ledger& taken, const body_end& end, std::string hash, std::string request_id,
                duration retry_after) {
-  return [=](const db::batch_report& report, std::size_t first) {
+  return [=](const db::batch_report& report, std::size_t first, std::size_t most_result_bytes) {
     item_ledger ended = taken;
     ended.end_all(report, first);
     ended.close();
-    http::response r = answer_of(ended, end, request_id, retry_after);
+    http::response r = answer_of(ended, end, request_id, retry_after, most_result_bytes);
     const item_counts& counts = ended.counts();
     bool is_kept = r.status == 200 || counts.stored + counts.duplicates > 0;
     return kept_answer{hash, r.status, std::move(r.body), is_kept};
@@ -95,7 +95,7 @@ task<http::response> stream_endpoint::take_keyed(http::request& r, std::string k
   }
   task<void> finishing = taken.finish();
   co_await std::move(finishing);
-  co_return answer_of(taken.ledger(), end, r.id(), options_.retry_after);
+  co_return answer_of(taken.ledger(), end, r.id(), options_.retry_after, request->most_result_bytes);
 }
 
 }  // namespace penstock::ingest

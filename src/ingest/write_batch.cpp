@@ -4,6 +4,8 @@
 #include "penstock/db/error.h"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 // The report keeps a place for every row of the batch, also for those that are left out: whoever waits for a row finds
 // its outcome by its place.
@@ -32,26 +34,44 @@ task<void> insert_others(db::connection& session, const db::table_definition& in
   outcome.report.rows = std::move(in_place);
 }
 
-task<void> keep_answers(db::connection& session, const std::string& stream, const batch& b, commit_outcome& outcome) {
+// Inserts the answers of these groups, and leaves those whose answer the database refused.
+task<void> insert_answers(db::connection& session, const std::string& stream, commit_outcome& outcome,
+                          std::vector<const batch_group*>& groups) {
   db::row_batch answers(idempotency_table().columns.size());
-  for (std::size_t g = 0; g < b.groups.size(); ++g) {
-    if (outcome.found[g]) continue;
-    const batch_group& group = b.groups[g];
-    kept_answer answer = group.with->answer(outcome.report, group.first);
-    if (answer.is_kept) add_kept_answer(answers, stream, group.with->key, answer);
-  }
+  std::erase_if(groups, [&](const batch_group* group) {
+    const keyed_request& request = *group->with;
+    kept_answer answer = request.answer(outcome.report, group->first, request.most_result_bytes);
+    if (answer.is_kept) add_kept_answer(answers, stream, request.key, answer);
+    return !answer.is_kept;
+  });
   if (answers.empty()) co_return;
   db::batch_report kept;
   task<void> inserting = session.insert_rows(idempotency_table(), answers, kept);
   co_await std::move(inserting);
   outcome.report.round_trips += kept.round_trips;
-  if (!kept.refusals.empty())
-    throw db::database_error(db::db_errc::other,
-                             "an answer can't be kept in table penstock_idempotency: " + kept.refusals.front().message);
-  bool taken = std::any_of(kept.rows.begin(), kept.rows.end(),
-                           [](const db::row_outcome& row) { return row.what == db::row_outcome::status::duplicate; });
-  if (taken)
-    throw db::database_error(db::db_errc::serialization, "an Idempotency-Key was used on another server meanwhile");
+  std::vector<const batch_group*> refused;
+  for (std::size_t row = 0; row < groups.size(); ++row) {
+    const db::row_outcome& end = kept.rows[row];
+    if (end.what == db::row_outcome::status::duplicate)
+      throw db::database_error(db::db_errc::serialization, "an Idempotency-Key was used on another server meanwhile");
+    if (end.refusal < 0) continue;
+    if (std::exchange(groups[row]->with->most_result_bytes, 0) == 0)
+      throw db::database_error(db::db_errc::other, "an answer can't be kept in table penstock_idempotency: " +
+                                                       kept.refusals[static_cast<std::size_t>(end.refusal)].message);
+    refused.push_back(groups[row]);
+  }
+  groups = std::move(refused);
+}
+
+// An answer that the database does not take is kept without results: the batch is not lost for it.
+task<void> keep_answers(db::connection& session, const std::string& stream, const batch& b, commit_outcome& outcome) {
+  std::vector<const batch_group*> unanswered;
+  for (std::size_t g = 0; g < b.groups.size(); ++g)
+    if (!outcome.found[g]) unanswered.push_back(&b.groups[g]);
+  while (!unanswered.empty()) {
+    task<void> inserting = insert_answers(session, stream, outcome, unanswered);
+    co_await std::move(inserting);
+  }
 }
 
 }  // namespace

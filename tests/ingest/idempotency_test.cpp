@@ -205,6 +205,42 @@ TEST_F(idempotency, a_request_that_the_database_refused_may_be_sent_again_once_i
   });
 }
 
+TEST_F(idempotency, an_answer_that_the_database_does_not_take_is_kept_without_results_and_harms_no_neighbour) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    sql("CREATE TRIGGER short BEFORE INSERT ON penstock_idempotency WHEN length(NEW.answer) > 100 "
+        "BEGIN SELECT RAISE(ABORT, 'too long'); END");
+    const std::string body = "1\n{broken\n";
+    auto all = gather(post_keyed("k", body, "/v1/items", "application/x-ndjson"), post_keyed("other", "[2]"),
+                      post("/v1/items", "[3]"));
+    auto [first, other, neighbour] = co_await std::move(all);
+    EXPECT_EQ(other.status, 200) << other.body;
+    EXPECT_EQ(neighbour.status, 200) << neighbour.body;
+    EXPECT_EQ(first.body, "{\"stored\":1,\"rejected\":1,\"duplicates\":0,\"results\":[],\"results_truncated\":true}\n");
+    auto again = post_keyed("k", body, "/v1/items", "application/x-ndjson");
+    answer repeated = co_await std::move(again);
+    EXPECT_EQ(repeated.header("Idempotency-Replayed"), "true");
+    EXPECT_EQ(repeated.body, first.body);
+    EXPECT_EQ(stored(), "3");
+  });
+}
+
+TEST_F(idempotency, an_answer_names_no_more_results_than_a_megabyte_holds) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    std::string body = "1\n";
+    for (int i = 0; i < 9'999; ++i) body += "{\"a\":broken\n";
+    auto posting = post_keyed("k", body, "/v1/items", "application/x-ndjson");
+    answer first = co_await std::move(posting);
+    EXPECT_EQ(first.json("/rejected"), "9999");
+    EXPECT_EQ(first.json("/results_truncated"), "true");
+    EXPECT_GT(first.body.size(), std::size_t{1'000'000});
+    EXPECT_LT(first.body.size(), (std::size_t{1} << 20) + 200);
+    auto again = post_keyed("k", body, "/v1/items", "application/x-ndjson");
+    answer repeated = co_await std::move(again);
+    EXPECT_EQ(repeated.header("Idempotency-Replayed"), "true");
+    EXPECT_TRUE(repeated.body == first.body);
+  });
+}
+
 std::string keyed_head(std::size_t length, const std::string& more) {
   return "POST /v1/items HTTP/1.0\r\nHost: test\r\nIdempotency-Key: k\r\nContent-Type: application/json\r\n" + more +
          "Content-Length: " + std::to_string(length) + "\r\n\r\n";
