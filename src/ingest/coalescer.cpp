@@ -140,14 +140,15 @@ batch& coalescer::open_batch() {
   return *open_;
 }
 
-void coalescer::row_added(batch& b, std::size_t bytes) noexcept {
-  take_in(1, bytes);
+void coalescer::row_added(batch& b) noexcept {
+  take_in_row(b.rows, b.counted_bytes);
   filled(b);
 }
 
-void coalescer::take_in(std::size_t rows, std::size_t bytes) noexcept {
-  queued_rows_ += rows;
-  queued_bytes_ += bytes;
+void coalescer::take_in_row(const db::row_batch& rows, std::size_t& counted_bytes) noexcept {
+  ++queued_rows_;
+  queued_bytes_ += rows.bytes() - counted_bytes;
+  counted_bytes = rows.bytes();
 }
 
 void coalescer::filled(const batch& b) noexcept {
@@ -197,7 +198,7 @@ task<void> coalescer::commit_one(batch_ref b, [[maybe_unused]] semaphore::permit
 void coalescer::finish(batch& b, std::exception_ptr failure) noexcept {
   --committing_;
   queued_rows_ -= b.rows.rows();
-  queued_bytes_ -= b.rows.bytes();
+  queued_bytes_ -= b.counted_bytes;
   last_submissions_ = b.submissions;
   if (gathering_ != nullptr && !gathering_->idle() && committing_ == 0) gathering_->enough();
   ++stats_.batches;
@@ -227,6 +228,7 @@ void coalescer::recycle(batch& b) noexcept {
   b.report.wants_ids = false;
   b.failure = nullptr;
   b.done.clear();
+  b.counted_bytes = 0;
   b.submissions = 0;
   free_.push_back(&b);
 }
@@ -247,14 +249,9 @@ submission::submission(coalescer& home, in_one_batch, bool wants_ids) : submissi
 }
 
 db::row_batch& submission::rows() {
-  if (held_) {
-    bytes_before_ = held_->bytes();
-    return *held_;
-  }
+  if (held_) return *held_;
   if (home_.ended_) throw error(ingest_errc::closed, "stopped: no more items are taken");
-  batch& b = home_.open_batch();
-  bytes_before_ = b.rows.bytes();
-  return b.rows;
+  return home_.open_batch().rows;
 }
 
 void submission::row_added() {
@@ -268,7 +265,7 @@ void submission::row_added() {
   }
   ++segments_.back().count;
   ++outstanding_;
-  home_.row_added(b, b.rows.bytes() - bytes_before_);
+  home_.row_added(b);
 }
 
 void submission::enter(batch& b) noexcept {
@@ -284,7 +281,7 @@ void submission::follow(batch& b) {
 }
 
 void submission::hold_row() {
-  home_.take_in(1, held_->bytes() - bytes_before_);
+  home_.take_in_row(*held_, held_bytes_);
   const coalescer_options& most = home_.options_;
   // What fills the queue by itself would find it full however often it came again.
   std::size_t rows = std::min(most.max_rows, most.queue_rows - 1);
@@ -300,7 +297,7 @@ void submission::hold_row() {
 void submission::let_go() noexcept {
   if (!held_) return;
   home_.queued_rows_ -= held_->rows();
-  home_.queued_bytes_ -= held_->bytes();
+  home_.queued_bytes_ -= held_bytes_;
   held_.reset();
 }
 
@@ -321,6 +318,7 @@ void submission::join(std::shared_ptr<keyed_request> with) {
   else
     b->rows.append(*held_, 0, count);
   held_.reset();
+  b->counted_bytes += held_bytes_;
   b->groups.push_back({first, count, std::move(with)});
   segments_.push_back({batch_ref(*b), first, count});
   enter(*b);

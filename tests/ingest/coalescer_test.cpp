@@ -1,97 +1,11 @@
-#include "ingest/keyed_request.h"
+#include "coalescer_fixture.h"
 #include <penstock/async/cancel.h>
 #include <penstock/async/gather.h>
-#include <penstock/async/task_group.h>
 #include <penstock/async/timeout.h>
-#include <penstock/ingest/coalescer.h>
 #include <penstock/ingest/error.h>
-#include <penstock/testing/simulation.h>
-
-#include <optional>
-#include <string>
-#include <utility>
-#include <vector>
-
-#include <gtest/gtest.h>
 
 namespace penstock::ingest {
 namespace {
-
-using namespace std::chrono_literals;
-
-// A database that takes some time for each batch and remembers what it got.
-struct fake_store {
-  duration latency = 10ms;
-  std::optional<duration> of_the_first;
-  duration of_a_row{};
-  std::vector<std::vector<std::string>> batches;
-  std::vector<bool> wanted_ids;  // of each batch
-  bool fails = false;
-
-  coalescer::commit_function commit() {
-    return [this](batch& b) { return store(b.rows, b.report); };
-  }
-  task<void> store(const db::row_batch& rows, db::batch_report& report) {
-    duration fixed = std::exchange(of_the_first, {}).value_or(latency);
-    co_await sleep_for(fixed + of_a_row * rows.rows());
-    if (fails) throw std::runtime_error("disk on fire");
-    wanted_ids.push_back(report.wants_ids);
-    auto& stored = batches.emplace_back();
-    report.rows.resize(rows.rows());
-    for (std::size_t i = 0; i < rows.rows(); ++i) stored.emplace_back(rows.row(i)[0].text());
-  }
-};
-
-// GCC 12 can't put a braced list into a coroutine's frame.
-template <class... Text>
-std::vector<std::string> items(Text... text) {
-  std::vector<std::string> list;
-  (list.emplace_back(text), ...);
-  return list;
-}
-
-struct tally {
-  int stored = 0;
-  int failed = 0;
-};
-
-task<tally> submit(coalescer& to, std::vector<std::string> list, bool wants_ids = true) {
-  submission s(to, wants_ids);
-  tally t;
-  auto count = [&](const db::row_outcome&, const db::row_refusal*, const std::exception_ptr* failure) {
-    ++(failure == nullptr ? t.stored : t.failed);
-  };
-  for (const std::string& item : list) {
-    db::row_batch& rows = s.rows();
-    rows.add_text(item);
-    rows.commit_row();
-    s.row_added();
-    while (s.should_wait()) {
-      co_await s.wait_for_room();
-      s.collect(count);
-    }
-  }
-  co_await s.committed();
-  s.collect(count);
-  EXPECT_EQ(s.outstanding(), 0u);
-  co_return t;
-}
-
-template <class Body>
-void with_coalescer(fake_store& store, const coalescer_options& options, Body body) {
-  penstock::testing::simulation sim;
-  auto main = [&]() -> task<> {
-    coalescer c(1, store.commit(), options);
-    co_await with_task_group([&](task_group& group) -> task<> {
-      group.start(c.run(), "coalescer");
-      co_await body(c);
-      c.stop();
-    });
-    EXPECT_EQ(c.stats().queued_rows, 0u);
-    EXPECT_EQ(c.stats().queued_bytes, 0u);
-  };
-  sim.run(main());
-}
 
 TEST(coalescer, a_lone_item_is_committed_without_lingering) {
   fake_store store;
@@ -224,63 +138,6 @@ TEST(coalescer, a_store_that_is_slow_to_take_rows_gets_fewer_at_a_time) {
   EXPECT_LE(largest[1], 400u);    // 10 ms and 200 us a row: 200 rows take 50 ms
 }
 
-void hold(submission& s, std::vector<std::string> list) {
-  for (const std::string& item : list) {
-    db::row_batch& rows = s.rows();
-    rows.add_text(item);
-    rows.commit_row();
-    s.row_added();
-  }
-}
-
-TEST(coalescer, rows_that_are_held_go_into_one_batch_however_full_the_open_one_is) {
-  fake_store store;
-  with_coalescer(store, {.max_rows = 4}, [&](coalescer& c) -> task<> {
-    submission together(c, submission::in_one_batch{});
-    hold(together, items("b1", "b2", "b3"));
-    auto single = submit(c, items("a1", "a2"));
-    auto joining = [&]() -> task<> {
-      together.join(std::make_shared<keyed_request>());
-      co_await together.committed();
-    };
-    auto both = gather(std::move(single), joining());
-    co_await std::move(both);
-    EXPECT_EQ(store.batches, (std::vector<std::vector<std::string>>{items("a1", "a2"), items("b1", "b2", "b3")}));
-  });
-}
-
-TEST(coalescer, rows_that_are_held_share_a_batch_that_has_room) {
-  fake_store store;
-  with_coalescer(store, {}, [&](coalescer& c) -> task<> {
-    submission together(c, submission::in_one_batch{});
-    hold(together, items("b1", "b2"));
-    auto single = submit(c, items("a1"));
-    auto joining = [&]() -> task<> {
-      together.join(std::make_shared<keyed_request>());
-      co_await together.committed();
-    };
-    auto both = gather(std::move(single), joining());
-    co_await std::move(both);
-    EXPECT_EQ(store.batches, (std::vector<std::vector<std::string>>{items("a1", "b1", "b2")}));
-  });
-}
-
-TEST(coalescer, rows_that_are_held_count_as_waiting_until_they_are_dropped) {
-  fake_store store;
-  with_coalescer(store, {.max_rows = 4, .queue_rows = 6}, [&](coalescer& c) -> task<> {
-    {
-      submission one(c, submission::in_one_batch{});
-      submission other(c, submission::in_one_batch{});
-      hold(one, items("1", "2", "3", "4"));
-      EXPECT_THROW(hold(one, items("5")), error) << "more than a batch holds";
-      EXPECT_THROW(hold(other, items("6")), error) << "the queue is full";
-      EXPECT_TRUE(c.full());
-    }
-    EXPECT_FALSE(c.full());
-    co_return;
-  });
-}
-
 TEST(coalescer, a_failed_commit_fails_its_rows_and_no_others) {
   fake_store store;
   with_coalescer(store, {}, [&](coalescer& c) -> task<> {
@@ -290,41 +147,6 @@ TEST(coalescer, a_failed_commit_fails_its_rows_and_no_others) {
     tally good = co_await submit(c, items("c"));
     EXPECT_EQ(bad.failed, 2);
     EXPECT_EQ(good.stored, 1);
-  });
-}
-
-TEST(coalescer, a_full_queue_refuses_at_once) {
-  fake_store store;
-  with_coalescer(store, {.max_rows = 10, .queue_rows = 5}, [&](coalescer& c) -> task<> {
-    auto first = submit(c, items("1", "2", "3", "4", "5"));
-    auto second = [&]() -> task<> {
-      EXPECT_TRUE(c.full());
-      EXPECT_THROW(submission s(c), error);
-      co_return;
-    };
-    co_await gather(std::move(first), second());
-  });
-}
-
-TEST(coalescer, rows_of_one_batch_that_fill_the_queue_alone_are_too_many_and_not_to_be_tried_again) {
-  fake_store store;
-  with_coalescer(store, {.max_rows = 10, .queue_rows = 5}, [&](coalescer& c) -> task<> {
-    submission together(c, submission::in_one_batch{});
-    auto add = [&] {
-      db::row_batch& rows = together.rows();
-      rows.add_text("x");
-      rows.commit_row();
-      together.row_added();
-    };
-    for (int fitting = 0; fitting < 4; ++fitting) add();
-    std::string code;
-    try {
-      add();
-    } catch (const error& e) {
-      code = e.code();
-    }
-    EXPECT_EQ(code, "ingest.keyed_request_too_large");
-    co_return;
   });
 }
 

@@ -62,6 +62,7 @@ struct batch {
   event done;                       ///< Set when the commit has ended.
   std::vector<batch_ref> after;     ///< Hold earlier rows of a submission that is in this one too: they go first.
   time_point opened{};              ///< When the first row came.
+  std::size_t counted_bytes = 0;    ///< Of its rows, as far as the coalescer was told of them.
   std::size_t submissions = 0;      ///< How many wait for it.
   std::size_t owners = 0;
 };

@@ -95,8 +95,8 @@ class coalescer {
   class gathering;
 
   batch& open_batch();
-  void row_added(batch& b, std::size_t bytes) noexcept;
-  void take_in(std::size_t rows, std::size_t bytes) noexcept;
+  void row_added(batch& b) noexcept;
+  void take_in_row(const db::row_batch& rows, std::size_t& counted_bytes) noexcept;
   void filled(const batch& b) noexcept;
   void seal() noexcept;
   bool full_enough(const batch& b) const noexcept;
@@ -147,7 +147,7 @@ class submission {
   submission& operator=(const submission&) = delete;
   ~submission() { let_go(); }
 
-  /// The batch to write the next row into; ask again for each row, and after every wait. Throws
+  /// The batch to write the next row into; ask again for each row, or each cell, and after every wait. Throws
   /// `ingest_errc::closed` when the coalescer has ended meanwhile: end the submissions first, then stop it.
   db::row_batch& rows();
   /// Says that a row was added, with `commit_row`, to what `rows` gave last.
@@ -204,7 +204,7 @@ class submission {
   std::optional<db::row_batch> held_;
   std::vector<segment> segments_;
   std::size_t outstanding_ = 0;
-  std::size_t bytes_before_ = 0;
+  std::size_t held_bytes_ = 0;  // that the coalescer counts
 };
 
 }  // namespace penstock::ingest
