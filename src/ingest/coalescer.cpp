@@ -209,8 +209,18 @@ void coalescer::finish(batch& b, std::exception_ptr failure) noexcept {
   b.failure = std::move(failure);
   b.groups.clear();
   b.done.set();
+  make_room_known();
+}
+
+void coalescer::make_room_known() noexcept {
   room_.set();
   room_.clear();
+}
+
+void coalescer::refuse_when_full() const {
+  if (full())
+    throw error(ingest_errc::overloaded, "the queue is full: " + std::to_string(queued_rows_) + " items and " +
+                                             std::to_string(queued_bytes_) + " bytes wait for the database");
 }
 
 void coalescer::fail_waiting() noexcept {
@@ -239,9 +249,7 @@ batch_ref::~batch_ref() {
 
 submission::submission(coalescer& home, bool wants_ids) : home_(home), wants_ids_(wants_ids) {
   if (home.stopping_) throw error(ingest_errc::closed, "stopping: no more items are taken");
-  if (home.full())
-    throw error(ingest_errc::overloaded, "the queue is full: " + std::to_string(home.queued_rows_) + " items and " +
-                                             std::to_string(home.queued_bytes_) + " bytes wait for the database");
+  home.refuse_when_full();
 }
 
 submission::submission(coalescer& home, in_one_batch, bool wants_ids) : submission(home, wants_ids) {
@@ -249,7 +257,10 @@ submission::submission(coalescer& home, in_one_batch, bool wants_ids) : submissi
 }
 
 db::row_batch& submission::rows() {
-  if (held_) return *held_;
+  if (held_) {
+    home_.refuse_when_full();
+    return *held_;
+  }
   if (home_.ended_) throw error(ingest_errc::closed, "stopped: no more items are taken");
   return home_.open_batch().rows;
 }
@@ -291,7 +302,7 @@ void submission::hold_row() {
                 "a request with an Idempotency-Key is stored in one transaction, which takes at most " +
                     std::to_string(rows) + " items and " + std::to_string(bytes) +
                     " bytes of rows: send fewer items a request");
-  if (home_.full()) throw error(ingest_errc::overloaded, "the queue is full: try again later");
+  home_.refuse_when_full();
 }
 
 void submission::let_go() noexcept {
@@ -299,6 +310,7 @@ void submission::let_go() noexcept {
   home_.queued_rows_ -= held_->rows();
   home_.queued_bytes_ -= held_bytes_;
   held_.reset();
+  home_.make_room_known();
 }
 
 void submission::join(std::shared_ptr<keyed_request> with) {

@@ -24,7 +24,7 @@ class intake {
   void take(std::string_view text, std::uint64_t line);
   // Ends an item that never became a row.
   void reject(item_error why, std::uint64_t line) { ledger_.reject(std::move(why), line); }
-  // True when `make_room` must be awaited before more is taken.
+  // True when `make_room` must be awaited before the next item is taken.
   bool should_wait() const noexcept { return rows_.should_wait(); }
   task<void> make_room();
   // Submits the rows that were held together.

@@ -124,6 +124,10 @@ task<void> processor::implementation::process_stretch(std::span<std::string> ite
     stepped = co_await std::move(running);
   }
   for (std::size_t i = 0; i < items.size(); ++i) {
+    while (into.should_wait()) {
+      task<void> room = into.make_room();
+      co_await std::move(room);
+    }
     if (!step) {
       submit(items[i], into);
     } else if (stepped[i]) {
@@ -131,10 +135,6 @@ task<void> processor::implementation::process_stretch(std::span<std::string> ite
     } else {
       log::exception(log::level::error, "item was not processed", stepped[i].exception(), {{"stream", writer.name()}});
       into.reject(error_of_step(stepped[i].exception()), 0);
-    }
-    while (into.should_wait()) {
-      task<void> room = into.make_room();
-      co_await std::move(room);
     }
   }
 }

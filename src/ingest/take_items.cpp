@@ -152,6 +152,10 @@ task<body_end> stream_endpoint::read_items(http::request& r, body_format format,
 
 task<void> stream_endpoint::take_items(item_splitter& split, intake& into) {
   while (std::optional<body_item> item = split.next()) {
+    while (into.should_wait()) {
+      task<void> room = into.make_room();
+      co_await std::move(room);
+    }
     if (item->too_large)
       into.reject({code_name(item_errc::too_large),
                    "the item is longer than " + std::to_string(options_.max_item_bytes) + " bytes",
@@ -160,10 +164,6 @@ task<void> stream_endpoint::take_items(item_splitter& split, intake& into) {
                   item->line);
     else
       into.take(item->text, item->line);
-    while (into.should_wait()) {
-      task<void> room = into.make_room();
-      co_await std::move(room);
-    }
   }
 }
 

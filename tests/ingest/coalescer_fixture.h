@@ -62,14 +62,14 @@ inline task<tally> submit(coalescer& to, std::vector<std::string> list, bool wan
     ++(failure == nullptr ? t.stored : t.failed);
   };
   for (const std::string& item : list) {
-    db::row_batch& rows = s.rows();
-    rows.add_text(item);
-    rows.commit_row();
-    s.row_added();
     while (s.should_wait()) {
       co_await s.wait_for_room();
       s.collect(count);
     }
+    db::row_batch& rows = s.rows();
+    rows.add_text(item);
+    rows.commit_row();
+    s.row_added();
   }
   co_await s.committed();
   s.collect(count);

@@ -108,6 +108,41 @@ TEST(coalescer_queue, a_full_queue_refuses_at_once) {
   });
 }
 
+TEST(coalescer_queue, rows_that_wait_for_room_go_on_when_rows_that_were_held_are_dropped) {
+  fake_store store;
+  with_coalescer(store, {.queue_rows = 3}, [&](coalescer& c) -> task<> {
+    submission waits(c);
+    auto dropping = [&]() -> task<> {
+      submission together(c, submission::in_one_batch{});
+      EXPECT_THROW(hold(together, items("1", "2", "3")), error);
+      EXPECT_TRUE(waits.should_wait());
+      co_await sleep_for(1s);
+    };
+    auto waiting = [&]() -> task<> {
+      co_await sleep_for(1ms);
+      while (waits.should_wait()) co_await waits.wait_for_room();
+      hold(waits, items("4"));
+      co_await waits.committed();
+    };
+    auto both = gather(dropping(), waiting());
+    task<std::tuple<std::monostate, std::monostate>> limited = with_timeout(1h, std::move(both));
+    co_await std::move(limited);
+    EXPECT_EQ(store.batches.size(), 1u);
+  });
+}
+
+TEST(coalescer_queue, rows_that_are_held_are_not_added_to_a_full_queue) {
+  fake_store store;
+  with_coalescer(store, {.queue_rows = 3}, [&](coalescer& c) -> task<> {
+    submission one(c, submission::in_one_batch{});
+    submission other(c, submission::in_one_batch{});
+    EXPECT_THROW(hold(one, items("1", "2", "3")), error);
+    EXPECT_THROW(hold(other, items("4")), error);
+    EXPECT_EQ(c.stats().queued_rows, 3u);
+    co_return;
+  });
+}
+
 TEST(coalescer_queue, rows_of_one_batch_that_fill_the_queue_alone_are_too_many_and_not_to_be_tried_again) {
   fake_store store;
   with_coalescer(store, {.max_rows = 10, .queue_rows = 5}, [&](coalescer& c) -> task<> {

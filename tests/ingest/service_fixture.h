@@ -2,6 +2,7 @@
 
 // A service on a database of its own behind a real server on loopback, and a client that speaks plain HTTP/1.1 to it.
 
+#include <penstock/async/event.h>
 #include <penstock/async/task_group.h>
 #include <penstock/async/yield.h>
 #include <penstock/http/server.h>
@@ -115,6 +116,24 @@ class service_test : public ::testing::Test {
     co_await std::move(beginning);
     for (int turn = 0; turn < 100; ++turn) co_await yield();  // of the loop that both are on
     task<answer> asking = ask_on(*stream, std::move(rest));
+    co_return co_await std::move(asking);
+  }
+  // Sends the body when the service has begun to take the request, and `go` is set; `begun` counts those.
+  task<answer> post_when(event& go, std::size_t& begun, std::string path, std::string body) {
+    task<std::unique_ptr<net::stream>> connecting = net::connect(*where_);
+    std::unique_ptr<net::stream> stream = co_await std::move(connecting);
+    std::string head = "POST " + path +
+                       " HTTP/1.1\r\nHost: test\r\nConnection: close\r\nExpect: 100-continue\r\n"
+                       "Content-Type: application/json\r\nContent-Length: " +
+                       std::to_string(body.size()) + "\r\n\r\n";
+    task<void> beginning = stream->write(net::bytes_of(head));
+    co_await std::move(beginning);
+    std::vector<std::byte> invitation(1024);
+    task<std::size_t> reading = stream->read_some(invitation);
+    co_await std::move(reading);
+    ++begun;
+    co_await go.wait();
+    task<answer> asking = ask_on(*stream, std::move(body));
     co_return co_await std::move(asking);
   }
   task<answer> ask(std::string request) {

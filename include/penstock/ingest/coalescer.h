@@ -64,8 +64,9 @@ struct coalescer_stats {
 ///
 /// Invariants: at most one batch is open, and only it grows; commits begin in the order in which batches were sealed,
 /// and that of a batch only when those with earlier rows of the same submissions have ended, so that what a submission
-/// holds is stored in order; every row of a submission gets exactly one outcome, after the commit that decided it; the
-/// rows and bytes that wait or are being committed never exceed the queue's bounds by more than one row.
+/// holds is stored in order; every row of a submission gets exactly one outcome, after the commit that decided it.
+/// Where submissions wait for room before each row, the rows that wait or are being committed never exceed the queue's
+/// bound, and the bytes do by no more than one row.
 class coalescer {
  public:
   /// Commits a batch's rows and writes an outcome a row into its report, or throws when nothing was stored. Called on
@@ -105,6 +106,8 @@ class coalescer {
   task<void> commit_one(batch_ref b, semaphore::permit slot);
   void finish(batch& b, std::exception_ptr failure) noexcept;
   void fail_waiting() noexcept;
+  void make_room_known() noexcept;
+  void refuse_when_full() const;
   void recycle(batch& b) noexcept;
 
   std::size_t columns_;
@@ -148,13 +151,15 @@ class submission {
   ~submission() { let_go(); }
 
   /// The batch to write the next row into; ask again for each row, or each cell, and after every wait. Throws
-  /// `ingest_errc::closed` when the coalescer has ended meanwhile: end the submissions first, then stop it.
+  /// `ingest_errc::closed` when the coalescer has ended meanwhile: end the submissions first, then stop it; and
+  /// `overloaded` where rows are held and the queue is full.
   db::row_batch& rows();
   /// Says that a row was added, with `commit_row`, to what `rows` gave last.
   void row_added();
   /// Puts the rows that were held into a batch, as a group. Once; `with` must not be null. Throws `closed` as `rows`.
   void join(std::shared_ptr<keyed_request> with);
-  /// True when the queue is full, or this submission fills two batches already: then `wait_for_room`.
+  /// True when the queue is full, or this submission fills two batches already: then `wait_for_room` before the next
+  /// row, and ask again. Never where rows are held.
   bool should_wait() const noexcept;
   /// Waits until some of its rows are committed, or the queue has room.
   task<void> wait_for_room();
