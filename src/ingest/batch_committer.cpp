@@ -93,37 +93,45 @@ task<void> batch_committer::prepare(db::connection& session) {
 }
 
 task<void> batch_committer::commit(batch& b, duration retry_for, duration attempt_timeout) {
+  std::unique_ptr<commit_marker> marker = marked_ ? take_marker() : nullptr;
+  std::exception_ptr failure;
+  try {
+    task<void> trying = try_for(retry_for, attempt_timeout, b, marker.get());
+    co_await std::move(trying);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (marker && marker->in_doubt()) {
+    unresolved_.add();
+    failure = outcome_unknown(std::move(failure));
+  } else if (marker) {
+    free_markers_.push_back(std::move(marker));
+  }
+  if (failure) std::rethrow_exception(failure);
+  count(b);
+}
+
+task<void> batch_committer::try_for(duration retry_for, duration attempt_timeout, batch& b, commit_marker* marker) {
   const scheduler& clock = scheduler::current();
   time_point give_up = clock.now() + retry_for;
   bool has_hung = false;
   duration backoff = first_backoff;
-  std::unique_ptr<commit_marker> marker = marked_ ? take_marker() : nullptr;
   for (;;) {
     std::exception_ptr failure;
     time_point begun = clock.now();
     try {
-      task<void> trying = attempt_within(attempt_timeout, b, marker.get());
+      task<void> trying = attempt_within(attempt_timeout, b, marker);
       co_await std::move(trying);
     } catch (...) {
       failure = std::current_exception();
     }
-    if (!failure) break;
+    if (!failure) co_return;
     if (clock.now() - begun >= attempt_timeout && !std::exchange(has_hung, true)) give_up = clock.now() + retry_for;
-    if (!may_pass(failure) || clock.now() + backoff >= give_up) {
-      if (marker && marker->in_doubt()) {
-        unresolved_.add();
-        failure = outcome_unknown(std::move(failure));
-      } else if (marker) {
-        free_markers_.push_back(std::move(marker));
-      }
-      std::rethrow_exception(failure);
-    }
+    if (!may_pass(failure) || clock.now() + backoff >= give_up) std::rethrow_exception(failure);
     retries_.add();
     co_await sleep_for(jittered(backoff));
     backoff = std::min<duration>(backoff * 2, longest_backoff);
   }
-  if (marker) free_markers_.push_back(std::move(marker));
-  count(b);
 }
 
 // A session whose server goes on saying nothing is given up.

@@ -35,6 +35,7 @@ class batch_committer {
   task<void> retire();
 
  private:
+  task<void> try_for(duration retry_for, duration attempt_timeout, batch& b, commit_marker* marker);
   task<void> attempt_within(duration limit, batch& b, commit_marker* marker);
   task<void> attempt(batch& b, commit_marker* marker);
   task<void> attempt_transaction(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome);

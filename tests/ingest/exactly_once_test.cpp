@@ -2,6 +2,7 @@
 // once, and no other is stored twice.
 
 #include "marked_database.h"
+#include <penstock/async/cancel.h>
 #include <penstock/async/gather.h>
 #include <penstock/ingest/error.h>
 #include <penstock/ingest/processor.h>
@@ -194,6 +195,37 @@ TEST(exactly_once, an_outcome_that_nobody_tells_in_time_is_said_to_be_unknown) {
   expect_exactly_once(*server, r);
   EXPECT_GE(r.unknown.size(), 1u);
   EXPECT_EQ(r.acknowledged.size(), 0u);
+}
+
+TEST(exactly_once, an_outcome_in_doubt_when_all_is_cancelled_between_two_tries_is_said_to_be_unknown) {
+  log::capture quiet;
+  auto server = std::make_shared<marked_server>();
+  server->cuts = [committed = false](std::size_t, const std::string& what) mutable -> std::optional<cut> {
+    if (std::exchange(committed, committed || what == "COMMIT")) return cut::before;
+    return committed ? std::optional<cut>(cut::after) : std::nullopt;
+  };
+  metrics::registry registry;
+  batch_result r;
+  penstock::testing::simulation sim;
+  auto main = [&]() -> task<void> {
+    auto serving = [&]() -> task<void> {
+      processor p(db::database(std::make_shared<marked_driver>(server)), {}, {}, &registry);
+      co_await p.open();
+      server->armed = true;
+      auto asking = [&]() -> task<void> {
+        task<batch_result> processing = p.process(std::vector<std::string>(1, "1"));
+        r = co_await std::move(processing);
+      };
+      task<void> to_its_end = shield(asking());  // who asks outlives the commits
+      co_await std::move(to_its_end);
+    };
+    task<void> limited = with_timeout(1s, serving());
+    co_await std::move(limited);
+  };
+  sim.run(main());
+  EXPECT_EQ(server->stored.size(), 1u);
+  ASSERT_EQ(r.counts.failed, 1u);
+  EXPECT_EQ(r.items.front().error->code, "ingest.outcome_unknown");
 }
 
 TEST(exactly_once, a_marker_that_was_deleted_makes_the_outcome_unknown) {
