@@ -67,12 +67,18 @@ class coalescer::gathering final : public suspension {
   linger_timer timer_;
 };
 
+namespace {
+
+std::size_t slots_of(const coalescer_options& options) { return std::max<std::size_t>(1, options.commits_in_flight); }
+
+}  // namespace
+
 coalescer::coalescer(std::size_t columns, commit_function commit, const coalescer_options& options)
     : columns_(columns),
       commit_(std::move(commit)),
       options_(options),
       pace_(std::make_unique<batch_pace>(options.max_rows, options.target_commit_time, options.commits_in_flight)),
-      slots_(std::max<std::size_t>(1, options.commits_in_flight)) {}
+      slots_(slots_of(options)) {}
 
 coalescer::~coalescer() {
   for (const std::unique_ptr<batch>& b : batches_) b->after.clear();
@@ -84,7 +90,13 @@ task<void> coalescer::run() {
   try {
     for (;;) {
       co_await has_rows_.wait();
-      if (!open_ && sealed_.empty()) break;
+      if (!has_work()) {
+        // Those that wait for the last commits may add more.
+        semaphore::permit all_slots = co_await slots_.acquire(slots_of(options_));
+        if (has_work()) continue;
+        ended_ = true;
+        break;
+      }
       semaphore::permit slot = co_await slots_.acquire();
       if (sealed_.empty() && committing_ > 0) {
         gathering company(*this, last_start_ + pace_->interval(), false);
@@ -136,9 +148,11 @@ batch& coalescer::open_batch() {
     open_ = batch_ref(*free_.back());
     free_.pop_back();
   }
-  open_->opened = scheduler::current().now();
   return *open_;
 }
+
+// A batch that an item opened which became no row is none yet.
+bool coalescer::has_work() const noexcept { return !sealed_.empty() || (open_ && !open_->rows.empty()); }
 
 void coalescer::row_added(batch& b) noexcept {
   take_in_row(b.rows, b.counted_bytes);
@@ -176,7 +190,7 @@ batch_ref coalescer::take_next() noexcept {
   batch_ref next = std::move(sealed_.front());
   sealed_.pop_front();
   next->after.clear();
-  if (sealed_.empty() && !open_ && !stopping_) has_rows_.clear();
+  if (!has_work() && !stopping_) has_rows_.clear();
   return next;
 }
 
@@ -224,8 +238,7 @@ void coalescer::refuse_when_full() const {
 }
 
 void coalescer::fail_waiting() noexcept {
-  if (open_) seal();
-  while (!sealed_.empty()) {
+  while (has_work()) {
     batch_ref next = take_next();
     ++committing_;
     finish(*next, std::make_exception_ptr(error(ingest_errc::closed, "closed before these items were committed")));
@@ -280,7 +293,7 @@ void submission::row_added() {
 }
 
 void submission::enter(batch& b) noexcept {
-  ++b.submissions;
+  if (b.submissions++ == 0) b.opened = scheduler::current().now();
   b.report.wants_ids = b.report.wants_ids || wants_ids_;
 }
 

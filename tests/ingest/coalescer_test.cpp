@@ -164,6 +164,58 @@ TEST(coalescer, stop_commits_what_was_added_and_refuses_the_rest) {
   });
 }
 
+TEST(coalescer, a_row_that_is_added_after_stop_while_the_last_batch_is_committed_is_committed_too) {
+  fake_store store;
+  with_coalescer(store, {}, [&](coalescer& c) -> task<> {
+    auto add = [](submission& to) {
+      to.rows().add_text("x");
+      to.rows().commit_row();
+      to.row_added();
+    };
+    submission under_way(c);
+    add(under_way);
+    co_await sleep_for(5ms);
+    c.stop();
+    co_await sleep_for(1ms);
+    add(under_way);
+    task<void> limited = with_timeout(1h, under_way.committed());
+    co_await std::move(limited);
+    EXPECT_EQ(store.batches.size(), 2u);
+    co_await sleep_for(1ms);
+    EXPECT_THROW(under_way.rows(), error) << "now it has ended";
+  });
+}
+
+TEST(coalescer, a_batch_that_was_opened_and_got_no_row_is_not_committed) {
+  fake_store store;
+  with_coalescer(store, {.max_rows = 1}, [&](coalescer& c) -> task<> {
+    auto client = [&]() -> task<> {
+      submission rejected(c);
+      rejected.rows();
+      co_await sleep_for(1s);
+    };
+    auto both = gather(submit(c, items("1")), client());
+    co_await std::move(both);
+    c.stop();
+    co_await sleep_for(1s);
+    EXPECT_EQ(c.stats().batches, 1u);
+  });
+}
+
+TEST(coalescer, the_linger_begins_with_the_first_row) {
+  fake_store store;
+  with_coalescer(store, {.linger = 1s}, [&](coalescer& c) -> task<> {
+    auto two = gather(submit(c, items("a")), submit(c, items("b")));
+    co_await std::move(two);
+    submission rejected(c);
+    rejected.rows();
+    co_await sleep_for(1min);
+    time_point start = scheduler::current().now();
+    co_await submit(c, items("lone"));
+    EXPECT_EQ(scheduler::current().now() - start, 1s + 10ms);
+  });
+}
+
 TEST(coalescer, a_cancelled_client_leaves_its_rows_to_be_committed) {
   fake_store store;
   with_coalescer(store, {}, [&](coalescer& c) -> task<> {

@@ -81,7 +81,8 @@ class coalescer {
   /// Commits batches until `stop`, then what is left, then ends. Start it once, in a group. When it is cancelled,
   /// the rows that wait fail with `ingest_errc::closed`.
   task<void> run();
-  /// Takes no new submissions; rows that were added are committed at once, without lingering.
+  /// Takes no new submissions; rows that were added are committed at once, without lingering, and so are those that
+  /// submissions under way add before that is done.
   void stop() noexcept;
 
   bool stopped() const noexcept { return stopping_; }
@@ -96,6 +97,7 @@ class coalescer {
   class gathering;
 
   batch& open_batch();
+  bool has_work() const noexcept;
   void row_added(batch& b) noexcept;
   void take_in_row(const db::row_batch& rows, std::size_t& counted_bytes) noexcept;
   void filled(const batch& b) noexcept;
