@@ -43,6 +43,7 @@ bool is_in_memory(const db::database& database) { return database.name().ends_wi
 
 service_options fitting_options(service_options options, const db::database& database) {
   options.batch = fitting(options.batch, database);
+  options.max_results = std::max<std::size_t>(1, options.max_results);
   return options;
 }
 

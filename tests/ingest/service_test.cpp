@@ -73,6 +73,17 @@ TEST_F(service_test, a_single_rejected_item_is_a_422_that_names_the_place) {
   });
 }
 
+TEST_F(service_test, a_single_rejected_item_is_a_422_also_where_no_results_are_wanted) {
+  service_options options = options_of(whole_items());
+  options.max_results = 0;
+  serve(options, [&]() -> task<void> {
+    auto posting = post("/v1/items", "{\"a\":");
+    answer a = co_await std::move(posting);
+    EXPECT_EQ(a.status, 422);
+    EXPECT_EQ(a.json("/code"), "\"item.syntax\"");
+  });
+}
+
 TEST_F(service_test, a_broken_line_of_ndjson_harms_no_other) {
   serve(options_of(whole_items()), [&]() -> task<void> {
     std::string body;

@@ -32,7 +32,7 @@ struct service_options {
   std::uint64_t max_body_bytes = std::uint64_t{1} << 30;  ///< Of a request's body once decoded.
   /// How long the body of a request with an Idempotency-Key may take, whose rows wait for its end; beyond, 408.
   duration keyed_body_timeout = std::chrono::seconds(60);
-  std::size_t max_results = 10'000;    ///< Results listed in one answer; all are counted.
+  std::size_t max_results = 10'000;    ///< Results listed in one answer, at least 1; all are counted.
   std::size_t max_page_items = 1'000;  ///< Of `?limit=` where items are read back as JSON.
   std::size_t read_connections = 2;    ///< For reading back; beyond, reads wait in turn.
   /// How long reading an item or a page back may take, waiting for a connection included; then it is refused as if the
