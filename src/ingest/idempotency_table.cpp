@@ -5,9 +5,11 @@
 #include <map>
 #include <span>
 #include <string_view>
+#include <utility>
 
 // Keys are looked up in lists of 1, 2, 4 … keys, the last one repeated, so that few different statements are prepared.
-// Old answers are found by their ids, which ascend with time: no index on the time is needed.
+// Old answers are found by their ids, which ascend with time: no index on the time is needed. Those of a server whose
+// clock was ahead stay for longer and are stepped over.
 
 namespace penstock::ingest {
 namespace {
@@ -81,19 +83,27 @@ void add_kept_answer(db::row_batch& to, const std::string& stream, const std::st
   to.commit_row();
 }
 
-task<bool> forget_some_answers(db::connection& session, duration retention) {
-  task<db::result> asking =
-      session.query(R"(SELECT max("id") FROM (SELECT "id" FROM "penstock_idempotency" ORDER BY "id" LIMIT )" +
-                        std::to_string(most_deletes_at_a_time) + ") AS oldest",
-                    {});
+task<bool> forget_some_answers(db::connection& session, duration retention, std::int64_t& after) {
+  const db::timestamp now = current_time();
+  const std::int64_t behind = std::exchange(after, 0);
+  task<db::result> asking = session.query(
+      R"(SELECT max("id"), count("id"), count(CASE WHEN "created_at" > ? THEN 1 END) FROM (SELECT "id", "created_at" )"
+      R"(FROM "penstock_idempotency" WHERE "id" > ? ORDER BY "id" LIMIT )" +
+          std::to_string(most_deletes_at_a_time) + ") AS oldest",
+      db::parameters_of(now, behind));
   db::result oldest = co_await std::move(asking);
-  if (std::holds_alternative<std::monostate>(oldest.rows.front().front())) co_return false;
-  db::timestamp before = current_time() - std::chrono::duration_cast<std::chrono::microseconds>(retention);
+  const std::vector<db::value>& found = oldest.rows.front();
+  if (std::holds_alternative<std::monostate>(found[0])) co_return false;
+  auto last = std::get<std::int64_t>(found[0]);
+  db::timestamp before = now - std::chrono::duration_cast<std::chrono::microseconds>(retention);
   task<std::uint64_t> deleting =
-      session.execute(R"(DELETE FROM "penstock_idempotency" WHERE "id" <= ? AND "created_at" < ?)",
-                      db::parameters_of(std::get<std::int64_t>(oldest.rows.front().front()), before));
+      session.execute(R"(DELETE FROM "penstock_idempotency" WHERE "id" > ? AND "id" <= ? AND "created_at" < ?)",
+                      db::parameters_of(behind, last, before));
   std::uint64_t deleted = co_await std::move(deleting);
-  co_return deleted == most_deletes_at_a_time;
+  bool all_are_younger = deleted == 0 && std::get<std::int64_t>(found[2]) == 0;
+  if (all_are_younger || std::get<std::int64_t>(found[1]) < most_deletes_at_a_time) co_return false;
+  after = last;
+  co_return true;
 }
 
 }  // namespace penstock::ingest

@@ -7,6 +7,7 @@
 #include "penstock/db/connection.h"
 #include "penstock/ingest/batch.h"
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,7 +23,8 @@ task<std::vector<std::optional<kept_answer>>> find_kept_answers(db::connection& 
 // A row for `idempotency_table`.
 void add_kept_answer(db::row_batch& to, const std::string& stream, const std::string& key, const kept_answer& answer);
 
-// Deletes some of the answers that are older than `retention`; true when there may be more.
-task<bool> forget_some_answers(db::connection& session, duration retention);
+// Deletes those that are older than `retention` of some answers: the next ones behind the id `after`, 0 at first, which
+// it moves on. True when there may be more behind them; else `after` is 0 again.
+task<bool> forget_some_answers(db::connection& session, duration retention, std::int64_t& after);
 
 }  // namespace penstock::ingest

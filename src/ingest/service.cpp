@@ -119,6 +119,7 @@ struct service::implementation {
   bool opened = false;
   bool leaving = false;
   event stopping;
+  std::int64_t forgotten_up_to = 0;  // an id of table penstock_idempotency
   std::optional<time_point> away_reported;
 };
 
@@ -241,7 +242,7 @@ task<bool> service::implementation::forget_some() {
   auto acquiring = writers.acquire();
   db::pool::lease session = co_await std::move(acquiring);
   try {
-    task<bool> forgetting = forget_some_answers(*session, options.keep_answers);
+    task<bool> forgetting = forget_some_answers(*session, options.keep_answers, forgotten_up_to);
     co_return co_await std::move(forgetting);
   } catch (const operation_cancelled&) {
     session.discard();

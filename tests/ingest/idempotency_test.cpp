@@ -289,31 +289,5 @@ TEST_F(idempotency, a_broken_body_stores_nothing_under_a_key) {
   });
 }
 
-TEST_F(idempotency, answers_are_forgotten_a_few_at_a_time_once_they_are_old) {
-  net::run([]() -> task<void> {
-    db::database memory("sqlite::memory:");
-    std::unique_ptr<db::connection> session = co_await memory.connect();
-    co_await session->prepare_table(idempotency_table());
-    co_await session->begin();
-    for (int i = 0; i < 1'100; ++i) {
-      const char* when = i < 1'000 ? "2001-01-01T00:00:00.000000Z" : "2999-01-01T00:00:00.000000Z";
-      task<std::uint64_t> inserting = session->execute(
-          "INSERT INTO penstock_idempotency (stream, request_key, request_hash, status, answer, created_at) "
-          "VALUES ('items', ?, 'h', 200, '', ?)",
-          db::parameters_of(std::to_string(i), when));
-      co_await std::move(inserting);
-    }
-    co_await session->commit();
-    std::vector<bool> more;
-    for (int i = 0; i < 4; ++i) {
-      task<bool> forgetting = forget_some_answers(*session, std::chrono::hours(24));
-      more.push_back(co_await std::move(forgetting));
-    }
-    EXPECT_EQ(more, (std::vector<bool>{true, true, false, false}));
-    task<db::result> counting = session->query("SELECT count(*) FROM penstock_idempotency");
-    EXPECT_EQ(std::get<std::int64_t>((co_await std::move(counting)).rows[0][0]), 100);
-  }());
-}
-
 }  // namespace
 }  // namespace penstock::ingest

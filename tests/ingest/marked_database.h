@@ -59,8 +59,8 @@ class marked_connection final : public db::connection {
     task<bool> going = operate("SELECT");
     bool lost = co_await std::move(going);
     db::result found;
-    if (values.empty()) {
-      found.rows.push_back({db::value()});  // the oldest of no answers
+    if (!std::holds_alternative<std::string>(values[0])) {
+      found.rows.push_back({db::value(), std::int64_t{0}, std::int64_t{0}});  // the oldest of no answers
     } else {
       auto row = server_->markers.find(std::get<std::string>(values[0]));
       if (row != server_->markers.end()) found.rows.push_back({row->second});
