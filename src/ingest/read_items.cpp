@@ -140,11 +140,14 @@ task<http::response> stream_endpoint::unless_away(const http::request& r, task<h
   try {
     co_return co_await std::move(reading);
   } catch (const db::database_error& e) {
-    bool has_no_session = e.errc() == db::db_errc::pool_timeout || e.errc() == db::db_errc::pool_full;
-    if (!e.is_transient() && !has_no_session) throw;
+    if (!says_that_it_is_away(e)) throw;
     log::debug("a read was refused", {{"stream", writer_.name()}, {"reason", e.what()}});
   }
   co_return refusal_while_away(r);
+}
+
+bool stream_endpoint::says_that_it_is_away(const db::database_error& e) {
+  return e.is_transient() || e.errc() == db::db_errc::pool_timeout || e.errc() == db::db_errc::pool_full;
 }
 
 task<http::response> stream_endpoint::show_item(http::request& r) {

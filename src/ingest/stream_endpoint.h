@@ -3,6 +3,7 @@
 // One stream behind HTTP: taking items in, and reading them back.
 
 #include "answer.h"
+#include "penstock/db/error.h"
 #include "penstock/db/pool.h"
 #include "penstock/http/request.h"
 #include "penstock/http/response.h"
@@ -20,6 +21,7 @@
 namespace penstock::ingest {
 
 class intake;
+struct keyed_request;
 
 class stream_endpoint {
  public:
@@ -49,6 +51,9 @@ class stream_endpoint {
   };
 
   task<http::response> take_keyed(http::request& r, std::string key, const post_form& form);
+  // Finds the answer that the request's key has.
+  task<bool> look_up(std::shared_ptr<keyed_request> request);
+  task<void> look_up_patiently(std::shared_ptr<keyed_request> request);
   // Takes all items of the body; `hash`, where it is not null, gets the decoded body.
   task<body_end> read_items(http::request& r, body_format format, body_decoder& decoder, intake& into,
                             request_hash* hash);
@@ -56,6 +61,7 @@ class stream_endpoint {
   task<http::response> unless_away(const http::request& r, task<http::response> reading);
   http::response refusal(const http::request& r, ingest_errc why, std::string detail) const;
   http::response refusal_while_away(const http::request& r) const;
+  static bool says_that_it_is_away(const db::database_error& e);
   task<http::response> show_item(http::request& r);
   task<http::response> list_items(http::request& r);
   page_query parse_page_query(const http::request& r) const;

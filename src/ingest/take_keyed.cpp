@@ -1,8 +1,10 @@
 #include "idempotency_key.h"
+#include "idempotency_table.h"
 #include "intake.h"
 #include "penstock/async/timeout.h"
 #include "penstock/core/outcome.h"
 #include "penstock/core/units.h"
+#include "penstock/db/error.h"
 #include "penstock/http/error.h"
 #include "penstock/http/problem.h"
 #include "penstock/ingest/error.h"
@@ -10,7 +12,9 @@
 #include "stream_endpoint.h"
 
 #include <memory>
+#include <optional>
 #include <utility>
+#include <vector>
 
 // POST with an Idempotency-Key: the request is read whole before any of it is submitted, so that its hash is known, and
 // its rows go into one transaction with its answer. One whose body can't be read or decoded to its end, or is too long,
@@ -85,17 +89,44 @@ task<http::response> stream_endpoint::take_keyed(http::request& r, std::string k
   request->key = std::move(key);
   request->hash = hash.finish();
   request->answer = answering(taken.ledger(), end, request->hash, r.id(), options_.retry_after);
+  task<keys_in_flight::hold> turn = writer_.keys().acquire(request->key);
+  request->hold = co_await std::move(turn);
   if (taken.ledger().anything_waits()) {
-    task<keys_in_flight::hold> turn = writer_.keys().acquire(request->key);
-    request->hold = co_await std::move(turn);
     taken.join(request);
     task<void> committing = taken.committed();
     co_await std::move(committing);
-    if (request->found) co_return replay(*request, r.id());
+  } else {
+    task<bool> looking = look_up(request);
+    bool is_known = co_await std::move(looking);
+    if (!is_known) co_return refusal_while_away(r);
   }
+  if (request->found) co_return replay(*request, r.id());
   task<void> finishing = taken.finish();
   co_await std::move(finishing);
   co_return answer_of(taken.ledger(), end, r.id(), options_.retry_after, request->most_result_bytes);
+}
+
+// Of a request of which nothing became a row: no transaction does it. False when the database can't be asked.
+task<bool> stream_endpoint::look_up(std::shared_ptr<keyed_request> request) {
+  try {
+    task<void> looking = with_timeout(options_.read_timeout, look_up_patiently(std::move(request)));
+    co_await std::move(looking);
+    co_return true;
+  } catch (const timed_out&) {
+    co_return false;
+  } catch (const db::database_error& e) {
+    if (!says_that_it_is_away(e)) throw;
+  }
+  co_return false;
+}
+
+task<void> stream_endpoint::look_up_patiently(std::shared_ptr<keyed_request> request) {
+  auto acquiring = readers_.acquire();
+  db::pool::lease session = co_await std::move(acquiring);
+  std::vector<batch_group> alone(1, batch_group{0, 0, request});
+  auto looking = find_kept_answers(*session, writer_.name(), alone);
+  std::vector<std::optional<kept_answer>> found = co_await std::move(looking);
+  request->found = std::move(found.front());
 }
 
 }  // namespace penstock::ingest

@@ -1,8 +1,10 @@
 // Idempotency-Key: whatever is repeated is stored once and answered alike.
 
 #include "ingest/idempotency_table.h"
+#include "marked_database.h"
 #include "service_fixture.h"
 #include <penstock/async/gather.h>
+#include <penstock/observe/log_capture.h>
 
 namespace penstock::ingest {
 namespace {
@@ -86,6 +88,34 @@ TEST_F(idempotency, a_key_that_comes_with_another_request_is_a_422) {
       EXPECT_EQ(a.json("/code"), R"("ingest.idempotency_key_reused")");
     }
     EXPECT_EQ(stored(), "1");
+  });
+}
+
+TEST_F(idempotency, a_key_that_comes_with_another_request_of_which_nothing_is_an_item_is_a_422_too) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    auto first = post_keyed("k", "[1,2]");
+    EXPECT_EQ((co_await std::move(first)).status, 200);
+    for (const char* body : {"[x]", "{bad", "[]"}) {
+      auto posting = post_keyed("k", body);
+      answer a = co_await std::move(posting);
+      EXPECT_EQ(a.status, 422) << body;
+      EXPECT_EQ(a.json("/code"), R"("ingest.idempotency_key_reused")") << body;
+    }
+  });
+}
+
+TEST_F(idempotency, a_request_of_which_nothing_is_an_item_is_refused_while_its_key_can_not_be_looked_up) {
+  log::capture quiet;
+  auto server = std::make_shared<marked_server>();
+  server->cuts = [](std::size_t, const std::string& what) {
+    return what == "SELECT" ? std::optional<cut>(cut::before) : std::nullopt;
+  };
+  serve(db::database(std::make_shared<marked_driver>(server)), options_of(whole_items()), [&]() -> task<void> {
+    server->armed = true;
+    auto posting = post_keyed("k", "{bad");
+    answer a = co_await std::move(posting);
+    EXPECT_EQ(a.status, 503);
+    EXPECT_EQ(a.json("/code"), R"("ingest.store_unreachable")");
   });
 }
 
