@@ -25,7 +25,8 @@
 #include <vector>
 
 // Streams share one pool of writing connections, whose waiters are served in turn: where the database takes one writer
-// at a time, as SQLite does, no stream's batches hold another's up for more than one commit.
+// at a time, as SQLite does, no stream's batches hold another's up for more than one commit. On a server there are
+// enough for all streams: one whose table is locked holds up no other.
 
 namespace penstock::ingest {
 namespace {
@@ -37,6 +38,8 @@ constexpr auto pause_before_opening = std::chrono::milliseconds(500);
 constexpr auto opening_takes_at_most = std::chrono::seconds(10);
 constexpr auto away_is_reported_every = std::chrono::seconds(5);
 constexpr auto warming_up_takes_at_most = std::chrono::seconds(1);
+// A server serves only so many sessions well; with more streams than that, some take turns.
+constexpr std::size_t most_writing_sessions = 32;
 
 // Sessions of a SQLite database in memory share its cache and refuse one another while one writes: they take turns.
 bool is_in_memory(const db::database& database) { return database.name().ends_with(":memory:"); }
@@ -45,6 +48,20 @@ service_options fitting_options(service_options options, const db::database& dat
   options.batch = fitting(options.batch, database);
   options.max_results = std::max<std::size_t>(1, options.max_results);
   return options;
+}
+
+std::size_t writing_sessions(const service_options& options, const db::database& store) {
+  std::size_t of_a_stream = fitting(options.batch, store).commits_in_flight;
+  if (!store.commits_can_be_ambiguous()) return of_a_stream;
+  return std::max(of_a_stream, std::min(options.streams.size() * of_a_stream, most_writing_sessions));
+}
+
+// The sessions beyond one stream's share are opened when streams commit at the same time.
+db::pool_options writing_pool_options(const service_options& options, const db::database& store,
+                                      metrics::registry& measure) {
+  db::pool_options pool = session_pool_options("writers", options.batch.commits_in_flight, measure);
+  pool.max_size = writing_sessions(options, store);
+  return pool;
 }
 
 task<void> hold_all(db::pool& sessions, std::size_t count) {
@@ -74,7 +91,7 @@ task<void> warm_up(db::pool& sessions, std::size_t count) {
 }  // namespace
 
 std::size_t used_sessions(const service_options& options, const db::database& store) {
-  return options.read_connections + fitting(options.batch, store).commits_in_flight;
+  return options.read_connections + writing_sessions(options, store);
 }
 
 std::vector<db::used_table> used_tables(const service_options& options) {
@@ -127,7 +144,7 @@ service::implementation::implementation(db::database d, service_options o, metri
     : database(std::move(d)),
       options(fitting_options(std::move(o), database)),
       measure(m),
-      writers(database, session_pool_options("writers", options.batch.commits_in_flight, measure)),
+      writers(database, writing_pool_options(options, database, measure)),
       readers(database, session_pool_options("readers", options.read_connections, measure)) {
   std::map<std::string, std::string> table_owners;
   for (const stream_definition& definition : options.streams) {

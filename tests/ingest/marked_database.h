@@ -33,6 +33,8 @@ struct marked_server {
   duration latency = 1ms;
   // How long an operation takes, by what it is; `latency` where it is not set.
   std::function<duration(const std::string& what)> pause;
+  // What an operation waits for before it begins, as for another's lock; null: for nothing.
+  std::function<event*(const std::string& what)> barrier = [](const std::string&) -> event* { return nullptr; };
   duration slow_commit = 200ms;  // of one whose connection is gone
   duration lock_timeout = 100ms;
   bool away = false;  // connects are refused
@@ -156,6 +158,8 @@ class marked_connection final : public db::connection {
     if (state_ == db::session_state::dead) throw db::database_error(db::db_errc::connection_lost, "gone");
     std::size_t number = server_->operations.size();
     server_->operations.push_back(what);
+    event* opened = server_->barrier(what);
+    if (opened != nullptr) co_await opened->wait();
     duration takes = server_->latency;
     if (server_->pause) takes = server_->pause(what);
     co_await sleep_for(takes);
