@@ -1,6 +1,7 @@
 #include "penstock/ingest/processor.h"
 
 #include "intake.h"
+#include "penstock/async/error.h"
 #include "penstock/async/event.h"
 #include "penstock/async/map_bounded.h"
 #include "penstock/async/semaphore.h"
@@ -12,6 +13,7 @@
 #include "penstock/observe/log.h"
 #include "stream_writer.h"
 
+#include <memory>
 #include <optional>
 #include <span>
 
@@ -45,6 +47,7 @@ struct processor::implementation {
 
   task<semaphore::permit> admit();
   task<void> process_stretch(std::span<std::string> items, intake& into);
+  task<void> count_later(std::unique_ptr<intake> of);
   void submit(std::string& text, intake& into) const;
 
   processor_options options;
@@ -78,24 +81,36 @@ task<batch_result> processor::process(std::vector<std::string> items) {
   implementation& p = *implementation_;
   task<semaphore::permit> admitting = p.admit();
   semaphore::permit turn = co_await std::move(admitting);
-  intake into(p.writer, {true, items.size()});
+  auto into = std::make_unique<intake>(p.writer, kept_results{true, items.size()});
   std::exception_ptr failure;
   try {
     for (std::span<std::string> rest(items); !rest.empty(); rest = rest.subspan(std::min(rest.size(), stretch_items))) {
-      task<void> stretch = p.process_stretch(rest.first(std::min(rest.size(), stretch_items)), into);
+      task<void> stretch = p.process_stretch(rest.first(std::min(rest.size(), stretch_items)), *into);
       co_await std::move(stretch);
     }
   } catch (...) {
     failure = std::current_exception();
   }
-  task<void> finishing = into.finish();
-  co_await std::move(finishing);
-  p.counts += into.ledger().counts();
+  try {
+    task<void> finishing = into->finish();
+    co_await std::move(finishing);
+  } catch (const operation_cancelled&) {
+    p.committing.start(p.count_later(std::move(into)), "items of a cancelled batch");
+    throw;
+  }
+  p.counts += into->ledger().counts();
   if (failure) std::rethrow_exception(failure);
   batch_result result;
-  result.counts = into.ledger().counts();
-  result.items = into.ledger().take_results();
+  result.counts = into->ledger().counts();
+  result.items = into->ledger().take_results();
   co_return result;
+}
+
+// Rows that were handed over end with their batches, though nobody waits for them any more.
+task<void> processor::implementation::count_later(std::unique_ptr<intake> of) {
+  task<void> finishing = of->finish();
+  co_await std::move(finishing);
+  counts += of->ledger().counts();
 }
 
 task<semaphore::permit> processor::implementation::admit() {

@@ -1,3 +1,4 @@
+#include "marked_database.h"
 #include <penstock/async/gather.h>
 #include <penstock/async/timeout.h>
 #include <penstock/async/yield.h>
@@ -7,6 +8,7 @@
 #include <penstock/net/event_loop.h>
 #include <penstock/observe/log_capture.h>
 #include <penstock/observe/metrics.h>
+#include <penstock/testing/simulation.h>
 
 #include <algorithm>
 #include <stdexcept>
@@ -144,6 +146,28 @@ TEST(processor, is_closed_on_the_way_of_an_exception) {
                                         }),
                std::runtime_error);
   EXPECT_NE(seen, nullptr);
+}
+
+TEST(processor, items_of_a_cancelled_batch_count_when_they_are_committed) {
+  auto server = std::make_shared<marked_server>();
+  metrics::registry registry;
+  penstock::testing::simulation sim;
+  auto main = [&]() -> task<void> {
+    processor p(db::database(std::make_shared<marked_driver>(server)), {}, {}, &registry);
+    co_await p.open();
+    for (int i = 0; i < 2; ++i) {
+      task<batch_result> limited = with_timeout(2ms, p.process(numbered(3)));
+      EXPECT_THROW(co_await std::move(limited), timed_out);
+      EXPECT_EQ(server->stored.size(), 3u * i);
+      if (i == 0) co_await sleep_for(1s);
+      EXPECT_EQ(p.processed_count(), 3u);
+    }
+    co_await p.close();
+    EXPECT_EQ(server->stored.size(), 6u);
+    EXPECT_EQ(p.counts().stored, 6u);
+  };
+  sim.run(main());
+  EXPECT_NE(registry.render().find("penstock_items_total{result=\"stored\",stream=\"items\"} 6"), std::string::npos);
 }
 
 TEST(processor, a_cancelled_batch_leaves_it_usable) {

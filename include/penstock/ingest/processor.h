@@ -80,7 +80,7 @@ class processor {
   task<batch_result> process(std::vector<std::string> items);
   /// Items stored so far.
   std::uint64_t processed_count() const noexcept;
-  /// How all items so far ended.
+  /// How all items so far ended; those that a cancelled `process` had handed to the database count when that is known.
   const item_counts& counts() const noexcept;
   /// True while as many batches are under way as it takes.
   bool busy() const noexcept;
