@@ -11,6 +11,8 @@
 #include "request_hash.h"
 #include "stream_endpoint.h"
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -103,7 +105,9 @@ task<http::response> stream_endpoint::take_keyed(http::request& r, std::string k
   if (request->found) co_return replay(*request, r.id());
   task<void> finishing = taken.finish();
   co_await std::move(finishing);
-  co_return answer_of(taken.ledger(), end, r.id(), options_.retry_after, request->most_result_bytes);
+  // What failed is kept nowhere.
+  std::size_t most_result_bytes = taken.ledger().counts().failed > 0 ? SIZE_MAX : request->most_result_bytes;
+  co_return answer_of(taken.ledger(), end, r.id(), options_.retry_after, most_result_bytes);
 }
 
 // Of a request of which nothing became a row: no transaction does it. False when the database can't be asked.

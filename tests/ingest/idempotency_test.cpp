@@ -254,6 +254,19 @@ TEST_F(idempotency, an_answer_that_the_database_does_not_take_is_kept_without_re
   });
 }
 
+TEST_F(idempotency, a_request_whose_answer_can_not_be_kept_at_all_is_told_which_items_failed) {
+  log::capture quiet;
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    sql("CREATE TRIGGER never BEFORE INSERT ON penstock_idempotency BEGIN SELECT RAISE(ABORT, 'no'); END");
+    auto posting = post_keyed("k", "[1,2]");
+    answer a = co_await std::move(posting);
+    EXPECT_EQ(a.status, 503);
+    EXPECT_EQ(a.json("/failed"), "2");
+    EXPECT_EQ(a.json("/results/1/status"), "\"failed\"");
+    EXPECT_EQ(stored(), "0");
+  });
+}
+
 TEST_F(idempotency, an_answer_names_no_more_results_than_a_megabyte_holds) {
   serve(options_of(whole_items()), [&]() -> task<void> {
     std::string body = "1\n";
