@@ -109,6 +109,9 @@ class ingest_client {
       return false;
     }
     if (answer.status != 200 && answer.status != 503) return surprise(number, answer, "has an odd status");
+    bool has_only_counts = !r.idempotency_key.empty() && answer.status == 200 && results.size() == 0 &&
+                           document["results_truncated"].error() == simdjson::SUCCESS;
+    if (has_only_counts) return note_counts(number, answer, document);
     std::vector<bool> seen(r.ids.size(), false);
     for (simdjson::dom::element result : results) {
       std::uint64_t index = result["index"].get_uint64().value();
@@ -118,6 +121,17 @@ class ingest_client {
     }
     if (std::find(seen.begin(), seen.end(), false) != seen.end()) return surprise(number, answer, "lacks results");
     return r.answered = answer.status == 200;
+  }
+
+  // The database refused the answer with its results.
+  bool note_counts(std::size_t number, const http::client_response& answer, simdjson::dom::element document) {
+    sent_request& r = sent_.requests[number];
+    std::uint64_t stored = document["stored"].get_uint64().value() + document["duplicates"].get_uint64().value();
+    std::uint64_t rejected = document["rejected"].get_uint64().value();
+    if (stored + rejected != r.ids.size()) return surprise(number, answer, "counts other items");
+    told fate = rejected == 0 ? told::stored : stored == 0 ? told::rejected : told::unknown;
+    for (const std::string& id : r.ids) sent_.items[id].learn(fate);
+    return r.answered = true;
   }
 
   static void learn(sent_item& item, simdjson::dom::element result) {
