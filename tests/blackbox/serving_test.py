@@ -164,7 +164,7 @@ class Configuring(BlackBoxTest):
         config = self.write("penstock.toml", '\n[[stream]]\nname = "orders"\nkey = ["number"]\ncolumns = [{name = "code"}]\n')
         done = run("serve", "--config", config, "--listen", "127.0.0.1:0", cwd=self.folder)
         self.assertEqual(done.returncode, 2)
-        self.assertRegex(done.stderr, r"penstock: .*penstock\.toml:2: .*'orders'.*'number'")
+        self.assertRegex(done.stderr, r"penstock: .*penstock\.toml:4: .*'orders'.*'number'")
 
 
 class Failing(BlackBoxTest):
