@@ -37,6 +37,7 @@ constexpr auto failing_is_not_ready = std::chrono::seconds(5);
 constexpr auto pause_before_opening = std::chrono::milliseconds(500);
 constexpr auto opening_takes_at_most = std::chrono::seconds(10);
 constexpr auto away_is_reported_every = std::chrono::seconds(5);
+constexpr auto probing_takes_at_most = std::chrono::seconds(1);
 constexpr auto warming_up_takes_at_most = std::chrono::seconds(1);
 // A server serves only so many sessions well; with more streams than that, some take turns.
 constexpr std::size_t most_writing_sessions = 32;
@@ -62,6 +63,21 @@ db::pool_options writing_pool_options(const service_options& options, const db::
   db::pool_options pool = session_pool_options("writers", options.batch.commits_in_flight, measure);
   pool.max_size = writing_sessions(options, store);
   return pool;
+}
+
+// Goes through the sessions until one answers; those that are lost are seen to be, and one is opened then.
+task<void> ping_any(db::pool& sessions) {
+  for (;;) {
+    try {
+      auto acquiring = sessions.acquire();
+      db::pool::lease one = co_await std::move(acquiring);
+      task<void> pinging = one->ping();
+      co_await std::move(pinging);
+      co_return;
+    } catch (const db::database_error& e) {
+      if (e.errc() != db::db_errc::connection_lost) throw;
+    }
+  }
 }
 
 task<void> hold_all(db::pool& sessions, std::size_t count) {
@@ -120,6 +136,7 @@ struct service::implementation {
                         task<http::response> (stream_endpoint::*handle)(http::request&));
   static task<http::response> refuse(const stream_endpoint& endpoint, const http::request& r);
   task<http::response> readiness(http::request& r);
+  task<bool> can_be_reached();
   const stream* failing() const;
   task<void> forget_answers();
   task<bool> forget_some();
@@ -317,12 +334,28 @@ service::implementation::stream& service::implementation::find(const http::reque
 task<http::response> service::implementation::readiness(http::request&) {
   if (leaving) co_return http::response::json(503, "{\"status\":\"stopping\"}\n");
   if (!opened) co_return http::response::json(503, "{\"status\":\"starting\"}\n");
-  if (writers.unreachable())
-    co_return http::response::json(503, "{\"status\":\"failing\",\"store\":\"unreachable\"}\n");
+  task<bool> reaching = can_be_reached();
+  bool is_reached = co_await std::move(reaching);
+  if (!is_reached) co_return http::response::json(503, "{\"status\":\"failing\",\"store\":\"unreachable\"}\n");
   if (const stream* s = failing())
     co_return http::response::json(503,
                                    R"({"status":"failing","stream":)" + http::json_string(s->writer.name()) + "}\n");
   co_return http::response::json(200, "{\"status\":\"ready\"}\n");
+}
+
+// Where all sessions are in use, batches tell soon enough; where some are free, nothing else may ask for long.
+task<bool> service::implementation::can_be_reached() {
+  if (writers.unreachable()) co_return false;
+  if (writers.stats().idle == 0) co_return true;
+  try {
+    task<void> probing = with_timeout(probing_takes_at_most, ping_any(writers));
+    co_await std::move(probing);
+  } catch (const timed_out&) {
+    co_return false;
+  } catch (const db::database_error&) {
+    co_return false;
+  }
+  co_return true;
 }
 
 const service::implementation::stream* service::implementation::failing() const {

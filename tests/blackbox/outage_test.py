@@ -75,6 +75,16 @@ class Outage(BlackBoxTest):
     def test_postgresql_may_be_killed_under_load(self):
         self.kill_and_restart_under_load("postgresql")
 
+    def test_a_service_that_nobody_uses_notices_that_its_database_is_gone(self):
+        server = self.serve("--store", self.start_database("mariadb"))
+        self.assertTrue(self.ready(server))
+        self.kill_database()
+        wait_until(lambda: not self.ready(server), "the service to be unready")
+        self.restart_database()
+        wait_until(lambda: self.ready(server), "the service to be ready again")
+        self.assertEqual(server.post({"n": 1})[0], 200)
+        self.assertEqual(server.stop(), 0)
+
     def test_a_server_that_is_away_at_the_start_is_waited_for(self):
         url = self.start_database("postgresql")
         subprocess.run([TOOL, "stop", self.database], check=True)
