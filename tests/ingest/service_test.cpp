@@ -183,6 +183,18 @@ TEST_F(service_test, several_content_encodings_are_refused_in_one_line_or_in_sev
   });
 }
 
+TEST_F(service_test, an_element_however_deep_is_rejected_alone) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    const std::string deep = std::string(400'000, '[') + std::string(400'000, ']');
+    auto asking = post("/v1/items", "[\"before\"," + deep + ",\"behind\"]");
+    answer a = co_await std::move(asking);
+    EXPECT_EQ(a.status, 200);
+    EXPECT_EQ(a.json("/stored"), "2");
+    EXPECT_EQ(a.json("/results/0/index"), "1");
+    EXPECT_EQ(a.json("/results/0/error/code"), R"("item.too_large")");
+  });
+}
+
 TEST_F(service_test, a_damaged_encoding_is_a_400_that_says_what_was_stored) {
   serve(options_of(whole_items()), [&]() -> task<void> {
     header_list coded;
