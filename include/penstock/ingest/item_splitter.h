@@ -39,7 +39,8 @@ struct body_error {
 };
 
 /// Elements of an array are cut through this many levels of nesting, for which two megabytes are held; a body that goes
-/// deeper is malformed. More than an item of the usual bounds has bytes, so that one that is too deep is rejected alone.
+/// deeper is malformed. More than an item of the usual bounds has bytes, so that one that is too deep is rejected
+/// alone.
 inline constexpr std::size_t most_body_depth = std::size_t{1} << 24;
 
 /// Splits one body. Holds at most one item that is not complete, up to its bound. Belongs to one task.
