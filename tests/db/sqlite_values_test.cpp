@@ -1,8 +1,8 @@
+#include "memory_database.h"
 #include "round_trip.h"
 #include <penstock/db/connection.h>
 #include <penstock/db/error.h>
 #include <penstock/db/row_mapping.h>
-#include <penstock/testing/simulation.h>
 
 #include <cmath>
 #include <limits>
@@ -14,17 +14,6 @@
 namespace penstock::db {
 namespace {
 
-template <class Body>
-void with_memory(Body body) {
-  penstock::testing::simulation sim;
-  auto main = [&]() -> task<> {
-    std::unique_ptr<connection> c = co_await database("sqlite::memory:").connect();
-    task<void> running = body(*c);
-    co_await std::move(running);
-  };
-  sim.run(main());
-}
-
 // What SQLite gives for a value: it has no booleans, and timestamps are text.
 value as_stored(const value& v) {
   if (auto* truth = std::get_if<bool>(&v)) return static_cast<std::int64_t>(*truth);
@@ -33,7 +22,7 @@ value as_stored(const value& v) {
 }
 
 void expect_round_trip(column_type type, std::vector<value> values) {
-  with_memory([&](connection& c) -> task<> {
+  with_memory_database([&](connection& c) -> task<> {
     table_definition table = table_of("t", type);
     co_await c.prepare_table(table);
     batch_report report;
@@ -61,7 +50,7 @@ TEST(sqlite_values, reals) {
 }
 
 TEST(sqlite_values, not_a_number_becomes_null) {
-  with_memory([](connection& c) -> task<> {
+  with_memory_database([](connection& c) -> task<> {
     result r = co_await c.query("SELECT ?", parameters_of(std::nan("")));
     EXPECT_TRUE(std::holds_alternative<std::monostate>(r.rows[0][0]));
   });
@@ -86,7 +75,7 @@ TEST(sqlite_values, timestamps_become_timestamps_in_a_struct) {
     std::optional<timestamp> ended;
     timestamp noticed;
   };
-  with_memory([](connection& c) -> task<> {
+  with_memory_database([](connection& c) -> task<> {
     timestamp at(std::chrono::microseconds(1'767'225'600'000'001));
     result r =
         co_await c.query("SELECT ?, NULL, datetime('2026-01-31T09:30:00Z')", parameters_of(at));  // SQLite's own form
@@ -129,7 +118,7 @@ TEST(sqlite_values, timestamps_of_all_years_are_written_and_read) {
 }
 
 TEST(sqlite_values, timestamps_of_far_years_are_stored_as_such) {
-  with_memory([](connection& c) -> task<> {
+  with_memory_database([](connection& c) -> task<> {
     table_definition table = table_of("t", column_type::timestamp);
     co_await c.prepare_table(table);
     row_batch rows(1);
@@ -145,7 +134,7 @@ TEST(sqlite_values, timestamps_of_far_years_are_stored_as_such) {
 }
 
 TEST(sqlite_values, a_query_that_is_asked_again_has_the_columns_that_the_table_has_now) {
-  with_memory([](connection& c) -> task<> {
+  with_memory_database([](connection& c) -> task<> {
     struct step {
       std::vector<std::string> change;
       std::vector<std::string> columns;
@@ -165,7 +154,7 @@ TEST(sqlite_values, a_query_that_is_asked_again_has_the_columns_that_the_table_h
 }
 
 TEST(sqlite_values, a_wrong_number_of_parameters_is_refused) {
-  with_memory([](connection& c) -> task<> {
+  with_memory_database([](connection& c) -> task<> {
     bool refused = false;
     try {
       co_await c.query("SELECT ?, ?", parameters_of(true));
@@ -177,7 +166,7 @@ TEST(sqlite_values, a_wrong_number_of_parameters_is_refused) {
 }
 
 TEST(sqlite_values, a_second_statement_is_refused_and_not_dropped_in_silence) {
-  with_memory([](connection& c) -> task<> {
+  with_memory_database([](connection& c) -> task<> {
     bool refused = false;
     try {
       co_await c.execute("CREATE TABLE a(x); CREATE TABLE b(x)");
@@ -193,7 +182,7 @@ TEST(sqlite_values, a_second_statement_is_refused_and_not_dropped_in_silence) {
 
 TEST(sqlite_values, a_large_result_is_read_in_pages_by_key) {
   const std::vector<std::size_t> expected{1000, 1000, 500};
-  with_memory([&](connection& c) -> task<> {
+  with_memory_database([&](connection& c) -> task<> {
     co_await c.execute("CREATE TABLE t(id INTEGER PRIMARY KEY)");
     co_await c.execute(
         "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 2500) INSERT INTO t SELECT i FROM "
