@@ -235,14 +235,16 @@ class sqlite_connection final : public connection {
   }
 
   task<void> ping() override {
-    open_session();
-    co_return;
+    session& s = open_session();
+    auto work = [&] { s.throw_if_moved(); };
+    task<void> looking = trip<void>(s, work, on_cancel::finish);
+    co_await std::move(looking);
   }
 
   task<std::vector<finding>> examine(const expected_load&) override { return examine_file(*this); }
 
   session_state state() const noexcept override {
-    if (!session_) return session_state::dead;
+    if (!session_ || session_->moved()) return session_state::dead;
     return session_->in_transaction() ? session_state::dirty : session_state::clean;
   }
 

@@ -81,4 +81,12 @@ void throw_open_failure(sqlite3* handle, const std::string& path) {
   throw database_error(errc, "SQLite can't open '" + path + "': " + said + (advice.empty() ? "" : "; " + advice), code);
 }
 
+void throw_moved(const std::string& path) {
+  throw database_error(db_errc::connection_lost,
+                       "SQLite '" + path +
+                           "': the file was moved, replaced or deleted while it was in use, and what would be written "
+                           "to it would be lost; put it back, or start anew with a new one",
+                       SQLITE_READONLY_DBMOVED);
+}
+
 }  // namespace penstock::db::sqlite

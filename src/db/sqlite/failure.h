@@ -20,4 +20,7 @@ db_errc classify(int extended) noexcept;
 // As above, for a file that could not be opened: says what to do.
 [[noreturn]] void throw_open_failure(sqlite3* handle, const std::string& path);
 
+// For a file that was opened before, and to which its path no longer leads.
+[[noreturn]] void throw_moved(const std::string& path);
+
 }  // namespace penstock::db::sqlite

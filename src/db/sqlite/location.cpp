@@ -3,8 +3,6 @@
 #include "penstock/core/units.h"
 #include "penstock/db/error.h"
 
-#include <atomic>
-
 namespace penstock::db::sqlite {
 namespace {
 

@@ -2,6 +2,8 @@
 
 #include "penstock/async/scheduler.h"
 
+#include <atomic>
+#include <memory>
 #include <string>
 
 namespace penstock::db::sqlite {
@@ -11,6 +13,8 @@ struct location {
   std::string file;
   std::string name;                                 // of the file, for messages
   duration busy_timeout = std::chrono::seconds(5);  // how long a statement waits for another session's lock
+  // Shared by all copies: a session found the file moved or deleted. None is made in its place then.
+  std::shared_ptr<std::atomic<bool>> was_moved = std::make_shared<std::atomic<bool>>(false);
 };
 
 // Throws `db_errc::bad_url` for an unknown option or a bad value.

@@ -6,6 +6,7 @@
 #include "sql.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <limits>
 #include <memory>
 #include <utility>
@@ -65,10 +66,13 @@ session::~session() {
 }
 
 void session::open() {
-  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  if (!where_.was_moved->load()) flags |= SQLITE_OPEN_CREATE;
   if (where_.file.starts_with("file:")) flags |= SQLITE_OPEN_URI;
-  if (sqlite3_open_v2(where_.file.c_str(), &handle_, flags, nullptr) != SQLITE_OK)
-    throw_open_failure(handle_, where_.name);
+  int opened = sqlite3_open_v2(where_.file.c_str(), &handle_, flags, nullptr);
+  bool is_missing = (opened & 0xff) == SQLITE_CANTOPEN && sqlite3_system_errno(handle_) == ENOENT;
+  if (is_missing && where_.was_moved->load()) throw_moved(where_.name);
+  if (opened != SQLITE_OK) throw_open_failure(handle_, where_.name);
   sqlite3_progress_handler(handle_, steps_between_looks, &look_for_interrupt, this);
 }
 
@@ -110,6 +114,7 @@ void session::enter(sqlite3_stmt* statement) {
 }
 
 session::use session::prepare(const std::string& sql) {
+  if (!in_transaction()) throw_if_moved();
   was_reading_ = sqlite3_txn_state(handle_, nullptr) == SQLITE_TXN_READ;
   auto found = statements_.find(sql);
   if (found != statements_.end()) return use(found->second);
@@ -181,6 +186,7 @@ result session::query(const std::string& sql, const parameters& values) {
 
 void session::start_reading(const std::string& sql, const parameters& values) {
   stop_reading();
+  if (!in_transaction()) throw_if_moved();
   was_reading_ = sqlite3_txn_state(handle_, nullptr) == SQLITE_TXN_READ;
   reading_ = compile(sql);
   enter(reading_);
@@ -215,7 +221,10 @@ std::uint64_t session::run(const std::string& sql, const parameters& values, con
 
 // IMMEDIATE takes the write lock at once: a later upgrade could fail with SQLITE_BUSY in the middle.
 void session::begin() { run("BEGIN IMMEDIATE", {}, "begin"); }
-void session::commit() { run("COMMIT", {}, "commit"); }
+void session::commit() {
+  throw_if_moved();
+  run("COMMIT", {}, "commit");
+}
 
 void session::rollback() noexcept {
   // Some failures have rolled back already (https://www.sqlite.org/lang_transaction.html).
@@ -223,6 +232,15 @@ void session::rollback() noexcept {
 }
 
 bool session::in_transaction() const noexcept { return sqlite3_get_autocommit(handle_) == 0; }
+
+void session::throw_if_moved() {
+  int moved = 0;
+  sqlite3_file_control(handle_, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+  if (moved == 0) return;
+  moved_ = true;
+  where_.was_moved->store(true);
+  throw_moved(where_.name);
+}
 
 bool session::insert_batch(const table_definition& into, const row_batch& rows, batch_report& report) {
   report.clear();

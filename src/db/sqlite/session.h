@@ -53,6 +53,10 @@ class session {
   void rollback() noexcept;
   // From the thread that owns the session, when no call is under way.
   bool in_transaction() const noexcept;
+  // Throws `db_errc::connection_lost` when the file's path leads to another one, or to none: the system goes on taking
+  // what is written to such a file, and nobody finds it again. The session is of no use then.
+  void throw_if_moved();
+  bool moved() const noexcept { return moved_; }
 
   // For the thread that owns the session, around calls that may meet a lock. While `queueing` is on, a call that would
   // take the write lock throws as if it met one.
@@ -105,6 +109,7 @@ class session {
   location where_;
   sqlite3* handle_ = nullptr;
   interruption interruption_;
+  bool moved_ = false;
   bool queueing_ = false;
   bool wrote_ = false;        // may have had the write lock since `take_released`
   bool was_reading_ = false;  // the statement began in a transaction that had only read
