@@ -288,6 +288,7 @@ void transfer::refused_by(std::exception_ptr connecting) noexcept {
 client_response transfer::take() {
   if (refused_) std::rethrow_exception(refused_);
   if (result_ != CURLE_OK) throw_failure();
+  check_head_came();
   answer_.effective_url = where_.address();
   answer_.reused_connection = connections_made() == 0;
   answer_.timing = timing();

@@ -69,6 +69,7 @@ class transfer final : private multi_entry {
   static std::size_t on_body(char* data, std::size_t, std::size_t size, void* self) noexcept;
   void add_header_line(std::string_view line);
   void fold(std::string_view line);
+  void check_head_came() const;
   void check_length() const;
   void add_body(std::string_view piece);
 

@@ -84,6 +84,15 @@ void transfer::fold(std::string_view line) {
   value += line;
 }
 
+// To libcurl a connection that ends inside a header, or behind an interim answer, ends an answer without a body.
+void transfer::check_head_came() const {
+  if (head_done_ && answer_.status >= 200) return;
+  throw client_error(client_errc::broken_response, request_.method, where_.text(),
+                     head_done_
+                         ? "the connection ended behind an interim answer, status " + std::to_string(answer_.status)
+                         : "the answer ended inside its header");
+}
+
 // A length that has two readings has none (RFC 9112, 6.3).
 void transfer::check_length() const {
   std::optional<std::string_view> first;

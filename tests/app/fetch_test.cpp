@@ -113,6 +113,20 @@ TEST(fetch, a_body_that_can_not_be_written_is_a_failure_of_that_url_alone) {
   });
 }
 
+TEST(fetch, an_answer_that_ends_inside_its_header_is_a_failure_and_leaves_no_file) {
+  temporary_folder folder;
+  http::with_peer(http::answers("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Le"),
+                  [&](std::string url) -> task<> {
+                    fetch_options options{.urls = {url}, .output = folder.path().string()};
+                    task<fetched> fetching = fetch(options);
+                    fetched got = co_await std::move(fetching);
+                    EXPECT_EQ(got.sum.succeeded, 0u);
+                    EXPECT_EQ(got.sum.failed, 1u);
+                    EXPECT_THAT(got.out, HasSubstr("(client.broken_response)"));
+                    EXPECT_TRUE(fs::is_empty(folder.path()));
+                  });
+}
+
 TEST(fetch, names_files_by_number_and_url_without_what_is_secret_or_a_path) {
   EXPECT_EQ(body_file_name(7, "http://example.org/a/b?token=x#y"), "0007-example.org_a_b");
   EXPECT_EQ(body_file_name(1, "https://joe:pw@example.org:8443/"), "0001-example.org_8443");

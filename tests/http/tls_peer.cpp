@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <stdexcept>
+#include <utility>
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
@@ -35,7 +36,8 @@ X509* certificate_of(EVP_PKEY* key, X509* claimed_issuer) {
 
 }  // namespace
 
-tls_peer::tls_peer(X509* claimed_issuer) : context_(::SSL_CTX_new(::TLS_server_method())) {
+tls_peer::tls_peer(X509* claimed_issuer, std::string answer, bool says_farewell)
+    : answer_(std::move(answer)), says_farewell_(says_farewell), context_(::SSL_CTX_new(::TLS_server_method())) {
   EVP_PKEY* key = ::EVP_EC_gen("P-256");
   X509* certificate = certificate_of(key, claimed_issuer);
   ::SSL_CTX_use_certificate(context_, certificate);
@@ -81,9 +83,8 @@ void tls_peer::serve() {
     char request[4096];
     if (::SSL_accept(tls) == 1 && ::SSL_read(tls, request, sizeof(request)) > 0) {
       ++requests_;
-      const std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nsecret";
-      ::SSL_write(tls, answer.data(), static_cast<int>(answer.size()));
-      ::SSL_shutdown(tls);
+      ::SSL_write(tls, answer_.data(), static_cast<int>(answer_.size()));
+      if (says_farewell_) ::SSL_shutdown(tls);
     }
     ::SSL_free(tls);
     ::close(connection);

@@ -12,8 +12,11 @@ namespace penstock::http {
 
 class tls_peer {
  public:
-  // The certificate is signed with its own key, whoever is named as its issuer; null for itself.
-  explicit tls_peer(x509_st* claimed_issuer = nullptr);
+  static constexpr const char* good_answer = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nsecret";
+
+  // The certificate is signed with its own key, whoever is named as its issuer; null for itself. Each request gets
+  // `answer`, and then the connection ends, after a close_notify or without.
+  explicit tls_peer(x509_st* claimed_issuer = nullptr, std::string answer = good_answer, bool says_farewell = true);
   tls_peer(const tls_peer&) = delete;
   tls_peer& operator=(const tls_peer&) = delete;
   ~tls_peer();
@@ -28,6 +31,8 @@ class tls_peer {
   void listen();
   void serve();
 
+  const std::string answer_;
+  const bool says_farewell_;
   ssl_ctx_st* context_;
   int socket_ = -1;
   int port_ = 0;
