@@ -1,5 +1,7 @@
 #include "answer_head.h"
 #include "connection.h"
+#include "penstock/core/outcome.h"
+#include "penstock/core/traceback.h"
 #include "penstock/net/error.h"
 #include "penstock/observe/log.h"
 #include "server_implementation.h"
@@ -10,6 +12,15 @@
 // throw and never cancels it: it ends as it would for any other error.
 
 namespace penstock::http {
+namespace {
+
+// What a client does to its own body is no error of ours: a handler that it fails is not logged either.
+bool is_about_the_request(const std::exception_ptr& failure) {
+  const auto* refusal = penstock::detail::exception_as<protocol_error>(failure);
+  return refusal != nullptr && status_of(refusal->errc()) < 500 && attached_failures(failure).empty();
+}
+
+}  // namespace
 
 // While it lives, the watchdog wakes the handler's wait instead of ending the connection. One for each wait: a handler
 // whose own timeout cut one short may wait again.
@@ -164,7 +175,7 @@ task<void> connection::send_stream(response& answer) {
   if (is_cancelled()) std::rethrow_exception(failure);
   close_after_answer_ = true;
   if (client_left) co_return;
-  log::exception(log::level::error, "answer broke off", failure,
+  log::exception(is_about_the_request(failure) ? log::level::debug : log::level::error, "answer broke off", failure,
                  {{"method", request_.method()}, {"path", request_.path()}});
 }
 

@@ -254,6 +254,34 @@ TEST(streamed_answer, whose_body_can_not_be_read_breaks_off_behind_its_head) {
   EXPECT_THAT(logged.text(), HasSubstr("the connection ended inside the body"));
 }
 
+TEST(streamed_answer, that_breaks_off_for_what_the_client_did_to_its_body_is_no_error_of_ours) {
+  struct {
+    const char* framing;
+    std::string_view piece;
+    void (*ends)(test_client&);
+  } cases[] = {
+      {"Content-Length: 9\r\n", "some", [](test_client& c) { c.finish_sending(); }},
+      {"Content-Length: 9\r\n", "some", [](test_client& c) { c.reset(); }},
+      {"Content-Length: 9\r\n", "some", [](test_client&) {}},
+      {"Transfer-Encoding: chunked\r\n", "4\r\nsome\r\n", [](test_client& c) { c.send("zz\r\n"); }},
+  };
+  for (const auto& one : cases) {
+    log::capture logged(log::line_format::text, log::level::info);
+    with_server(echoing(), {.body_timeout = 10s}, [&](test_server& s) -> task<> {
+      test_client c = s.connect();
+      c.send("POST /echo HTTP/1.1\r\nHost: t\r\n" + std::string(one.framing) + "\r\n" + std::string(one.piece));
+      co_await settle();
+      EXPECT_THAT(std::string(c.arrived()), HasSubstr("some"));
+      one.ends(c);
+      answer a = co_await c.receive();
+      EXPECT_FALSE(a.whole);
+      co_await sleep_for(30s);
+      EXPECT_EQ(s.server.stats().open_connections, 0u);
+    });
+    EXPECT_EQ(logged.text(), "") << one.framing;
+  }
+}
+
 TEST(streamed_answer, whose_body_is_malformed_before_anything_was_sent_is_a_400) {
   log::capture logged;
   with_server(echoing(), {}, [](test_server& s) -> task<> {
