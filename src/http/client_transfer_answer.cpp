@@ -25,6 +25,13 @@ int status_in(std::string_view line) {
   return status;
 }
 
+// Beyond this number libcurl reads the body to the connection's end, wherever that is.
+bool is_a_length(std::string_view digits) {
+  std::int64_t bytes = -1;
+  auto [end, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), bytes);
+  return failure == std::errc() && end == digits.data() + digits.size() && digits.front() != '-';
+}
+
 }  // namespace
 
 std::size_t transfer::on_header(char* data, std::size_t, std::size_t size, void* self) noexcept {
@@ -102,11 +109,11 @@ void transfer::check_length() const {
       std::size_t comma = std::min(value.find(',', from), value.size());
       std::string_view length = trimmed(std::string_view(value).substr(from, comma - from));
       from = comma + 1;
-      bool is_number = !length.empty() && length.find_first_not_of("0123456789") == length.npos;
+      bool possible = is_a_length(length);
       if (!first) first = length;
-      if (!is_number || length != *first)
+      if (!possible || length != *first)
         throw client_error(client_errc::broken_response, request_.method, where_.text(),
-                           "the answer's Content-Length is not one number: " + value);
+                           "the answer's Content-Length is not one possible length: " + value);
     }
   }
 }

@@ -48,8 +48,23 @@ TEST(client_fields, lengths_that_differ_are_a_broken_response) {
   }
 }
 
-TEST(client_fields, a_length_may_be_told_twice) {
-  for (std::string lengths : {"Content-Length: 2\r\ncontent-length: 2\r\n", "Content-Length: 2, 2\r\n"}) {
+TEST(client_fields, a_length_that_nothing_can_have_is_a_broken_response) {
+  for (std::string length :
+       {"9223372036854775808", "18446744073709551618", "99999999999999999999999", "-2", "+2", "2x", "0x2", "2 2", ""}) {
+    for (std::string method : {"GET", "HEAD"}) {
+      with_peer(answers("HTTP/1.1 200 OK\r\nContent-Length: " + length + "\r\n\r\nok"), [&](std::string url) -> task<> {
+        client c;
+        task<client_error> failing = failure_of(c, client_request(method, url));
+        client_error e = co_await std::move(failing);
+        EXPECT_EQ(e.errc(), client_errc::broken_response) << length << ": " << e.what();
+      });
+    }
+  }
+}
+
+TEST(client_fields, a_length_may_be_told_twice_and_have_zeros_before_it) {
+  for (std::string lengths : {"Content-Length: 2\r\ncontent-length: 2\r\n", "Content-Length: 2, 2\r\n",
+                              "Content-Length: 0000000000000000000000002\r\n"}) {
     with_peer(answers("HTTP/1.1 200 OK\r\n" + lengths + "\r\nok"), [&](std::string url) -> task<> {
       client c;
       client_response answer = co_await c.get(url);
