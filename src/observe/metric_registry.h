@@ -29,7 +29,7 @@ struct series {
 };
 
 struct family {
-  std::string help;
+  std::string help;  // escaped
   metric_type type;
   std::vector<std::string> label_names;  // sorted
   std::vector<double> bounds;

@@ -84,6 +84,20 @@ void check_same(std::string_view name, const family& known, metric_type type,
     conflict(name, "exists with other buckets");
 }
 
+// As it stands behind HELP. The serializer escapes the values of labels alone.
+std::string escaped_help(std::string_view help) {
+  std::string text;
+  for (char c : help) {
+    if (c == '\\')
+      text += "\\\\";
+    else if (c == '\n')
+      text += "\\n";
+    else
+      text += c;
+  }
+  return text;
+}
+
 series make_series(const family& of, labels with) {
   series made;
   made.with = std::move(with);
@@ -147,7 +161,7 @@ series& registry::implementation::find(std::string_view name, std::string_view h
   std::lock_guard lock(mutex);
   auto known = families.find(name);
   if (known == families.end()) {
-    family fresh{std::string(help), type, names, {bounds.begin(), bounds.end()}, {}};
+    family fresh{escaped_help(help), type, names, {bounds.begin(), bounds.end()}, {}};
     known = families.emplace(name, std::move(fresh)).first;
   }
   family& of = known->second;

@@ -34,17 +34,17 @@ std::string error_of(const std::function<void()>& fn) {
 TEST(metrics, rendering_follows_the_text_format) {
   registry all;
   all.counter("items_total", "Items \\ stored\nso far.", {{"stream", "a\"b\\c\nd"}}).add(3);
-  all.gauge("queue_bytes", "Bytes waiting.").set(1.5);
+  all.gauge("queue_bytes", "Bytes \"waiting\".").set(1.5);
   const double bounds[] = {0.1, 1};
   histogram h = all.histogram("wait_seconds", "Waiting.", bounds, {{"pool", "p"}});
   h.observe(0.1);
   h.observe(500ms);
   h.observe(7);
   EXPECT_EQ(all.render(),
-            "# HELP items_total Items \\ stored\nso far.\n"
+            "# HELP items_total Items \\\\ stored\\nso far.\n"
             "# TYPE items_total counter\n"
             "items_total{stream=\"a\\\"b\\\\c\\nd\"} 3\n"
-            "# HELP queue_bytes Bytes waiting.\n"
+            "# HELP queue_bytes Bytes \"waiting\".\n"
             "# TYPE queue_bytes gauge\n"
             "queue_bytes 1.5\n"
             "# HELP wait_seconds Waiting.\n"
