@@ -13,6 +13,7 @@
 #include "penstock/observe/log.h"
 #include "stream_writer.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <span>
@@ -32,6 +33,7 @@ item_error error_of_step(const std::exception_ptr& failure) {
 
 processor_options fitting_options(processor_options options, const db::database& database) {
   options.commits = fitting(options.commits, database);
+  options.max_batches = std::max<std::size_t>(options.max_batches, 1);
   return options;
 }
 

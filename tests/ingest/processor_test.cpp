@@ -110,6 +110,24 @@ TEST(processor, waits_its_turn_under_wait) {
   });
 }
 
+TEST(processor, takes_one_batch_at_a_time_when_told_none) {
+  for (admission how : {admission::wait, admission::reject}) {
+    processor_options options;
+    options.max_batches = 0;
+    options.when_busy = how;
+    with_processor_in_memory(options, {}, [how](processor& p) -> task<void> {
+      EXPECT_FALSE(p.busy());
+      auto both = gather_settled(p.process(numbered(10)), p.process(numbered(10)));
+      auto [first, second] = co_await std::move(both);
+      EXPECT_TRUE(first.has_value());
+      EXPECT_EQ(second.has_value(), how == admission::wait);
+      if (second.has_value()) co_return;
+      EXPECT_EQ(second.error_as<error>()->message(),
+                "processor 'items' is busy with 1 of at most 1 batches: try again later");
+    });
+  }
+}
+
 TEST(processor, takes_nothing_before_it_is_open_and_after_it_is_closed) {
   net::run([]() -> task<void> {
     processor p(db::database("sqlite::memory:"));

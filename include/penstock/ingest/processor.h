@@ -39,9 +39,9 @@ enum class admission {
 /// How a processor works.
 struct processor_options {
   stream_definition stream = {.name = "items", .table = "processed_data"};
-  std::size_t max_concurrency = 10;  ///< Items in the step at a time, of each batch.
-  /// Batches processed at a time; with more the processor is busy. Raise it where many tasks bring small batches: they
-  /// then share commits.
+  std::size_t max_concurrency = 10;  ///< Items in the step at a time, of each batch; at least 1.
+  /// Batches processed at a time, at least 1; with more the processor is busy. Raise it where many tasks bring small
+  /// batches: they then share commits.
   std::size_t max_batches = 1;
   admission when_busy = admission::wait;
   coalescer_options commits = {};
