@@ -13,11 +13,15 @@
 #include <penstock/net/event_loop.h>
 #include <penstock/net/signals.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <string>
+#include <system_error>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <unistd.h>
@@ -93,6 +97,14 @@ bool is_terminal() {
   return isatty(STDERR_FILENO) == 1 && kind != nullptr && std::string_view(kind) != "dumb";
 }
 
+// What has not come out of a pipe yet may be nowhere else than in the rejects of the load before.
+bool can_be_read_again(const std::vector<std::string>& files) {
+  return std::all_of(files.begin(), files.end(), [](const std::string& file) {
+    std::error_code unknown;
+    return file != "-" && std::filesystem::is_regular_file(file, unknown);
+  });
+}
+
 int load_files(load_arguments& a) {
   complete(a);
   std::vector<std::string> names = a.files;
@@ -100,7 +112,7 @@ int load_files(load_arguments& a) {
   report result(names, a.rejects);
   load_end end = net::run(run_load(a, result), {.worker_threads = 1});
   try {
-    result.flush();
+    result.finish(end.stopped_because.empty() || can_be_read_again(a.files));
   } catch (const std::system_error& failure) {
     end.stopped_because = failure.what();
   }
@@ -128,6 +140,9 @@ constexpr const char* help_footer =
     "    penstock load - --format csv --to URL\n"
     "  jq -r 'select(.code | test(\"bad_(row|cell)\") | not).item' FILE.rejects.ndjson |\n"
     "    penstock load - --format ndjson --to URL\n"
+    "\n"
+    "Rejects are written to a file NAME.part, which gets its name at the end: a load may write the rejects that it\n"
+    "reads. One that stops before the end of a pipe leaves a file of that name alone, and says where its own are.\n"
     "\n"
     "Exit code: 0 all is stored, 1 some items were rejected or their outcome is unknown, 2 wrong usage, 3 given up\n"
     "(the server can't be reached or refuses), 130 interrupted: what was in flight was waited for. A second Ctrl-C "

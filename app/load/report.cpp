@@ -5,9 +5,6 @@
 
 #include <penstock/http/problem.h>
 
-#include <cerrno>
-#include <system_error>
-
 namespace penstock::app::load {
 namespace {
 
@@ -22,7 +19,7 @@ std::string in_words(const std::string& file, const rejection& r) {
 }  // namespace
 
 report::report(std::vector<std::string> files, std::string rejects_path)
-    : files_(std::move(files)), rejects_path_(std::move(rejects_path)) {}
+    : files_(std::move(files)), rejects_(std::move(rejects_path)) {}
 
 void report::carried_out(const batch& b, const answer& a) {
   read_rejections(b);
@@ -32,6 +29,7 @@ void report::carried_out(const batch& b, const answer& a) {
   if (a.rejected > a.refused.size()) totals_.unnamed += a.rejected - a.refused.size();
   for (const refused_item& r : a.refused)
     reject(b.file, {b.items[r.index].line, r.code, r.message, r.pointer, std::string(b.text_of(r.index))});
+  rejects_.flush();
 }
 
 void report::lost(const batch& b, const std::string& why) {
@@ -46,11 +44,12 @@ void report::not_sent(const batch& b, const std::string& why) {
 
 void report::all(const batch& b, load_errc code, const std::string& why) {
   read_rejections(b);
-  if (b.items.empty()) return;
+  if (b.items.empty()) return rejects_.flush();
   std::string lines = " lines " + std::to_string(b.items.front().line) + " to " + std::to_string(b.items.back().line);
   show(files_[b.file] + lines + ": " + std::string(code_name(code)) + ": " + why);
   for (std::size_t i = 0; i < b.items.size(); ++i)
     write(b.file, {b.items[i].line, std::string(code_name(code)), why, {}, std::string(b.text_of(i))});
+  rejects_.flush();
 }
 
 void report::read_rejections(const batch& b) {
@@ -69,21 +68,9 @@ void report::show(std::string rejection) {
 }
 
 void report::write(std::size_t file, const rejection& r) {
-  if (!rejects_.is_open()) open_rejects();
-  rejects_ << "{\"file\":" << http::json_string(files_[file]) << ",\"line\":" << r.line
-           << ",\"code\":" << http::json_string(r.code) << ",\"message\":" << http::json_string(r.message)
-           << ",\"pointer\":" << http::json_string(r.pointer) << ",\"item\":" << http::json_string(r.item) << "}\n";
-  if (!rejects_) throw std::system_error(errno, std::generic_category(), rejects_path_ + ": write");
-}
-
-void report::open_rejects() {
-  rejects_.open(rejects_path_, std::ios::trunc);
-  if (!rejects_) throw std::system_error(errno, std::generic_category(), rejects_path_ + ": open");
-}
-
-void report::flush() {
-  if (rejects_.is_open() && !rejects_.flush())
-    throw std::system_error(errno, std::generic_category(), rejects_path_ + ": write");
+  rejects_.write("{\"file\":" + http::json_string(files_[file]) + ",\"line\":" + std::to_string(r.line) +
+                 ",\"code\":" + http::json_string(r.code) + ",\"message\":" + http::json_string(r.message) +
+                 ",\"pointer\":" + http::json_string(r.pointer) + ",\"item\":" + http::json_string(r.item) + "}\n");
 }
 
 std::string report::last_place() const {

@@ -4,10 +4,10 @@
 
 #include "app/load/answer.h"
 #include "app/load/batch.h"
+#include "app/load/rejects_file.h"
 #include <penstock/async/scheduler.h>
 
 #include <cstdint>
-#include <fstream>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,7 +37,7 @@ struct totals {
 /// is no item is there as it stands in the file.
 class report {
  public:
-  /// The file at `rejects_path` is made, or made anew, with the first rejection.
+  /// The file at `rejects_path` is made, or made anew, when there is a rejection.
   report(std::vector<std::string> files, std::string rejects_path);
 
   /// A batch was carried out. Throws `std::system_error`, as the two below, when the rejects can't be written.
@@ -49,15 +49,17 @@ class report {
   void retried() noexcept { ++totals_.retries; }
   /// Says that a batch is about to be sent: a load that stops can be resumed behind the last such one.
   void begun(const batch& b) noexcept { last_begun_ = {b.file, b.last_line}; }
-  /// Writes what is buffered. Throws as above.
-  void flush();
+  /// Gives the rejects their name, for which those of an earlier load are replaced only when `may_replace`. Throws as
+  /// above.
+  void finish(bool may_replace) { rejects_.finish(may_replace); }
 
   const totals& counts() const noexcept { return totals_; }
   /// The first few rejections, as "FILE line N: CODE: MESSAGE (at POINTER)"; one for all of a batch that was
   /// lost or not sent.
   const std::vector<std::string>& first_rejections() const noexcept { return first_; }
-  const std::string& rejects_path() const noexcept { return rejects_path_; }
-  bool wrote_rejects() const noexcept { return rejects_.is_open(); }
+  /// Where the rejects are by now.
+  const std::string& rejects_path() const noexcept { return rejects_.where(); }
+  bool wrote_rejects() const noexcept { return rejects_.is_made(); }
   /// "FILE line N": nothing behind it was sent. Empty when nothing was sent at all.
   std::string last_place() const;
 
@@ -67,11 +69,9 @@ class report {
   void reject(std::size_t file, const rejection& r);
   void show(std::string rejection);
   void write(std::size_t file, const rejection& r);
-  void open_rejects();
 
   std::vector<std::string> files_;
-  std::string rejects_path_;
-  std::ofstream rejects_;
+  rejects_file rejects_;
   totals totals_;
   std::vector<std::string> first_;
   std::optional<std::pair<std::size_t, std::uint64_t>> last_begun_;

@@ -79,7 +79,7 @@ class load_report : public ::testing::Test {
   ~load_report() override { std::filesystem::remove(path_); }
 
   std::string rejects() {
-    report_.flush();
+    report_.finish(true);
     std::ostringstream text;
     text << std::ifstream(path_).rdbuf();
     return text.str();
@@ -94,7 +94,7 @@ class load_report : public ::testing::Test {
 TEST_F(load_report, nothing_is_written_when_nothing_is_rejected) {
   batch_.rejected.clear();
   report_.carried_out(batch_, {.stored = 2});
-  report_.flush();
+  report_.finish(true);
   EXPECT_FALSE(std::filesystem::exists(path_));
   EXPECT_EQ(exit_code_of(report_, {}), 0);
 }

@@ -141,6 +141,56 @@ class LoadTest(BlackBoxTest):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.check_stored(flights)
 
+    def start_with_pipe(self, *arguments):
+        return subprocess.Popen([PROGRAM, "load", "-", "--format", "ndjson", "--to", self.url, "--json", *arguments],
+                                cwd=self.folder, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def load_half_of_its_rejects(self, *arguments):
+        """Loads the first half of stdin.rejects.ndjson, and waits until it is rejected again. Gives the load and the
+        second half, read from the file as it was opened before."""
+        with open(self.folder / "stdin.rejects.ndjson", "rb") as rejects:
+            before = sum(1 for _ in rejects)
+            rejects.seek(0)
+            loading = self.start_with_pipe(*arguments)
+            loading.stdin.write(b"".join(self.item(next(rejects)) for _ in range(before // 2)))
+            loading.stdin.flush()
+            while sum(file.stat().st_size > 0 for file in self.folder.glob("stdin.rejects.ndjson*")) < 2:
+                self.assertIsNone(loading.poll())
+                self.assertEqual(self.count_lines("stdin.rejects.ndjson"), before)
+            return loading, b"".join(map(self.item, rejects))
+
+    @staticmethod
+    def item(reject):
+        return json.loads(reject)["item"].encode() + b"\n"
+
+    def count_lines(self, name):
+        return (self.folder / name).read_bytes().count(b"\n")
+
+    def test_load_may_read_the_rejects_that_it_makes_anew(self):
+        bad = [b'{"delay":"%d"}\n' % number for number in range(400)]
+        loading = self.start_with_pipe()
+        first, _ = loading.communicate(b"".join(bad), PATIENCE)
+        self.assertEqual((loading.returncode, json.loads(first)["rejected"]), (1, 400))
+        loading, second_half = self.load_half_of_its_rejects()
+        output, _ = loading.communicate(second_half, PATIENCE)
+        self.assertEqual((loading.returncode, json.loads(output)["rejected"]), (1, 400))
+        self.assertEqual(json.loads(output)["rejects"], "stdin.rejects.ndjson")
+        self.assertEqual(sorted(r["item"].encode() + b"\n" for r in self.rejects("stdin.rejects.ndjson")), sorted(bad))
+        self.assertEqual(list(self.folder.glob("*.part")), [])
+
+    def test_a_load_that_stops_keeps_the_rejects_that_it_has_not_read(self):
+        loading = self.start_with_pipe()
+        loading.communicate(b'{"delay":"late"}\n' * 400, PATIENCE)
+        loading, _ = self.load_half_of_its_rejects()
+        loading.send_signal(signal.SIGINT)
+        output = loading.stdout.read()
+        self.assertEqual(loading.wait(PATIENCE), 130)
+        loading.stdin.close()
+        loading.stdout.close()
+        self.assertEqual(self.count_lines("stdin.rejects.ndjson"), 400)
+        self.assertEqual(json.loads(output)["rejects"], "stdin.rejects.ndjson.part")
+        self.assertEqual(self.count_lines("stdin.rejects.ndjson.part"), 200)
+
     def test_load_says_when_the_server_refuses_for_good(self):
         self.write("a.ndjson", "{}\n")
         done = run("load", "a.ndjson", "--to", self.url + "-of-fancy", cwd=self.folder)
