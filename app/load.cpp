@@ -1,7 +1,8 @@
 // `penstock load`: the items of files into a stream.
 //
 // Invariant: every item that was read is counted once, as stored, duplicate, rejected, unknown or not sent, and all but
-// the first two are in the rejects file; the exit code is 0 only when there are none of those.
+// the first two are in the rejects file, or the summary says how many are not; the exit code is 0 only when there are
+// none of those.
 
 #include "app/commands.h"
 #include "app/error.h"
@@ -111,11 +112,7 @@ int load_files(load_arguments& a) {
   std::replace(names.begin(), names.end(), std::string("-"), std::string("standard input"));
   report result(names, a.rejects);
   load_end end = net::run(run_load(a, result), {.worker_threads = 1});
-  try {
-    result.finish(end.stopped_because.empty() || can_be_read_again(a.files));
-  } catch (const std::system_error& failure) {
-    end.stopped_because = failure.what();
-  }
+  result.finish(end.stopped_because.empty() || can_be_read_again(a.files));
   std::cout << (a.json_summary ? summary_json(result, end) : summary_text(result, end)) << std::flush;
   return exit_code_of(result, end);
 }
@@ -145,7 +142,8 @@ constexpr const char* help_footer =
     "reads. One that stops before the end of a pipe leaves a file of that name alone, and says where its own are.\n"
     "\n"
     "Exit code: 0 all is stored, 1 some items were rejected or their outcome is unknown, 2 wrong usage, 3 given up\n"
-    "(the server can't be reached or refuses), 130 interrupted: what was in flight was waited for. A second Ctrl-C "
+    "(the server can't be reached or refuses, rejects can't be written), 130 interrupted: what was in flight was "
+    "waited for. A second Ctrl-C "
     "does\n"
     "not wait.";
 

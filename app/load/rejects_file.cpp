@@ -1,4 +1,4 @@
-// Until the end, a regular file at the path is as it was.
+// Until the end, a regular file at the path is as it was. Every line is in the file or counted as missing.
 
 #include "app/load/rejects_file.h"
 
@@ -19,10 +19,6 @@ namespace fs = std::filesystem;
 constexpr std::size_t buffered_bytes = std::size_t{64} << 10;
 constexpr mode_t mode_of_new = 0666;
 
-[[noreturn]] void fail(const std::string& path, const char* what) {
-  throw std::system_error(errno, std::generic_category(), path + ": " + what);
-}
-
 bool is_written_in_place(const fs::path& path) {
   std::error_code unknown;
   fs::file_status status = fs::symlink_status(path, unknown);
@@ -37,41 +33,53 @@ rejects_file::~rejects_file() {
   try {
     finish(false);
   } catch (const std::exception&) {
-    // Who wants to know calls finish().
+    // No memory for a name: the lines stay where they are.
   }
   if (descriptor_ >= 0) close(descriptor_);
 }
 
-void rejects_file::write(std::string_view line) {
-  if (descriptor_ < 0) open();
+void rejects_file::write(reject_place from, std::string_view line) {
+  if (failure_.empty() && descriptor_ < 0) open();
+  if (!failure_.empty()) return note_missing(from);
   buffer_ += line;
+  lines_.push_back({from, buffer_.size()});
   if (buffer_.size() >= buffered_bytes) flush();
 }
 
 void rejects_file::flush() {
-  std::string_view rest = buffer_;
-  while (!rest.empty()) {
-    ssize_t written = ::write(descriptor_, rest.data(), rest.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail(path_, "write");
-    rest.remove_prefix(static_cast<std::size_t>(written));
+  std::size_t done = 0;
+  while (done < buffer_.size() && failure_.empty()) {
+    ssize_t written = ::write(descriptor_, buffer_.data() + done, buffer_.size() - done);
+    if (written >= 0)
+      done += static_cast<std::size_t>(written);
+    else if (errno != EINTR)
+      fail("write");
   }
+  std::size_t whole = 0;
+  for (const buffered_line& line : lines_) {
+    if (line.end <= done)
+      whole = line.end;
+    else
+      note_missing(line.from);
+  }
+  if (whole < done) cut_off(done - whole);
   buffer_.clear();
+  lines_.clear();
 }
 
 void rejects_file::finish(bool may_replace) {
   if (descriptor_ < 0) return;
   flush();
-  int closed = close(std::exchange(descriptor_, -1));
-  if (closed != 0) fail(path_, "write");
+  if (close(std::exchange(descriptor_, -1)) != 0) fail("close");
   std::error_code unknown;
-  if (where_ != path_ && (may_replace || !fs::exists(path_, unknown))) move_to_its_name();
+  bool replaces = fs::exists(path_, unknown);
+  if (where_ != path_ && (!replaces || (may_replace && failure_.empty()))) move_to_its_name();
 }
 
 void rejects_file::open() {
   if (!is_written_in_place(path_)) return open_beside();
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode_of_new);
-  if (descriptor_ < 0) fail(path_, "open");
+  if (descriptor_ < 0) return fail("open");
   where_ = path_;
 }
 
@@ -81,7 +89,7 @@ void rejects_file::open_beside() {
   for (int number = 1; descriptor_ < 0; ++number) {
     name = path_ + (number == 1 ? "" : "." + std::to_string(number)) + ".part";
     descriptor_ = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode_of_new);
-    if (descriptor_ < 0 && errno != EEXIST) fail(path_, "open");
+    if (descriptor_ < 0 && errno != EEXIST) return fail("open");
   }
   where_ = name;
   // Who may not read the old rejects may not read the new ones.
@@ -99,6 +107,23 @@ void rejects_file::move_to_its_name() {
     fs::remove(where_, failed);
   }
   where_ = path_;
+}
+
+void rejects_file::fail(const char* what) {
+  std::string why = std::generic_category().message(errno);
+  if (failure_.empty()) failure_ = path_ + ": " + what + ": " + why;
+}
+
+void rejects_file::note_missing(reject_place from) {
+  ++missing_;
+  if (!first_missing_ || from < *first_missing_) first_missing_ = from;
+}
+
+// Takes the last bytes away again, where that is possible.
+void rejects_file::cut_off(std::size_t bytes) {
+  off_t size = lseek(descriptor_, 0, SEEK_CUR);
+  if (size < static_cast<off_t>(bytes) || ftruncate(descriptor_, size - static_cast<off_t>(bytes)) != 0) return;
+  lseek(descriptor_, 0, SEEK_END);
 }
 
 }  // namespace penstock::app::load

@@ -1,5 +1,5 @@
 // Every item of a batch is counted once, in one of five ways; all but the stored and duplicate ones are in the rejects
-// file.
+// file, or counted as missing there.
 
 #include "app/load/report.h"
 
@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t shown_rejections = 5;
 
-std::string in_words(const std::string& file, const rejection& r) {
+std::string told(const std::string& file, const rejection& r) {
   std::string text = file + " line " + std::to_string(r.line) + ": " + r.code + ": " + r.message;
   if (!r.pointer.empty()) text += " (at " + r.pointer + ")";
   return text;
@@ -59,7 +59,7 @@ void report::read_rejections(const batch& b) {
 }
 
 void report::reject(std::size_t file, const rejection& r) {
-  show(in_words(files_[file], r));
+  show(told(files_[file], r));
   write(file, r);
 }
 
@@ -68,14 +68,18 @@ void report::show(std::string rejection) {
 }
 
 void report::write(std::size_t file, const rejection& r) {
-  rejects_.write("{\"file\":" + http::json_string(files_[file]) + ",\"line\":" + std::to_string(r.line) +
-                 ",\"code\":" + http::json_string(r.code) + ",\"message\":" + http::json_string(r.message) +
-                 ",\"pointer\":" + http::json_string(r.pointer) + ",\"item\":" + http::json_string(r.item) + "}\n");
+  rejects_.write({file, r.line},
+                 "{\"file\":" + http::json_string(files_[file]) + ",\"line\":" + std::to_string(r.line) +
+                     ",\"code\":" + http::json_string(r.code) + ",\"message\":" + http::json_string(r.message) +
+                     ",\"pointer\":" + http::json_string(r.pointer) + ",\"item\":" + http::json_string(r.item) + "}\n");
 }
 
-std::string report::last_place() const {
-  if (!last_begun_) return {};
-  return files_[last_begun_->first] + " line " + std::to_string(last_begun_->second);
+std::string report::last_place() const { return in_words(last_begun_); }
+
+std::string report::first_missing_reject() const { return in_words(rejects_.first_missing()); }
+
+std::string report::in_words(std::optional<reject_place> place) const {
+  return place ? files_[place->first] + " line " + std::to_string(place->second) : std::string();
 }
 
 }  // namespace penstock::app::load

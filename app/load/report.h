@@ -40,7 +40,7 @@ class report {
   /// The file at `rejects_path` is made, or made anew, when there is a rejection.
   report(std::vector<std::string> files, std::string rejects_path);
 
-  /// A batch was carried out. Throws `std::system_error`, as the two below, when the rejects can't be written.
+  /// A batch was carried out. Where rejects can't be written, here and below, `rejects_failure` says so.
   void carried_out(const batch& b, const answer& a);
   /// A batch was sent, and no answer came.
   void lost(const batch& b, const std::string& why);
@@ -49,8 +49,8 @@ class report {
   void retried() noexcept { ++totals_.retries; }
   /// Says that a batch is about to be sent: a load that stops can be resumed behind the last such one.
   void begun(const batch& b) noexcept { last_begun_ = {b.file, b.last_line}; }
-  /// Gives the rejects their name, for which those of an earlier load are replaced only when `may_replace`. Throws as
-  /// above.
+  /// Gives the rejects their name, for which those of an earlier load are replaced only when `may_replace` and none are
+  /// missing.
   void finish(bool may_replace) { rejects_.finish(may_replace); }
 
   const totals& counts() const noexcept { return totals_; }
@@ -60,6 +60,12 @@ class report {
   /// Where the rejects are by now.
   const std::string& rejects_path() const noexcept { return rejects_.where(); }
   bool wrote_rejects() const noexcept { return rejects_.is_made(); }
+  /// Why not all rejects are in the file; empty when they are.
+  const std::string& rejects_failure() const noexcept { return rejects_.failure(); }
+  /// How many rejects are not in the file. With a failure and none, nobody knows.
+  std::uint64_t missing_rejects() const noexcept { return rejects_.missing(); }
+  /// "FILE line N": where the first of these is from. Empty when there are none.
+  std::string first_missing_reject() const;
   /// "FILE line N": nothing behind it was sent. Empty when nothing was sent at all.
   std::string last_place() const;
 
@@ -69,12 +75,13 @@ class report {
   void reject(std::size_t file, const rejection& r);
   void show(std::string rejection);
   void write(std::size_t file, const rejection& r);
+  std::string in_words(std::optional<reject_place> place) const;
 
   std::vector<std::string> files_;
   rejects_file rejects_;
   totals totals_;
   std::vector<std::string> first_;
-  std::optional<std::pair<std::size_t, std::uint64_t>> last_begun_;
+  std::optional<reject_place> last_begun_;
 };
 
 }  // namespace penstock::app::load

@@ -109,7 +109,10 @@ task<void> sender::deliver_in_parts(const batch& b) {
 task<bool> sender::deliver_whole(const batch& b) {
   try {
     task<bool> attempts = attempt_until_decided(b);
-    co_return co_await std::move(attempts);
+    bool done = co_await std::move(attempts);
+    // Rejects that nobody can read would only become more.
+    if (!result_.rejects_failure().empty()) stop(result_.rejects_failure());
+    co_return done;
   } catch (const operation_cancelled&) {
     result_.lost(b, "the load was interrupted before the answer came");
     throw;

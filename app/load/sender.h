@@ -38,8 +38,8 @@ class sender {
 
   sender(fill_function fill, post_function post, const send_options& options, report& result, stop_flag& reading);
 
-  /// Runs until all is sent or it was stopped. Throws what `fill`, `post` and the report throw. When cancelled, what
-  /// was in flight is reported as unknown.
+  /// Runs until all is sent or it was stopped, as it is too when rejects can't be written. Throws what `fill` and
+  /// `post` throw. When cancelled, what was in flight is reported as unknown.
   task<void> run();
   /// Sends no more requests; those in flight are waited for, those that wait to be sent again are given up.
   void stop(std::string reason);

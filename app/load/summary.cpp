@@ -16,12 +16,26 @@ std::string count_line(std::string_view name, std::uint64_t count, std::string_v
   return fmt::format("{:<11}{:>13}{}{}\n", name, with_commas(count), remark.empty() ? "" : "  ", remark);
 }
 
+std::string where_rejects_are(const report& result) {
+  std::string text;
+  bool all = result.rejects_failure().empty();
+  if (result.wrote_rejects())
+    text = std::string(all ? "all of them" : "those that could be written") +
+           ", with their items: " + result.rejects_path() + "\n";
+  if (all) return text;
+  std::uint64_t missing = result.missing_rejects();
+  text += missing > 0 ? with_commas(missing) + " of them are" : "some of them may be";
+  text += std::string(result.wrote_rejects() ? " NOT there: " : " in no file: ") + result.rejects_failure();
+  if (missing > 0) text += "; the first is that of " + result.first_missing_reject();
+  return text + "\n";
+}
+
 }  // namespace
 
 exit_code exit_code_of(const report& result, const load_end& end) noexcept {
   const totals& t = result.counts();
   if (end.interrupted) return interrupted;
-  if (!end.stopped_because.empty()) return could_not_send;
+  if (!end.stopped_because.empty() || !result.rejects_failure().empty()) return could_not_send;
   return t.rejected + t.unknown + t.not_sent > 0 ? some_bad : all_stored;
 }
 
@@ -39,7 +53,7 @@ std::string summary_text(const report& result, const load_end& end) {
                       with_commas(static_cast<std::uint64_t>(static_cast<double>(t.items()) / seconds)),
                       in_megabytes(static_cast<double>(t.source_bytes) / seconds));
   for (const std::string& line : result.first_rejections()) text += "  " + line + "\n";
-  if (result.wrote_rejects()) text += "all of them, with their items: " + result.rejects_path() + "\n";
+  text += where_rejects_are(result);
   if (t.unnamed > 0)
     text += fmt::format(
         "{} of the rejected are not there: the server's answers name only so many; "
@@ -58,11 +72,12 @@ std::string summary_json(const report& result, const load_end& end) {
   double seconds = seconds_of(end.elapsed);
   return fmt::format(
       R"({{"items":{},"stored":{},"duplicates":{},"rejected":{},"unknown":{},"not_sent":{},"retries":{},)"
-      R"("source_bytes":{},"seconds":{:.6f},"items_per_second":{:.1f},"rejects":{},"stopped":{},"last_place":{}}})"
+      R"("source_bytes":{},"seconds":{:.6f},"items_per_second":{:.1f},"rejects":{},"rejects_missing":{},"first_missing":{},"stopped":{},"last_place":{}}})"
       "\n",
       t.items(), t.stored, t.duplicates, t.rejected, t.unknown, t.not_sent, t.retries, t.source_bytes, seconds,
       static_cast<double>(t.items()) / seconds,
-      result.wrote_rejects() ? http::json_string(result.rejects_path()) : "null",
+      result.wrote_rejects() ? http::json_string(result.rejects_path()) : "null", result.missing_rejects(),
+      result.missing_rejects() > 0 ? http::json_string(result.first_missing_reject()) : "null",
       end.stopped_because.empty() ? "null" : http::json_string(end.stopped_because),
       end.stopped_because.empty() ? "null" : http::json_string(result.last_place()));
 }

@@ -20,7 +20,7 @@ struct load_end {
 enum exit_code : int {
   all_stored = 0,      ///< Or there before, as duplicates.
   some_bad = 1,        ///< Some were rejected, or their outcome is unknown.
-  could_not_send = 3,  ///< It was given up before the end.
+  could_not_send = 3,  ///< It was given up before the end, or rejects could not be written.
   interrupted = 130,
 };
 

@@ -2,6 +2,7 @@
 
 #include "app/load/rejects_file.h"
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +12,7 @@
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,7 +51,7 @@ TEST_F(load_rejects_file, is_not_made_without_lines) {
 TEST_F(load_rejects_file, leaves_the_one_before_as_it_is_until_the_end) {
   std::ofstream(path_) << "old\n";
   rejects_file file(path_);
-  file.write("new\n");
+  file.write({0, 1}, "new\n");
   file.flush();
   EXPECT_EQ(content(path_), "old\n");
   EXPECT_EQ(file.where(), path_.string() + ".part");
@@ -67,7 +69,7 @@ TEST_F(load_rejects_file, leaves_the_one_before_as_it_is_until_the_end) {
 TEST_F(load_rejects_file, stands_beside_the_one_before_without_leave_to_replace_it) {
   std::ofstream(path_) << "old\n";
   rejects_file file(path_);
-  file.write("new\n");
+  file.write({0, 1}, "new\n");
   file.finish(false);
   EXPECT_EQ(content(path_), "old\n");
   EXPECT_EQ(content(file.where()), "new\n");
@@ -76,7 +78,7 @@ TEST_F(load_rejects_file, stands_beside_the_one_before_without_leave_to_replace_
 TEST_F(load_rejects_file, gets_its_name_also_when_nobody_finishes_it) {
   {
     rejects_file file(path_);
-    file.write("new\n");
+    file.write({0, 1}, "new\n");
   }
   EXPECT_EQ(content(path_), "new\n");
 }
@@ -84,7 +86,7 @@ TEST_F(load_rejects_file, gets_its_name_also_when_nobody_finishes_it) {
 TEST_F(load_rejects_file, touches_none_that_an_ended_load_left) {
   std::ofstream(path_.string() + ".part") << "left\n";
   rejects_file file(path_);
-  file.write("new\n");
+  file.write({0, 1}, "new\n");
   file.flush();
   EXPECT_EQ(content(path_.string() + ".part"), "left\n");
   file.finish(true);
@@ -96,7 +98,7 @@ TEST_F(load_rejects_file, can_be_read_by_those_who_could_read_the_one_before) {
   std::ofstream(path_) << "old\n";
   fs::permissions(path_, fs::perms::owner_read | fs::perms::owner_write);
   rejects_file file(path_);
-  file.write("new\n");
+  file.write({0, 1}, "new\n");
   file.finish(true);
   EXPECT_EQ(fs::status(path_).permissions(), fs::perms::owner_read | fs::perms::owner_write);
 }
@@ -106,7 +108,7 @@ TEST_F(load_rejects_file, goes_into_a_pipe_that_is_named) {
   int reader = ::open(path_.c_str(), O_RDONLY | O_NONBLOCK);
   ASSERT_GE(reader, 0);
   rejects_file file(path_);
-  file.write("new\n");
+  file.write({0, 1}, "new\n");
   file.finish(true);
   char read[8] = {};
   EXPECT_EQ(::read(reader, read, sizeof read), 4);
@@ -119,7 +121,7 @@ TEST_F(load_rejects_file, goes_into_a_pipe_that_is_named) {
 TEST_F(load_rejects_file, goes_to_where_a_link_points) {
   fs::create_symlink("elsewhere", path_);
   rejects_file file(path_);
-  file.write("new\n");
+  file.write({0, 1}, "new\n");
   file.finish(true);
   EXPECT_TRUE(fs::is_symlink(path_));
   EXPECT_EQ(content(folder_ / "elsewhere"), "new\n");
@@ -127,10 +129,63 @@ TEST_F(load_rejects_file, goes_to_where_a_link_points) {
 
 TEST_F(load_rejects_file, stays_where_it_is_when_its_name_is_taken_meanwhile) {
   rejects_file file(path_);
-  file.write("new\n");
+  file.write({0, 1}, "new\n");
   fs::create_directory(path_);
   file.finish(true);
   EXPECT_EQ(content(file.where()), "new\n");
+}
+
+// A disk that is full takes a part of what is written, and then nothing.
+class size_limit {
+ public:
+  explicit size_limit(rlim_t bytes) : before_signal_(std::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    rlimit limited = before_;
+    limited.rlim_cur = bytes;
+    ::setrlimit(RLIMIT_FSIZE, &limited);
+  }
+  size_limit(const size_limit&) = delete;
+  size_limit& operator=(const size_limit&) = delete;
+  ~size_limit() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, before_signal_);
+  }
+
+ private:
+  rlimit before_{};
+  void (*before_signal_)(int);
+};
+
+TEST_F(load_rejects_file, ends_with_a_whole_line_where_the_disk_is_full_and_tells_what_is_missing) {
+  std::ofstream(path_) << "old\n";
+  rejects_file file(path_);
+  {
+    size_limit full(10);
+    file.write({0, 7}, "new 7\n");
+    file.flush();
+    EXPECT_EQ(file.failure(), "");
+    file.write({1, 2}, "new 2\n");
+    file.write({0, 9}, "new 9\n");
+    file.flush();
+  }
+  file.write({0, 11}, "new 11\n");
+  file.finish(true);
+  EXPECT_EQ(file.failure(), path_.string() + ": write: File too large");
+  EXPECT_EQ(file.missing(), 3u);
+  EXPECT_EQ(file.first_missing(), reject_place(0, 9));
+  EXPECT_EQ(content(file.where()), "new 7\n");
+  EXPECT_EQ(content(path_), "old\n");
+}
+
+TEST_F(load_rejects_file, that_can_not_be_made_misses_all) {
+  rejects_file file(folder_ / "no" / "r.ndjson");
+  file.write({0, 3}, "x\n");
+  file.write({0, 2}, "x\n");
+  file.finish(true);
+  EXPECT_FALSE(file.is_made());
+  EXPECT_THAT(file.failure(), ::testing::HasSubstr("open: No such file"));
+  EXPECT_EQ(file.missing(), 2u);
+  EXPECT_EQ(file.first_missing(), reject_place(0, 2));
 }
 
 }  // namespace

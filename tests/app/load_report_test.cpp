@@ -123,9 +123,29 @@ TEST_F(load_report, unknown_and_unsent_items_are_in_the_rejects_too) {
   EXPECT_EQ(report_.counts().items(), 6u);
 }
 
-TEST_F(load_report, rejects_that_can_not_be_written_are_a_failure) {
+TEST_F(load_report, rejects_that_can_not_be_made_are_a_failure_and_change_no_count) {
   report elsewhere({"a.csv"}, "/nonexistent/rejects");
-  EXPECT_THROW(elsewhere.lost(batch_, "x"), std::system_error);
+  elsewhere.carried_out(batch_, {.stored = 2});
+  elsewhere.finish(true);
+  EXPECT_EQ(elsewhere.counts().stored, 2u);
+  EXPECT_EQ(exit_code_of(elsewhere, {}), 3);
+  EXPECT_THAT(summary_text(elsewhere, {}),
+              HasSubstr("1 of them are in no file: /nonexistent/rejects: open: No such file "
+                        "or directory; the first is that of a.csv line 11\n"));
+}
+
+TEST_F(load_report, the_summary_says_how_many_rejects_could_not_be_written) {
+  report full({"a.csv"}, "/dev/full");
+  full.lost(batch_, "x");
+  full.finish(true);
+  std::string text = summary_text(full, {});
+  EXPECT_THAT(text, Not(HasSubstr("all of them")));
+  EXPECT_THAT(text,
+              HasSubstr("those that could be written, with their items: /dev/full\n"
+                        "3 of them are NOT there: /dev/full: write: No space left on device; the first is that of "
+                        "a.csv line 4\n"));
+  EXPECT_THAT(summary_json(full, {}), HasSubstr(R"("rejects_missing":3,"first_missing":"a.csv line 4")"));
+  EXPECT_EQ(exit_code_of(full, {}), 3);
 }
 
 TEST_F(load_report, the_summary_says_what_became_of_everything) {

@@ -294,6 +294,25 @@ TEST(load_sender, stopping_waits_for_what_is_in_flight_and_sends_no_more) {
   EXPECT_EQ(w.result.last_place(), "file line 2");
 }
 
+TEST(load_sender, rejects_that_can_not_be_written_stop_it_with_everything_counted) {
+  world w(100, {.concurrency = 3});
+  w.serve = [](std::size_t) {
+    return attempt{.status = 200,
+                   .body = R"({"stored":0,"rejected":1,"duplicates":0,)"
+                           R"("results":[{"index":0,"error":{}}]})"};
+  };
+  report nowhere({"file"}, "/nonexistent/rejects");
+  sender s([&w](batch& into) { return w.fill(into); },
+           [&w](const batch& b, const std::string& key) { return w.post(b, key); }, w.options, nowhere, w.reading);
+  w.sim.run(s.run());
+  EXPECT_EQ(w.attempts, 3u);
+  EXPECT_EQ(nowhere.counts().rejected, 3u);
+  EXPECT_EQ(nowhere.counts().items(), 3u);
+  EXPECT_EQ(nowhere.missing_rejects(), 3u);
+  EXPECT_EQ(nowhere.first_missing_reject(), "file line 1");
+  EXPECT_THAT(s.stopped_because(), HasSubstr("/nonexistent/rejects: open"));
+}
+
 TEST(load_sender, stopping_gives_up_what_waits_to_be_sent_again) {
   world w(100, {.concurrency = 1, .retry = {.retry_for = 1h, .first_wait = 1min}});
   w.serve = [](std::size_t) { return attempt{.status = 503}; };
