@@ -6,6 +6,7 @@
 #include "app/commands.h"
 #include "app/error.h"
 #include <penstock/core/nearest.h>
+#include <penstock/observe/log.h>
 
 #include <algorithm>
 #include <exception>
@@ -34,6 +35,18 @@ std::vector<std::string> known_names(CLI::App& app, bool options) {
   return names;
 }
 
+// Whatever was given, in the wrong place too, may be a URL with a password.
+std::string without_passwords(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    std::size_t end = std::min(text.find(' '), text.size() - 1) + 1;
+    std::string_view word = text.substr(0, end);
+    out += word.find("://") == std::string_view::npos ? std::string(word) : log::redact_url(word);
+    text.remove_prefix(end);
+  }
+  return out;
+}
+
 std::string what_is_wrong(CLI::App& app, const CLI::ParseError& error) {
   std::vector<std::string> unknown = app.remaining(true);
   if (unknown.empty()) return error.what();
@@ -44,13 +57,13 @@ std::string what_is_wrong(CLI::App& app, const CLI::ParseError& error) {
   std::string_view word = unknown.front();
   if (option) word = word.substr(0, word.find('='));
   std::string_view kind = option ? "unknown option '" : &at == &app ? "unknown command '" : "unexpected argument '";
-  return std::string(kind) + std::string(word) + "'" + suggestion(word, candidates);
+  return std::string(kind) + log::redact_url(word) + "'" + suggestion(word, candidates);
 }
 
 int report_usage(CLI::App& app, const CLI::ParseError& error, std::ostream& err) {
   CLI::App& at = used_subcommand(app);
-  err << app.get_name() << ": " << what_is_wrong(app, error) << "\nTry '" << (&at == &app ? "" : app.get_name() + " ")
-      << at.get_name() << " --help'.\n";
+  err << app.get_name() << ": " << without_passwords(what_is_wrong(app, error)) << "\nTry '"
+      << (&at == &app ? "" : app.get_name() + " ") << at.get_name() << " --help'.\n";
   return exit_usage;
 }
 
@@ -58,7 +71,7 @@ int report_usage(CLI::App& app, const CLI::ParseError& error, std::ostream& err)
 void tell(std::ostream& err, std::string_view program, std::string_view message) {
   for (bool more = true; more;) {
     std::size_t end = message.find('\n');
-    err << program << ": " << message.substr(0, end) << "\n";
+    err << program << ": " << without_passwords(message.substr(0, end)) << "\n";
     more = end != std::string_view::npos;
     if (more) message.remove_prefix(end + 1);
   }

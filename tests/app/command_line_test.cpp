@@ -11,6 +11,7 @@
 namespace penstock::app {
 namespace {
 
+using testing::AnyOf;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -62,6 +63,28 @@ TEST(command_line, numbers_that_load_can_not_use_are_refused_by_the_name_of_thei
     said s = run({"load", "/no/such/file", "--to", "http://h/v1/items", option});
     EXPECT_EQ(s.code, 2);
     EXPECT_THAT(s.err, StartsWith("penstock: " + option.substr(0, option.find('=')) + ": ")) << option;
+  }
+}
+
+TEST(command_line, an_argument_in_the_wrong_place_shows_no_password) {
+  std::vector<std::vector<std::string>> wrong = {
+      {"serve", "mariadb://u:s3cret@h/d"},
+      {"serve", "u:s3cret@h/d"},
+      {"serve", "mariadb://u:s3 cret@h/d"},
+      {"mariadb://u:s3cret@h/d"},
+      {"serve", "-mariadb://u:s3cret@h/d"},
+      {"serve", "--config", "mariadb://u:s3cret@h/d"},
+      {"serve", "--listen", "http://u:s3cret@h:80"},
+      {"load", "x", "--to", "http://h/v1/items", "--concurrency", "http://u:s3cret@h/"},
+      {"load", "x", "--to", "http://h/v1/items", "--format", "http://u:s3cret@h/"},
+      {"load", "http://u:s3cret@h/", "--to", "http://h/v1/items"},
+      {"fetch", "--from", "http://u:s3cret@h/"},
+  };
+  for (const std::vector<std::string>& arguments : wrong) {
+    said s = run(arguments);
+    EXPECT_EQ(s.code, 2);
+    EXPECT_THAT(s.err, Not(AnyOf(HasSubstr("s3"), HasSubstr("cret"))));
+    EXPECT_THAT(s.err, HasSubstr("u:***@h")) << s.err;
   }
 }
 
