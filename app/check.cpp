@@ -41,7 +41,10 @@ void add_check_command(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("check", "Look at a configuration and its store before serving");
   command->add_flag("--strict", given->strict, "Exit with 1 for warnings too");
   add_config_options(*command, given->config);
-  command->callback([given, &exit_code] { exit_code = run_check(*given); });
+  command->callback([given, &exit_code] {
+    exit_code = run_check(*given);
+    flush_output(std::cout);
+  });
 }
 
 }  // namespace penstock::app

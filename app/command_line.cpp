@@ -77,9 +77,26 @@ void tell(std::ostream& err, std::string_view program, std::string_view message)
   }
 }
 
+int parse(CLI::App& app, std::span<const std::string> arguments, const int& exit_code, std::ostream& out,
+          std::ostream& err) {
+  try {
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    return exit_code;
+  } catch (const CLI::Success& asked) {
+    int code = app.exit(asked, out, err);
+    flush_output(out);
+    return code;
+  }
+}
+
 bool is_usage(const error& e) { return e.is(app_errc::bad_usage) || e.is(app_errc::bad_config); }
 
 }  // namespace
+
+void flush_output(std::ostream& out) {
+  if (!out.flush())
+    throw error(app_errc::output_failed, "standard output did not take all that it should; is its disk full?");
+}
 
 int run_command_line(std::span<const std::string> arguments, std::ostream& out, std::ostream& err) {
   int exit_code = exit_ok;
@@ -103,15 +120,13 @@ int run_command_line(std::span<const std::string> arguments, std::ostream& out, 
 int run(CLI::App& app, std::span<const std::string> arguments, const int& exit_code, std::ostream& out,
         std::ostream& err) {
   try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
-    return exit_code;
-  } catch (const CLI::Success& asked) {
-    return app.exit(asked, out, err);
+    return parse(app, arguments, exit_code, out, err);
   } catch (const CLI::ParseError& wrong) {
     return report_usage(app, wrong, err);
   } catch (const error& failure) {
     tell(err, app.get_name(), failure.what());
-    return is_usage(failure) ? exit_usage : exit_failure;
+    if (is_usage(failure)) return exit_usage;
+    return exit_code != exit_ok ? exit_code : exit_failure;
   } catch (const std::exception& failure) {
     tell(err, app.get_name(), failure.what());
     return exit_failure;

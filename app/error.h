@@ -8,10 +8,11 @@
 
 namespace penstock::app {
 
-/// Errors of the command line and the config.
+/// Errors of the command line, the config and the output.
 enum class app_errc {
-  bad_usage,   ///< The arguments make no sense; exit code 2.
-  bad_config,  ///< The config makes no sense; exit code 2.
+  bad_usage,      ///< The arguments make no sense; exit code 2.
+  bad_config,     ///< The config makes no sense; exit code 2.
+  output_failed,  ///< Standard output did not take all that it should.
 };
 
 /// The stable code of an error of the command.
@@ -21,6 +22,8 @@ constexpr std::string_view code_name(app_errc code) noexcept {
       return "app.bad_usage";
     case app_errc::bad_config:
       return "app.bad_config";
+    case app_errc::output_failed:
+      return "app.output_failed";
   }
   return "app.unknown";
 }

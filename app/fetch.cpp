@@ -77,7 +77,10 @@ void add_fetch_command(CLI::App& app, int& exit_code) {
                     "A PEM file of certificates to trust instead of the system's");
   fetch->add_option("--output", options.output, "A folder to write the bodies to");
   fetch->add_flag("--verbose", given->verbose, "Log failures with their tracebacks to standard error");
-  fetch->callback([given, &exit_code] { exit_code = run_fetch(*given); });
+  fetch->callback([given, &exit_code] {
+    exit_code = run_fetch(*given);
+    flush_output(std::cout);
+  });
 }
 
 }  // namespace penstock::app

@@ -113,7 +113,7 @@ int load_files(load_arguments& a) {
   report result(names, a.rejects);
   load_end end = net::run(run_load(a, result), {.worker_threads = 1});
   result.finish(end.stopped_because.empty() || can_be_read_again(a.files));
-  std::cout << (a.json_summary ? summary_json(result, end) : summary_text(result, end)) << std::flush;
+  std::cout << (a.json_summary ? summary_json(result, end) : summary_text(result, end));
   return exit_code_of(result, end);
 }
 
@@ -154,7 +154,10 @@ void add_load_command(CLI::App& app, int& exit_code) {
   auto arguments = std::make_shared<load_arguments>();
   add_arguments(*command, *arguments);
   command->footer(help_footer);
-  command->callback([arguments, &exit_code] { exit_code = load_files(*arguments); });
+  command->callback([arguments, &exit_code] {
+    exit_code = load_files(*arguments);
+    flush_output(std::cout);
+  });
 }
 
 }  // namespace penstock::app

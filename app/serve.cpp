@@ -169,13 +169,13 @@ std::size_t worker_threads(const ingest::service_options& options) {
 void run_serve(const serve_arguments& given) {
   if (given.print_reference) {
     std::cout << print_config_reference();
-    return;
+    return flush_output(std::cout);
   }
   loaded_config loaded = load_config(sources_of(given));
   if (given.print_config) {
     for (const std::string& warning : loaded.warnings) std::cerr << "penstock: " << warning << "\n";
     std::cout << print_config(loaded);
-    return;
+    return flush_output(std::cout);
   }
   const serve_config& config = loaded.values;
   log::configure(config.log);

@@ -198,6 +198,16 @@ class LoadTest(BlackBoxTest):
         self.assertIn("404", done.stdout)
         self.assertEqual(self.rejects("a.ndjson.rejects.ndjson")[0]["code"], "load.not_sent")
 
+    def test_load_fails_when_its_summary_can_not_be_written(self):
+        self.write("good.json", json.dumps(made_up_flights(1)))
+        self.write("bad.ndjson", "{}\n")
+        for given, to, code in ("good.json", self.url, 1), ("bad.ndjson", self.url + "-of-fancy", 3):
+            with open("/dev/full", "w", encoding="utf-8") as full:
+                done = subprocess.run([PROGRAM, "load", given, "--to", to], cwd=self.folder, env=environment(),
+                                      stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False)
+            self.assertEqual(done.returncode, code)
+            self.assertIn("penstock: standard output ", done.stderr)
+
     def test_load_sends_in_parts_what_is_too_much_for_the_server(self):
         flights = made_up_flights(5_000)
         self.write("flights.json", json.dumps(flights))
