@@ -8,6 +8,7 @@
 #include <penstock/net/event_loop.h>
 #include <penstock/observe/log.h>
 
+#include <chrono>
 #include <fstream>
 #include <iostream>
 #include <limits>
@@ -37,6 +38,14 @@ auto value_of(const char* option, const std::string& text, Parse parse) {
   }
 }
 
+// Without any time, every request would fail at once.
+duration parse_timeout(const std::string& text) {
+  constexpr duration least = std::chrono::milliseconds(1);
+  duration given = parse_duration(text);
+  if (given < least) throw error(app_errc::bad_usage, "'" + text + "': expected at least " + format_duration(least));
+  return given;
+}
+
 void add_urls_from(const std::string& file, std::vector<std::string>& urls) {
   std::ifstream opened;
   if (file != "-") opened.open(file);
@@ -48,7 +57,7 @@ void add_urls_from(const std::string& file, std::vector<std::string>& urls) {
 
 int run_fetch(fetch_arguments& given) {
   fetch_options& options = given.options;
-  options.client.request_timeout = value_of("--timeout", given.timeout, [](auto& t) { return parse_duration(t); });
+  options.client.request_timeout = value_of("--timeout", given.timeout, parse_timeout);
   options.client.max_response_bytes = value_of("--max-bytes", given.max_bytes, [](auto& t) { return parse_bytes(t); });
   if (!given.from.empty()) add_urls_from(given.from, options.urls);
   if (options.urls.empty()) throw error(app_errc::bad_usage, "nothing to fetch: name a URL, or a file with --from");

@@ -168,6 +168,8 @@ TEST(fetch_command, wrong_arguments_are_usage_errors_that_name_the_option) {
   } cases[] = {
       {{"fetch"}, "nothing to fetch"},
       {{"fetch", "http://h/", "--timeout", "soon"}, "--timeout 'soon'"},
+      {{"fetch", "http://h/", "--timeout", "0s"}, "--timeout '0s': expected at least 1ms"},
+      {{"fetch", "http://h/", "--timeout", "999us"}, "--timeout '999us': expected at least 1ms"},
       {{"fetch", "http://h/", "--max-bytes", "much"}, "--max-bytes 'much'"},
       {{"fetch", "http://h/", "--concurrency", "0"}, "--concurrency"},
       {{"fetch", "http://h/", "--from", "/no/such/file", "--max-redirects=-1"}, "--max-redirects"},
