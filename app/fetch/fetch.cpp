@@ -134,8 +134,11 @@ task<fetch_summary> fetch_all(const fetch_options& options, std::ostream& out) {
 
 std::vector<std::string> urls_in(std::istream& text) {
   constexpr std::string_view blanks = " \t\r";
+  constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
   std::vector<std::string> urls;
-  for (std::string line; std::getline(text, line);) {
+  bool is_first = true;
+  for (std::string line; std::getline(text, line); is_first = false) {
+    if (is_first && line.starts_with(byte_order_mark)) line.erase(0, byte_order_mark.size());
     std::size_t first = line.find_first_not_of(blanks);
     if (first == std::string::npos || line[first] == '#') continue;
     urls.push_back(line.substr(first, line.find_last_not_of(blanks) - first + 1));

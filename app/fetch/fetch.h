@@ -35,7 +35,8 @@ struct fetch_summary {
 /// Throws `app_errc::bad_usage` when the folder can't be made. `options` and `out` outlive the task.
 task<fetch_summary> fetch_all(const fetch_options& options, std::ostream& out);
 
-/// The URLs of a text: one a line, white space around it dropped, empty lines and those that begin with '#' left out.
+/// The URLs of a text: one a line, white space around it dropped, empty lines, those that begin with '#', and
+/// a byte order mark at the beginning left out.
 std::vector<std::string> urls_in(std::istream& text);
 
 /// The file that the body of the URL with this number, counted from 1, is written to: "0007-example.org_a_b".

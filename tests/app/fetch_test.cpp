@@ -150,6 +150,15 @@ TEST(fetch, reads_urls_from_lines_and_skips_comments) {
   EXPECT_THAT(urls_in(text), ElementsAre("http://a/", "http://b/", "http://c/"));
 }
 
+TEST(fetch, reads_urls_behind_a_byte_order_mark) {
+  std::istringstream text("\xef\xbb\xbfhttp://a/\nhttp://b/\n");
+  EXPECT_THAT(urls_in(text), ElementsAre("http://a/", "http://b/"));
+  std::istringstream comment("\xef\xbb\xbf# all of them\nhttp://a/\n");
+  EXPECT_THAT(urls_in(comment), ElementsAre("http://a/"));
+  std::istringstream nothing("\xef\xbb\xbf");
+  EXPECT_THAT(urls_in(nothing), ElementsAre());
+}
+
 struct ended {
   int code;
   std::string err;
