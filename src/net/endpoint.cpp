@@ -28,6 +28,7 @@ std::uint16_t parse_port(std::string_view text, std::string_view digits) {
 
 endpoint endpoint::parse(std::string_view text) {
   if (text.starts_with(unix_prefix)) return unix_socket(std::string(text.substr(unix_prefix.size())));
+  if (text.find("://") != std::string_view::npos) fail(text, "this is a URL: leave out scheme and path");
   std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) fail(text, "the port is missing");
   std::string_view host = text.substr(0, colon);

@@ -45,6 +45,18 @@ TEST(endpoint, refuses_what_is_none_and_quotes_it) {
   }
 }
 
+TEST(endpoint, a_url_is_told_to_be_none) {
+  for (std::string text :
+       {"http://127.0.0.1:80", "http://127.0.0.1:80/", "https://[::1]:80", "http://host", "tcp://"}) {
+    try {
+      static_cast<void>(endpoint::parse(text));
+      ADD_FAILURE() << "accepted '" << text << "'";
+    } catch (const error& e) {
+      EXPECT_EQ(e.message().find("'" + text + "': this is a URL: leave out scheme and path; "), 0u) << e.message();
+    }
+  }
+}
+
 TEST(endpoint, refuses_the_path_of_a_unix_socket_that_the_system_does_not_take) {
   EXPECT_EQ(endpoint::unix_socket(std::string(107, 'p')).path().size(), 107u);
   for (const std::string& path :
