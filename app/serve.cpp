@@ -19,6 +19,7 @@
 #include <penstock/net/listener.h>
 #include <penstock/net/signals.h>
 #include <penstock/observe/log.h>
+#include <penstock/observe/log_rotation.h>
 #include <penstock/observe/metrics.h>
 
 #include <algorithm>
@@ -112,13 +113,14 @@ task<void> stop_on_signal(net::signal_set& signals, http::server& server, ingest
   give_up(reason, server.stats());
 }
 
-// What rotates log files renames the file and sends this signal.
+// What rotates log files renames the file and sends this signal. Standard error is as it was.
 task<void> reopen_log_on_hangup(net::signal_set& hangups, const log::options& how) {
   for (;;) {
     task<int> next = hangups.wait();
     co_await std::move(next);
+    if (how.file.empty()) continue;
     try {
-      log::configure(how);
+      log::reopen();
       log::info("log reopened", {{"signal", "SIGHUP"}});
     } catch (const error&) {
       log::exception(log::level::error, "log not reopened", std::current_exception());

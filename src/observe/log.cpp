@@ -11,6 +11,7 @@
 #include "penstock/core/outcome.h"
 #include "penstock/core/traceback.h"
 #include "penstock/observe/error.h"
+#include "penstock/observe/log_rotation.h"
 
 #include <algorithm>
 #include <array>
@@ -61,21 +62,17 @@ std::shared_ptr<writer> replace_writer(state& s, const options& how) {
   return std::exchange(s.out, std::move(fresh));
 }
 
-// From here on each line is written at once.
-void write_out_at_exit() noexcept {
-  try {
-    options how = current_options();
-    if (how.queue_lines == 0) return;
-    how.queue_lines = 0;
-    replace_writer(the_state(), how);
-  } catch (...) {
-    count_dropped(1);  // The file can't be opened again; the queue stays, and its thread goes on until the end.
-  }
-}
-
 std::shared_ptr<writer> current_writer(state& s) {
   std::lock_guard lock(s.mutex);
   return s.out;
+}
+
+void write_out_at_exit() noexcept {
+  try {
+    current_writer(the_state())->write_at_once(flush_patience);
+  } catch (...) {
+    count_dropped(1);  // There is nobody left to tell.
+  }
 }
 
 bool give_to_test_sink(state& s, level severity, std::string_view line) {
@@ -137,6 +134,8 @@ void configure(const options& how) {
   set_level(how.threshold);
   if (how.handle_unhandled_errors) install_error_handlers();
 }
+
+void reopen() { current_writer(the_state())->reopen(); }
 
 options current_options() {
   state& s = the_state();

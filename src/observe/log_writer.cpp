@@ -7,6 +7,7 @@
 #include "penstock/observe/error.h"
 #include "penstock/observe/metrics.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
@@ -14,6 +15,7 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <spdlog/async_logger.h>
@@ -26,37 +28,77 @@ namespace {
 
 std::atomic<std::uint64_t> total_dropped = 0;
 
-// A file descriptor that lines are appended to.
+int open_file(const std::string& path, int more_flags) {
+  int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | more_flags, 0640);
+  if (fd < 0)
+    throw penstock::error(observe_errc::log_file, "log file '" + path + "': " + std::generic_category().message(errno));
+  return fd;
+}
+
+// A file descriptor that lines are appended to, by one thread at a time. Another thread may hand it the next one, which
+// the next append takes.
 class line_file {
  public:
-  explicit line_file(const std::string& path) : owned_(!path.empty()) {
-    if (!owned_) return;
-    fd_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-    if (fd_ < 0)
-      throw penstock::error(observe_errc::log_file,
-                            "log file '" + path + "': " + std::generic_category().message(errno));
+  explicit line_file(std::string path) : path_(std::move(path)) {
+    if (!path_.empty()) fd_ = open_file(path_, 0);
   }
   line_file(const line_file&) = delete;
   line_file& operator=(const line_file&) = delete;
   ~line_file() {
-    if (owned_) ::close(fd_);
+    take_next();
+    if (!path_.empty()) ::close(fd_);
   }
 
-  // False when the disk, or whoever reads the pipe, refused.
-  bool append(std::string_view text) noexcept {
-    while (!text.empty()) {
-      ssize_t n = ::write(fd_, text.data(), text.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) return false;
-      text.remove_prefix(static_cast<std::size_t>(n));
+  // Gives how much of the text was written: less than all when the disk, or whoever reads the pipe, refused. A line
+  // that broke off then stays alone: what is written next begins a line.
+  std::size_t append(std::string_view text) noexcept {
+    take_next();
+    if (torn_) {
+      if (write_some("\n") == 0) return 0;
+      torn_ = false;
     }
-    return true;
+    std::size_t written = write_some(text);
+    torn_ = written > 0 && written < text.size() && text[written - 1] != '\n';
+    return written;
+  }
+
+  // From any thread. A pipe that nobody reads is an error, and is not waited for.
+  void reopen() {
+    if (path_.empty()) return;
+    int fresh = open_file(path_, O_NONBLOCK);
+    ::fcntl(fresh, F_SETFL, O_APPEND);
+    int passed_over = next_.exchange(fresh, std::memory_order_acq_rel);
+    if (passed_over >= 0) ::close(passed_over);
   }
 
  private:
-  bool owned_;
+  void take_next() noexcept {
+    if (next_.load(std::memory_order_relaxed) < 0) return;
+    int fresh = next_.exchange(-1, std::memory_order_acq_rel);
+    ::close(fd_);
+    fd_ = fresh;
+    torn_ = false;
+  }
+
+  std::size_t write_some(std::string_view text) noexcept {
+    std::size_t written = 0;
+    while (written < text.size()) {
+      ssize_t n = ::write(fd_, text.data() + written, text.size() - written);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) break;
+      written += static_cast<std::size_t>(n);
+    }
+    return written;
+  }
+
+  std::string path_;
   int fd_ = STDERR_FILENO;
+  bool torn_ = false;
+  std::atomic<int> next_ = -1;
 };
+
+// Whether a line that ends there, with its newline, is among the bytes that were written; the newline may follow later.
+bool holds_line(std::size_t written, std::size_t end) noexcept { return written + 1 >= end; }
 
 class direct_writer final : public writer {
  public:
@@ -66,9 +108,11 @@ class direct_writer final : public writer {
     std::lock_guard lock(mutex_);
     buffer_.assign(line);
     buffer_ += '\n';
-    if (!file_.append(buffer_)) count_dropped(1);
+    if (!holds_line(file_.append(buffer_), buffer_.size())) count_dropped(1);
   }
   bool flush(std::chrono::nanoseconds /*patience*/) noexcept override { return true; }
+  void write_at_once(std::chrono::nanoseconds /*patience*/) override {}
+  void reopen() override { file_.reopen(); }
 
  private:
   std::mutex mutex_;
@@ -87,7 +131,7 @@ class gathering_sink final : public spdlog::sinks::sink {
   void log(const spdlog::details::log_msg& message) override {
     buffer_.append(message.payload.data(), message.payload.size());
     buffer_ += '\n';
-    ++gathered_;
+    line_ends_.push_back(buffer_.size());
     bool empty = queue_->queue_size() == 0;
     if (empty || ++since_report_ == report_interval) report_dropped(queue_->overrun_counter());
     if (empty || buffer_.size() >= most_gathered_bytes) write_out();
@@ -101,6 +145,7 @@ class gathering_sink final : public spdlog::sinks::sink {
     std::unique_lock lock(mutex_);
     return written_out_.wait_for(lock, patience, [&] { return written_ + queue_->overrun_counter() >= posted; });
   }
+  void reopen() { file_.reopen(); }
   // After the thread has ended.
   void finish(std::uint64_t dropped) {
     report_dropped(dropped);
@@ -112,10 +157,14 @@ class gathering_sink final : public spdlog::sinks::sink {
   static constexpr std::uint64_t report_interval = 1024;
 
   void write_out() {
-    if (!file_.append(buffer_)) count_dropped(gathered_);
+    std::size_t written = file_.append(buffer_);
+    if (written < buffer_.size())
+      count_dropped(static_cast<std::uint64_t>(
+          std::count_if(line_ends_.begin(), line_ends_.end(), [&](auto end) { return !holds_line(written, end); })));
     buffer_.clear();
     std::lock_guard lock(mutex_);
-    written_ += std::exchange(gathered_, 0);
+    written_ += line_ends_.size();
+    line_ends_.clear();
     written_out_.notify_all();
   }
   void report_dropped(std::uint64_t dropped) {
@@ -137,7 +186,7 @@ class gathering_sink final : public spdlog::sinks::sink {
   line_format format_;
   spdlog::details::thread_pool* queue_ = nullptr;
   std::string buffer_;
-  std::uint64_t gathered_ = 0;
+  std::vector<std::size_t> line_ends_;  // of the lines in the buffer that were handed over
   std::uint64_t since_report_ = 0;
   std::uint64_t reported_ = 0;
   std::mutex mutex_;
@@ -182,13 +231,21 @@ class queued_writer final : public writer {
   void write(level severity, std::string_view line) override {
     posted_.fetch_add(1, std::memory_order_relaxed);
     logger_->log(spdlog_level(severity), spdlog::string_view_t(line.data(), line.size()));
+    auto patience = std::chrono::nanoseconds(patience_with_each_.load(std::memory_order_relaxed));
+    if (patience.count() != 0) flush(patience);
   }
   bool flush(std::chrono::nanoseconds patience) noexcept override {
     return sink_->wait_for(posted_.load(std::memory_order_relaxed), patience);
   }
+  // The queue stays: dropping it would join its thread, which a log that takes no more lines holds for good.
+  void write_at_once(std::chrono::nanoseconds patience) override {
+    if (flush(patience)) patience_with_each_.store(patience.count(), std::memory_order_relaxed);
+  }
+  void reopen() override { sink_->reopen(); }
 
  private:
   std::atomic<std::uint64_t> posted_ = 0;
+  std::atomic<std::chrono::nanoseconds::rep> patience_with_each_ = 0;
   std::shared_ptr<gathering_sink> sink_;
   std::shared_ptr<spdlog::details::thread_pool> queue_;
   std::shared_ptr<spdlog::async_logger> logger_;

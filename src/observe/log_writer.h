@@ -17,6 +17,11 @@ class writer {
   virtual void write(level severity, std::string_view line) = 0;
   // Waits until what was written before is out; false when it takes longer. Thread-safe.
   virtual bool flush(std::chrono::nanoseconds patience) noexcept = 0;
+  // For the end of the process: flushes, and then waits for each line. Where the flush takes longer, it waits for none.
+  virtual void write_at_once(std::chrono::nanoseconds patience) = 0;
+  // Opens the file again; what is written from here on goes there. Waits for nothing where there is a queue. Throws
+  // `observe_errc::log_file`. Thread-safe.
+  virtual void reopen() = 0;
 };
 
 // Opens the file of the options. Throws `observe_errc::log_file`.

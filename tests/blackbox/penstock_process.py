@@ -37,16 +37,17 @@ def run(*arguments, cwd=None, **variables):
 
 
 class Serve:
-    """A running `penstock serve` on a free port, with its log in `folder`/serve.log."""
+    """A running `penstock serve` on a free port, with its log in `folder`/serve.log unless `stderr` says where else."""
 
-    def __init__(self, folder, *arguments, listen="127.0.0.1:0", variables=None, before_exec=None):
+    def __init__(self, folder, *arguments, listen="127.0.0.1:0", variables=None, before_exec=None, stderr=None):
         self.folder = pathlib.Path(folder)
         self.log_file = self.folder / "serve.log"
         given = [] if listen is None else ["--listen", listen]
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen([PROGRAM, "serve", *given, *map(str, arguments)], cwd=self.folder,
-                                            env=environment(**(variables or {})), stdout=subprocess.PIPE, stderr=log,
-                                            text=True, preexec_fn=before_exec)
+                                            env=environment(**(variables or {})), stdout=subprocess.PIPE,
+                                            stderr=log if stderr is None else stderr, text=True,
+                                            preexec_fn=before_exec)
         # The line comes when the server is ready; end of file means that it never was.
         line = self.process.stdout.readline()
         if not line.startswith("listening on "):

@@ -1,5 +1,7 @@
 """SIGTERM loses nothing that was acknowledged and refuses nothing that was accepted; only a second one is rude."""
 
+import fcntl
+import os
 import signal
 import socket
 import time
@@ -10,6 +12,21 @@ from penstock_process import BlackBoxTest, Clients, PATIENCE, main, request_on, 
 def head(length):
     return (f"POST /v1/items HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
             f"Content-Length: {length}\r\n\r\n").encode()
+
+
+def full_pipe():
+    """A pipe that takes no more, as one whose reader has stopped; gives (reading end, writing end)."""
+    reader, writer = os.pipe()
+    flags = fcntl.fcntl(writer, fcntl.F_GETFL)
+    fcntl.fcntl(writer, fcntl.F_SETFL, flags | os.O_NONBLOCK)
+    for piece in (b"x" * 4096, b"x"):
+        try:
+            while True:
+                os.write(writer, piece)
+        except BlockingIOError:
+            pass
+    fcntl.fcntl(writer, fcntl.F_SETFL, flags)
+    return reader, writer
 
 
 class Stopping(BlackBoxTest):
@@ -105,6 +122,15 @@ class Stopping(BlackBoxTest):
         server.signal(signal.SIGINT)
         self.assertEqual(server.wait(), 1)
         self.assertRegex(server.log(), r"stopped at once .*reason=\"a second signal, SIGINT\" requests_given_up=1")
+
+    def test_a_log_that_takes_no_more_lines_holds_up_neither_the_service_nor_its_end(self):
+        for end in full_pipe():
+            self.addCleanup(os.close, end)
+        server = self.serve(stderr=end)
+        server.signal(signal.SIGHUP)
+        for n in range(10):
+            self.assertEqual(server.post({"n": n})[0], 200)
+        self.assertEqual(server.stop(), 0)
 
     def test_sigterm_under_load_loses_nothing_and_refuses_nothing(self):
         server = self.serve()

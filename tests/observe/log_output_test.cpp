@@ -2,9 +2,11 @@
 #include "penstock/observe/error.h"
 #include "penstock/observe/log.h"
 #include "penstock/observe/log_capture.h"
+#include "penstock/observe/log_rotation.h"
 #include "penstock/observe/metrics.h"
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -18,6 +20,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,6 +46,22 @@ class log_output : public ::testing::Test {
     std::vector<std::string> lines;
     for (std::string line; std::getline(in, line);) lines.push_back(line);
     return lines;
+  }
+  // Makes a pipe and gives its reading end: one that nobody reads from stands for a disk that has stopped.
+  int make_pipe(const char* name) const {
+    EXPECT_EQ(::mkfifo(path(name).c_str(), 0600), 0);
+    int reader = ::open(path(name).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    EXPECT_GE(reader, 0);
+    ::fcntl(reader, F_SETFL, 0);
+    return reader;
+  }
+  // Until its writer closes.
+  static std::string read_all(int reader) {
+    std::string received;
+    std::vector<char> buffer(65536);
+    for (ssize_t n; (n = ::read(reader, buffer.data(), buffer.size())) > 0;)
+      received.append(buffer.data(), static_cast<std::size_t>(n));
+    return received;
   }
 
  private:
@@ -114,20 +133,12 @@ TEST_F(log_output, lines_of_many_threads_are_whole) {
 
 TEST_F(log_output, a_full_queue_drops_the_oldest_and_reports_how_many) {
   constexpr int sent = 2000;
-  // A pipe that nobody reads yet stands for a disk that has stopped.
-  ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
-  int reader = ::open(path("pipe").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  ASSERT_GE(reader, 0);
-  ::fcntl(reader, F_SETFL, 0);
+  int reader = make_pipe("pipe");
   std::uint64_t before = log::dropped_lines();
   log::configure({.file = path("pipe"), .queue_lines = 8});
   for (int i = 0; i < sent; ++i) log::info("line", {{"n", i}, {"fill", std::string(4000, 'x')}});
   std::string received;
-  std::thread drain([&] {
-    std::vector<char> buffer(65536);
-    for (ssize_t n; (n = ::read(reader, buffer.data(), buffer.size())) > 0;)
-      received.append(buffer.data(), static_cast<std::size_t>(n));
-  });
+  std::thread drain([&] { received = read_all(reader); });
   log::configure({.queue_lines = 0});  // writes the rest and closes the pipe
   drain.join();
   ::close(reader);
@@ -162,6 +173,87 @@ TEST_F(log_output, a_disk_that_refuses_is_counted) {
   EXPECT_EQ(log::dropped_lines() - before, 2U);
 }
 
+TEST_F(log_output, reopening_goes_on_in_a_new_file) {
+  for (std::size_t queue : {0U, 8192U}) {
+    log::configure({.file = path("a.log"), .queue_lines = queue});
+    log::info("before");
+    EXPECT_TRUE(log::flush());
+    std::filesystem::rename(path("a.log"), path("a.log.1"));
+    log::reopen();
+    log::info("after");
+    EXPECT_TRUE(log::flush());
+    EXPECT_EQ(lines_of(path("a.log.1")).size(), 1U);
+    EXPECT_EQ(lines_of(path("a.log")).size(), 1U);
+    std::filesystem::remove(path("a.log"));
+  }
+}
+
+TEST_F(log_output, reopening_does_not_wait_for_an_old_file_that_takes_nothing) {
+  int reader = make_pipe("a.log");
+  log::configure({.file = path("a.log")});
+  for (int i = 0; i < 100; ++i) log::info("old", {{"fill", std::string(4000, 'x')}});
+  std::filesystem::rename(path("a.log"), path("a.log.1"));
+  log::reopen();
+  log::info("new");
+  read_all(reader);  // up to the end: the old file is closed
+  ::close(reader);
+  EXPECT_TRUE(log::flush());
+  std::vector<std::string> lines = lines_of(path("a.log"));
+  ASSERT_FALSE(lines.empty());
+  EXPECT_THAT(lines.back(), HasSubstr("new"));
+}
+
+TEST_F(log_output, what_cannot_be_reopened_is_an_error_and_the_old_file_stays) {
+  log::configure({.file = path("a.log")});
+  std::filesystem::rename(path("a.log"), path("a.log.1"));
+  ::close(make_pipe("a.log"));  // to wait for a reader of the pipe might be for good
+  EXPECT_THROW(log::reopen(), error);
+  log::info("still here");
+  EXPECT_TRUE(log::flush());
+  EXPECT_EQ(lines_of(path("a.log.1")).size(), 1U);
+}
+
+// Lets no file grow beyond a size, as a disk does that is full there.
+class file_size_limit {
+ public:
+  explicit file_size_limit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    rlimit limit = before_;
+    limit.rlim_cur = bytes;
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  file_size_limit(const file_size_limit&) = delete;
+  file_size_limit& operator=(const file_size_limit&) = delete;
+  ~file_size_limit() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int);
+};
+
+TEST_F(log_output, a_line_that_the_disk_broke_off_does_not_swallow_the_next) {
+  for (std::size_t queue : {0U, 8192U}) {
+    std::uint64_t before = log::dropped_lines();
+    log::configure({.file = path("a.log"), .queue_lines = queue});
+    {
+      file_size_limit full(100);
+      for (int i = 0; i < 4; ++i) log::info("a line of some 50 bytes", {{"n", i}});
+      EXPECT_TRUE(log::flush());
+    }
+    log::info("room again");
+    EXPECT_TRUE(log::flush());
+    std::vector<std::string> lines = lines_of(path("a.log"));
+    ASSERT_EQ(lines.size(), 3U);
+    EXPECT_THAT(lines[0], HasSubstr(" n=0"));
+    EXPECT_THAT(lines[2], ::testing::MatchesRegex("[0-9].*Z INFO  room again"));
+    EXPECT_EQ(log::dropped_lines() - before, 3U);
+    std::filesystem::remove(path("a.log"));
+  }
+}
+
 TEST_F(log_output, what_waits_is_written_at_exit) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   std::string file = ::testing::TempDir() + "penstock-exit.log";
@@ -175,6 +267,33 @@ TEST_F(log_output, what_waits_is_written_at_exit) {
       ::testing::ExitedWithCode(7), "");
   EXPECT_EQ(lines_of(file).size(), 1000U);
   std::remove(file.c_str());
+}
+
+TEST_F(log_output, what_is_logged_while_the_process_exits_is_written) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  std::string file = ::testing::TempDir() + "penstock-late.log";
+  EXPECT_EXIT(
+      {
+        std::remove(file.c_str());
+        std::atexit([] { log::info("late"); });  // runs after what the log does at exit
+        log::configure({.file = file});
+        std::exit(7);
+      },
+      ::testing::ExitedWithCode(7), "");
+  EXPECT_EQ(lines_of(file).size(), 1U);
+  std::remove(file.c_str());
+}
+
+TEST_F(log_output, a_log_that_takes_nothing_does_not_keep_the_process_from_ending) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        make_pipe("pipe");
+        log::configure({.file = path("pipe")});
+        for (int i = 0; i < 100; ++i) log::info("line", {{"fill", std::string(4000, 'x')}});
+        std::exit(7);
+      },
+      ::testing::ExitedWithCode(7), "");
 }
 
 void fail() { throw std::runtime_error("nobody catches this"); }

@@ -57,8 +57,8 @@ struct options {
 };
 
 /// Sets how the whole process logs; lines under way are written first. Until it is called, lines of level info and
-/// above go to standard error as text, written by the caller. At exit, what waits is written. Thread-safe. Throws
-/// `observe_errc::log_file` when the file can't be opened; the previous configuration then stays.
+/// above go to standard error as text, written by the caller. At exit, what waits is written, for two seconds at most.
+/// Thread-safe. Throws `observe_errc::log_file` when the file can't be opened; the previous configuration then stays.
 void configure(const options& how);
 /// Changes the threshold alone. Thread-safe.
 void set_level(level threshold) noexcept;
