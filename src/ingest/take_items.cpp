@@ -27,10 +27,23 @@ std::string_view media_type(std::string_view field) {
   return type;
 }
 
-// A body without a Content-Type is taken for JSON. What a browser can send to another site unasked (a form, text/plain)
-// is refused: no page may fill a database behind its user's back (Fetch, CORS-safelisted request headers).
+// Whether a page of another site may have made a browser send this. A page can also send what has no Content-Type
+// unasked: it has such a body where it sends a Blob without a type (Fetch, "extract a body").
+bool may_come_from_a_page(const http::request& r) {
+  if (r.header("Origin")) return true;
+  std::optional<std::string_view> site = r.header("Sec-Fetch-Site");
+  return site && *site != "same-origin" && *site != "none";
+}
+
+// What a browser can send to another site unasked (a form, text/plain) is refused: no page may fill a database behind
+// its user's back (Fetch, CORS-safelisted request headers). A body without a Content-Type is taken for JSON from
+// others.
 body_format format_of(const http::request& r) {
   std::optional<std::string_view> field = r.header("Content-Type");
+  if (!field && may_come_from_a_page(r))
+    throw http::problem_error(415, ingest_errc::unsupported_media,
+                              "a page's request without a Content-Type is not read here: send application/json or "
+                              "application/x-ndjson");
   if (!field) return body_format::json;
   std::string_view type = media_type(*field);
   if (http::equal_ignoring_case(type, "application/json")) return body_format::json;

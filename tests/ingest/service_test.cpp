@@ -221,6 +221,31 @@ TEST_F(service_test, a_body_that_is_too_long_is_a_413_that_says_what_was_stored)
   });
 }
 
+TEST_F(service_test, what_a_page_of_another_site_can_send_unasked_stores_nothing) {
+  const std::vector<header_list> of_pages = {{{"Origin", "https://elsewhere.example"}},
+                                             {{"Origin", "null"}},
+                                             {{"Sec-Fetch-Site", "cross-site"}},
+                                             {{"Sec-Fetch-Site", "same-site"}},
+                                             {{"Sec-Fetch-Site", "none"}, {"Origin", "https://elsewhere.example"}}};
+  const header_list of_the_user = {{"Sec-Fetch-Site", "none"}};
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    for (const header_list& fields : of_pages) {
+      for (const char* type : {"", "text/plain;charset=UTF-8", "application/x-www-form-urlencoded"}) {
+        auto unasked = post("/v1/items", "{}", type, fields);
+        answer a = co_await std::move(unasked);
+        EXPECT_EQ(a.status, 415) << fields.front().first << ": " << fields.front().second << ", " << type;
+        EXPECT_EQ(a.json("/code"), R"("ingest.unsupported_media")");
+      }
+    }
+    auto from_a_program = post("/v1/items", "{}", "");
+    EXPECT_EQ((co_await std::move(from_a_program)).status, 200);
+    auto from_the_user = post("/v1/items", "{}", "", of_the_user);
+    EXPECT_EQ((co_await std::move(from_the_user)).status, 200);
+    auto asked_before = post("/v1/items", "{}", "application/json", of_pages.front());
+    EXPECT_EQ((co_await std::move(asked_before)).status, 200);
+  });
+}
+
 TEST_F(service_test, types_and_encodings_that_are_not_read_get_a_415) {
   serve(options_of(whole_items()), [&]() -> task<void> {
     auto form = post("/v1/items", "a=1", "application/x-www-form-urlencoded");
