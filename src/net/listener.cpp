@@ -57,9 +57,25 @@ void remove_stale_socket(const endpoint& where, const socket_address& address) {
   if (refused) ::unlink(where.path().c_str());
 }
 
+// Which file a Unix socket was bound to. The file exists as long as the socket is open, so none that takes its name has
+// its number.
+struct file_identity {
+  static std::optional<file_identity> of(const std::string& path) noexcept {
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) != 0) return std::nullopt;
+    return file_identity{status.st_dev, status.st_ino};
+  }
+  friend bool operator==(const file_identity&, const file_identity&) = default;
+
+  dev_t device;
+  ino_t number;
+};
+
 class socket_listener final : public listener {
  public:
-  socket_listener(acceptor a, endpoint local) : acceptor_(std::move(a)), local_(std::move(local)) {}
+  socket_listener(acceptor a, endpoint local) : acceptor_(std::move(a)), local_(std::move(local)) {
+    if (local_.type() == endpoint::kind::unix_socket) file_ = file_identity::of(local_.path());
+  }
   ~socket_listener() override { close(); }
 
   task<std::unique_ptr<stream>> accept() override {
@@ -81,7 +97,8 @@ class socket_listener final : public listener {
 
   void close() noexcept override {
     if (!acceptor_.is_open()) return;
-    if (local_.type() == endpoint::kind::unix_socket) ::unlink(local_.path().c_str());
+    // Another process may have taken the name meanwhile, as a successor does whose predecessor's file was removed.
+    if (file_ && file_identity::of(local_.path()) == file_) ::unlink(local_.path().c_str());
     boost::system::error_code ignored;  // close(2) frees the descriptor whatever it reports
     acceptor_.close(ignored);
   }
@@ -100,6 +117,7 @@ class socket_listener final : public listener {
 
   acceptor acceptor_;
   endpoint local_;
+  std::optional<file_identity> file_;  // of a Unix socket
 };
 
 boost::system::error_code open_acceptor(acceptor& a, const socket_address& address, const listen_options& options) {

@@ -87,6 +87,20 @@ TEST(listener, a_unix_sockets_file_is_private_and_gone_after_close) {
   run(body());
 }
 
+TEST(listener, leaves_the_file_of_a_socket_that_took_its_name) {
+  auto body = []() -> task<> {
+    endpoint where = endpoint::unix_socket(socket_path("successor"));
+    auto old = listen(where);
+    ::unlink(where.path().c_str());
+    auto successor = listen(where);
+    old->close();
+    auto reached = co_await connect(where);
+    successor->close();
+    EXPECT_NE(::access(where.path().c_str(), F_OK), 0);
+  };
+  run(body());
+}
+
 TEST(listener, replaces_a_stale_socket_file_but_not_a_live_one_nor_a_plain_file) {
   auto body = []() -> task<> {
     endpoint where = endpoint::unix_socket(socket_path("stale"));
