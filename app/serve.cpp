@@ -10,6 +10,7 @@
 #include "app/serve/print_config.h"
 #include "app/serve/process_limits.h"
 #include "app/serve/reachable.h"
+#include <penstock/async/cancel.h>
 #include <penstock/async/gather.h>
 #include <penstock/async/task_group.h>
 #include <penstock/async/timeout.h>
@@ -40,7 +41,9 @@ using listeners = std::vector<std::unique_ptr<net::listener>>;
 listeners listen_on(const std::vector<net::endpoint>& endpoints);
 void announce(const serve_config& config, const listeners& at);
 task<void> serve_http(http::server& server, const listeners& at, ingest::service& service);
-task<void> stop_on_signal(net::signal_set& signals, http::server& server, ingest::service& service, duration grace);
+task<bool> open_unless_stopped(cancel_scope& opening, ingest::service& service);
+task<void> stop_on_signal(net::signal_set& signals, cancel_scope& opening, http::server& server,
+                          ingest::service& service, duration grace);
 task<void> reopen_log_on_hangup(net::signal_set& hangups, const log::options& how);
 
 // Signals are taken over before anyone may know that the server is there, so that none ends the process by its default.
@@ -50,26 +53,39 @@ task<void> serve(const serve_config& config) {
   net::signal_set hangups{SIGHUP};
   listeners at = listen_on(config.listen);
   ingest::service service(db::database(config.store_url), config.ingest);
-  co_await service.open();
-
   http::router routes;
   service.add_routes(routes);
   http::server server(std::move(routes), config.http);
   server.measure(metrics::default_registry());
+  cancel_scope opening;
+  bool serving = false;
   try {
     co_await with_task_group([&](task_group& group) -> task<void> {
+      group.start_background(stop_on_signal(signals, opening, server, service, config.grace_period), "stop_on_signal");
+      group.start_background(reopen_log_on_hangup(hangups, config.log), "reopen_log_on_hangup");
+      task<bool> first = open_unless_stopped(opening, service);
+      serving = co_await std::move(first);
+      if (!serving) co_return;
       group.start(service.run(), "ingest");
       group.start(serve_http(server, at, service), "http");
-      group.start_background(stop_on_signal(signals, server, service, config.grace_period), "stop_on_signal");
-      group.start_background(reopen_log_on_hangup(hangups, config.log), "reopen_log_on_hangup");
       announce(config, at);
-      co_return;
     });
   } catch (...) {
-    log::exception(log::level::error, "serving failed", std::current_exception());
+    if (serving) log::exception(log::level::error, "serving failed", std::current_exception());
     throw;
   }
   log::info("stopped", {{"requests", server.stats().requests}});
+}
+
+// False when a signal came first.
+task<bool> open_unless_stopped(cancel_scope& opening, ingest::service& service) {
+  try {
+    task<bool> first = opening.run(service.open());
+    co_await std::move(first);
+  } catch (const operation_cancelled&) {
+    if (!opening.cancelled()) throw;
+  }
+  co_return !opening.cancelled();
 }
 
 // The requests end before the service does, since they wait for its commits.
@@ -92,7 +108,8 @@ std::string_view name_of_signal(int number) { return number == SIGINT ? "SIGINT"
   std::_Exit(exit_failure);
 }
 
-task<void> stop_on_signal(net::signal_set& signals, http::server& server, ingest::service& service, duration grace) {
+task<void> stop_on_signal(net::signal_set& signals, cancel_scope& opening, http::server& server,
+                          ingest::service& service, duration grace) {
   task<int> first = signals.wait();
   int number = co_await std::move(first);
   http::server_stats now = server.stats();
@@ -100,6 +117,7 @@ task<void> stop_on_signal(net::signal_set& signals, http::server& server, ingest
                          {"requests_under_way", now.requests_in_flight},
                          {"connections", now.open_connections},
                          {"grace_period", grace}});
+  opening.cancel("a signal to stop");
   service.stop_being_ready();
   server.stop();
   std::string reason;

@@ -4,9 +4,11 @@ import fcntl
 import os
 import signal
 import socket
+import subprocess
 import time
 
-from penstock_process import BlackBoxTest, Clients, PATIENCE, main, request_on, rows, stored_ids, wait_until
+from penstock_process import (BlackBoxTest, Clients, PATIENCE, PROGRAM, environment, main, request_on, rows, stored_ids,
+                              wait_until)
 
 
 def head(length):
@@ -51,6 +53,21 @@ class Stopping(BlackBoxTest):
         server = self.serve()
         self.assertEqual(server.stop(), 0)
         self.assertIn("stopped", server.log())
+
+    def test_a_server_stops_at_once_while_it_waits_for_its_first_database_session(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            process = subprocess.Popen([PROGRAM, "serve", "--listen", "127.0.0.1:0", "--store",
+                                        f"mariadb://user@127.0.0.1:{silent.getsockname()[1]}/items"], cwd=self.folder,
+                                       env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self.addCleanup(process.kill)
+            silent.settimeout(PATIENCE)
+            connection, _ = silent.accept()
+            self.addCleanup(connection.close)
+            process.send_signal(signal.SIGTERM)
+            out, log = process.communicate(timeout=PATIENCE)
+        self.assertEqual((process.returncode, out), (0, ""), log)
+        self.assertNotIn("waiting for the database", log)
+        self.assertRegex(log, r"stopping signal=SIGTERM .*\n.* stopped ")
 
     def test_sigint_stops_as_sigterm_does(self):
         server = self.serve()
