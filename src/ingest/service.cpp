@@ -65,6 +65,13 @@ db::pool_options writing_pool_options(const service_options& options, const db::
   return pool;
 }
 
+// Whether time, or another server, may heal what a session could not be opened for. A file that may not be written has
+// no other that takes over for it.
+bool may_heal(const db::database_error& why, const db::database& store) {
+  if (why.errc() == db::db_errc::read_only && !store.commits_can_be_ambiguous()) return false;
+  return why.is_transient();
+}
+
 // Goes through the sessions until one answers; those that are lost are seen to be, and one is opened then.
 task<void> ping_any(db::pool& sessions) {
   for (;;) {
@@ -191,7 +198,7 @@ task<bool> service::open() {
   } catch (const timed_out&) {
     away = std::current_exception();
   } catch (const db::database_error& e) {
-    if (!e.is_transient()) throw;
+    if (!may_heal(e, implementation_->database)) throw;
     away = std::current_exception();
   }
   implementation_->report_away(away);
