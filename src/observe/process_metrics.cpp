@@ -1,9 +1,11 @@
 #include "observe/metric_registry.h"
 #include "penstock/observe/metrics.h"
 
+#include <cerrno>
 #include <cstdlib>
 #include <fstream>
 #include <mutex>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -53,20 +55,22 @@ double boot_time() {
   return 0;
 }
 
-double open_descriptors() {
+double most_descriptors() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  return static_cast<double>(limit.rlim_cur);
+}
+
+// None when unknown. Counting takes a descriptor itself: where there is none left, all that there may be are open.
+std::optional<double> open_descriptors() {
   DIR* directory = ::opendir("/proc/self/fd");
-  if (directory == nullptr) return 0;
+  if (directory == nullptr && errno == EMFILE) return most_descriptors();
+  if (directory == nullptr) return std::nullopt;
   double count = -1;  // the directory's own
   while (const dirent* entry = ::readdir(directory))
     if (entry->d_name[0] != '.') ++count;
   ::closedir(directory);
   return count;
-}
-
-double most_descriptors() {
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  return static_cast<double>(limit.rlim_cur);
 }
 
 void collect(families& out) {
@@ -86,7 +90,8 @@ void collect(families& out) {
     add(out, "process_virtual_memory_bytes", "Address space in use.", gauge, stat[23 - first]);
     add(out, "process_resident_memory_bytes", "Memory in use.", gauge, stat[24 - first] * page);
   }
-  add(out, "process_open_fds", "Open file descriptors.", gauge, open_descriptors());
+  if (std::optional<double> open = open_descriptors())
+    add(out, "process_open_fds", "Open file descriptors.", gauge, *open);
   add(out, "process_max_fds", "Open file descriptors the process may have.", gauge, most_descriptors());
 }
 

@@ -14,6 +14,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 namespace penstock::metrics {
 namespace {
@@ -207,12 +209,15 @@ TEST(metrics, hooks_set_gauges_before_rendering) {
   EXPECT_THAT(all.render(), HasSubstr("queue_length 5\n"));
 }
 
+// The value of a metric without labels in a page; -1 when it is not there.
+double value_in(const std::string& text, const std::string& name) {
+  std::size_t at = text.find("\n" + name + " ");
+  return at == std::string::npos ? -1 : std::stod(text.substr(at + name.size() + 2));
+}
+
 TEST(metrics, the_default_registry_has_the_process) {
   std::string text = default_registry().render();
-  auto value_of = [&](const std::string& name) {
-    std::size_t at = text.find("\n" + name + " ");
-    return at == std::string::npos ? -1 : std::stod(text.substr(at + name.size() + 2));
-  };
+  auto value_of = [&](const std::string& name) { return value_in(text, name); };
   EXPECT_GT(value_of("process_resident_memory_bytes"), 1e6);
   EXPECT_GT(value_of("process_virtual_memory_bytes"), 1e6);
   EXPECT_GE(value_of("process_cpu_seconds_total"), 0);
@@ -221,6 +226,22 @@ TEST(metrics, the_default_registry_has_the_process) {
   EXPECT_GE(value_of("process_threads"), 1);
   double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
   EXPECT_NEAR(value_of("process_start_time_seconds"), now, 3600);
+}
+
+TEST(metrics, a_process_without_a_descriptor_left_says_that_all_are_open) {
+  default_registry().render();
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit few = before;
+  few.rlim_cur = 64;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  std::vector<int> taken;
+  for (int fd; (fd = ::dup(STDERR_FILENO)) >= 0;) taken.push_back(fd);
+  std::string text = default_registry().render();
+  for (int fd : taken) ::close(fd);
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_EQ(value_in(text, "process_open_fds"), 64);
+  EXPECT_EQ(value_in(text, "process_max_fds"), 64);
 }
 
 TEST(metrics, presets_are_ascending) {
