@@ -162,6 +162,17 @@ TEST_F(log_output, a_full_queue_drops_the_oldest_and_reports_how_many) {
   EXPECT_THAT(metrics::default_registry().render(), HasSubstr("penstock_log_dropped_total"));
 }
 
+TEST_F(log_output, the_count_of_dropped_lines_is_there_before_the_first) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        log::configure({.file = path("a.log")});
+        bool there = metrics::default_registry().render().find("\npenstock_log_dropped_total 0\n") != std::string::npos;
+        std::exit(there ? 0 : 1);
+      },
+      ::testing::ExitedWithCode(0), "");
+}
+
 TEST_F(log_output, a_disk_that_refuses_is_counted) {
   std::uint64_t before = log::dropped_lines();
   log::configure({.file = "/dev/full", .queue_lines = 0});
