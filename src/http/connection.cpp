@@ -119,6 +119,7 @@ task<void> connection::serve_requests() {
 bool connection::take_head() {
   const server_options& limits = owner_.options;
   head_.clear();
+  request_.id_.clear();
   // Empty lines before a request are skipped (RFC 9112, 2.2).
   while (in_.data().starts_with("\r\n")) in_.take(2);
   std::string_view data = in_.data();
@@ -186,13 +187,15 @@ void connection::begin_request() {
   request_.headers_.clear();
   request_.parameters_.clear();
   framing_ = head_parser(request_, owner_.options.max_header_fields).parse(head_);
+  std::optional<std::string_view> given = request_.header("X-Request-Id");
+  request_.id_ = given && is_request_id(*given) ? std::string(*given) : make_id(loop_.random());
+  context_ = request_context(request_.id_);
+  if (framing_.expects_something_else)
+    throw protocol_error(http_errc::expectation_failed, "Expect: only 100-continue is known");
   if (framing_.length > owner_.options.max_body_bytes)
     throw protocol_error(http_errc::body_too_large, "the body is longer than allowed");
   decoder_ = framing_.chunked ? body_decoder::of_chunks(owner_.options.max_body_bytes)
                               : body_decoder::of_length(framing_.length);
-  std::optional<std::string_view> given = request_.header("X-Request-Id");
-  request_.id_ = given && is_request_id(*given) ? std::string(*given) : make_id(loop_.random());
-  context_ = request_context(request_.id_);
 }
 
 response connection::answer_to(const std::exception_ptr& failure) {
@@ -235,7 +238,7 @@ void connection::append_answer(const response& answer) {
 
 // The last answer of a connection whose next bytes can't be trusted.
 task<void> connection::refuse(const protocol_error& e) {
-  response answer = to_response({status_of(e.errc()), std::string(e.code()), e.message(), "", {}});
+  response answer = to_response(problem_of(e.errc(), e.message(), request_));
   std::string_view refused = head_.empty() ? in_.data() : head_;
   append_answer_head(out_, answer, owner_.fields.at(loop_), {body_framing::length, answer.body.size(), false, false});
   if (!refused.starts_with("HEAD ")) out_ += answer.body;  // RFC 9110, 9.3.2

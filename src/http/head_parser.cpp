@@ -163,9 +163,10 @@ void head_parser::take_meaning(std::string_view name, std::string_view value) {
       return check_host("Host", value);
     case 6:
       if (!equal_ignoring_case(name, "expect") || is_http_1_0()) return;
-      if (!equal_ignoring_case(value, "100-continue"))
-        refuse("Expect: only 100-continue is known", http_errc::expectation_failed);
-      framing_.expects_continue = true;
+      if (equal_ignoring_case(value, "100-continue"))
+        framing_.expects_continue = true;
+      else
+        framing_.expects_something_else = true;
       return;
     case 10:
       if (equal_ignoring_case(name, "connection")) take_connection(value);

@@ -20,6 +20,7 @@ struct framing {
   bool chunked = false;
   bool keep_alive = true;
   bool expects_continue = false;
+  bool expects_something_else = false;  // that nobody knows
 };
 
 // Reads a head into a request whose fields then refer to it, which `find_head_end` found the end of.

@@ -140,6 +140,32 @@ TEST(failure, what_is_attached_to_the_cancellation_of_a_request_is_logged) {
   EXPECT_THAT(logged.text(), HasSubstr("the shelf fell over"));
 }
 
+TEST(failure, a_request_refused_for_what_its_whole_head_says_is_named_by_its_id) {
+  const std::string id = "X-Request-Id: given-id-7\r\n";
+  for (const std::string& lines : {"Expect: the worst\r\n" + id, id + "Content-Length: 11\r\n"}) {
+    with_server(echo_routes(), {.max_body_bytes = 10}, [&](test_server& s) -> task<> {
+      test_client c = s.connect();
+      c.send("POST /x HTTP/1.1\r\nHost: t\r\n" + lines + "\r\n");
+      answer a = co_await c.receive();
+      EXPECT_THAT(a.body, HasSubstr(R"("request_id":"given-id-7")"));
+    });
+  }
+}
+
+TEST(failure, a_head_that_cannot_be_read_does_not_get_the_id_of_the_request_before) {
+  for (const char* second : {"GET /x HTTP/1.1\r\n\r\n", "GET /x HTTP/1.1\nHost: t\n\n"}) {
+    with_server(echo_routes(), {}, [&](test_server& s) -> task<> {
+      test_client c = s.connect();
+      c.send(post("/x", "body", "X-Request-Id: given-id-7\r\n") + second);
+      answer first = co_await c.receive();
+      EXPECT_EQ(first.status, 200);
+      answer refused = co_await c.receive();
+      EXPECT_EQ(refused.status, 400);
+      EXPECT_THAT(refused.body, Not(HasSubstr("request_id")));
+    });
+  }
+}
+
 TEST(failure, a_request_id_that_is_not_well_formed_is_replaced) {
   std::vector<std::string> ids;
   router routes;
