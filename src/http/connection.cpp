@@ -20,6 +20,12 @@ bool is_request_id(std::string_view text) noexcept {
   });
 }
 
+// Without its end, which is CRLF; of what has come where that has not.
+std::size_t length_of_line(std::string_view data) noexcept {
+  std::string_view line = data.substr(0, data.find('\n'));
+  return line.size() - (line.ends_with('\r') ? 1 : 0);
+}
+
 problem problem_of(http_errc code, std::string detail, const request& r) {
   return {status_of(code), std::string(code_name(code)), std::move(detail), r.id(), {}};
 }
@@ -127,8 +133,7 @@ bool connection::take_head() {
   std::size_t from = scanned_ > 2 ? std::min(scanned_, data.size()) - 2 : 0;
   std::size_t found = find_head_end(data.substr(from));
   if (found != std::string_view::npos) found += from;
-  std::size_t line = std::min(data.substr(0, limits.max_request_line_bytes + 1).find('\n'), data.size());
-  if (line > limits.max_request_line_bytes)
+  if (length_of_line(data.substr(0, limits.max_request_line_bytes + 2)) > limits.max_request_line_bytes)
     throw protocol_error(http_errc::uri_too_long,
                          "the request line is longer than " + std::to_string(limits.max_request_line_bytes) + " bytes");
   if (std::min(found, data.size()) > limits.max_header_bytes)

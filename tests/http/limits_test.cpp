@@ -32,13 +32,28 @@ int status_for(const server_options& options, const std::string& sent) {
 }
 
 TEST(limits, a_request_line_may_be_so_long) {
-  std::string line = "GET /" + std::string(100 - 5 - 10, 'p') + " HTTP/1.1\r";  // 100 bytes before the line feed
-  EXPECT_EQ(status_for({.max_request_line_bytes = 100}, line + "\nHost: t\r\n\r\n"), 200);
+  std::string line = "GET /" + std::string(100 - 5 - 9, 'p') + " HTTP/1.1";  // 100 bytes before its end
+  EXPECT_EQ(status_for({.max_request_line_bytes = 100}, line + "\r\nHost: t\r\n\r\n"), 200);
+  EXPECT_EQ(status_for({.max_request_line_bytes = 99}, line + "\r\nHost: t\r\n\r\n"), 414);
   EXPECT_EQ(status_for({.max_request_line_bytes = 99}, line + "\nHost: t\r\n\r\n"), 414);
+}
+
+TEST(limits, a_request_line_just_as_long_as_it_may_be_is_waited_for) {
+  with_server(echo_routes(), {.max_request_line_bytes = 100}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    for (char ch : "GET /" + std::string(100 - 5 - 9, 'p') + " HTTP/1.1\r\nHost: t\r\n\r\n") {
+      c.send(std::string(1, ch));
+      co_await settle();
+    }
+    answer a = co_await c.receive();
+    EXPECT_EQ(a.status, 200);
+  });
 }
 
 TEST(limits, a_request_line_without_end_is_refused_when_it_is_too_long) {
   EXPECT_EQ(status_for({.max_request_line_bytes = 100}, "GET /" + std::string(100, 'p')), 414);
+  EXPECT_EQ(status_for({.max_request_line_bytes = 100}, "GET /" + std::string(96, 'p')), 414);
+  EXPECT_EQ(status_for({.max_request_line_bytes = 100}, "GET /" + std::string(96, 'p') + "\r"), 414);
 }
 
 TEST(limits, a_header_section_may_be_so_long) {
