@@ -53,6 +53,13 @@ class mariadb_batch_refusals : public batch_test, public ::testing::WithParamInt
     rows.commit_row();
   }
 
+  // A row that is there already meets the index on `code` first.
+  std::string code_before_name() const {
+    return "CREATE TABLE t(id BIGINT AUTO_INCREMENT PRIMARY KEY, n INT CHECK (n % 2 = 0), name VARCHAR(20) COLLATE " +
+           std::string(is_mysql() ? "utf8mb4_0900_bin" : "utf8mb4_nopad_bin") +
+           ", code INT, UNIQUE (code), UNIQUE (name))";
+  }
+
   const table_definition named{"named", "id", {{"name", column_type::text}}, {}};
   const table_definition numbered{"numbered", "id", {{"n", column_type::integer}}, {}};
   const std::vector<std::string> named_table{
@@ -113,6 +120,50 @@ TEST_P(mariadb_batch_refusals, of_a_row_that_is_there_already_make_it_a_duplicat
     batch_report report;
     co_await c.insert_batch(table, rows, report);
     EXPECT_EQ(code_of(report, 0), "db.constraint");
+  };
+  with_session(body, GetParam());
+}
+
+// However many rows were refused before them.
+TEST_P(mariadb_batch_refusals, beside_rows_that_are_there_already_make_none_of_those_a_refusal) {
+  auto body = [&](connection& c) -> task<> {
+    for (int count : {40, 600}) {
+      co_await c.execute("DROP TABLE IF EXISTS t");
+      co_await c.execute(code_before_name());
+      co_await c.execute("INSERT INTO t(n, name, code) SELECT 2, CONCAT('row', seq), seq FROM " + numbers(14));
+      row_batch rows(3);
+      for (int i = 1; i <= count; ++i) {
+        bool is_bad = i <= 4;
+        add(rows, is_bad ? 1 : 2, (is_bad ? "bad" : "row") + std::to_string(i), is_bad ? 10'000 + i : i == 30 ? 5 : i);
+      }
+      batch_report report;
+      co_await c.insert_batch(table, rows, report);
+      for (int i = 1; i <= count; ++i) {
+        status expected = i <= 4 || i == 30 ? status::refused : i <= 14 ? status::duplicate : status::stored;
+        EXPECT_EQ(report.rows.at(static_cast<std::size_t>(i) - 1).what, expected) << i << " of " << count;
+      }
+      task<void> checking = expect_stored(c, rows, report, 14);
+      co_await std::move(checking);
+    }
+  };
+  with_session(body, GetParam());
+}
+
+// The row that brings the key later did not stand in the way.
+TEST_P(mariadb_batch_refusals, of_a_row_whose_key_comes_with_a_later_one_make_it_no_duplicate) {
+  auto body = [&](connection& c) -> task<> {
+    co_await c.execute(code_before_name());
+    co_await c.execute("INSERT INTO t(n, name, code) VALUES (2, 'known', 7)");
+    row_batch rows(3);
+    for (int i = 0; i < 40; ++i)
+      add(rows, i < 5 ? 1 : 2, i == 25 ? "row15" : "row" + std::to_string(i), i == 15 ? 7 : 100 + i);
+    batch_report report;
+    co_await c.insert_batch(table, rows, report);
+    EXPECT_EQ(code_of(report, 15), "db.constraint");
+    EXPECT_EQ(report.rows.at(25).what, status::stored);
+    EXPECT_EQ(report.refusals.size(), 6u);
+    task<void> checking = expect_stored(c, rows, report, 1);
+    co_await std::move(checking);
   };
   with_session(body, GetParam());
 }

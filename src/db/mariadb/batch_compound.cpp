@@ -3,6 +3,7 @@
 #include "wire_text.h"
 
 #include <algorithm>
+#include <unordered_set>
 #include <utility>
 
 #include <mysqld_error.h>
@@ -39,6 +40,8 @@ std::string opening_text() {
 constexpr std::string_view behind_each =
     ";SELECT penstock_code, penstock_state, penstock_said, LAST_INSERT_ID();SET penstock_code = 0;";
 
+unsigned code_told(const text_result& told) { return static_cast<unsigned>(number_in(told.rows.at(0).at(0))); }
+
 }  // namespace
 
 bool batch_insertion::takes_compounds() const noexcept {
@@ -59,15 +62,19 @@ task<std::optional<complaint>> batch_insertion::insert_compound() {
     if (ended && !refuses_row(*ended)) co_return ended;
     std::vector<text_result> told = std::move(answers_);
     std::size_t count = std::min(told.size(), sent);  // behind them stands the end of the statement
+    task<std::optional<complaint>> looking_up =
+        look_up_told(std::span(rows).subspan(next, count), std::span(told).first(count));
+    std::optional<complaint> failed = co_await std::move(looking_up);
+    if (failed) co_return failed;
     for (std::size_t i = 0; i < count; ++i) {
       task<std::optional<complaint>> taking = take_told(rows[next + i], &told[i]);
-      std::optional<complaint> failed = co_await std::move(taking);
+      failed = co_await std::move(taking);
       if (failed) co_return failed;
     }
     next += count;
     if (!ended) continue;
     task<std::optional<complaint>> judging = judge(rows.at(next++), *ended);
-    std::optional<complaint> failed = co_await std::move(judging);
+    failed = co_await std::move(judging);
     if (failed) co_return failed;
   }
   many_refused_ = report_->refusals.size() - refused_before > rows.size() / 8;
@@ -89,9 +96,30 @@ std::size_t batch_insertion::write_compound(std::span<const std::uint32_t> rows)
   return count;
 }
 
+// Looks up the rows that met a unique index, save those whose key a later one of them has brought.
+task<std::optional<complaint>> batch_insertion::look_up_told(std::span<const std::uint32_t> rows,
+                                                             std::span<const text_result> told) {
+  std::vector<std::uint32_t> refused;
+  there_.clear();
+  if (std::none_of(told.begin(), told.end(), [this](const text_result& t) { return may_be_there(code_told(t)); }))
+    co_return std::nullopt;
+  std::unordered_set<std::string> stored_behind;
+  std::string key;
+  for (std::size_t i = rows.size(); i-- > 0;) {
+    unsigned code = code_told(told[i]);
+    if ((code != 0 && !may_be_there(code)) || !write_key(rows[i], key)) continue;
+    if (code == 0)
+      stored_behind.insert(key);
+    else if (!stored_behind.contains(key))
+      refused.push_back(rows[i]);
+  }
+  task<std::optional<complaint>> looking_up = look_up_each(refused);
+  co_return co_await std::move(looking_up);
+}
+
 task<std::optional<complaint>> batch_insertion::take_told(std::uint32_t row, const text_result* told) {
   const auto& told_row = told->rows.at(0);
-  auto code = static_cast<unsigned>(number_in(told_row[0]));
+  unsigned code = code_told(*told);
   if (code == 0) {
     if (!into_->id_column.empty()) report_->rows[row].id = number_in(told_row[3]);
     co_return std::nullopt;
@@ -102,10 +130,11 @@ task<std::optional<complaint>> batch_insertion::take_told(std::uint32_t row, con
     task<std::optional<complaint>> again = insert();
     std::optional<complaint> failed = co_await std::move(again);
     if (!failed || !refuses_row(*failed)) co_return failed;
-    said = std::move(*failed);
+    task<std::optional<complaint>> judging = judge(row, *failed);
+    co_return co_await std::move(judging);
   }
-  task<std::optional<complaint>> judging = judge(row, said);
-  co_return co_await std::move(judging);
+  judge_looked_up(row, said, std::find(there_.begin(), there_.end(), row) != there_.end());
+  co_return std::nullopt;
 }
 
 }  // namespace penstock::db::mariadb

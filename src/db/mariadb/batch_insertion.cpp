@@ -112,7 +112,6 @@ void batch_insertion::start(wire& w, const server_facts& facts, const known_tabl
   report.rows.resize(rows.rows());
   names_ = column_list(into);
   key_columns_ = key_columns_of(into);
-  key_names_.clear();
   held_.clear();
   waiting_.clear();
   next_ = 0;

@@ -110,13 +110,17 @@ class batch_insertion {
   bool fits_in_text(std::uint32_t row) const;
   task<std::optional<complaint>> insert_compound();
   std::size_t write_compound(std::span<const std::uint32_t> rows);
+  task<std::optional<complaint>> look_up_told(std::span<const std::uint32_t> rows, std::span<const text_result> told);
   task<std::optional<complaint>> take_told(std::uint32_t row, const text_result* told);
   task<std::optional<complaint>> judge(std::uint32_t row, const complaint& said);
+  void judge_looked_up(std::uint32_t row, const complaint& said, bool is_there);
+  bool may_be_there(unsigned code) const noexcept;
   bool tells_row(const complaint& said) const;
   task<std::optional<std::size_t>> failed_row(const complaint& said);
   task<std::optional<complaint>> set_repeated_apart();
   task<std::optional<complaint>> insert_held();
   task<std::optional<complaint>> look_up_keys(std::span<const std::uint32_t> rows);
+  task<std::optional<complaint>> look_up_each(std::span<const std::uint32_t> rows);
 
   task<bool> send(std::size_t answers);
   task<std::optional<complaint>> send_ahead();
@@ -133,7 +137,6 @@ class batch_insertion {
   void take_ids(std::span<const std::uint32_t> of, const text_result& told);
   void take_ids_of_insert(std::span<const std::uint32_t> of, const text_result& told);
   void refuse(std::uint32_t row, std::string_view code, std::string message);
-  bool names_unique_key(const complaint& said) const;
   // False where a part of the key is null: such rows repeat nothing.
   bool write_key(std::uint32_t row, std::string& to) const;
   void write_keys_question(std::span<const std::uint32_t> rows);
@@ -162,7 +165,7 @@ class batch_insertion {
   };
   std::vector<repeated> held_;            // until the first of them has its outcome
   std::vector<std::size_t> key_columns_;  // of the unique key, by their places in a row
-  std::vector<std::string> key_names_;    // of the unique indexes on the key, once they are known
+  std::vector<std::uint32_t> there_;      // see look_up_each
   bool many_refused_ = false;             // of the last group, so that the next one goes one by one at once
   // Of the next batch for a table, by what the last one had; batches for several tables take turns in a session.
   struct expectations {

@@ -50,7 +50,7 @@ task<std::optional<complaint>> batch_insertion::isolate(complaint said) {
   bool looked_up = expected_->repeats;
   const int most = takes_compounds() ? most_set_apart_before_compound : most_set_apart;
   for (int found = 0; !group_.empty(); ++found) {
-    if (said.code == ER_DUP_ENTRY && !into_->unique_key.empty() && !looked_up && group_.size() > 1) {
+    if (may_be_there(said.code) && !looked_up && group_.size() > 1) {
       looked_up = true;
       std::size_t before = group_.size();
       task<std::optional<complaint>> setting_apart = set_repeated_apart();
@@ -166,23 +166,29 @@ task<std::optional<complaint>> batch_insertion::insert_one_by_one() {
   co_return std::nullopt;
 }
 
-// The row was refused: is it one that is there already? The server names the index that it met, but a trigger's table
-// may have one of that name, and a row that is alone was not looked up before: it may meet another index first.
+// The row was refused: is it one that is there already? The index that the server names does not tell: it may have met
+// another one first, and a trigger's table may have one of the same name.
 task<std::optional<complaint>> batch_insertion::judge(std::uint32_t row, const complaint& said) {
   complaint kept = said;
-  bool may_be_there = kept.code == ER_DUP_ENTRY && !into_->unique_key.empty();
-  if (may_be_there && (rows_->rows() == 1 || key_names_.empty() || names_unique_key(kept))) {
+  bool is_there = false;
+  if (may_be_there(kept.code)) {
     task<std::optional<complaint>> looking_up = look_up_keys(std::span(&row, 1));
     std::optional<complaint> failed = co_await std::move(looking_up);
     if (failed) co_return failed;
-    if (!answers_.back().rows.empty()) {
-      report_->rows[row].what = row_outcome::status::duplicate;
-      expected_->repeats = true;
-      co_return std::nullopt;
-    }
+    is_there = !answers_.front().rows.empty();
   }
-  refuse(row, code_name(classify(kept)), std::move(kept.message));
+  judge_looked_up(row, kept, is_there);
   co_return std::nullopt;
+}
+
+void batch_insertion::judge_looked_up(std::uint32_t row, const complaint& said, bool is_there) {
+  if (!is_there) return refuse(row, code_name(classify(said)), said.message);
+  report_->rows[row].what = row_outcome::status::duplicate;
+  expected_->repeats = true;
+}
+
+bool batch_insertion::may_be_there(unsigned code) const noexcept {
+  return code == ER_DUP_ENTRY && !into_->unique_key.empty();
 }
 
 }  // namespace penstock::db::mariadb

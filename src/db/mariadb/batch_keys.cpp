@@ -9,8 +9,8 @@
 #include <mysqld_error.h>
 
 // Rows whose unique key is there already. Looking up many at a time only saves trips: a row that another session has
-// stored meanwhile, or that the column's collation takes for the same, is refused with a duplicate entry of that key,
-// and then looked up alone.
+// stored meanwhile, or that the column's collation takes for the same, is refused with a duplicate entry, and then
+// looked up by itself.
 
 namespace penstock::db::mariadb {
 namespace {
@@ -52,18 +52,31 @@ void batch_insertion::write_keys_question(std::span<const std::uint32_t> rows) {
   text_.back() = ')';
 }
 
-// The stored keys among these rows' are the last answer; the first time, the names of the indexes on the key come
-// along.
+// The stored keys among these rows' are the answer.
 task<std::optional<complaint>> batch_insertion::look_up_keys(std::span<const std::uint32_t> rows) {
-  bool learns_names = key_names_.empty();
-  text_ = learns_names ? unique_keys_sql(into_->name) + ";" : "";
+  text_.clear();
   write_keys_question(rows);
-  task<bool> asking = wire_->run(text_, answers_, learns_names ? 2 : 1);
+  task<bool> asking = wire_->run(text_, answers_, 1);
   bool answered = co_await std::move(asking);
   if (!answered) co_return wire_->complaint_of_session();
-  if (learns_names)
-    for (unique_index& index : unique_indexes_of(answers_.front()))
-      if (same_columns(index.columns, into_->unique_key)) key_names_.push_back(std::move(index.name));
+  co_return std::nullopt;
+}
+
+// A question for each row, in one trip: which of them have keys that are there, as the server compares them. They are
+// in `there_` afterwards.
+task<std::optional<complaint>> batch_insertion::look_up_each(std::span<const std::uint32_t> rows) {
+  there_.clear();
+  if (rows.empty()) co_return std::nullopt;
+  text_.clear();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (i != 0) text_.push_back(';');
+    write_keys_question(rows.subspan(i, 1));
+  }
+  task<bool> asking = wire_->run(text_, answers_, rows.size());
+  bool answered = co_await std::move(asking);
+  if (!answered) co_return wire_->complaint_of_session();
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    if (!answers_[i].rows.empty()) there_.push_back(rows[i]);
   co_return std::nullopt;
 }
 
@@ -76,7 +89,7 @@ task<std::optional<complaint>> batch_insertion::set_repeated_apart() {
   if (failed) co_return failed;
   std::unordered_map<std::string, std::uint32_t> seen;
   std::string key;
-  for (const auto& row : answers_.back().rows) {
+  for (const auto& row : answers_.front().rows) {
     key.clear();
     for (std::size_t i = 0; i < key_columns_.size(); ++i)
       append_key_part(key, rows_->row(group_.front())[key_columns_[i]].type, row.at(i).value_or(""));
@@ -110,17 +123,6 @@ task<std::optional<complaint>> batch_insertion::insert_held() {
   if (group_.empty()) co_return std::nullopt;
   task<std::optional<complaint>> each = insert_one_by_one();
   co_return co_await std::move(each);
-}
-
-bool batch_insertion::names_unique_key(const complaint& said) const {
-  std::string_view message = said.message;
-  if (!message.ends_with('\'')) return false;
-  message.remove_suffix(1);
-  for (const std::string& name : key_names_) {
-    // MySQL writes 'table.key', MariaDB 'key'.
-    if (message.ends_with("'" + name) || message.ends_with("'" + into_->name + "." + name)) return true;
-  }
-  return false;
 }
 
 }  // namespace penstock::db::mariadb

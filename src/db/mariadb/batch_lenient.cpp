@@ -177,7 +177,7 @@ task<std::optional<complaint>> batch_insertion::insert_suspects(std::vector<susp
   waiting_.clear();
   group_.clear();
   for (const suspect& s : suspects) {
-    std::vector<std::uint32_t>& to = s.code == ER_DUP_ENTRY && !into_->unique_key.empty() ? waiting_ : group_;
+    std::vector<std::uint32_t>& to = may_be_there(s.code) ? waiting_ : group_;
     if (to.empty() || to.back() != s.row) to.push_back(s.row);
   }
   expected_->repeats = !waiting_.empty();
