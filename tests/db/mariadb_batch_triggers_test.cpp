@@ -73,6 +73,24 @@ TEST_P(mariadb_batch_triggers, leave_nothing_of_a_row_that_is_refused) {
                bad_every, body);
 }
 
+TEST_P(mariadb_batch_triggers, beneath_a_view_leave_nothing_of_a_row_that_is_refused) {
+  auto body = [&](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE audit(n BIGINT)");
+    co_await c.execute("CREATE TABLE t(n BIGINT CHECK (n >= 0))");
+    co_await c.execute("CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW INSERT INTO audit VALUES (NEW.n)");
+    co_await c.execute("CREATE VIEW seen AS SELECT n FROM t");
+    const table_definition view{"seen", "", {{"n", column_type::integer}}, {}};
+    co_await c.prepare_table(view);
+    row_batch rows = numbers(600, 700);
+    batch_report report;
+    co_await c.insert_batch(view, rows, report);
+    EXPECT_EQ(count(report, status::refused), 1u);
+    value kept = co_await ask(c, "SELECT count(*) FROM audit");
+    EXPECT_EQ(kept, value(std::int64_t{599}));
+  };
+  with_session(body, GetParam());
+}
+
 TEST_P(mariadb_batch_triggers, fail_for_their_row_alone_whatever_they_say) {
   auto body = [](connection&, const row_batch& rows, const batch_report& report) -> task<> {
     for (std::size_t i = 0; i < rows.rows(); ++i)

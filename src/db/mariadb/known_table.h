@@ -23,8 +23,8 @@ struct text_limit {
 
 struct known_table {
   std::vector<text_limit> limits = {};
-  // BEFORE INSERT, as far as the account may see them. They may choose ids, and do for a row that IGNORE drops what
-  // they do for one that is stored.
+  // BEFORE INSERT, as far as the account may see them; a view is taken to have some. They may choose ids, and do for a
+  // row that IGNORE drops what they do for one that is stored.
   bool has_triggers = false;
 };
 

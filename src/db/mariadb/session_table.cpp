@@ -42,10 +42,15 @@ constexpr const char* columns_sql =
     "TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? "
     "ORDER BY ORDINAL_POSITION";
 
+// What is beneath a view, an account need not see.
 std::string triggers_sql(const std::string& table) {
   std::string sql =
       "SELECT 1 FROM information_schema.TRIGGERS WHERE EVENT_MANIPULATION = 'INSERT' AND ACTION_TIMING = 'BEFORE' AND "
       "EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = ";
+  append_quoted(sql, table);
+  sql +=
+      " UNION ALL SELECT 1 FROM information_schema.TABLES WHERE TABLE_TYPE = 'VIEW' AND TABLE_SCHEMA = DATABASE() AND "
+      "TABLE_NAME = ";
   append_quoted(sql, table);
   return sql;
 }
