@@ -189,6 +189,30 @@ TEST_F(mariadb, names_each_difference_of_a_table) {
   });
 }
 
+TEST_F(mariadb, takes_no_table_that_makes_a_column_by_itself_which_is_to_be_filled) {
+  with_session([&](connection& c) -> task<> {
+    co_await c.execute(
+        "CREATE TABLE made(id BIGINT AUTO_INCREMENT PRIMARY KEY, n BIGINT, s BIGINT AS (n * 2) STORED, v BIGINT AS (n "
+        "* "
+        "3) VIRTUAL, d DATETIME(6) DEFAULT (now(6)) ON UPDATE now(6))");
+    const table_definition fits{"made", "id", {{"n", column_type::integer}, {"d", column_type::timestamp}}, {}};
+    co_await c.prepare_table(fits);
+    table_definition wanted = fits;
+    wanted.columns.push_back({"s", column_type::integer});
+    wanted.columns.push_back({"v", column_type::integer});
+    std::string said;
+    try {
+      co_await c.prepare_table(wanted);
+    } catch (const database_error& e) {
+      EXPECT_EQ(e.errc(), db_errc::table_drift);
+      said = e.message();
+    }
+    for (const char* part : {"'s' is generated", "'v' is generated"})
+      EXPECT_NE(said.find(part), std::string::npos) << part << " is not in: " << said;
+    EXPECT_EQ(said.find("'d'"), std::string::npos) << said;
+  });
+}
+
 TEST_F(mariadb, takes_no_table_that_undoes_nothing_or_rounds) {
   with_session([&](connection& c) -> task<> {
     co_await c.execute(

@@ -23,6 +23,7 @@ struct known_column {
   std::int64_t most_characters = 0;
   bool is_utf8 = false;
   bool generates_ids = false;
+  bool is_generated = false;
   bool takes_nulls = false;
 };
 
@@ -73,6 +74,8 @@ std::vector<known_column> columns_of(const result& found, const table_definition
     c.data_type = text_of(row[2]);
     std::string extra = text_of(row[5]);
     c.generates_ids = extra.find("auto_increment") != std::string::npos;
+    // "STORED GENERATED"; MySQL's "DEFAULT_GENERATED" is a default.
+    c.is_generated = extra.find(" GENERATED") != std::string::npos;
     bool is_made = c.generates_ids || extra.find("GENERATED") != std::string::npos;
     c.column.required = text_of(row[3]) == "NO" && number_of(row[4]) == 1 && !is_made;
     c.takes_nulls = text_of(row[3]) == "YES";
@@ -129,7 +132,9 @@ std::vector<std::string> type_differences(const table_definition& wanted, const 
       differences.push_back("column '" + name + "' does not generate ids: make it AUTO_INCREMENT");
     for (const table_column& column : wanted.columns) {
       if (column.name != name) continue;
-      if (!keeps(there, column.type))
+      if (there.is_generated)
+        differences.push_back("column '" + name + "' is generated: leave it out");
+      else if (!keeps(there, column.type))
         differences.push_back("column '" + name + "' is " + there.column.declared_type + ", which does not keep " +
                               std::string(name_of(column.type)) + " values as they are");
       else if (column.type == column_type::timestamp && there.time_digits < 6)
