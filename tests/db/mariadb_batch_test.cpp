@@ -333,6 +333,27 @@ TEST_F(mariadb_batch_choice, is_of_the_way_that_bears_refusals_until_there_are_n
   with_table(body, "");
 }
 
+TEST_P(mariadb_batch, takes_a_table_without_its_key_behind_one_that_had_duplicates_by_it) {
+  table_definition without_key = table;
+  without_key.unique_key.clear();
+  with_table([&](connection& c) -> task<> {
+    for (int round = 0; round < 2; ++round) {
+      row_batch rows(3);
+      add_good(rows, 40);
+      batch_report report;
+      co_await c.insert_batch(table, rows, report);
+      EXPECT_EQ(report.rows.at(0).what, round == 0 ? status::stored : status::duplicate);
+    }
+    for (int count : {10, 600}) {
+      row_batch rows(3);
+      add_good(rows, count, "more" + std::to_string(count) + "_");
+      batch_report report;
+      co_await c.insert_batch(without_key, rows, report);
+      for (const row_outcome& outcome : report.rows) EXPECT_EQ(outcome.what, status::stored);
+    }
+  });
+}
+
 INSTANTIATE_TEST_SUITE_P(ways, mariadb_batch, ::testing::ValuesIn(batch_test::ways), batch_test::name_of_way);
 
 }  // namespace

@@ -118,6 +118,7 @@ void batch_insertion::start(wire& w, const server_facts& facts, const known_tabl
   many_refused_ = false;
   mixed_kinds_ = false;
   expected_ = &expected_of_[into.name];
+  if (into.unique_key.empty()) expected_->repeats = false;  // another definition of the table may have a key
   if (text_.capacity() > most_kept) text_ = {};
   take_what_is_known(known);
   for (std::uint32_t r = 0; r < rows.rows(); ++r) {
