@@ -4,6 +4,7 @@
 #include <penstock/db/error.h>
 #include <penstock/db/row_mapping.h>
 
+#include <charconv>
 #include <cmath>
 #include <limits>
 
@@ -54,6 +55,30 @@ TEST(sqlite_values, not_a_number_becomes_null) {
     result r = co_await c.query("SELECT ?", parameters_of(std::nan("")));
     EXPECT_TRUE(std::holds_alternative<std::monostate>(r.rows[0][0]));
   });
+}
+
+// SQLite's own text of a number has fifteen digits.
+TEST(sqlite_values, reals_in_texts_keep_all_their_digits) {
+  for (column_type type : {column_type::text, column_type::json}) {
+    with_memory_database([&](connection& c) -> task<> {
+      table_definition table = table_of("t", type);
+      co_await c.prepare_table(table);
+      row_batch rows(1);
+      for (double real : {0.30000000000000004, -5e-324, 9007199254740993.0, 1e300, 2.5}) {
+        rows.add_real(real);
+        rows.commit_row();
+      }
+      batch_report report;
+      co_await c.insert_batch(table, rows, report);
+      result r = co_await c.query("SELECT v FROM t ORDER BY id");
+      for (std::size_t i = 0; i < rows.rows(); ++i) {
+        const auto& text = std::get<std::string>(r.rows.at(i).at(0));
+        double back = 0;
+        std::from_chars(text.data(), text.data() + text.size(), back);
+        EXPECT_EQ(back, rows.row(i)[0].real) << text;
+      }
+    });
+  }
 }
 
 TEST(sqlite_values, booleans_and_blobs) {

@@ -22,6 +22,14 @@ int bind_timestamp(sqlite3_stmt* statement, int index, timestamp t, timestamp_te
   return sqlite3_bind_text64(statement, index, text.data(), size, SQLITE_STATIC, SQLITE_UTF8);
 }
 
+// Where SQLite would write it itself, to fifteen digits.
+int bind_real_as_text(sqlite3_stmt* statement, int index, double real, timestamp_texts& texts) {
+  std::array<char, 32>& text = texts[static_cast<std::size_t>(index) - 1];
+  char* end = std::to_chars(text.data(), text.data() + text.size(), real).ptr;
+  auto size = static_cast<sqlite3_uint64>(end - text.data());
+  return sqlite3_bind_text64(statement, index, text.data(), size, SQLITE_STATIC, SQLITE_UTF8);
+}
+
 // The whole of the text is one, and not infinite.
 template <class Number>
 bool is_number(std::string_view text, Number& n) noexcept {
@@ -50,6 +58,9 @@ int bind_cell_to(sqlite3_stmt* statement, int index, const cell& c, column_type 
   if (is_numeric && c.type == cell::kind::text) return bind_text_as(statement, index, c.text(), column);
   if (column == column_type::real && c.type == cell::kind::integer && !is_exact_as_real(c.integer))
     return SQLITE_MISMATCH;
+  bool is_text = column == column_type::text || column == column_type::json;
+  if (is_text && c.type == cell::kind::real && std::isfinite(c.real))
+    return bind_real_as_text(statement, index, c.real, texts);
   return bind_cell(statement, index, c, texts);
 }
 
