@@ -110,6 +110,65 @@ TEST_P(mariadb_batch_triggers, fail_for_their_row_alone_whatever_they_say) {
   }
 }
 
+class mariadb_batch_altered_tables : public batch_test {
+ protected:
+  // Runs `body(connection& c, connection& other)`; `c` looks at a table before each batch.
+  template <class Body>
+  void with_sessions(Body body) {
+    auto main = [&]() -> task<> {
+      task<std::unique_ptr<connection>> connecting = connect_believing([](auto&) {}, url(), duration::zero());
+      std::unique_ptr<connection> c = co_await std::move(connecting);
+      task<std::unique_ptr<connection>> connecting_too = connect("");
+      std::unique_ptr<connection> other = co_await std::move(connecting_too);
+      task<void> running = body(*c, *other);
+      co_await std::move(running);
+    };
+    net::run(main());
+  }
+};
+
+TEST_F(mariadb_batch_altered_tables, take_the_ids_that_a_new_trigger_chooses) {
+  if (is_mysql()) GTEST_SKIP() << "MySQL can't return what it stored";
+  const table_definition into{"t", "id", {{"n", column_type::integer}}, {}};
+  with_sessions([&](connection& c, connection& other) -> task<> {
+    co_await c.prepare_table(into);
+    for (int count : {10, 600, 3'000}) {
+      co_await other.execute("DROP TRIGGER IF EXISTS tr");
+      co_await other.execute("TRUNCATE TABLE t");
+      for (bool chosen : {false, true}) {
+        if (chosen)
+          co_await other.execute("CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET NEW.id = 1000000 + 3 * NEW.n");
+        row_batch rows(1);
+        for (int n = 0; n < count; ++n) {
+          rows.add_integer(n + (chosen ? count : 0));
+          rows.commit_row();
+        }
+        batch_report report;
+        co_await c.insert_batch(into, rows, report);
+        result r = co_await c.query("SELECT n, id FROM t ORDER BY n");
+        std::size_t before = chosen ? rows.rows() : 0;
+        for (std::size_t i = 0; i < rows.rows(); ++i)
+          EXPECT_EQ(value(report.rows[i].id), r.rows.at(before + i).at(1)) << i << " of " << count;
+      }
+    }
+  });
+}
+
+TEST_F(mariadb_batch_altered_tables, cut_nothing_off_that_they_have_no_room_for) {
+  const table_definition into{"t", "id", {{"s", column_type::text}}, {"s"}};
+  with_sessions([&](connection& c, connection& other) -> task<> {
+    co_await c.prepare_table(into);
+    co_await other.execute("ALTER TABLE t MODIFY s VARCHAR(6) COLLATE " +
+                           std::string(is_mysql() ? "utf8mb4_0900_bin" : "utf8mb4_nopad_bin"));
+    row_batch rows(1);
+    rows.add_text("abcde       ");
+    rows.commit_row();
+    batch_report report;
+    co_await c.insert_batch(into, rows, report);
+    EXPECT_EQ(code_of(report, 0), "db.data");
+  });
+}
+
 INSTANTIATE_TEST_SUITE_P(ways, mariadb_batch_triggers, ::testing::ValuesIn(batch_test::ways), batch_test::name_of_way);
 
 }  // namespace

@@ -56,9 +56,11 @@ class mariadb_test : public ::testing::Test {
 
   // A session that believes of its server what `change` makes of the facts.
   using belief = std::function<void(penstock::db::mariadb::server_facts&)>;
-  static task<std::unique_ptr<connection>> connect_believing(belief change, std::string url) {
+  static task<std::unique_ptr<connection>> connect_believing(belief change, std::string url,
+                                                             duration tables_are_known_for = std::chrono::seconds(1)) {
     auto home = std::make_shared<penstock::db::mariadb::server_context>(
         penstock::db::mariadb::server_context{parse_server_url(url, 3306)});
+    home->tables_are_known_for = tables_are_known_for;
     penstock::db::mariadb::server_facts facts;
     server_address at = home->url.addresses.front();
     task<std::unique_ptr<penstock::db::mariadb::wire>> opening =

@@ -1,5 +1,8 @@
 #include "known_table.h"
 
+#include "wire.h"
+#include "wire_text.h"
+
 #include <algorithm>
 
 namespace penstock::db::mariadb {
@@ -16,7 +19,43 @@ std::size_t characters_in(std::string_view text) noexcept {
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), begins_one));
 }
 
+// What is beneath a view, an account need not see.
+std::string triggers_sql(const std::string& table) {
+  std::string sql =
+      "SELECT 1 FROM information_schema.TRIGGERS WHERE EVENT_MANIPULATION = 'INSERT' AND ACTION_TIMING = 'BEFORE' AND "
+      "EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = ";
+  append_quoted(sql, table);
+  sql +=
+      " UNION ALL SELECT 1 FROM information_schema.TABLES WHERE TABLE_TYPE = 'VIEW' AND TABLE_SCHEMA = DATABASE() AND "
+      "TABLE_NAME = ";
+  append_quoted(sql, table);
+  return sql;
+}
+
+std::string limits_sql(const std::string& table) {
+  std::string sql =
+      "SELECT COLUMN_NAME, CHARACTER_MAXIMUM_LENGTH, DATA_TYPE, CHARACTER_SET_NAME FROM information_schema.COLUMNS "
+      "WHERE COLLATION_NAME IS NOT NULL AND CHARACTER_MAXIMUM_LENGTH > 0 AND TABLE_SCHEMA = DATABASE() AND TABLE_NAME "
+      "= ";
+  append_quoted(sql, table);
+  return sql;
+}
+
 }  // namespace
+
+std::string known_table_sql(const std::string& table) { return limits_sql(table) + ";" + triggers_sql(table); }
+
+// The types of text have a limit of bytes, and VARCHAR one of characters.
+known_table known_table_from(const text_result& columns, const text_result& triggers) {
+  known_table known;
+  for (const auto& row : columns.rows) {
+    bool in_bytes = row[2] != "varchar" && row[3].value_or("").starts_with("utf8");
+    known.limits.push_back({row[0].value_or(""), static_cast<std::size_t>(number_in(row[1])), in_bytes});
+  }
+  known.has_triggers = !triggers.rows.empty();
+  known.asked_for = scheduler::current().now();
+  return known;
+}
 
 std::optional<std::string> cut_by(const text_limit& limit, const cell& c) {
   if (c.type != cell::kind::text || c.size <= limit.most || !ends_blank(c.text())) return std::nullopt;

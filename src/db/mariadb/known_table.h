@@ -1,7 +1,8 @@
 #pragma once
 
-// What was found out about a table when it was prepared, and batches need to know.
+// What was found out about a table, and batches need to know.
 
+#include "penstock/async/scheduler.h"
 #include "penstock/db/value.h"
 
 #include <cstddef>
@@ -12,6 +13,8 @@
 #include <vector>
 
 namespace penstock::db::mariadb {
+
+struct text_result;
 
 // How much a text column takes. A server cuts blanks off that exceed it, and tells so in a note alone
 // (https://dev.mysql.com/doc/refman/8.0/en/char.html): two keys could become one, so such texts are refused beforehand.
@@ -26,10 +29,15 @@ struct known_table {
   // BEFORE INSERT, as far as the account may see them; a view is taken to have some. They may choose ids, and do for a
   // row that IGNORE drops what they do for one that is stored.
   bool has_triggers = false;
+  time_point asked_for{};  // when
 };
 
 // By their names.
 using known_tables = std::map<std::string, known_table, std::less<>>;
+
+// Two statements that ask for it, of a table of the session's database.
+std::string known_table_sql(const std::string& table);
+known_table known_table_from(const text_result& columns, const text_result& triggers);
 
 // Why a column would cut the cell's end off without an error, if it would; nothing else.
 std::optional<std::string> cut_by(const text_limit& limit, const cell& c);

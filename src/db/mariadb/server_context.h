@@ -28,7 +28,8 @@ struct server_context {
   // Two sessions store fewer rows a second than one alone. A LOAD DATA needs no turn: the server itself lets one at a
   // time into a table that generates ids.
   insertion_turns turns{1};
-  known_tables tables = {};  // those that were prepared
+  known_tables tables = {};                                 // those that were prepared
+  duration tables_are_known_for = std::chrono::seconds(1);  // then the next batch for one looks at it again
 };
 
 }  // namespace penstock::db::mariadb

@@ -276,11 +276,18 @@ task<void> session::begin_batch(opening_statement& first, const table_definition
 task<void> session::store(const table_definition& into, const row_batch& rows, batch_report& report,
                           std::string opening) {
   require_whole_transaction("insert into " + into.name);
+  std::size_t round_trips_before = wire_->round_trips();
+  if (should_look_again(into.name)) {
+    task<void> looking = look_again(into.name);
+    co_await std::move(looking);
+  }
+  std::size_t round_trips_to_look = wire_->round_trips() - round_trips_before;
   auto single = [this](std::string sql, parameters values) { return run_single(std::move(sql), std::move(values)); };
   task<std::optional<complaint>> inserting =
       inserting_.run(*wire_, statements_, facts_, home_->url.bulk_allowed, home_->turns, home_->tables, single, into,
                      rows, report, std::move(opening));
   std::optional<complaint> said = co_await std::move(inserting);
+  report.round_trips += round_trips_to_look;
   if (said) fail("insert into " + into.name, *said);
 }
 

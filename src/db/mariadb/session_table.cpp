@@ -20,8 +20,6 @@ struct known_column {
   std::string data_type;
   std::string collation;
   std::int64_t time_digits = 0;
-  std::int64_t most_characters = 0;
-  bool is_utf8 = false;
   bool generates_ids = false;
   bool is_generated = false;
   bool takes_nulls = false;
@@ -39,22 +37,8 @@ std::int64_t number_of(const value& v) {
 
 constexpr const char* columns_sql =
     "SELECT COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, IS_NULLABLE, COLUMN_DEFAULT IS NULL, EXTRA, COLLATION_NAME, "
-    "DATETIME_PRECISION, CHARACTER_MAXIMUM_LENGTH, CHARACTER_SET_NAME FROM information_schema.COLUMNS WHERE "
-    "TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? "
+    "DATETIME_PRECISION FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? "
     "ORDER BY ORDINAL_POSITION";
-
-// What is beneath a view, an account need not see.
-std::string triggers_sql(const std::string& table) {
-  std::string sql =
-      "SELECT 1 FROM information_schema.TRIGGERS WHERE EVENT_MANIPULATION = 'INSERT' AND ACTION_TIMING = 'BEFORE' AND "
-      "EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = ";
-  append_quoted(sql, table);
-  sql +=
-      " UNION ALL SELECT 1 FROM information_schema.TABLES WHERE TABLE_TYPE = 'VIEW' AND TABLE_SCHEMA = DATABASE() AND "
-      "TABLE_NAME = ";
-  append_quoted(sql, table);
-  return sql;
-}
 
 std::string engine_sql(const std::string& table) {
   std::string sql =
@@ -81,8 +65,6 @@ std::vector<known_column> columns_of(const result& found, const table_definition
     c.takes_nulls = text_of(row[3]) == "YES";
     c.collation = text_of(row[6]);
     c.time_digits = number_of(row[7]);
-    c.most_characters = number_of(row[8]);
-    c.is_utf8 = text_of(row[9]).starts_with("utf8");
     if (same_name(c.column.name, wanted.id_column)) c.column.name = wanted.id_column;
     for (const table_column& w : wanted.columns)
       if (same_name(c.column.name, w.name)) c.column.name = w.name;
@@ -163,16 +145,6 @@ std::optional<std::string> engine_difference(const text_result& engine) {
   return "its engine " + name + " has no transactions: make it InnoDB";
 }
 
-// The types of text have a limit of bytes, and VARCHAR one of characters.
-std::vector<text_limit> limits_of(const std::vector<known_column>& existing) {
-  std::vector<text_limit> limits;
-  for (const known_column& there : existing)
-    if (!there.collation.empty() && there.most_characters > 0)
-      limits.push_back({there.column.name, static_cast<std::size_t>(there.most_characters),
-                        there.data_type != "varchar" && there.is_utf8});
-  return limits;
-}
-
 std::vector<existing_column> plain(const std::vector<known_column>& known) {
   std::vector<existing_column> columns;
   columns.reserve(known.size());
@@ -211,11 +183,11 @@ task<void> session::prepare_table(const table_definition& definition) {
   {
     operation here(*this);
     std::string questions =
-        unique_keys_sql(definition.name) + ";" + engine_sql(definition.name) + ";" + triggers_sql(definition.name);
+        unique_keys_sql(definition.name) + ";" + engine_sql(definition.name) + ";" + known_table_sql(definition.name);
     task<void> asking = run_text(std::move(questions), "look at a table's keys, engine and triggers");
     co_await std::move(asking);
   }
-  home_->tables[definition.name] = {limits_of(existing), !answers_.at(2).rows.empty()};
+  home_->tables[definition.name] = known_table_from(answers_.at(2), answers_.at(3));
   std::vector<std::string> differences =
       table_differences(definition, plain(existing), keys_of(unique_indexes_of(answers_.front()), definition));
   for (std::string& difference : type_differences(definition, existing, facts_))
@@ -225,6 +197,20 @@ task<void> session::prepare_table(const table_definition& definition) {
   std::string list;
   for (const std::string& difference : differences) list += (list.empty() ? "" : "; ") + difference;
   throw database_error(db_errc::table_drift, "table '" + definition.name + "' exists but does not fit: " + list);
+}
+
+// Who alters a table tells nobody, and to ask with each batch would cost small ones a trip.
+bool session::should_look_again(const std::string& table) const {
+  auto found = home_->tables.find(table);
+  return found != home_->tables.end() &&
+         scheduler::current().now() - found->second.asked_for >= home_->tables_are_known_for;
+}
+
+task<void> session::look_again(std::string table) {
+  home_->tables[table].asked_for = scheduler::current().now();  // by this session, and meanwhile by no other
+  task<void> asking = run_text(known_table_sql(table), "look at a table again");
+  co_await std::move(asking);
+  home_->tables[table] = known_table_from(answers_.at(0), answers_.at(1));
 }
 
 }  // namespace penstock::db::mariadb
