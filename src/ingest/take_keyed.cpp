@@ -34,7 +34,7 @@ auto answering(const item_ledger& taken, const body_end& end, std::string hash, 
     ended.close();
     http::response r = answer_of(ended, end, request_id, retry_after, most_result_bytes);
     const item_counts& counts = ended.counts();
-    bool is_kept = r.status == 200 || counts.stored + counts.duplicates > 0;
+    bool is_kept = counts.stored + counts.duplicates > 0;  // also of a 200: what it rejected may be corrected
     return kept_answer{hash, r.status, std::move(r.body), is_kept};
   };
 }

@@ -235,6 +235,25 @@ TEST_F(idempotency, a_request_that_the_database_refused_may_be_sent_again_once_i
   });
 }
 
+TEST_F(idempotency, an_array_of_which_the_database_refused_every_item_may_be_corrected_under_its_key) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    sql("CREATE TRIGGER positive BEFORE INSERT ON processed_data WHEN NEW.data LIKE '%-%' "
+        "BEGIN SELECT RAISE(ABORT, 'negative'); END");
+    for (int time = 0; time < 2; ++time) {
+      auto wrong = post_keyed("k", R"([{"n":-1},{"n":-2}])");
+      answer a = co_await std::move(wrong);
+      EXPECT_EQ(a.status, 200);
+      EXPECT_EQ(a.json("/rejected"), "2");
+      EXPECT_EQ(a.header("Idempotency-Replayed"), "");
+    }
+    auto corrected = post_keyed("k", R"([{"n":1},{"n":-2}])");
+    EXPECT_EQ((co_await std::move(corrected)).json("/stored"), "1");
+    auto again = post_keyed("k", R"([{"n":1},{"n":-2}])");
+    EXPECT_EQ((co_await std::move(again)).header("Idempotency-Replayed"), "true");
+    EXPECT_EQ(stored(), "1");
+  });
+}
+
 TEST_F(idempotency, an_answer_that_the_database_does_not_take_is_kept_without_results_and_harms_no_neighbour) {
   serve(options_of(whole_items()), [&]() -> task<void> {
     sql("CREATE TRIGGER short BEFORE INSERT ON penstock_idempotency WHEN length(NEW.answer) > 100 "
