@@ -168,11 +168,11 @@ void coalescer::take_in_row(const db::row_batch& rows, std::size_t& counted_byte
 void coalescer::filled(const batch& b) noexcept {
   has_rows_.set();
   if (gathering_ != nullptr && gathering_->satisfied()) gathering_->enough();
-  if (b.rows.rows() >= pace_->row_limit() || b.rows.bytes() >= options_.max_bytes) seal();
+  if (b.rows.rows() >= pace_->row_limit() || written_bytes(b) >= options_.max_bytes) seal();
 }
 
 bool coalescer::full_enough(const batch& b) const noexcept {
-  return stopping_ || b.rows.rows() >= pace_->row_limit() || b.rows.bytes() >= options_.max_bytes;
+  return stopping_ || b.rows.rows() >= pace_->row_limit() || written_bytes(b) >= options_.max_bytes;
 }
 
 void coalescer::seal() noexcept { sealed_.push_back(std::exchange(open_, {})); }
@@ -252,6 +252,7 @@ void coalescer::recycle(batch& b) noexcept {
   b.failure = nullptr;
   b.done.clear();
   b.counted_bytes = 0;
+  b.answer_bytes = 0;
   b.submissions = 0;
   free_.push_back(&b);
 }
@@ -326,12 +327,13 @@ void submission::let_go() noexcept {
   home_.make_room_known();
 }
 
-void submission::join(std::shared_ptr<keyed_request> with) {
+void submission::join(std::shared_ptr<keyed_request> with, std::size_t answer_bytes) {
   if (home_.ended_) throw error(ingest_errc::closed, "stopped: no more items are taken");
   std::size_t count = held_->rows();
-  std::size_t bytes = held_->bytes();
+  std::size_t bytes = held_->bytes() + answer_bytes;
   batch* b = &home_.open_batch();
-  bool fits = b->rows.rows() + count <= home_.pace_->row_limit() && b->rows.bytes() + bytes <= home_.options_.max_bytes;
+  bool fits =
+      b->rows.rows() + count <= home_.pace_->row_limit() && written_bytes(*b) + bytes <= home_.options_.max_bytes;
   if (!fits && !b->rows.empty()) {
     if (home_.gathering_ != nullptr) home_.gathering_->enough();
     home_.seal();
@@ -344,6 +346,7 @@ void submission::join(std::shared_ptr<keyed_request> with) {
     b->rows.append(*held_, 0, count);
   held_.reset();
   b->counted_bytes += held_bytes_;
+  b->answer_bytes += answer_bytes;
   b->groups.push_back({first, count, std::move(with)});
   segments_.push_back({batch_ref(*b), first, count});
   enter(*b);

@@ -7,6 +7,7 @@
 #include "keyed_request.h"
 #include "stream_writer.h"
 
+#include <cstddef>
 #include <memory>
 #include <string_view>
 
@@ -28,7 +29,9 @@ class intake {
   bool should_wait() const noexcept { return rows_.should_wait(); }
   task<void> make_room();
   // Submits the rows that were held together.
-  void join(std::shared_ptr<keyed_request> with) { rows_.join(std::move(with)); }
+  void join(std::shared_ptr<keyed_request> with, std::size_t answer_bytes) {
+    rows_.join(std::move(with), answer_bytes);
+  }
   // Waits until the batches with its rows are committed or have failed.
   task<void> committed() { return rows_.committed(); }
   // Waits until every item has ended, and counts them.

@@ -24,7 +24,9 @@ item_error error_of_batch(bool unknown) {
 void item_ledger::reject(item_error why, std::uint64_t line) {
   ++counts_.rejected;
   std::uint64_t index = next_index_++;
-  if (keep(item_status::rejected)) results_.push_back({index, line, item_status::rejected, 0, std::move(why)});
+  std::size_t text_bytes = why.message.size() + why.pointer.size();
+  if (keep(item_status::rejected, text_bytes))
+    results_.push_back({index, line, item_status::rejected, 0, std::move(why)});
 }
 
 void item_ledger::end(const db::row_outcome& outcome, const db::row_refusal* refusal,
@@ -43,7 +45,7 @@ void item_ledger::end(const db::row_outcome& outcome, const db::row_refusal* ref
   } else {
     ++counts_.stored;
   }
-  if (!keep(status)) return;
+  if (!keep(status, refusal == nullptr ? 0 : refusal->message.size())) return;
   item_result result{item.index, item.line, status, status == item_status::stored ? outcome.id : 0, {}};
   if (refusal != nullptr) result.error = item_error{refusal->code, refusal->message, {}, {}};
   if (failure != nullptr) result.error = error_of_batch(last_is_unknown_);
@@ -83,15 +85,21 @@ item_ledger::waiting_item item_ledger::take_oldest() {
   return oldest;
 }
 
-bool item_ledger::keep(item_status status) noexcept {
+bool item_ledger::keep(item_status status, std::size_t text_bytes) noexcept {
   bool good = status == item_status::stored || status == item_status::duplicate;
   if (good && !kept_.stored) return false;
-  std::size_t& kept = good ? kept_good_ : kept_bad_;
-  if (kept == kept_.most) {
+  kept_kind& kept = good ? kept_good_ : kept_bad_;
+  std::size_t bytes = sizeof(item_result) + text_bytes;
+  if (!kept.is_full) {
+    bool fits = kept.results < kept_.most && kept.bytes + bytes <= kept_.most_bytes && share_.take(bytes);
+    kept.is_full = !fits && kept.results > 0;
+  }
+  if (kept.is_full) {
     truncated_ = true;
     return false;
   }
-  ++kept;
+  ++kept.results;
+  kept.bytes += bytes;
   return true;
 }
 

@@ -6,6 +6,7 @@
 
 #include "penstock/db/connection.h"
 #include "penstock/ingest/item_result.h"
+#include "result_room.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -17,13 +18,16 @@ namespace penstock::ingest {
 
 // Which results are kept beside the counts.
 struct kept_results {
-  bool stored = false;        // Also of the items that were stored or are duplicates; else only of the others.
-  std::size_t most = 10'000;  // Of each of the two kinds.
+  bool stored = false;                // Also of the items that were stored or are duplicates; else only of the others.
+  std::size_t most = 10'000;          // Of each of the two kinds.
+  std::size_t most_bytes = SIZE_MAX;  // In memory, of each of the two kinds.
+  result_room* room = nullptr;        // What they are bounded by together with those of others.
 };
 
 class item_ledger {
  public:
-  explicit item_ledger(kept_results keep) noexcept : kept_(keep) {}
+  // The room outlives the ledger.
+  explicit item_ledger(kept_results keep) noexcept : kept_(keep), share_(keep.room) {}
 
   // An item became a row, and waits for its outcome.
   void wait(std::uint64_t line) { waiting_.push_back({next_index_++, line}); }
@@ -33,7 +37,8 @@ class item_ledger {
   void end(const db::row_outcome& outcome, const db::row_refusal* refusal, const std::exception_ptr* failure);
   // All that wait have ended: their rows are those of the report from `first` on.
   void end_all(const db::batch_report& report, std::size_t first);
-  bool anything_waits() const noexcept { return first_waiting_ < waiting_.size(); }
+  std::size_t waiting() const noexcept { return waiting_.size() - first_waiting_; }
+  bool anything_waits() const noexcept { return waiting() > 0; }
   // Puts the results in order; when nothing waits any more.
   void close();
 
@@ -41,6 +46,8 @@ class item_ledger {
   // The kept results; by index once closed.
   const std::vector<item_result>& results() const noexcept { return results_; }
   std::vector<item_result> take_results() noexcept { return std::move(results_); }
+  // What the kept results take in memory, about; rendered, they take less.
+  std::size_t result_bytes() const noexcept { return share_.bytes(); }
   // True when there were more results than are kept.
   bool truncated() const noexcept { return truncated_; }
   // Why items failed: the first `ingest_errc::outcome_unknown` of their batches, or the first failure where there is
@@ -56,7 +63,13 @@ class item_ledger {
   };
   waiting_item take_oldest();
   void fail(const std::exception_ptr& failure);
-  bool keep(item_status status) noexcept;
+  // Of each kind, what is kept are the first ones, and one in any case.
+  struct kept_kind {
+    std::size_t results = 0;
+    std::size_t bytes = 0;
+    bool is_full = false;
+  };
+  bool keep(item_status status, std::size_t text_bytes) noexcept;
 
   kept_results kept_;
   std::uint64_t next_index_ = 0;
@@ -64,8 +77,9 @@ class item_ledger {
   std::size_t first_waiting_ = 0;
   item_counts counts_;
   std::vector<item_result> results_;
-  std::size_t kept_good_ = 0;
-  std::size_t kept_bad_ = 0;
+  kept_kind kept_good_;
+  kept_kind kept_bad_;
+  result_share share_;
   bool truncated_ = false;
   std::uint64_t unknown_ = 0;
   std::exception_ptr failure_;

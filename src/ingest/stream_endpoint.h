@@ -3,6 +3,7 @@
 // One stream behind HTTP: taking items in, and reading them back.
 
 #include "answer.h"
+#include "long_answers.h"
 #include "penstock/db/error.h"
 #include "penstock/db/pool.h"
 #include "penstock/http/request.h"
@@ -85,6 +86,7 @@ class stream_endpoint {
   db::pool& readers_;
   const service_options& options_;
   metrics::counter refused_;
+  long_answers long_answers_;
   std::string select_;    // "SELECT id, columns… FROM "
   std::string where_id_;  // " WHERE id"
 };

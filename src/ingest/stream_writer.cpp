@@ -5,6 +5,7 @@
 #include "penstock/ingest/error.h"
 #include "penstock/observe/log.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace penstock::ingest {
@@ -14,6 +15,8 @@ namespace {
 constexpr std::size_t commits_in_flight_on_a_server = 4;
 // A database that is back is found within this time.
 constexpr duration longest_reconnect_pause = std::chrono::milliseconds(500);
+// Beside the queue, results of requests may take a quarter of its memory, or those of two or three requests.
+constexpr std::size_t least_result_room = std::size_t{4} << 20;
 
 // The database was away; whether it is back does not depend on this stream.
 bool is_outage(const std::exception_ptr& failure) {
@@ -46,6 +49,7 @@ stream_writer::stream_writer(item_schema schema, const db::database& database, d
       parser_(schema_),
       sessions_(writers),
       registry_(measure),
+      results_{std::max(least_result_room, options.queue_bytes / 4)},
       committer_(name(), schema_.table(), writers, database.commits_can_be_ambiguous(), measure),
       queue_(
           schema_.table().columns.size(), [this](batch& b) { return commit(b); }, options) {

@@ -9,6 +9,7 @@
 #include "penstock/ingest/item_result.h"
 #include "penstock/ingest/item_schema.h"
 #include "penstock/observe/metrics.h"
+#include "result_room.h"
 
 #include <optional>
 #include <string>
@@ -35,6 +36,8 @@ class stream_writer {
   item_parser& parser() noexcept { return parser_; }
   coalescer& queue() noexcept { return queue_; }
   keys_in_flight& keys() noexcept { return keys_; }
+  // For the kept results of the requests to this stream.
+  result_room& results() noexcept { return results_; }
   // Makes the tables that are missing and checks the others.
   task<void> prepare(db::connection& session);
   // Commits batches until the queue is stopped, then what is left, and leaves the database tidy.
@@ -62,6 +65,7 @@ class stream_writer {
   metrics::gauge queued_rows_, queued_bytes_;
   std::uint64_t gauge_hook_ = 0;
   keys_in_flight keys_;
+  result_room results_;
   batch_committer committer_;
   coalescer queue_;
 };

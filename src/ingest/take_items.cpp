@@ -21,6 +21,9 @@ constexpr std::array<std::string_view, 5> ndjson_types = {"application/x-ndjson"
                                                           "application/jsonl", "application/x-jsonlines",
                                                           "application/json-lines"};
 
+// Of one request and each kind of result, in memory; a megabyte or so where they are rendered.
+constexpr std::size_t most_result_memory = std::size_t{2} << 20;
+
 std::string_view media_type(std::string_view field) {
   std::string_view type = field.substr(0, field.find(';'));
   while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.remove_suffix(1);
@@ -84,7 +87,8 @@ bool wants_all_results(const http::request& r) {
 }  // namespace
 
 task<http::response> stream_endpoint::take(http::request& r) {
-  post_form form{format_of(r), coding_of(r), {wants_all_results(r), options_.max_results}};
+  post_form form{
+      format_of(r), coding_of(r), {wants_all_results(r), options_.max_results, most_result_memory, &writer_.results()}};
   std::optional<std::string> key = idempotency_key_of(r);
   const coalescer& queue = writer_.queue();
   // An answer, not an exception: in an overload there are many, and each must cost little.
@@ -101,6 +105,10 @@ task<http::response> stream_endpoint::take(http::request& r) {
   task<void> finishing = taken.finish();
   co_await std::move(finishing);
   if (end.broken) std::rethrow_exception(end.broken);
+  if (long_answers::is_long(taken.ledger().result_bytes())) {
+    task<void> waiting = long_answers_.turn();
+    co_await std::move(waiting);
+  }
   co_return answer_of(taken.ledger(), end, r.id(), options_.retry_after);
 }
 

@@ -11,6 +11,7 @@
 #include "request_hash.h"
 #include "stream_endpoint.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -25,11 +26,17 @@
 namespace penstock::ingest {
 namespace {
 
-// What makes the answer, once the outcomes of the rows are known; independent of the request's life.
-auto answering(const item_ledger& taken, const body_end& end, std::string hash, std::string request_id,
+// Beside the results: the counts, the key and its hash.
+constexpr std::size_t bytes_of_a_short_answer = 256;
+// Of the result of an item that was stored.
+constexpr std::size_t bytes_of_a_good_result = 64;
+
+// What makes the answer, once the outcomes of the rows are known; independent of the request's life. The ledger stays
+// as it is: the commit may fail, and be tried again.
+auto answering(std::shared_ptr<const item_ledger> taken, const body_end& end, std::string hash, std::string request_id,
                duration retry_after) {
   return [=](const db::batch_report& report, std::size_t first, std::size_t most_result_bytes) {
-    item_ledger ended = taken;
+    item_ledger ended = *taken;
     ended.end_all(report, first);
     ended.close();
     http::response r = answer_of(ended, end, request_id, retry_after, most_result_bytes);
@@ -39,8 +46,21 @@ auto answering(const item_ledger& taken, const body_end& end, std::string hash, 
   };
 }
 
-http::response replay(const keyed_request& asked, const std::string& request_id) {
-  const kept_answer& first = *asked.found;
+// About as many bytes as its answer will have in the database.
+std::size_t estimate_answer(const item_ledger& taken, const kept_results& keep, std::size_t most_result_bytes) {
+  std::size_t good = keep.stored ? std::min(taken.waiting(), keep.most) : 0;
+  return bytes_of_a_short_answer + std::min(most_result_bytes, taken.result_bytes() + good * bytes_of_a_good_result);
+}
+
+http::response response_of(kept_answer a) {
+  if (a.status == 200) return http::response::json(200, std::move(a.body));
+  http::response r(a.status, std::move(a.body));
+  r.headers.emplace_back("Content-Type", "application/problem+json");
+  return r;
+}
+
+http::response replay(keyed_request& asked, const std::string& request_id) {
+  kept_answer& first = *asked.found;
   if (first.request_hash != asked.hash) {
     http::problem p{422,
                     std::string(code_name(ingest_errc::idempotency_key_reused)),
@@ -50,10 +70,7 @@ http::response replay(const keyed_request& asked, const std::string& request_id)
                     {}};
     return to_response(p);
   }
-  http::response r =
-      first.status == 200 ? http::response::json(200, first.body) : http::response(first.status, first.body);
-  if (first.status != 200) r.headers.emplace_back("Content-Type", "application/problem+json");
-  return std::move(r).with("Idempotency-Replayed", "true");
+  return response_of(std::move(first)).with("Idempotency-Replayed", "true");
 }
 
 }  // namespace
@@ -90,13 +107,18 @@ task<http::response> stream_endpoint::take_keyed(http::request& r, std::string k
   auto request = std::make_shared<keyed_request>();
   request->key = std::move(key);
   request->hash = hash.finish();
-  request->answer = answering(taken.ledger(), end, request->hash, r.id(), options_.retry_after);
   task<keys_in_flight::hold> turn = writer_.keys().acquire(request->key);
   request->hold = co_await std::move(turn);
-  if (taken.ledger().anything_waits()) {
-    taken.join(request);
+  bool has_rows = taken.ledger().anything_waits();
+  if (has_rows) {
+    std::size_t bytes = estimate_answer(taken.ledger(), form.keep, request->most_result_bytes);
+    // The batch may need it for longer than the request lives; no copy of it, since results may be many.
+    auto ledger = std::make_shared<item_ledger>(std::move(taken.ledger()));
+    request->answer = answering(ledger, end, request->hash, r.id(), options_.retry_after);
+    taken.join(request, bytes);
     task<void> committing = taken.committed();
     co_await std::move(committing);
+    taken.ledger() = std::move(*ledger);
   } else {
     task<bool> looking = look_up(request);
     bool is_known = co_await std::move(looking);
@@ -105,6 +127,11 @@ task<http::response> stream_endpoint::take_keyed(http::request& r, std::string k
   if (request->found) co_return replay(*request, r.id());
   task<void> finishing = taken.finish();
   co_await std::move(finishing);
+  if (has_rows && taken.ledger().counts().failed == 0) co_return response_of(std::move(request->made));
+  if (long_answers::is_long(taken.ledger().result_bytes())) {
+    task<void> waiting = long_answers_.turn();
+    co_await std::move(waiting);
+  }
   // What failed is kept nowhere.
   std::size_t most_result_bytes = taken.ledger().counts().failed > 0 ? SIZE_MAX : request->most_result_bytes;
   co_return answer_of(taken.ledger(), end, r.id(), options_.retry_after, most_result_bytes);

@@ -1,6 +1,7 @@
 #include "write_batch.h"
 
 #include "idempotency_table.h"
+#include "penstock/async/timeout.h"
 #include "penstock/db/error.h"
 
 #include <algorithm>
@@ -12,6 +13,12 @@
 
 namespace penstock::ingest {
 namespace {
+
+using group_list = std::vector<const batch_group*>;
+
+// Of one insertion: what goes beyond waits for the next one, in the same transaction.
+constexpr std::size_t most_answer_bytes_at_a_time = std::size_t{4} << 20;
+constexpr std::size_t answer_bytes_of_a_turn = std::size_t{256} << 10;
 
 task<void> insert_others(db::connection& session, const db::table_definition& into, const batch& b,
                          commit_outcome& outcome) {
@@ -34,38 +41,60 @@ task<void> insert_others(db::connection& session, const db::table_definition& in
   outcome.report.rows = std::move(in_place);
 }
 
+// Whether the answer may be tried once more, without results.
+bool is_refused(const db::batch_report& kept, std::size_t row, std::size_t& most_result_bytes) {
+  const db::row_outcome& end = kept.rows[row];
+  if (end.what == db::row_outcome::status::duplicate)
+    throw db::database_error(db::db_errc::serialization, "an Idempotency-Key was used on another server meanwhile");
+  if (end.refusal < 0) return false;
+  if (std::exchange(most_result_bytes, 0) == 0)
+    throw db::database_error(db::db_errc::other, "an answer can't be kept in table penstock_idempotency: " +
+                                                     kept.refusals[static_cast<std::size_t>(end.refusal)].message);
+  return true;
+}
+
+// Takes the groups from `next` on whose answers are inserted together, and renders these. Long ones let others have a
+// turn of the loop between them.
+task<void> render_answers(const std::string& stream, const commit_outcome& outcome, group_list& groups,
+                          group_list::iterator& next, db::row_batch& answers, group_list& answered) {
+  std::size_t since_a_turn = 0;
+  for (; next != groups.end() && answers.bytes() < most_answer_bytes_at_a_time; ++next) {
+    if (since_a_turn > answer_bytes_of_a_turn) {
+      since_a_turn = 0;
+      co_await sleep_for(duration::zero());
+    }
+    keyed_request& request = *(*next)->with;
+    request.made = request.answer(outcome.report, (*next)->first, request.most_result_bytes);
+    since_a_turn += request.made.body.size();
+    if (!request.made.is_kept) continue;
+    add_kept_answer(answers, stream, request.key, request.made);
+    answered.push_back(*next);
+  }
+}
+
 // Inserts the answers of these groups, and leaves those whose answer the database refused.
 task<void> insert_answers(db::connection& session, const std::string& stream, commit_outcome& outcome,
-                          std::vector<const batch_group*>& groups) {
-  db::row_batch answers(idempotency_table().columns.size());
-  std::erase_if(groups, [&](const batch_group* group) {
-    const keyed_request& request = *group->with;
-    kept_answer answer = request.answer(outcome.report, group->first, request.most_result_bytes);
-    if (answer.is_kept) add_kept_answer(answers, stream, request.key, answer);
-    return !answer.is_kept;
-  });
-  if (answers.empty()) co_return;
-  db::batch_report kept;
-  task<void> inserting = session.insert_rows(idempotency_table(), answers, kept);
-  co_await std::move(inserting);
-  outcome.report.round_trips += kept.round_trips;
-  std::vector<const batch_group*> refused;
-  for (std::size_t row = 0; row < groups.size(); ++row) {
-    const db::row_outcome& end = kept.rows[row];
-    if (end.what == db::row_outcome::status::duplicate)
-      throw db::database_error(db::db_errc::serialization, "an Idempotency-Key was used on another server meanwhile");
-    if (end.refusal < 0) continue;
-    if (std::exchange(groups[row]->with->most_result_bytes, 0) == 0)
-      throw db::database_error(db::db_errc::other, "an answer can't be kept in table penstock_idempotency: " +
-                                                       kept.refusals[static_cast<std::size_t>(end.refusal)].message);
-    refused.push_back(groups[row]);
+                          group_list& groups) {
+  group_list refused;
+  for (auto next = groups.begin(); next != groups.end();) {
+    db::row_batch answers(idempotency_table().columns.size());
+    group_list answered;
+    task<void> rendering = render_answers(stream, outcome, groups, next, answers, answered);
+    co_await std::move(rendering);
+    if (answers.empty()) continue;
+    db::batch_report kept;
+    task<void> inserting = session.insert_rows(idempotency_table(), answers, kept);
+    co_await std::move(inserting);
+    outcome.report.round_trips += kept.round_trips;
+    for (std::size_t row = 0; row < answered.size(); ++row)
+      if (is_refused(kept, row, answered[row]->with->most_result_bytes)) refused.push_back(answered[row]);
   }
   groups = std::move(refused);
 }
 
 // An answer that the database does not take is kept without results: the batch is not lost for it.
 task<void> keep_answers(db::connection& session, const std::string& stream, const batch& b, commit_outcome& outcome) {
-  std::vector<const batch_group*> unanswered;
+  group_list unanswered;
   for (std::size_t g = 0; g < b.groups.size(); ++g)
     if (!outcome.found[g]) unanswered.push_back(&b.groups[g]);
   while (!unanswered.empty()) {

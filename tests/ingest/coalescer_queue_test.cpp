@@ -50,6 +50,21 @@ TEST(coalescer_queue, rows_that_are_held_share_a_batch_that_has_room) {
   });
 }
 
+TEST(coalescer_queue, rows_share_a_batch_only_as_long_as_their_answers_fit_too) {
+  fake_store store;
+  with_coalescer(store, {.max_bytes = 1'000}, [&](coalescer& c) -> task<> {
+    auto one = [&](const char* name, std::size_t answer_bytes) -> task<> {
+      submission together(c, submission::in_one_batch{});
+      hold(together, items(name));
+      together.join(std::make_shared<keyed_request>(), answer_bytes);
+      co_await together.committed();
+    };
+    auto all = gather(one("a", 400), one("b", 400), one("c", 400), one("d", 5'000));
+    co_await std::move(all);
+    EXPECT_EQ(store.batches, (std::vector<std::vector<std::string>>{items("a", "b"), items("c"), items("d")}));
+  });
+}
+
 TEST(coalescer_queue, rows_that_are_held_count_as_waiting_until_they_are_dropped) {
   fake_store store;
   with_coalescer(store, {.max_rows = 4, .queue_rows = 6}, [&](coalescer& c) -> task<> {

@@ -63,9 +63,13 @@ struct batch {
   std::vector<batch_ref> after;     ///< Hold earlier rows of a submission that is in this one too: they go first.
   time_point opened{};              ///< When the first row came.
   std::size_t counted_bytes = 0;    ///< Of its rows, as far as the coalescer was told of them.
+  std::size_t answer_bytes = 0;     ///< Of the answers that will be stored with the groups, about.
   std::size_t submissions = 0;      ///< How many wait for it.
   std::size_t owners = 0;
 };
+
+/// What a batch will write, about: rows and answers.
+inline std::size_t written_bytes(const batch& b) noexcept { return b.rows.bytes() + b.answer_bytes; }
 
 inline batch_ref::batch_ref(batch& b) noexcept : batch_(&b) { ++b.owners; }
 

@@ -158,8 +158,10 @@ class submission {
   db::row_batch& rows();
   /// Says that a row was added, with `commit_row`, to what `rows` gave last.
   void row_added();
-  /// Puts the rows that were held into a batch, as a group. Once; `with` must not be null. Throws `closed` as `rows`.
-  void join(std::shared_ptr<keyed_request> with);
+  /// Puts the rows that were held into a batch, as a group. Once; `with` must not be null. `answer_bytes`: about how
+  /// long the answer is that will be stored with them; a batch holds no more of rows and answers than `max_bytes`, but
+  /// one group. Throws `closed` as `rows`.
+  void join(std::shared_ptr<keyed_request> with, std::size_t answer_bytes = 0);
   /// True when the queue is full, or this submission fills two batches already: then `wait_for_room` before the next
   /// row, and ask again. Never where rows are held.
   bool should_wait() const noexcept;
