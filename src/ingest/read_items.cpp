@@ -118,10 +118,11 @@ void append_value(std::string& out, const db::value& v, db::column_type type) {
 
 }  // namespace
 
-stream_endpoint::stream_endpoint(stream_writer& writer, db::pool& readers, const service_options& options,
-                                 metrics::registry& measure)
+stream_endpoint::stream_endpoint(stream_writer& writer, db::pool& readers, db::pool& writers,
+                                 const service_options& options, metrics::registry& measure)
     : writer_(writer),
       readers_(readers),
+      writers_(writers),
       options_(options),
       refused_(
           measure.counter("penstock_requests_refused_total",
@@ -136,7 +137,7 @@ stream_endpoint::stream_endpoint(stream_writer& writer, db::pool& readers, const
 
 // What is read at the moment of the database's loss is answered as if it had been away before.
 task<http::response> stream_endpoint::unless_away(const http::request& r, task<http::response> reading) {
-  if (readers_.unreachable()) co_return refusal_while_away(r);
+  if (readers_.unreachable() && writers_.unreachable()) co_return refusal_while_away(r);
   try {
     co_return co_await std::move(reading);
   } catch (const db::database_error& e) {
@@ -227,7 +228,7 @@ task<stream_endpoint::page> stream_endpoint::read_page(std::int64_t after, std::
 }
 
 task<stream_endpoint::page> stream_endpoint::read_page_patiently(std::int64_t after, std::uint64_t limit) {
-  auto acquiring = readers_.acquire();
+  auto acquiring = session_for_reading();
   db::pool::lease session = co_await std::move(acquiring);
   std::string id = db::quote_identifier(writer_.schema().table().id_column);
   std::string sql = select_from(*session, where_id_ + " > ? ORDER BY " + id + " LIMIT ?");
@@ -262,6 +263,24 @@ task<db::result> stream_endpoint::ask(std::string condition, db::parameters valu
   throw_no_answer();
 }
 
+// The database may give an account no more sessions than writers have already. Who began to wait before that was known
+// learns it when the wait is over.
+task<db::pool::lease> stream_endpoint::session_for_reading() {
+  std::exception_ptr refused;
+  if (!readers_.unreachable() || writers_.unreachable()) {
+    try {
+      auto acquiring = readers_.acquire();
+      co_return co_await std::move(acquiring);
+    } catch (const db::database_error& e) {
+      if (e.errc() != db::db_errc::pool_timeout || !readers_.unreachable()) throw;
+      refused = std::current_exception();
+    }
+    if (writers_.unreachable()) std::rethrow_exception(refused);
+  }
+  auto acquiring = writers_.acquire();
+  co_return co_await std::move(acquiring);
+}
+
 void stream_endpoint::throw_no_answer() const {
   throw db::database_error(db::db_errc::connection_lost,
                            "the database did not answer within " + format_duration(options_.read_timeout));
@@ -272,7 +291,7 @@ std::string stream_endpoint::select_from(const db::connection& session, const st
 }
 
 task<db::result> stream_endpoint::ask_patiently(std::string condition, db::parameters values) {
-  auto acquiring = readers_.acquire();
+  auto acquiring = session_for_reading();
   db::pool::lease session = co_await std::move(acquiring);
   std::string sql = select_from(*session, condition);
   task<db::result> reading = session->query(std::move(sql), std::move(values));

@@ -41,6 +41,8 @@ constexpr auto probing_takes_at_most = std::chrono::seconds(1);
 constexpr auto warming_up_takes_at_most = std::chrono::seconds(1);
 // A server serves only so many sessions well; with more streams than that, some take turns.
 constexpr std::size_t most_writing_sessions = 32;
+// The server may need them elsewhere, and the account may have no more than these.
+constexpr auto spare_writing_sessions_are_kept = std::chrono::seconds(10);
 
 // Sessions of a SQLite database in memory share its cache and refuse one another while one writes: they take turns.
 bool is_in_memory(const db::database& database) { return database.name().ends_with(":memory:"); }
@@ -62,6 +64,7 @@ db::pool_options writing_pool_options(const service_options& options, const db::
                                       metrics::registry& measure) {
   db::pool_options pool = session_pool_options("writers", options.batch.commits_in_flight, measure);
   pool.max_size = writing_sessions(options, store);
+  pool.idle_timeout = spare_writing_sessions_are_kept;
   return pool;
 }
 
@@ -130,7 +133,7 @@ struct service::implementation {
   struct stream {
     stream(const stream_definition& definition, implementation& home)
         : writer(item_schema(definition), home.database, home.writers, home.options.batch, home.measure),
-          endpoint(writer, home.reading(), home.options, home.measure) {}
+          endpoint(writer, home.reading(), home.writers, home.options, home.measure) {}
     stream_writer writer;
     stream_endpoint endpoint;
   };

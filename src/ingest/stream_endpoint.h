@@ -27,7 +27,8 @@ struct keyed_request;
 class stream_endpoint {
  public:
   // Everything outlives the endpoint.
-  stream_endpoint(stream_writer& writer, db::pool& readers, const service_options& options, metrics::registry& measure);
+  stream_endpoint(stream_writer& writer, db::pool& readers, db::pool& writers, const service_options& options,
+                  metrics::registry& measure);
 
   // POST: answers when every item has ended.
   task<http::response> take(http::request& r);
@@ -76,6 +77,8 @@ class stream_endpoint {
   // Over a connection for reading, within the time for that.
   task<db::result> ask(std::string condition, db::parameters values);
   task<db::result> ask_patiently(std::string condition, db::parameters values);
+  // One of the sessions for reading; one for writing where none of those can be opened.
+  task<db::pool::lease> session_for_reading();
   [[noreturn]] void throw_no_answer() const;
   std::string select_from(const db::connection& session, const std::string& condition) const;
   task<void> export_items(http::body_writer& out, std::shared_ptr<const page> first,
@@ -84,6 +87,7 @@ class stream_endpoint {
 
   stream_writer& writer_;
   db::pool& readers_;
+  db::pool& writers_;
   const service_options& options_;
   metrics::counter refused_;
   long_answers long_answers_;

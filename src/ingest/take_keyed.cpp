@@ -152,7 +152,7 @@ task<bool> stream_endpoint::look_up(std::shared_ptr<keyed_request> request) {
 }
 
 task<void> stream_endpoint::look_up_patiently(std::shared_ptr<keyed_request> request) {
-  auto acquiring = readers_.acquire();
+  auto acquiring = session_for_reading();
   db::pool::lease session = co_await std::move(acquiring);
   std::vector<batch_group> alone(1, batch_group{0, 0, request});
   auto looking = find_kept_answers(*session, writer_.name(), alone);

@@ -31,9 +31,9 @@ class mariadb_examination : public mariadb_test {
       administer("CREATE TABLE " + name_ + "." + table + "(id BIGINT PRIMARY KEY, v TEXT) ENGINE=InnoDB");
   }
 
-  // What the account is told of the rights that it lacks, and how bad that is.
-  std::vector<finding> lacking() {
-    std::vector<finding> lacking;
+  // What the account is told in findings that begin so, and how bad that is.
+  std::vector<finding> told(std::string_view beginning, std::size_t sessions = 1) {
+    std::vector<finding> told;
     auto main = [&]() -> task<> {
       std::string scheme = server_.substr(0, server_.find("//") + 2);
       std::string host = server_.substr(server_.rfind('@'));
@@ -41,14 +41,16 @@ class mariadb_examination : public mariadb_test {
           database(scheme + account() + ":only%20for%20tests" + host.substr(0, host.rfind('/') + 1) + name_).connect();
       std::unique_ptr<connection> c = co_await std::move(connecting);
       expected_load load;
+      load.sessions = sessions;
       load.tables = {{"orders", {"SELECT", "INSERT"}}, {"penstock_writer", {"SELECT", "INSERT", "UPDATE", "DELETE"}}};
       task<std::vector<finding>> examining = c->examine(load);
       for (finding& f : co_await std::move(examining))
-        if (f.what.starts_with("no right")) lacking.push_back(std::move(f));
+        if (f.what.starts_with(beginning)) told.push_back(std::move(f));
     };
     net::run(main());
-    return lacking;
+    return told;
   }
+  std::vector<finding> lacking() { return told("no right"); }
 
   void expect_nothing_lacking(const std::string& because) {
     for (const finding& f : lacking()) ADD_FAILURE() << because << ": " << f.what;
@@ -110,6 +112,18 @@ TEST_F(mariadb_examination, a_right_that_missing_tables_will_need_is_missed_befo
   std::vector<finding> found = lacking();
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].what, "no right to DELETE in database `" + name_ + "`");
+}
+
+TEST_F(mariadb_examination, an_account_that_gets_fewer_sessions_than_are_used_is_told) {
+  administer("GRANT SELECT ON " + everything_in_it() + " TO " + account());
+  EXPECT_TRUE(told("max_user_connections", 34).empty());
+  administer("ALTER USER " + account() + " WITH MAX_USER_CONNECTIONS 6");
+  std::vector<finding> found = told("max_user_connections", 34);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].how, finding::level::warning);
+  EXPECT_EQ(found[0].what, "max_user_connections = 6");
+  EXPECT_NE(found[0].change.find("WITH MAX_USER_CONNECTIONS 68"), std::string::npos) << found[0].change;
+  EXPECT_TRUE(told("max_user_connections", 6).empty());
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include "service_fixture.h"
 #include <penstock/async/event.h>
 #include <penstock/observe/log_capture.h>
+#include <penstock/testing/network.h>
+#include <penstock/testing/simulation.h>
 
 namespace penstock::ingest {
 namespace {
@@ -20,6 +22,45 @@ class many_streams : public service_test {
     options.batch.max_rows = 1;
     return options;
   }
+
+  // Serves the streams in virtual time while `body` runs.
+  void simulate(std::shared_ptr<marked_server> server, service_options options, std::function<task<void>()> body) {
+    penstock::testing::simulation sim;
+    auto main = [&]() -> task<void> {
+      service s(db::database(std::make_shared<marked_driver>(server)), options, &registry_);
+      co_await s.open();
+      http::router routes;
+      s.add_routes(routes);
+      http::server answering(std::move(routes));
+      std::unique_ptr<net::listener> listener = net_.listen("server", 80);
+      auto serving = [&](task_group& group) -> task<void> {
+        group.start(s.run(), "service");
+        task_group requests;
+        requests.start(answering.serve(*listener), "server");
+        co_await body();
+        answering.stop();
+        co_await requests.join();
+        s.stop();
+      };
+      task<void> whole = with_task_group(serving);
+      co_await std::move(whole);
+    };
+    sim.run(main());
+  }
+  task<int> status_of(std::string request) {
+    net::endpoint to = net::endpoint::parse("server:80");
+    task<std::unique_ptr<net::stream>> connecting = net_.connect("client", to);
+    std::unique_ptr<net::stream> stream = co_await std::move(connecting);
+    task<answer> asking = ask_on(*stream, std::move(request));
+    answer a = co_await std::move(asking);
+    co_return a.status;
+  }
+  static std::string post_to(const std::string& stream, const std::string& body, const std::string& more = {}) {
+    return "POST /v1/" + stream + " HTTP/1.1\r\nHost: server\r\nConnection: close\r\n" + more +
+           "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  }
+
+  penstock::testing::network net_;
 };
 
 TEST_F(many_streams, one_whose_table_is_locked_holds_up_no_other) {
@@ -53,6 +94,45 @@ TEST_F(many_streams, open_the_sessions_of_one_at_the_start) {
   serve(db::database(std::make_shared<marked_driver>(server)), streams(9), [&]() -> task<void> {
     EXPECT_LE(server->sessions, 4u + 2u);
     co_return;
+  });
+}
+
+TEST_F(many_streams, keep_the_sessions_that_one_does_not_need_for_seconds_only) {
+  auto server = std::make_shared<marked_server>();
+  server->pause = [](const std::string& what) { return what.starts_with("ROWS") ? duration(50ms) : duration(1ms); };
+  simulate(server, streams(3), [&]() -> task<void> {
+    task_group load;
+    auto post_one = [&](std::string stream) -> task<void> {
+      task<int> posting = status_of(post_to(stream, "1"));
+      EXPECT_EQ(co_await std::move(posting), 200);
+    };
+    for (int i = 0; i < 24; ++i) load.start(post_one("s" + std::to_string(i % 3)));
+    co_await load.join();
+    EXPECT_GT(server->sessions, 4u + 2u);
+    co_await sleep_for(15s);
+    EXPECT_LE(server->sessions, 4u + 2u);
+  });
+}
+
+TEST_F(many_streams, are_read_from_though_those_who_write_have_all_sessions_of_the_account) {
+  log::capture quiet;
+  auto server = std::make_shared<marked_server>();
+  server->most_sessions = 4;
+  simulate(server, streams(3), [&]() -> task<void> {
+    const std::string get = "GET /v1/s0/1 HTTP/1.1\r\nHost: server\r\nConnection: close\r\n\r\n";
+    for (int time = 0; time < 3; ++time) {
+      task<int> reading = status_of(get);
+      EXPECT_EQ(co_await std::move(reading), 200);
+      task<int> looking = status_of(post_to("s0", "[]", "Idempotency-Key: k" + std::to_string(time) + "\r\n"));
+      EXPECT_EQ(co_await std::move(looking), 200);
+    }
+    const std::string page = registry_.render();
+    EXPECT_NE(page.find("penstock_pool_connect_failures_total{pool=\"readers\"}"), std::string::npos) << page;
+    co_await sleep_for(1s);
+    time_point begun = scheduler::current().now();
+    task<int> reading = status_of(get);
+    EXPECT_EQ(co_await std::move(reading), 200);
+    EXPECT_LT(scheduler::current().now() - begun, 1s);
   });
 }
 

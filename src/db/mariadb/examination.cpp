@@ -154,6 +154,14 @@ class examination {
           "this service alone opens up to " + std::to_string(sessions) +
               ": with what else connects, the server may run out",
           set_global("max_connections", std::to_string(std::max<std::int64_t>(150, 4 * sessions))));
+    // The session's value is that of the account, where it has one; 0: none.
+    if (std::optional<std::int64_t> most = settings_.number("max_user_connections");
+        most && *most > 0 && *most < sessions)
+      add(level::warning, settings_.line("max_user_connections"),
+          "this service alone opens up to " + std::to_string(sessions) +
+              ": beyond the limit, streams wait for one another's sessions, and reads for theirs",
+          "ALTER USER of this account WITH MAX_USER_CONNECTIONS " + std::to_string(2 * sessions) + "; or " +
+              set_global("max_user_connections", std::to_string(2 * sessions)));
   }
 
   const server_settings& settings_;

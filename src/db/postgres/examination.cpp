@@ -100,6 +100,19 @@ class examination {
               ": with what else connects, the server may run out",
           alter_system("max_connections", std::to_string(std::max<std::int64_t>(100, 4 * sessions))) +
               " Then restart the server.");
+    look_at_limit("account_limit", "the account", "ALTER ROLE " + settings_.text("account"));
+    look_at_limit("database_limit", "the database", "ALTER DATABASE " + settings_.text("database"));
+  }
+
+  // Of the sessions of an account, or with a database; -1: none.
+  void look_at_limit(std::string_view limit, const std::string& whose, const std::string& alter) {
+    auto sessions = static_cast<std::int64_t>(load_.sessions);
+    std::optional<std::int64_t> most = settings_.number(limit);
+    if (!most || *most < 0 || *most >= sessions) return;
+    add(level::warning, "CONNECTION LIMIT " + std::to_string(*most) + " of " + whose,
+        "this service alone opens up to " + std::to_string(sessions) +
+            ": beyond the limit, streams wait for one another's sessions, and reads for theirs",
+        alter + " CONNECTION LIMIT " + std::to_string(2 * sessions));
   }
 
   const server_settings& settings_;
@@ -113,8 +126,14 @@ constexpr const char* settings_query =
     "'synchronous_commit', 'full_page_writes', 'default_transaction_read_only', 'synchronous_standby_names', "
     "'max_connections')";
 
+// Superusers have no limits.
 constexpr const char* facts_query =
     "SELECT 'in_recovery', pg_is_in_recovery()::text "
+    "UNION ALL SELECT 'account', quote_ident(session_user) "
+    "UNION ALL SELECT 'database', quote_ident(current_database()) "
+    "UNION ALL SELECT 'account_limit', rolconnlimit::text FROM pg_roles WHERE rolname = session_user AND NOT rolsuper "
+    "UNION ALL SELECT 'database_limit', datconnlimit::text FROM pg_database, pg_roles "
+    "WHERE datname = current_database() AND rolname = session_user AND NOT rolsuper "
     "UNION ALL SELECT 'synchronous_standbys', count(*)::text FROM pg_stat_replication WHERE sync_state <> 'async'";
 
 // Nothing for a table that is missing. A right to some columns may be all that is needed.
