@@ -1,3 +1,4 @@
+#include "postgres_rows.h"
 #include "server_fixture.h"
 #include <penstock/db/connection.h>
 #include <penstock/db/error.h>
@@ -14,50 +15,10 @@
 namespace penstock::db {
 namespace {
 
-using status = row_outcome::status;
-
 class postgres_triggers : public server_test {
  protected:
   postgres_triggers() : server_test("TESTED_POSTGRESQL") {}
 };
-
-const table_definition table{"t", "id", {{"k", column_type::integer}}, {}};
-const table_definition keyed{"t", "id", {{"k", column_type::integer}}, {"k"}};
-
-std::string trigger_function(const std::string& body) {
-  return "CREATE FUNCTION pg_temp.judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN " + body + " RETURN NEW; END $$";
-}
-
-std::string judging(const std::string& relation) {
-  return "CREATE TRIGGER judged BEFORE INSERT ON " + relation + " FOR EACH ROW EXECUTE FUNCTION pg_temp.judge()";
-}
-
-row_batch numbers(std::int64_t from, std::int64_t to) {
-  row_batch rows(1);
-  for (std::int64_t i = from; i < to; ++i) {
-    rows.add_integer(i);
-    rows.commit_row();
-  }
-  return rows;
-}
-
-constexpr std::int64_t first_own_id = 1'000'000;
-
-// Every row that is told to be stored is there under the id that was told, which is one of those that
-// the table is to give; gives how many.
-task<std::size_t> expect_stored_under_their_ids(connection& c, const row_batch& rows, const batch_report& report) {
-  std::size_t stored = 0;
-  for (std::size_t i = 0; i < rows.rows(); ++i) {
-    if (report.rows.at(i).what != status::stored) continue;
-    ++stored;
-    EXPECT_GE(report.rows.at(i).id, first_own_id) << "row " << i;
-    task<result> asking = c.query("SELECT k FROM t WHERE id = ?", parameters_of(report.rows.at(i).id));
-    result found = co_await std::move(asking);
-    EXPECT_EQ(found.rows.size(), 1u) << "row " << i << ", id " << report.rows.at(i).id;
-    for (const auto& row : found.rows) EXPECT_EQ(row[0], value(rows.row(i)[0].integer)) << "row " << i;
-  }
-  co_return stored;
-}
 
 struct numbering {
   const char* name;
@@ -100,24 +61,6 @@ TEST_F(postgres_triggers, rows_have_the_ids_that_are_told_whatever_gives_them) {
         co_await c.reset();
         co_await c.execute("DROP FUNCTION IF EXISTS pg_temp.judge");
       }
-  });
-}
-
-// The table has another trigger, that of its foreign key, so that a new one does not make it a new version.
-TEST_F(postgres_triggers, a_trigger_that_is_made_between_batches_makes_no_row_a_duplicate) {
-  with_connection([](connection& c) -> task<> {
-    co_await c.execute("CREATE TEMPORARY TABLE parent (id bigint PRIMARY KEY)");
-    co_await c.execute(
-        "CREATE TEMPORARY TABLE t (id bigserial PRIMARY KEY, k bigint UNIQUE, parent bigint REFERENCES parent)");
-    row_batch before = numbers(0, 40);
-    row_batch after = numbers(30, 70);
-    batch_report report;
-    co_await c.insert_batch(keyed, before, report);
-    co_await c.execute("CREATE TEMPORARY SEQUENCE own_ids START 1000000");
-    co_await c.execute(trigger_function("NEW.id := nextval('own_ids');"));
-    co_await c.execute(judging("t"));
-    co_await c.insert_batch(keyed, after, report);
-    EXPECT_EQ(co_await expect_stored_under_their_ids(c, after, report), 30u);
   });
 }
 

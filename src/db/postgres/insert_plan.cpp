@@ -116,7 +116,6 @@ std::string insert_plan::cuts(std::span<const cell> row) const {
     auto characters = static_cast<std::size_t>(std::count_if(text.begin(), text.end(), begins_character));
     std::size_t blanks = text.size() - (text.find_last_not_of(' ') + 1);
     if (characters <= length.characters || characters - blanks > length.characters) continue;
-    relied_on_lengths = true;
     return "column '" + into.columns[length.column].name + "': it takes " + std::to_string(length.characters) +
            " characters, blanks at the end too";
   }

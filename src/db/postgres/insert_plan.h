@@ -27,9 +27,8 @@ struct insert_plan {
   std::vector<Oid> types;     // of the columns
   std::vector<wire_type> as;  // how their values travel
   std::vector<column_length> lengths;
-  mutable bool relied_on_lengths = false;  // for a refusal, since they were learnt; a longer column is no new version
-  std::string one_row;                     // one row's INSERT; a repeated unique key stores nothing
-  std::string many_rows;                   // of arrays, one for each column; empty where rows must go one by one
+  std::string one_row;    // one row's INSERT; a repeated unique key stores nothing
+  std::string many_rows;  // of arrays, one for each column; empty where rows must go one by one
   // many_rows gives (row from 1, id) of those stored, instead of the id of each; null for an id that no row was to
   // have.
   bool many_give_row = false;

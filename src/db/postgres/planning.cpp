@@ -34,18 +34,19 @@ bool has_length(Oid type) { return type == varchar_oid || type == bpchar_oid; }
 constexpr const char* length_sql =
     ", (SELECT a.atttypmod - 4 FROM pg_attribute AS a WHERE a.attrelid = to_regclass(?) AND a.attname = ?)";
 
-// What a plan relies on: the table with its columns and their types; the constraints and constraint triggers that wait
-// for the end of the transaction, for SET CONSTRAINTS; whether rules may drop rows; and whether triggers may, or change
-// them. Partitions have constraints and triggers of their own. Where rules (as behind views) or triggers write to other
-// tables, nobody knows which constraints count: all, if any waits.
+// What a plan relies on: the table with its columns, their types and defaults; the constraints and constraint triggers
+// that wait for the end of the transaction, for SET CONSTRAINTS; whether rules may drop rows; and whether triggers may,
+// or change them. Partitions have constraints and triggers of their own. Where rules (as behind views) or triggers
+// write to other tables, nobody knows which constraints count: all, if any waits.
 const std::string shape_sql =
     "WITH t AS (SELECT c.oid, c.relhasrules FROM pg_class AS c WHERE c.oid = to_regclass(?)), "
     "tree AS (SELECT oid FROM t UNION SELECT p.relid FROM t, pg_partition_tree(t.oid) AS p), "
     "triggers AS (SELECT g.tgtype FROM pg_trigger AS g JOIN tree ON tree.oid = g.tgrelid "
     "WHERE NOT g.tgisinternal AND g.tgtype & 4 <> 0) "  // insert: pg_trigger.h, TRIGGER_TYPE_…
-    "SELECT (SELECT min(a.attrelid) || ':' || string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' "
-    "ORDER BY a.attnum) "
-    "FROM pg_attribute AS a WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped), "
+    "SELECT (SELECT min(a.attrelid) || ':' || string_agg(concat_ws(' ', a.attname, a.atttypid, a.atttypmod, "
+    "a.attidentity, e.oid), ',' ORDER BY a.attnum) "
+    "FROM pg_attribute AS a LEFT JOIN pg_attrdef AS e ON e.adrelid = a.attrelid AND e.adnum = a.attnum "
+    "WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped), "
     "CASE WHEN (t.relhasrules OR EXISTS (SELECT FROM triggers)) AND EXISTS (SELECT FROM pg_constraint "
     "WHERE condeferred) THEN 'ALL' "
     "ELSE (SELECT string_agg(DISTINCT quote_ident(s.nspname) || '.' || quote_ident(c.conname), ', ') "
@@ -67,7 +68,19 @@ std::string text_of(const result& shape) {
 
 }  // namespace
 
-const std::string version_sql = "SELECT c.oid || ':' || c.xmin FROM pg_class AS c WHERE c.oid = to_regclass(?)";
+// Asked for with each batch, so by index alone. A change of a column leaves pg_class as it is, and so does a trigger
+// beside another one or of a partition. Behind OFFSET 0 the server looks partition by partition, instead of at all
+// triggers of the database. Constraints that wait have triggers.
+const std::string version_sql =
+    "SELECT c.oid || ':' || c.xmin || ARRAY(SELECT a.xmin FROM pg_attribute AS a WHERE a.attrelid = c.oid "
+    "AND a.attnum > 0)::text || CASE WHEN c.relkind = 'p' THEN "
+    "ARRAY(WITH RECURSIVE tree AS (SELECT c.oid UNION ALL "
+    "SELECT i.inhrelid FROM tree JOIN pg_inherits AS i ON i.inhparent = tree.oid) "
+    "SELECT g.oid || ' ' || g.xmin FROM tree CROSS JOIN LATERAL (SELECT t.oid, t.xmin FROM pg_trigger AS t "
+    "WHERE t.tgrelid = tree.oid AND (NOT t.tgisinternal OR t.tginitdeferred) OFFSET 0) AS g)::text "
+    "WHEN c.relhastriggers THEN "
+    "ARRAY(SELECT g.oid || ' ' || g.xmin FROM pg_trigger AS g WHERE g.tgrelid = c.oid)::text ELSE '' END "
+    "FROM pg_class AS c WHERE c.oid = to_regclass(?)";
 
 task<insert_plan*> session::plan_for(const table_definition& into) {
   auto known = plans_.find(into.name);
@@ -149,13 +162,12 @@ task<std::string> session::version_statement(const std::string& table) {
 }
 
 task<void> session::check_version(insert_plan& plan, const std::string& version) {
-  if (!plan.relied_on_lengths && (version.empty() || version == plan.version)) co_return;
+  if (version.empty() || version == plan.version) co_return;
   std::string table = quote_table(plan.into.name);
   task<result> asking = query(shape_sql, parameters_of(table));
   result shape = co_await std::move(asking);
   if (text_of(shape) != plan.shape) throw altered_meanwhile(plan.into);
-  plan.relied_on_lengths = false;
-  if (!version.empty()) plan.version = version;
+  plan.version = version;
 }
 
 task<bool> session::finds_missing_keys(const insert_plan& plan, const row_batch& rows, const batch_report& report) {
