@@ -28,9 +28,12 @@ class examination {
                         "GRANT CREATE ON SCHEMA " + schema + " TO this account; or make the table by hand"});
   }
   void lacks_sequence(const std::string& sequence) {
-    lacking_.push_back({level::warning, "no right to use sequence " + sequence,
-                        "large batches go in by INSERT instead of COPY, and rows with a unique key one by one: slower",
+    lacking_.push_back({level::warning, "no right to use sequence " + sequence, without_own_ids,
                         "GRANT USAGE ON SEQUENCE " + sequence + " TO this account"});
+  }
+  void lacks_id_column(const std::string& table, const std::string& column) {
+    lacking_.push_back({level::warning, "no right to INSERT in column " + column + " of table " + table,
+                        without_own_ids, "GRANT INSERT (" + column + ") ON " + table + " TO this account"});
   }
 
   std::vector<finding> findings() {
@@ -43,6 +46,9 @@ class examination {
   }
 
  private:
+  static constexpr const char* without_own_ids =
+      "large batches go in by INSERT instead of COPY, and rows with a unique key one by one: slower";
+
   void add(level how, std::string what, std::string means, std::string change = {}) {
     found_.push_back({how, std::move(what), std::move(means), std::move(change)});
   }
@@ -148,6 +154,14 @@ constexpr const char* lacking_sequences_query =
     "WHERE d.refobjid = to_regclass(?) "
     "AND CASE WHEN s.relkind = 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE, UPDATE') END";
 
+// Of the columns that a sequence gives the ids of, where others may be given values.
+constexpr const char* lacking_id_columns_query =
+    "SELECT quote_ident(a.attname) FROM pg_class AS s JOIN pg_depend AS d ON d.objid = s.oid "
+    "AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('i', 'a') "
+    "JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid "
+    "WHERE d.refobjid = to_regclass(?) AND s.relkind = 'S' AND has_any_column_privilege(d.refobjid, 'INSERT') "
+    "AND NOT has_column_privilege(d.refobjid, a.attnum, 'INSERT')";
+
 // The schema that a table is missing in and may not be made in; there may be no such schema.
 constexpr const char* closed_schema_query =
     "SELECT s FROM (SELECT COALESCE(?, quote_ident(current_schema()), 'public') AS s) AS named "
@@ -168,6 +182,9 @@ task<void> look_at_table(connection* c, const used_table* table, examination* in
   task<result> asking_sequences = c->query(lacking_sequences_query, parameters_of(name));
   result sequences = co_await std::move(asking_sequences);
   for (const auto& row : sequences.rows) into->lacks_sequence(std::get<std::string>(row[0]));
+  task<result> asking_ids = c->query(lacking_id_columns_query, parameters_of(name));
+  result columns = co_await std::move(asking_ids);
+  for (const auto& row : columns.rows) into->lacks_id_column(name, std::get<std::string>(row[0]));
 }
 
 }  // namespace

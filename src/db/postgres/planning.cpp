@@ -10,10 +10,12 @@
 namespace penstock::db::postgres {
 namespace {
 
-// The sequence that gives the ids, when this account may use it: that of an identity, or of which the default is the
-// next value; one that the column merely owns may be another. And whether its type is that of the ids.
+// The sequence that gives the ids, when this account may use it and give ids itself: that of an identity, or of which
+// the default is the next value; one that the column merely owns may be another. And whether its type is that of the
+// ids.
 const std::string ids_sql =
     "(SELECT CASE WHEN has_sequence_privilege(s.oid, 'USAGE, UPDATE') "
+    "AND (SELECT has_column_privilege(a.attrelid, a.attnum, 'INSERT') FROM column_of_ids AS a) "
     "THEN quote_ident(n.nspname) || '.' || quote_ident(s.relname) END "
     "FROM (SELECT d.objid AS oid FROM pg_depend AS d JOIN column_of_ids AS a ON d.refobjid = a.attrelid "
     "AND d.refobjsubid = a.attnum WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass "

@@ -275,7 +275,11 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
   forget_plan(into.name);  // the table may be another by now
   const auto* e = penstock::detail::exception_as<database_error>(failure);
   plan_was_stale_ = was_known && e != nullptr && e->errc() == db_errc::serialization;
-  if (was_known && e != nullptr && (e->errc() == db_errc::syntax || e->errc() == db_errc::other)) {
+  // A right may be missing by now that another plan does without.
+  auto may_be_stale = [](db_errc errc) {
+    return errc == db_errc::syntax || errc == db_errc::other || errc == db_errc::auth;
+  };
+  if (was_known && e != nullptr && may_be_stale(e->errc())) {
     plan_was_stale_ = true;
     throw database_error(db_errc::serialization, e->message() + "; the batch is to be stored anew", 0, e->sqlstate(),
                          failure);
