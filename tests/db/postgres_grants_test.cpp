@@ -22,11 +22,11 @@ class postgres_grants : public server_test {
 // Another account's table, with rights to no column but one; rolled back in the end.
 task<void> make_tables_of_another(connection& c) {
   const std::string statements[] = {
-      "CREATE ROLE penstock_limited",
+      "CREATE ROLE penstock_without_ids",
       "CREATE TABLE limited_plain (id bigserial PRIMARY KEY, k bigint)",
       "CREATE TABLE limited_keyed (id bigserial PRIMARY KEY, k bigint UNIQUE)",
-      "GRANT SELECT, INSERT (k) ON limited_plain, limited_keyed TO penstock_limited",
-      "GRANT USAGE ON SEQUENCE limited_plain_id_seq, limited_keyed_id_seq TO penstock_limited",
+      "GRANT SELECT, INSERT (k) ON limited_plain, limited_keyed TO penstock_without_ids",
+      "GRANT USAGE ON SEQUENCE limited_plain_id_seq, limited_keyed_id_seq TO penstock_without_ids",
   };
   for (const std::string& sql : statements) {
     task<std::uint64_t> making = c.execute(sql);
@@ -61,7 +61,7 @@ TEST_F(postgres_grants, an_account_that_may_give_no_ids_stores_batches_of_any_si
       with_connection([&](connection& c) -> task<> {
         co_await c.begin();
         co_await make_tables_of_another(c);
-        co_await c.execute("SET ROLE penstock_limited");
+        co_await c.execute("SET ROLE penstock_without_ids");
         std::int64_t from = 0;
         for (std::int64_t count : {1, 40, 600}) {
           EXPECT_EQ(co_await insert_numbers(c, into, from, from + count, wants_ids), static_cast<std::size_t>(count));
@@ -75,7 +75,7 @@ TEST_F(postgres_grants, an_account_that_may_give_no_ids_is_told) {
   with_connection([](connection& c) -> task<> {
     co_await c.begin();
     co_await make_tables_of_another(c);
-    co_await c.execute("SET ROLE penstock_limited");
+    co_await c.execute("SET ROLE penstock_without_ids");
     expected_load load;
     load.tables = {{"limited_plain", {"SELECT", "INSERT"}}};
     task<std::vector<finding>> examining = c.examine(load);
@@ -93,19 +93,19 @@ TEST_F(postgres_grants, a_right_to_give_ids_that_is_taken_away_fails_no_batch) {
     task<std::unique_ptr<connection>> connecting = database(url()).connect();
     std::unique_ptr<connection> other = co_await std::move(connecting);
     co_await c.execute("DROP TABLE IF EXISTS limited_plain, limited_keyed");
-    co_await c.execute("DROP ROLE IF EXISTS penstock_limited");
+    co_await c.execute("DROP ROLE IF EXISTS penstock_without_ids");
     co_await make_tables_of_another(c);
     for (const table_definition& into : tables_of_another)
       for (std::int64_t count : {40, 600}) {
-        co_await c.execute("GRANT INSERT (id) ON " + into.name + " TO penstock_limited");
-        co_await other->execute("SET ROLE penstock_limited");
+        co_await c.execute("GRANT INSERT (id) ON " + into.name + " TO penstock_without_ids");
+        co_await other->execute("SET ROLE penstock_without_ids");
         row_batch before = numbers(count, 2 * count);
         row_batch after = numbers(2 * count, 3 * count);
         batch_report report;
         std::string failed;
         try {
           co_await other->insert_batch(into, before, report);
-          co_await c.execute("REVOKE INSERT (id) ON " + into.name + " FROM penstock_limited");
+          co_await c.execute("REVOKE INSERT (id) ON " + into.name + " FROM penstock_without_ids");
           co_await other->insert_batch(into, after, report);
         } catch (const database_error& e) {
           failed = e.message();
@@ -115,7 +115,7 @@ TEST_F(postgres_grants, a_right_to_give_ids_that_is_taken_away_fails_no_batch) {
         co_await other->reset();
       }
     co_await c.execute("DROP TABLE limited_plain, limited_keyed");
-    co_await c.execute("DROP ROLE penstock_limited");
+    co_await c.execute("DROP ROLE penstock_without_ids");
   });
 }
 

@@ -120,8 +120,8 @@ class connection {
   /// Stores the rows of a batch inside the transaction that is open; a row the database refuses, or one whose unique
   /// key is there already, harms no other. `report` gets an outcome a row, which holds once the transaction is
   /// committed. When it throws, the transaction is to be rolled back. `rows` and `report` must outlive it. Deferred
-  /// constraints of the table are checked row by row; on PostgreSQL to the end of the transaction, together with those of
-  /// its partitions, and with all others where the table has triggers or is a view.
+  /// constraints of the table are checked row by row; on PostgreSQL to the end of the transaction, together with those
+  /// of its partitions, and with all others where the table has triggers or is a view.
   virtual task<void> insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) = 0;
   /// As above, in a transaction of its own. When it throws, no row was stored, save with `db_errc::ambiguous_commit`.
   /// Not cut short by a cancellation once it runs; SQLite's, while it waits for another session's lock.
