@@ -23,20 +23,30 @@ std::vector<socket_address> unix_address(const endpoint& where) {
 
 }  // namespace
 
-std::vector<socket_address> resolve_blocking(const endpoint& where, bool to_listen) {
-  if (where.type() == endpoint::kind::unix_socket) return unix_address(where);
+resolution look_up(const endpoint& where, bool to_listen) {
+  if (where.type() == endpoint::kind::unix_socket) return {unix_address(where), {}};
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICSERV | (to_listen ? AI_PASSIVE : AI_ADDRCONFIG);
   addrinfo* found = nullptr;
   int failure = ::getaddrinfo(where.host().c_str(), std::to_string(where.port()).c_str(), &hints, &found);
-  if (failure != 0)
-    throw error(net_errc::resolve_failed, "'" + where.host() + "' has no address: " + ::gai_strerror(failure));
+  if (failure != 0) return {{}, "'" + where.host() + "' has no address: " + ::gai_strerror(failure)};
   std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
-  std::vector<socket_address> addresses;
-  for (addrinfo* one = found; one != nullptr; one = one->ai_next) addresses.emplace_back(one->ai_addr, one->ai_addrlen);
-  return addresses;
+  resolution result;
+  for (addrinfo* one = found; one != nullptr; one = one->ai_next)
+    result.found.emplace_back(one->ai_addr, one->ai_addrlen);
+  return result;
+}
+
+const std::vector<socket_address>& addresses_of(const resolution& r) {
+  if (!r.failure.empty()) throw error(net_errc::resolve_failed, r.failure);
+  return r.found;
+}
+
+std::vector<socket_address> resolve_blocking(const endpoint& where, bool to_listen) {
+  resolution result = look_up(where, to_listen);
+  return addresses_of(result);
 }
 
 endpoint describe_address(const socket_address& address) {

@@ -18,6 +18,9 @@ namespace {
 // Enough to amortise a look at the sockets, few enough that they are looked at every some ten microseconds.
 constexpr std::size_t items_per_turn = 64;
 
+// Those that wait for silent name servers sleep for the most part. Enough for many such names beside those that answer.
+constexpr std::size_t most_lookup_threads = 64;
+
 time_point read_clock() noexcept { return std::chrono::steady_clock::now(); }
 
 std::uint64_t random_seed() {
@@ -28,7 +31,7 @@ std::uint64_t random_seed() {
 }  // namespace
 
 event_loop::implementation::implementation(event_loop& owner, std::size_t worker_threads)
-    : loop(owner), workers(worker_threads) {}
+    : loop(owner), workers(worker_threads), lookups(owner, most_lookup_threads) {}
 
 event_loop::event_loop(const event_loop_options& options)
     : implementation_(std::make_unique<implementation>(*this, options.worker_threads)), now_(read_clock()) {
@@ -37,7 +40,8 @@ event_loop::event_loop(const event_loop_options& options)
 }
 
 event_loop::~event_loop() {
-  // What workers posted last belongs to tasks that were destroyed: it only has to be let go.
+  // What these threads posted last belongs to tasks that were destroyed: it only has to be let go.
+  implementation_->lookups.close();
   implementation_->workers.close();
   implementation_->take_remote();
   while (has_ready()) run_ready(items_per_turn);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "lookup_pool.h"
 #include "penstock/net/event_loop.h"
 #include "readiness.h"
 #include "worker_pool.h"
@@ -32,7 +33,9 @@ struct event_loop::implementation {
   bool wake_up_queued = false;     // guarded by remote_mutex
   std::vector<work_item*> taken;
 
-  worker_pool workers;  // last: its threads post to the members above until they are joined
+  // Last: their threads post to the members above until they are closed.
+  worker_pool workers;
+  lookup_pool lookups;
 };
 
 }  // namespace penstock::net
