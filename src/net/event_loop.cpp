@@ -5,6 +5,7 @@
 #include "penstock/async/scheduler_observer.h"
 #include "penstock/net/asio.h"
 
+#include <algorithm>
 #include <random>
 
 #include <boost/asio/post.hpp>
@@ -20,6 +21,9 @@ constexpr std::size_t items_per_turn = 64;
 
 // Those that wait for silent name servers sleep for the most part. Enough for many such names beside those that answer.
 constexpr std::size_t most_lookup_threads = 64;
+
+// Asio adds what it is to wait to the time, which overflows for a limit as far off as `duration::max()`.
+constexpr duration longest_wait = std::chrono::hours(1);
 
 time_point read_clock() noexcept { return std::chrono::steady_clock::now(); }
 
@@ -97,11 +101,11 @@ void event_loop::implementation::wait_for_sockets(std::optional<time_point> limi
     context.run_one();
     return;
   }
-  duration left = *limit - read_clock();
-  if (left <= duration::zero())
+  time_point now = read_clock();
+  if (*limit <= now)
     context.poll_one();
   else
-    context.run_one_for(left);
+    context.run_one_for(std::min(*limit - now, longest_wait));
 }
 
 boost::asio::io_context& io_context_of(event_loop& loop) { return loop.native().context; }

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 namespace penstock::net {
 namespace {
@@ -59,6 +60,29 @@ TEST(event_loop, never_wakes_a_sleeper_early) {
     }
   };
   run(body());
+}
+
+TEST(event_loop, waits_for_sockets_while_a_task_sleeps_for_ever_or_for_no_time_at_all) {
+  // No timer may help a loop that waits wrongly, so the system's ends this program instead.
+  ::alarm(20);
+  for (duration d : {duration::max(), duration::min()}) {
+    auto body = [&]() -> task<> {
+      auto at = listen(endpoint::parse("127.0.0.1:0"));
+      auto client = co_await connect(at->local_endpoint());
+      auto server = co_await at->accept();
+      auto sleep = [&]() -> task<> { co_await sleep_for(d); };
+      auto sleep_till_then = [&]() -> task<> { co_await sleep_until(time_point(d)); };
+      std::byte one[1];
+      auto read = [&]() -> task<> { EXPECT_EQ(co_await client->read_some(one), 1u); };
+      auto write = [&]() -> task<> { co_await server->write(bytes_of("x")); };
+      task_group sleepers;
+      sleepers.start(sleep());
+      sleepers.start(sleep_till_then());
+      co_await gather(read(), write());
+    };
+    run(body());
+  }
+  ::alarm(0);
 }
 
 TEST(event_loop, looks_at_sockets_though_tasks_and_timers_are_always_due) {
