@@ -64,17 +64,17 @@ void throw_if_broken(const boost::system::error_code& code, const char* doing) {
   throw_if_failed(code, doing);
 }
 
-// Writes what the socket takes; 0 when it takes nothing now.
-std::size_t send_some(int socket, const remaining_buffers& rest) {
+// Writes what the socket takes; 0 when it takes nothing now, -1 with errno when it failed.
+ssize_t send_some(int socket, const remaining_buffers& rest) noexcept {
   std::array<iovec, most_buffers_a_call> parts;
   msghdr message{};
   message.msg_iov = parts.data();
   message.msg_iovlen = rest.fill(parts);
   for (;;) {
     ssize_t n = ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n >= 0) return static_cast<std::size_t>(n);
+    if (n >= 0) return n;
     if (errno == EAGAIN || errno == EWOULDBLOCK) return 0;
-    if (errno != EINTR) throw_if_broken({errno, boost::system::system_category()}, "write");
+    if (errno != EINTR) return -1;
   }
 }
 
@@ -101,6 +101,7 @@ task<std::size_t> socket_stream::read_some(std::span<std::byte> buffer) {
     if (readiness_.readable) {
       ssize_t n = ::recv(socket_, buffer.data(), buffer.size(), MSG_DONTWAIT);
       if (n >= 0) {
+        if (n == 0 && failure_ != 0) throw_if_broken(kept(failure_), "read");
         auto count = static_cast<std::size_t>(n);
         // A short read has emptied the socket, and what comes makes a new edge; but the end made its edge already.
         readiness_.readable = count == buffer.size() || readiness_.ended;
@@ -109,7 +110,7 @@ task<std::size_t> socket_stream::read_some(std::span<std::byte> buffer) {
         co_return count;
       }
       if (errno == EINTR) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) throw_if_broken({errno, boost::system::system_category()}, "read");
+      if (errno != EAGAIN && errno != EWOULDBLOCK) throw_if_broken(kept(errno), "read");
       readiness_.readable = false;
     }
     readiness_wait wait(readiness_.reader);
@@ -122,7 +123,9 @@ task<void> socket_stream::write(std::span<const std::span<const std::byte>> buff
   bool has_waited = false;
   while (!rest.empty()) {
     if (socket_ < 0) throw error(net_errc::connection_closed, "write: the stream was closed");
-    std::size_t sent = send_some(socket_, rest);
+    ssize_t result = send_some(socket_, rest);
+    if (result < 0) throw_if_broken(kept(errno), "write");
+    auto sent = static_cast<std::size_t>(result);
     rest.consume(sent);
     written_ += sent;
     if (sent > 0) continue;
@@ -130,6 +133,14 @@ task<void> socket_stream::write(std::span<const std::span<const std::byte>> buff
     readiness_wait wait(readiness_.writer);
     co_await wait;
   }
+}
+
+// The system tells once of a connection that broke, to the one who asks first, and calls it ended from then on: so
+// that what was cut off does not pass for complete, it is kept for the reads that follow. EPIPE is no such failure: it
+// says only that nothing more can be sent.
+boost::system::error_code socket_stream::kept(int failure) noexcept {
+  if (failure_ == 0 && failure != EPIPE) failure_ = failure;
+  return {failure, boost::system::system_category()};
 }
 
 // That a socket can be written to shows late that its peer takes bytes: when a third of a buffer of megabytes is free.

@@ -32,10 +32,12 @@ class socket_stream final : public stream {
 
  private:
   std::uint64_t taken() const noexcept;
+  boost::system::error_code kept(int failure) noexcept;
 
   readiness_set& set_;
   int socket_ = -1;  // -1 when closed
   bool yields_ = false;
+  int failure_ = 0;               // errno of what broke the connection
   std::uint64_t written_ = 0;     // bytes, so far
   std::uint64_t last_taken_ = 0;  // what `taken` was when it was last looked at
   socket_readiness readiness_;

@@ -237,6 +237,31 @@ TEST(stream, a_reset_reaches_the_peer_as_connection_closed) {
   run(body());
 }
 
+// What the system tells of a reset once, the write has heard when the read asks.
+TEST(stream, a_reset_that_a_write_noticed_is_no_end_to_a_read) {
+  auto body = []() -> task<> {
+    auto [client, server] = co_await connected_pair(endpoint::parse("127.0.0.1:0"));
+    auto sending = server->write(bytes_of("half of"));
+    co_await std::move(sending);
+    std::byte buffer[16];
+    auto first = client->read_some(buffer);
+    EXPECT_EQ(co_await std::move(first), 7u);
+    server->reset();
+    auto writing = client->write(bytes_of("ping"));
+    EXPECT_THROW(co_await std::move(writing), error);
+    for (int times = 0; times < 2; ++times) {
+      try {
+        auto reading = client->read_some(buffer);
+        co_await std::move(reading);
+        ADD_FAILURE() << "the reader saw an end";
+      } catch (const error& e) {
+        EXPECT_TRUE(e.is(net_errc::connection_closed)) << e.what();
+      }
+    }
+  };
+  run(body());
+}
+
 TEST_P(stream_over, closing_ends_a_read_and_a_write_under_way) {
   auto body = [this]() -> task<> {
     auto [client, server] = co_await connected_pair(where());
