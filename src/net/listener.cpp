@@ -50,7 +50,8 @@ bool concerns_one_connection(const boost::system::error_code& failure) {
 void remove_stale_socket(const endpoint& where, const socket_address& address) {
   struct stat status {};
   if (::lstat(where.path().c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return;
-  int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  // Without blocking: one who listens and does not accept is alive too.
+  int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (probe < 0) return;
   bool refused = ::connect(probe, address.data(), static_cast<socklen_t>(address.size())) != 0 && errno == ECONNREFUSED;
   ::close(probe);

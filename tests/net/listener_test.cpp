@@ -5,6 +5,10 @@
 #include <penstock/net/event_loop.h>
 #include <penstock/net/listener.h>
 
+#include <cerrno>
+#include <csignal>
+#include <vector>
+
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -123,6 +127,41 @@ TEST(listener, replaces_a_stale_socket_file_but_not_a_live_one_nor_a_plain_file)
     ::unlink(where.path().c_str());
   };
   run(body());
+}
+
+TEST(listener, a_socket_file_of_one_who_accepts_nothing_is_in_use) {
+  endpoint where = endpoint::unix_socket(socket_path("full"));
+  ::unlink(where.path().c_str());
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  where.path().copy(address.sun_path, sizeof(address.sun_path) - 1);
+  auto* name = reinterpret_cast<sockaddr*>(&address);
+  int busy = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(::bind(busy, name, sizeof(address)), 0);
+  ASSERT_EQ(::listen(busy, 1), 0);
+  std::vector<int> waiting;
+  do waiting.push_back(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
+  while (::connect(waiting.back(), name, sizeof(address)) == 0);
+  EXPECT_EQ(errno, EAGAIN);
+  // A connect that blocks would end with this alarm's signal at the latest, as one that was interrupted.
+  ::alarm(5);
+  struct sigaction before {};
+  struct sigaction late {};
+  static volatile std::sig_atomic_t blocked = 0;
+  late.sa_handler = [](int) { blocked = 1; };
+  ::sigaction(SIGALRM, &late, &before);
+  auto body = [&]() -> task<> {
+    EXPECT_THROW(listen(where), error);
+    co_return;
+  };
+  run(body());
+  ::alarm(0);
+  ::sigaction(SIGALRM, &before, nullptr);
+  EXPECT_EQ(blocked, 0);
+  EXPECT_EQ(::access(where.path().c_str(), F_OK), 0);
+  for (int s : waiting) ::close(s);
+  ::close(busy);
+  ::unlink(where.path().c_str());
 }
 
 TEST(listener, a_cancelled_accept_loses_no_connection) {
