@@ -24,7 +24,7 @@ int make_set() {
 }  // namespace
 
 void socket_readiness::wake_all() noexcept {
-  readable = ended = true;
+  readable = short_reads = true;
   if (reader != nullptr) reader->ready();
   if (writer != nullptr) writer->ready();
 }
@@ -33,7 +33,7 @@ readiness_set::readiness_set(boost::asio::io_context& context) : set_(context.ge
 
 bool readiness_set::add(int socket, socket_readiness& of) noexcept {
   epoll_event event{};
-  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
   event.data.ptr = &of;
   return ::epoll_ctl(set_.native_handle(), EPOLL_CTL_ADD, socket, &event) == 0;
 }
@@ -61,7 +61,7 @@ void readiness_set::take_events() noexcept {
       of.wake_all();
       continue;
     }
-    if ((what & EPOLLRDHUP) != 0) of.ended = true;
+    if ((what & (EPOLLRDHUP | EPOLLPRI)) != 0) of.short_reads = true;
     if ((what & (EPOLLIN | EPOLLRDHUP)) != 0) {
       of.readable = true;
       if (of.reader != nullptr) of.reader->ready();

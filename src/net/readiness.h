@@ -45,7 +45,9 @@ class [[nodiscard]] readiness_wait final : public suspension {
 // What is known of one socket. `readable` may be up in vain, and is never down in vain; sending just tries.
 struct socket_readiness {
   bool readable = true;
-  bool ended = false;  // the peer has ended its direction, or all is over: reading never waits any more
+  // A read that did not fill its buffer need not have emptied the socket: the peer has ended its direction, so that
+  // reading never waits any more; or has sent urgent data (tcp(7)), in front of which reads stop.
+  bool short_reads = false;
   readiness_wait* reader = nullptr;
   readiness_wait* writer = nullptr;
 

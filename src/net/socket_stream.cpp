@@ -90,7 +90,10 @@ socket_stream::socket_stream(stream_socket socket, std::string remote_address)
     return;
   }
   int on = 1;
-  if (!is_unix) ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  if (is_unix) return;
+  ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  // Urgent data is a part of the stream like any other (RFC 6093).
+  ::setsockopt(socket_, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
 }
 
 task<std::size_t> socket_stream::read_some(std::span<std::byte> buffer) {
@@ -103,8 +106,9 @@ task<std::size_t> socket_stream::read_some(std::span<std::byte> buffer) {
       if (n >= 0) {
         if (n == 0 && failure_ != 0) throw_if_broken(kept(failure_), "read");
         auto count = static_cast<std::size_t>(n);
-        // A short read has emptied the socket, and what comes makes a new edge; but the end made its edge already.
-        readiness_.readable = count == buffer.size() || readiness_.ended;
+        // A short read has emptied the socket, and what comes makes a new edge; but the end made its edge already, and
+        // urgent data may have.
+        readiness_.readable = count == buffer.size() || readiness_.short_reads;
         // A peer that sends faster than it is served must not keep the loop to itself.
         yields_ = count == buffer.size();
         co_return count;

@@ -10,6 +10,9 @@
 #include <numeric>
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 namespace penstock::net {
 namespace {
@@ -258,6 +261,33 @@ TEST(stream, a_reset_that_a_write_noticed_is_no_end_to_a_read) {
         EXPECT_TRUE(e.is(net_errc::connection_closed)) << e.what();
       }
     }
+  };
+  run(body());
+}
+
+TEST(stream, reads_on_past_urgent_data) {
+  auto body = []() -> task<> {
+    auto at = listen(endpoint::parse("127.0.0.1:0"));
+    int client = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(at->local_endpoint().port());
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::connect(client, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    auto accepting = at->accept();
+    auto server = co_await std::move(accepting);
+    EXPECT_EQ(::send(client, "abc", 3, 0), 3);
+    EXPECT_EQ(::send(client, "!", 1, MSG_OOB), 1);
+    EXPECT_EQ(::send(client, "defgh", 5, 0), 5);
+    std::string all;
+    while (all.size() < 9) {
+      std::byte buffer[64];
+      auto reading = with_timeout(5s, server->read_some(buffer));
+      std::size_t n = co_await std::move(reading);
+      all.append(reinterpret_cast<char*>(buffer), n);
+    }
+    EXPECT_EQ(all, "abc!defgh");
+    ::close(client);
   };
   run(body());
 }
