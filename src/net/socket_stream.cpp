@@ -23,6 +23,9 @@ namespace {
 
 constexpr std::size_t most_buffers_a_call = 64;
 
+// What a write to a peer that takes everything sends before others have their turn: about a millisecond's worth.
+constexpr std::size_t most_bytes_a_turn = std::size_t{4} << 20;
+
 // What is left to write of a list of buffers.
 class remaining_buffers {
  public:
@@ -125,17 +128,24 @@ task<std::size_t> socket_stream::read_some(std::span<std::byte> buffer) {
 task<void> socket_stream::write(std::span<const std::span<const std::byte>> buffers) {
   remaining_buffers rest(buffers);
   bool has_waited = false;
+  std::size_t sent_this_turn = 0;
   while (!rest.empty()) {
+    if (sent_this_turn >= most_bytes_a_turn) {
+      sent_this_turn = 0;
+      co_await yield();
+    }
     if (socket_ < 0) throw error(net_errc::connection_closed, "write: the stream was closed");
     ssize_t result = send_some(socket_, rest);
     if (result < 0) throw_if_broken(kept(errno), "write");
     auto sent = static_cast<std::size_t>(result);
     rest.consume(sent);
     written_ += sent;
+    sent_this_turn += sent;
     if (sent > 0) continue;
     if (!std::exchange(has_waited, true)) last_taken_ = taken();
     readiness_wait wait(readiness_.writer);
     co_await wait;
+    sent_this_turn = 0;
   }
 }
 
