@@ -2,9 +2,11 @@
 
 #include "penstock/net/error.h"
 
+#include <cerrno>
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <system_error>
 
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -21,6 +23,14 @@ std::vector<socket_address> unix_address(const endpoint& where) {
                          offsetof(sockaddr_un, sun_path) + where.path().size() + 1)};
 }
 
+std::string why_none(const endpoint& where, int failure, int system_failure) {
+  if (failure == EAI_SYSTEM || failure == EAI_MEMORY) {
+    std::string why = failure == EAI_MEMORY ? ::gai_strerror(failure) : std::generic_category().message(system_failure);
+    return "'" + where.host() + "' can't be looked up: " + why;
+  }
+  return "'" + where.host() + "' has no address: " + ::gai_strerror(failure);
+}
+
 }  // namespace
 
 resolution look_up(const endpoint& where, bool to_listen) {
@@ -31,7 +41,7 @@ resolution look_up(const endpoint& where, bool to_listen) {
   hints.ai_flags = AI_NUMERICSERV | (to_listen ? AI_PASSIVE : AI_ADDRCONFIG);
   addrinfo* found = nullptr;
   int failure = ::getaddrinfo(where.host().c_str(), std::to_string(where.port()).c_str(), &hints, &found);
-  if (failure != 0) return {{}, "'" + where.host() + "' has no address: " + ::gai_strerror(failure)};
+  if (failure != 0) return {{}, why_none(where, failure, errno)};
   std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
   resolution result;
   for (addrinfo* one = found; one != nullptr; one = one->ai_next)

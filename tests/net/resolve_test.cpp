@@ -7,6 +7,7 @@
 #include <penstock/net/event_loop.h>
 #include <penstock/net/resolver.h>
 
+#include <cerrno>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
@@ -90,6 +91,10 @@ extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo
     penstock::net::servers().ask();
     return EAI_AGAIN;
   }
+  if (name != nullptr && std::string_view(name) == "starved.test") {
+    errno = EMFILE;
+    return EAI_SYSTEM;
+  }
   auto* real = reinterpret_cast<decltype(&getaddrinfo)>(dlsym(RTLD_NEXT, "getaddrinfo"));
   return real(name, service, hints, found);
 }
@@ -165,6 +170,17 @@ TEST(resolve, those_who_ask_for_one_name_share_a_lookup_and_each_gets_its_failur
     EXPECT_NE(one.error_as<error>(), two.error_as<error>());
   };
   run(body());
+}
+
+TEST(resolve, a_lookup_that_the_system_fails_says_why) {
+  auto body = []() -> task<> { co_await resolve_host("starved.test"); };
+  try {
+    run(body());
+    ADD_FAILURE() << "an address of nothing";
+  } catch (const error& e) {
+    EXPECT_TRUE(e.is(net_errc::resolve_failed));
+    EXPECT_EQ(e.message(), "'starved.test' can't be looked up: Too many open files");
+  }
 }
 
 TEST(resolve, a_lookup_that_nobody_waits_for_any_more_never_starts) {
