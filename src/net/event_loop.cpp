@@ -9,6 +9,7 @@
 #include <random>
 
 #include <boost/asio/post.hpp>
+#include <boost/system/system_error.hpp>
 
 // One turn: fire due timers, run what is ready, then let Asio run one handler, waiting for it only when nothing is
 // ready. Asio's handlers only queue tasks, so a task never runs inside one.
@@ -32,13 +33,22 @@ std::uint64_t random_seed() {
   return (std::uint64_t{device()} << 32) | device();
 }
 
+std::unique_ptr<event_loop::implementation> start(event_loop& loop, std::size_t worker_threads) {
+  try {
+    return std::make_unique<event_loop::implementation>(loop, worker_threads);
+  } catch (const boost::system::system_error& e) {
+    throw_if_failed(e.code(), "starting an event loop");
+    throw;
+  }
+}
+
 }  // namespace
 
 event_loop::implementation::implementation(event_loop& owner, std::size_t worker_threads)
     : loop(owner), workers(worker_threads), lookups(owner, most_lookup_threads) {}
 
 event_loop::event_loop(const event_loop_options& options)
-    : implementation_(std::make_unique<implementation>(*this, options.worker_threads)), now_(read_clock()) {
+    : implementation_(start(*this, options.worker_threads)), now_(read_clock()) {
   note_real_operation("starting an event loop");  // it has threads, and the system's clock
   seed(random_seed());
 }

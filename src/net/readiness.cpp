@@ -1,8 +1,9 @@
 #include "readiness.h"
 
+#include "penstock/net/asio.h"
+
 #include <array>
 #include <cerrno>
-#include <system_error>
 
 #include <sys/epoll.h>
 
@@ -17,7 +18,7 @@ constexpr std::size_t events_a_call = 128;
 
 int make_set() {
   int set = ::epoll_create1(EPOLL_CLOEXEC);
-  if (set < 0) throw std::system_error(errno, std::system_category(), "epoll_create1");
+  if (set < 0) throw_if_failed({errno, boost::system::system_category()}, "epoll_create1");
   return set;
 }
 

@@ -3,11 +3,15 @@
 #include "penstock/net/asio.h"
 
 #include <boost/asio/signal_set.hpp>
+#include <boost/system/system_error.hpp>
 
 namespace penstock::net {
 
 struct signal_set::implementation {
-  explicit implementation(boost::asio::io_context& context) : signals(context) {}
+  explicit implementation(boost::asio::io_context& context) try : signals(context) {
+  } catch (const boost::system::system_error& e) {
+    throw_if_failed(e.code(), "signal_set");
+  }
   boost::asio::signal_set signals;
 };
 

@@ -5,15 +5,21 @@
 #include <penstock/async/task_group.h>
 #include <penstock/async/timeout.h>
 #include <penstock/async/yield.h>
+#include <penstock/net/error.h>
 #include <penstock/net/event_loop.h>
 #include <penstock/net/listener.h>
+#include <penstock/net/signals.h>
 #include <penstock/testing/simulation.h>
 
+#include <algorithm>
 #include <atomic>
+#include <csignal>
 #include <deque>
 #include <thread>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace penstock::net {
@@ -170,6 +176,30 @@ TEST(event_loop, is_destroyed_cleanly_with_tasks_that_still_wait) {
     for (int i = 0; i < 3; ++i) abandoned.start(waits_for_ever(listen(endpoint::parse("127.0.0.1:0"))));
     abandoned.start([]() -> task<> { co_await sleep_for(1h); }());
     co_await yield();
+  };
+  loop.run(body());
+}
+
+TEST(event_loop, without_descriptors_neither_a_loop_nor_a_signal_set_starts_and_both_say_why) {
+  event_loop loop;
+  auto body = []() -> task<> {
+    std::vector<int> all;
+    rlimit before{};
+    EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    rlimit few{std::min<rlim_t>(before.rlim_cur, 64), before.rlim_max};
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+    for (int one; (one = ::open("/dev/null", O_RDONLY)) >= 0;) all.push_back(one);
+    try {
+      event_loop another;
+      ADD_FAILURE() << "a loop without descriptors";
+    } catch (const error& e) {
+      EXPECT_TRUE(e.is(net_errc::io_failed)) << e.what();
+      EXPECT_NE(e.message().find("Too many open files"), std::string::npos) << e.what();
+    }
+    EXPECT_THROW(signal_set{SIGUSR1}, error);
+    for (int one : all) ::close(one);
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    co_return;
   };
   loop.run(body());
 }
