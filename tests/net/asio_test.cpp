@@ -10,8 +10,10 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/write.hpp>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 namespace penstock::net {
 namespace {
@@ -110,6 +112,32 @@ TEST(use_task, a_task_destroyed_in_mid_operation_leaves_nothing_behind) {
 TEST(use_task, a_timeout_cuts_an_operation_short) {
   auto body = []() -> task<> {
     boost::asio::steady_timer timer(io_context_of(event_loop::current()), 1h);
+    auto wait = [&]() -> task<> { co_await timer.async_wait(use_task); };
+    auto limited = with_timeout(2ms, wait());
+    co_await std::move(limited);
+  };
+  EXPECT_THROW(run(body()), timed_out);
+}
+
+TEST(use_task, an_operation_of_another_contexts_object_comes_back_to_the_loop) {
+  // A loop that is not woken can't be told so: the system's alarm ends this program instead.
+  ::alarm(20);
+  boost::asio::thread_pool elsewhere(1);
+  auto body = [&]() -> task<> {
+    for (int times = 0; times < 100; ++times) {
+      co_await boost::asio::post(elsewhere.get_executor(), use_task);
+      boost::asio::steady_timer timer(elsewhere.get_executor(), 100us);
+      co_await timer.async_wait(use_task);
+    }
+  };
+  run(body());
+  ::alarm(0);
+}
+
+TEST(use_task, an_operation_of_another_contexts_object_is_cancelled) {
+  boost::asio::thread_pool elsewhere(1);
+  boost::asio::steady_timer timer(elsewhere.get_executor(), 1h);
+  auto body = [&]() -> task<> {
     auto wait = [&]() -> task<> { co_await timer.async_wait(use_task); };
     auto limited = with_timeout(2ms, wait());
     co_await std::move(limited);

@@ -30,6 +30,9 @@ namespace penstock::net {
 /// thrown as `error` with a `net_errc`. Cancelling the task cancels the operation (terminal cancellation) and waits for
 /// it; an operation that had completed keeps its result, and one that can't be cancelled is waited for. Destroying the
 /// waiting task cancels the operation too: buffers must outlive the task, Asio objects need not.
+///
+/// The task goes on on its loop also when the Asio object belongs to another context; one that runs on other threads
+/// must bear that its operations are cancelled from the loop's.
 struct use_task_t {};
 inline constexpr use_task_t use_task{};
 
@@ -90,9 +93,13 @@ class asio_handler {
  public:
   using allocator_type = recycling_allocator<void*>;
   using cancellation_slot_type = boost::asio::cancellation_slot;
+  using executor_type = boost::asio::io_context::executor_type;
 
-  explicit asio_handler(asio_state<Result>& state) noexcept : state_(&state) { ++state.owners; }
-  asio_handler(asio_handler&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+  asio_handler(asio_state<Result>& state, const executor_type& home) noexcept : state_(&state), home_(home) {
+    ++state.owners;
+  }
+  asio_handler(asio_handler&& other) noexcept
+      : state_(std::exchange(other.state_, nullptr)), home_(std::move(other.home_)) {}
   asio_handler& operator=(asio_handler&&) = delete;
   ~asio_handler() {
     if (state_ != nullptr) state_->release();
@@ -100,6 +107,7 @@ class asio_handler {
 
   allocator_type get_allocator() const noexcept { return {}; }
   cancellation_slot_type get_cancellation_slot() const noexcept { return state_->cancellation.slot(); }
+  executor_type get_executor() const noexcept { return home_; }
 
   template <class... Args>
   void operator()(Args&&... args) {
@@ -109,6 +117,7 @@ class asio_handler {
 
  private:
   asio_state<Result>* state_;
+  executor_type home_;
 };
 
 inline void throw_if_failed(const boost::system::error_code& code) { net::throw_if_failed(code, "operation"); }
@@ -180,12 +189,13 @@ class [[nodiscard]] asio_operation final : public asio_wait {
   bool await_ready() noexcept { return check_cancelled(); }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> task) {
+    boost::asio::io_context::executor_type home = io_context_of(event_loop::current()).get_executor();
     state_ = asio_state<raw>::make();
     state_->waiter = this;
     suspend(task.promise());
     std::apply(
-        [this](auto&&... args) {
-          std::move(initiation_)(asio_handler<raw>(*state_), std::forward<decltype(args)>(args)...);
+        [&](auto&&... args) {
+          std::move(initiation_)(asio_handler<raw>(*state_, home), std::forward<decltype(args)>(args)...);
         },
         std::move(bound_));
   }
