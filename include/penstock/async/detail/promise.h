@@ -22,7 +22,7 @@ void* allocate_frame(std::size_t size);
 void free_frame(void* frame, std::size_t size) noexcept;
 
 // Which coroutine goes on when the running one has suspended: control passes from task to task by setting this, and
-// whoever resumed the first of a chain resumes the next, so that no chain, however long or deep, uses up the stack.
+// whoever resumed the first of a chain resumes the next, so that none uses up the stack by running, however deep.
 // Returning a handle from await_suspend would do the same, but GCC makes a tail call of that only when it optimises
 // and no sanitizer is on, and the same templates are compiled into the library and into the user's program.
 extern constinit thread_local std::coroutine_handle<> next_in_chain;
