@@ -8,9 +8,11 @@
 #include <penstock/async/yield.h>
 
 #include <memory>
+#include <new>
 #include <numeric>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -208,6 +210,38 @@ TEST(channel, try_send_leaves_a_value_it_can_not_take) {
   EXPECT_TRUE(c.try_send(one));
   EXPECT_FALSE(c.try_send(two));
   EXPECT_NE(two, nullptr);
+}
+
+// Its move throws when it is told to, once.
+struct fragile {
+  explicit fragile(bool& t) : throws(&t) {}
+  fragile(fragile&& other) : throws(other.throws) {
+    if (std::exchange(*throws, false)) throw std::bad_alloc();
+  }
+  fragile& operator=(fragile&&) = default;
+  bool* throws;
+};
+
+TEST(channel, a_value_whose_move_throws_leaves_its_receiver_waiting_for_the_next) {
+  in_virtual_time([]() -> task<> {
+    channel<fragile> c(0);
+    int received = 0;
+    auto receive = [&]() -> task<> {
+      std::optional<fragile> got = co_await c.receive();
+      if (got) ++received;
+    };
+    auto send = [&]() -> task<> {
+      co_await yield();
+      bool throws = true;
+      fragile value(throws);
+      EXPECT_THROW(c.try_send(value), std::bad_alloc);
+      EXPECT_TRUE(c.try_send(value));
+    };
+    auto both = gather(receive(), send());
+    auto limited = with_timeout(std::chrono::seconds(1), std::move(both));
+    co_await std::move(limited);
+    EXPECT_EQ(received, 1);
+  }());
 }
 
 }  // namespace

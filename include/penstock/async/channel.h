@@ -49,8 +49,9 @@ class channel {
       value.emplace(values_.pop_front());
       admit_sender();
     } else if (!senders_.empty()) {
-      send_awaiter& first = senders_.pop_front();
+      send_awaiter& first = senders_.front();
       value.emplace(std::move(first.value_));
+      senders_.pop_front();
       first.finish();
     }
     return value;
@@ -70,10 +71,12 @@ class channel {
  private:
   struct waiter_hook : detail::list_hook {};
 
+  // Whoever waits leaves the queue when its value has arrived: a move that throws leaves it there.
   bool offer(T& value) {
     if (!receivers_.empty()) {
-      receive_awaiter& first = receivers_.pop_front();
+      receive_awaiter& first = receivers_.front();
       first.value_.emplace(std::move(value));
+      receivers_.pop_front();
       first.wake();
       return true;
     }
@@ -83,8 +86,9 @@ class channel {
   }
   void admit_sender() {
     if (senders_.empty()) return;
-    send_awaiter& first = senders_.pop_front();
+    send_awaiter& first = senders_.front();
     values_.push_back(std::move(first.value_));
+    senders_.pop_front();
     first.finish();
   }
 
