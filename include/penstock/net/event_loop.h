@@ -18,9 +18,12 @@ struct event_loop_options {
   std::size_t worker_threads = 4;  ///< Most threads for `on_worker`; started when first needed. At least 1.
 };
 
-/// An event loop. Use it from one thread; run one per core. Timers are exact to the millisecond, never early.
+/// An event loop. Use it from one thread; run one per core. Timers are exact to the millisecond, never early by
+/// `now()`: that is the time at which the turn began, so what tasks have computed in the turn is part of a sleep or a
+/// timeout that begins in it.
 ///
-/// Destroying it waits for worker threads; tasks that had not ended were destroyed by their owners before.
+/// Destroying it waits for worker threads, not for lookups of names; tasks that had not ended were destroyed by their
+/// owners before.
 class event_loop final : public scheduler {
  public:
   explicit event_loop(const event_loop_options& options = {});
