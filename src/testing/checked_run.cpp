@@ -3,6 +3,7 @@
 #include "penstock/async/error.h"
 #include "penstock/core/error.h"
 #include "penstock/core/traceback.h"
+#include "simulation_state.h"
 #include "unhandled_errors.h"
 
 #include <utility>
@@ -11,6 +12,10 @@
 
 namespace penstock::testing {
 namespace {
+
+// What a tear-down may take after a run that reached its caps.
+constexpr auto tear_down_time = std::chrono::hours(1);
+constexpr std::uint64_t tear_down_steps = 1'000'000;
 
 std::string kind_of(const std::exception_ptr& error) {
   try {
@@ -37,6 +42,11 @@ task<void> attempt(task<void> part, std::exception_ptr& failure) {
     failure = mine;
 }
 
+task<void> torn_down(test_detail::async_case& test) {
+  task<void> ending = test.penstock_tear_down();
+  co_await std::move(ending);
+}
+
 }  // namespace
 
 void run_report::add(std::string fault, std::string_view kind) {
@@ -55,9 +65,14 @@ void run_report::add_leaks(const std::vector<std::string>& leaks) {
   add(std::move(text), "leak");
 }
 
+void run_report::add_unretrieved(const unhandled_errors::list& errors) {
+  for (const auto& [error, place] : errors)
+    add("an error in " + place + " that nobody retrieved:\n" + format_traceback(error), kind_of(error));
+}
+
 bool nothing_ends_the_test() { return !::testing::Test::HasFatalFailure() && !::testing::Test::IsSkipped(); }
 
-task<void> whole_test(test_detail::async_case& test, const std::function<bool()>& may_go_on) {
+task<void> whole_test(test_detail::async_case& test, const std::function<bool()>& may_go_on, bool& tearing_down) {
   std::exception_ptr failure;
   task<void> starting = attempt(test.penstock_set_up(), failure);
   co_await std::move(starting);
@@ -65,6 +80,7 @@ task<void> whole_test(test_detail::async_case& test, const std::function<bool()>
     task<void> running = attempt(test.penstock_body(), failure);
     co_await std::move(running);
   }
+  tearing_down = true;
   task<void> ending = attempt(test.penstock_tear_down(), failure);
   co_await std::move(ending);
   if (failure) std::rethrow_exception(failure);
@@ -74,22 +90,33 @@ run_report run_checked(simulation& sim, task<void> main, std::source_location wh
                        const std::function<bool()>& may_throw) {
   run_report report;
   unhandled_errors unhandled;
-  bool cut_short = false;
   try {
     sim.run(std::move(main), where);
   } catch (...) {
     std::exception_ptr failure = std::current_exception();
-    // A deadlock, or a cap that was reached: frames were destroyed in the middle.
-    cut_short = kind_of(failure) == code_name(async_errc::deadlock);
-    if (cut_short || !may_throw || !may_throw()) report.add_failure(failure);
+    report.cut_short = kind_of(failure) == code_name(async_errc::deadlock);
+    if (report.cut_short || !may_throw || !may_throw()) report.add_failure(failure);
   }
-  for (auto& [error, place] : unhandled.take())
-    report.add("an error in " + place + " that nobody retrieved:\n" + format_traceback(error), kind_of(error));
-  if (!cut_short) {
+  report.add_unretrieved(unhandled.take());
+  if (!report.cut_short) {
     report.add_leaks(sim.leaks());
     report.surroundings = sim.sections()->text();
   }
   return report;
+}
+
+void tear_down_apart(simulation& sim, test_detail::async_case& test, std::source_location where, run_report& report) {
+  sim.internals().most_time = sim.elapsed() + tear_down_time;
+  sim.internals().most_steps = tear_down_steps;
+  unhandled_errors unhandled;
+  try {
+    sim.run(torn_down(test), where);
+  } catch (...) {
+    std::exception_ptr failure = std::current_exception();
+    report.add("the tear-down, which ran after that, ended with an exception:\n" + format_traceback(failure),
+               kind_of(failure));
+  }
+  report.add_unretrieved(unhandled.take());
 }
 
 void report_to_gtest(const run_report& report, bool failed, const std::source_location& where) {

@@ -5,6 +5,7 @@
 #include "penstock/async/task.h"
 #include "penstock/testing/simulation.h"
 #include "penstock/testing/test_run.h"
+#include "unhandled_errors.h"
 
 #include <exception>
 #include <functional>
@@ -21,21 +22,28 @@ struct run_report {
   std::string signature;
   // What the simulation's things said of themselves at the end; empty where a fault says it already.
   std::string surroundings;
+  // By a deadlock, or a cap that was reached: frames were destroyed in the middle.
+  bool cut_short = false;
 
   void add(std::string fault, std::string_view kind);
   void add_failure(const std::exception_ptr& error);
   void add_leaks(const std::vector<std::string>& leaks);
+  void add_unretrieved(const unhandled_errors::list& errors);
 };
 
 // Whether the test that GoogleTest runs may go on: no assertion of it was fatal, and it was not skipped.
 bool nothing_ends_the_test();
 // Set-up, body and tear-down of a test as one task. The body is left out when the set-up fails, or unless `may_go_on`
-// after it; the latter is not copied.
-task<void> whole_test(test_detail::async_case& test, const std::function<bool()>& may_go_on);
+// after it; the latter is not copied. `tearing_down` tells whether the tear-down was begun.
+task<void> whole_test(test_detail::async_case& test, const std::function<bool()>& may_go_on, bool& tearing_down);
 
 // An exception is no fault when `may_throw` says so afterwards, unless it cut the run short.
 run_report run_checked(simulation& sim, task<void> main, std::source_location where,
                        const std::function<bool()>& may_throw = nullptr);
+
+// The tear-down of a test whose run was cut short before it, within limits of its own. What fails in it is added to
+// the report; what it leaves is not looked at.
+void tear_down_apart(simulation& sim, test_detail::async_case& test, std::source_location where, run_report& report);
 
 // Tells GoogleTest; nothing when all was well. `failed` says that assertions of the test failed, which are told
 // already.

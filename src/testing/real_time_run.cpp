@@ -81,7 +81,8 @@ void test_detail::run_in_real_time(async_case& test, std::source_location where)
                                      [&] { return observer.list_tasks(); });
     try {
       std::function<bool()> may_go_on = nothing_ends_the_test;
-      run_on(loop, whole_test(test, may_go_on), where);
+      bool tearing_down = false;
+      run_on(loop, whole_test(test, may_go_on, tearing_down), where);
     } catch (...) {
       report.add_failure(std::current_exception());
     }

@@ -45,8 +45,8 @@ void simulation::run_until(const bool& done, detail::scope_state&) {
   running_scope running(*this);
   std::uint64_t steps = 0;
   while (!done) {  // Set by a task that a turn runs.
-    if (steps++ == options_.most_steps)
-      fail("the simulation made " + std::to_string(options_.most_steps) + " steps without an end");
+    if (steps++ == state_->most_steps)
+      fail("the simulation made " + std::to_string(state_->most_steps) + " steps without an end");
     if (const watchdog* w = state_->overdue.load(std::memory_order_relaxed)) [[unlikely]]
       w->end_program(list_tasks());
     if (has_ready()) {
@@ -60,8 +60,7 @@ void simulation::run_until(const bool& done, detail::scope_state&) {
       now_ = *next;
       state_->trace.time_went_on(elapsed());
     }
-    if (elapsed() > options_.most_time)
-      fail("the simulation ran for " + format_duration(elapsed()) + " without an end");
+    if (elapsed() > state_->most_time) fail("the simulation ran for " + format_duration(elapsed()) + " without an end");
     fire_timers(now_);
   }
 }

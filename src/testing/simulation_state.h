@@ -27,7 +27,11 @@ class suspension_probe {
 
 struct simulation::state final : scheduler_observer {
   state(simulation& s, const simulation_options& options)
-      : owner(s), trace(options.keep_steps), order(options.order, options.seed) {}
+      : owner(s),
+        most_time(options.most_time),
+        most_steps(options.most_steps),
+        trace(options.keep_steps),
+        order(options.order, options.seed) {}
 
   std::uint32_t task_started(const detail::promise_base& task, const task_origin& origin) noexcept override;
   void task_ended(std::uint32_t number, bool finished) noexcept override { tasks.remove(number, finished); }
@@ -36,6 +40,8 @@ struct simulation::state final : scheduler_observer {
   void real_operation(std::string_view what, std::source_location where) override;
 
   simulation& owner;
+  duration most_time;        // since the start
+  std::uint64_t most_steps;  // of one run
   run_trace trace;
   ready_order order;
   task_table tasks;

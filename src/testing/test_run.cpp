@@ -8,7 +8,7 @@
 
 #include <memory>
 
-// Invariant: a test is over when its simulation is gone, so that nothing it left can touch the next one.
+// Invariant: a test's object, and so what it ran on, is gone before the next test: nothing it left can touch that one.
 
 namespace penstock::testing {
 
@@ -25,7 +25,9 @@ run_report run_case(test_detail::async_case& test, simulation& sim, const std::f
   auto last_resort = [&] { return sim.list_tasks(); };
   std::chrono::seconds limit = watchdog::limit_from_environment(test.penstock_options().watchdog);
   dog = std::make_unique<watchdog>(current_test_name(), limit, ask, last_resort);
-  run_report report = run_checked(sim, whole_test(test, may_go_on), where);
+  bool tearing_down = false;
+  run_report report = run_checked(sim, whole_test(test, may_go_on, tearing_down), where);
+  if (report.cut_short && !tearing_down) tear_down_apart(sim, test, where, report);
   dog.reset();
   return report;
 }
@@ -37,7 +39,9 @@ void test_detail::run_simulated(async_case& test, const case_maker& again, std::
   if (settings.order) options.order = *settings.order;
   options.faults_off.insert(options.faults_off.end(), settings.faults_off.begin(), settings.faults_off.end());
   options.keep_steps = settings.check_determinism == determinism_check::all;
-  simulation sim(options);
+  auto ran_on = std::make_shared<simulation>(options);
+  test.penstock_keep(ran_on);
+  simulation& sim = *ran_on;
   run_report report = run_case(test, sim, nothing_ends_the_test, where);
   report_to_gtest(report, ::testing::Test::HasFailure(), where);
   if (options.keep_steps && report.faults.empty() && !::testing::Test::HasFailure())

@@ -1,11 +1,14 @@
 #include "failing_case.h"
+#include <penstock/async/event.h>
 #include <penstock/async/on_worker.h>
 #include <penstock/async/task_group.h>
 #include <penstock/net/event_loop.h>
 #include <penstock/testing/simulation.h>
 #include <penstock/testing/test.h>
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace penstock::testing {
@@ -85,6 +88,11 @@ PENSTOCK_TEST_F(without_async_parts, any_fixture_will_do) {
   co_return;
 }
 
+task<void> inner() {
+  co_await sleep_for(1s);
+  throw error(async_errc::no_tasks, "nothing to do");
+}
+
 // As lambda_case, with a tear-down that can be seen.
 class torn_down final : public test_detail::async_case {
  public:
@@ -125,9 +133,85 @@ TEST(test_macros, a_tear_down_runs_after_a_failure_too_and_hides_none) {
   }
 }
 
-task<void> inner() {
-  co_await sleep_for(1s);
-  throw error(async_errc::no_tasks, "nothing to do");
+// A service in a member, and a body that is cut short.
+class cut_short_case final : public test_detail::async_case {
+ public:
+  enum class end { stops_service, forgets_service, fails, waits_for_ever };
+  cut_short_case(lambda_case::part body, end at_end) : body_(std::move(body)), at_end_(at_end) {}
+
+  task<void> penstock_set_up() override {
+    service_.emplace();
+    service_->start(serve(), "service");
+    co_return;
+  }
+  task<void> penstock_body() override { return body_(); }
+  task<void> penstock_tear_down() override {
+    co_await sleep_for(1s);
+    if (at_end_ == end::fails) throw error(async_errc::no_tasks, "so did the tear-down");
+    if (at_end_ == end::forgets_service) co_return;
+    if (at_end_ == end::stops_service) service_->cancel();
+    task<void> stopping = service_->join();
+    co_await std::move(stopping);
+    service_.reset();
+  }
+  test_options penstock_options() override { return {.simulation = {.most_time = 24h}}; }
+  void penstock_plain_set_up() override {}
+  void penstock_plain_tear_down() override {}
+  bool stopped() const noexcept { return !service_.has_value(); }
+
+ private:
+  task<void> serve() { co_await never_.wait(); }
+
+  lambda_case::part body_;
+  end at_end_;
+  event never_;
+  std::optional<task_group> service_;
+};
+
+task<void> deadlocks() {
+  event never;
+  co_await never.wait();
+}
+task<void> sleeps_for_ever() {
+  for (;;) co_await sleep_for(1h);
+}
+
+TEST(test_macros, a_tear_down_runs_after_a_deadlock_or_a_limit_too) {
+  for (bool by_limit : {false, true}) {
+    SCOPED_TRACE(by_limit);
+    bool stopped = false;
+    std::string text = failures_of([&] {
+      cut_short_case test(by_limit ? sleeps_for_ever : deadlocks, cut_short_case::end::stops_service);
+      test_detail::run_simulated(test, nullptr);
+      stopped = test.stopped();
+    });
+    EXPECT_TRUE(contains(text, by_limit ? "ran for 25h" : "deadlock at"));
+    EXPECT_FALSE(contains(text, "the tear-down"));
+    EXPECT_TRUE(stopped);
+  }
+}
+
+TEST(test_macros, a_tear_down_that_fails_after_a_deadlock_is_told_of_beside_it) {
+  using end = cut_short_case::end;
+  for (end at_end : {end::fails, end::waits_for_ever}) {
+    std::string text = failures_of([&] {
+      cut_short_case test(deadlocks, at_end);
+      test_detail::run_simulated(test, nullptr);
+    });
+    EXPECT_TRUE(contains(text, "deadlock at 0"));
+    EXPECT_TRUE(contains(text, "the tear-down, which ran after that, ended with an exception:"));
+    EXPECT_TRUE(contains(text, at_end == end::fails ? "so did the tear-down" : "deadlock at 1s"));
+  }
+}
+
+TEST(test_macros, tasks_in_members_of_a_fixture_are_destroyed_before_what_they_ran_on) {
+  for (const lambda_case::part& body : {lambda_case::part(deadlocks), lambda_case::part(inner)}) {
+    std::string text = failures_of([&] {
+      cut_short_case test(body, cut_short_case::end::forgets_service);
+      test_detail::run_simulated(test, nullptr);
+    });
+    EXPECT_TRUE(contains(text, "'service'"));
+  }
 }
 
 TEST(test_macros, an_exception_out_of_the_body_fails_the_test_with_its_traceback) {

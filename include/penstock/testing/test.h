@@ -16,7 +16,9 @@
 //
 // A fixture is any class derived from `::testing::Test`. Where it has them, `task<void> set_up()` and `task<void>
 // tear_down()` run in one task with the body, tear_down also after a failure; and `test_options options()` sets the
-// limits. Its members outlive the body: what they hold open must be closed in tear_down.
+// limits. After a deadlock, or a limit of the simulation that was reached, that task is gone, and tear_down runs in one
+// of its own, for an hour of virtual time at most. Its members outlive the body: what they hold open must be closed in
+// tear_down.
 
 #include "penstock/async/task.h"
 #include "penstock/async/timeout.h"

@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <source_location>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -34,6 +35,8 @@ namespace test_detail {
 class async_case {
  public:
   virtual ~async_case() = default;
+  // Keeps what the test ran on until the fixture, whose members may have tasks there, is gone.
+  void penstock_keep(std::shared_ptr<void> ran_on) noexcept { penstock_ran_on_ = std::move(ran_on); }
   virtual task<void> penstock_set_up() = 0;
   virtual task<void> penstock_body() = 0;
   virtual task<void> penstock_tear_down() = 0;
@@ -41,10 +44,14 @@ class async_case {
   // GoogleTest's own SetUp and TearDown, which it calls itself only for the object that it made.
   virtual void penstock_plain_set_up() = 0;
   virtual void penstock_plain_tear_down() = 0;
+
+ private:
+  std::shared_ptr<void> penstock_ran_on_;
 };
 
+// The fixture comes last: it is destroyed first.
 template <class Fixture>
-class async_fixture : public Fixture, public async_case {
+class async_fixture : public async_case, public Fixture {
  public:
   task<void> penstock_set_up() override {
     if constexpr (requires(async_fixture & f) { f.set_up(); }) return this->set_up();
