@@ -54,11 +54,15 @@ event_loop::event_loop(const event_loop_options& options)
 }
 
 event_loop::~event_loop() {
-  // What these threads posted last belongs to tasks that were destroyed: it only has to be let go.
+  // What these threads posted last has to be let go. A task that is ready is somebody's still, and no longer goes on.
   implementation_->lookups.close();
   implementation_->workers.close();
   implementation_->take_remote();
-  while (has_ready()) run_ready(items_per_turn);
+  running_scope running(*this);
+  while (has_ready()) {
+    work_item& item = ready().pop_front();
+    if (task_of(item) == nullptr) item.run();
+  }
 }
 
 event_loop& event_loop::current() {

@@ -1,6 +1,5 @@
 #include "checked_run.h"
 #include "penstock/async/scheduler_observer.h"
-#include "penstock/core/traceback.h"
 #include "penstock/core/units.h"
 #include "penstock/net/event_loop.h"
 #include "penstock/testing/ledger.h"
@@ -11,8 +10,11 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <utility>
 
-// Runs a test on an event loop. Invariant: the watchdog ends before what it looks at.
+// Runs a test on an event loop. Invariants: the watchdog ends before what it looks at; the loop is there until the
+// members of the fixture, which may have tasks on it, are gone.
 
 namespace penstock::testing {
 namespace {
@@ -55,42 +57,69 @@ struct overdue_item : work_item {
   overdue_item() : work_item(&list) {}
   static void list(work_item& item) noexcept {
     auto& self = static_cast<overdue_item&>(item);
-    self.dog->end_program(self.observer->list_tasks());
+    if (self.dog != nullptr) self.dog->end_program(self.observer->list_tasks());
   }
-  const watchdog* dog = nullptr;
+  const watchdog* dog = nullptr;  // null again when the test ended in time
   const loop_observer* observer = nullptr;
+};
+
+// A loop and who watches it. What workers were still at for tasks that were destroyed is told when it ends.
+class watched_loop {
+ public:
+  explicit watched_loop(std::source_location where) : where_(where), observer_(std::in_place, loop_.emplace()) {
+    overdue_.observer = &*observer_;
+  }
+  watched_loop(const watched_loop&) = delete;
+  watched_loop& operator=(const watched_loop&) = delete;
+  ~watched_loop() {
+    unhandled_errors late;
+    observer_.reset();
+    loop_.reset();
+    run_report report;
+    report.add_unretrieved(late.take());
+    report_to_gtest(report, false, where_);
+  }
+
+  net::event_loop& loop() { return *loop_; }
+  const loop_observer& observer() const { return *observer_; }
+  overdue_item& overdue() { return overdue_; }
+
+ private:
+  std::source_location where_;
+  overdue_item overdue_;
+  std::optional<net::event_loop> loop_;
+  std::optional<loop_observer> observer_;
 };
 
 }  // namespace
 
 void test_detail::run_in_real_time(async_case& test, std::source_location where) {
+  auto ran_on = std::make_shared<watched_loop>(where);
+  test.penstock_keep(ran_on);
+  net::event_loop& loop = ran_on->loop();
+  const loop_observer& observer = ran_on->observer();
   run_report report;
   unhandled_errors unhandled;
-  {
-    net::event_loop loop;
-    loop_observer observer(loop);
-    overdue_item overdue;
-    overdue.observer = &observer;
-    std::unique_ptr<watchdog> dog;
-    auto ask = [&] {
-      overdue.dog = dog.get();
-      loop.post_from_any_thread(overdue);
-    };
-    dog = std::make_unique<watchdog>(current_test_name(),
-                                     watchdog::limit_from_environment(test.penstock_options().watchdog), ask,
-                                     [&] { return observer.list_tasks(); });
-    try {
-      std::function<bool()> may_go_on = nothing_ends_the_test;
-      bool tearing_down = false;
-      run_on(loop, whole_test(test, may_go_on, tearing_down), where);
-    } catch (...) {
-      report.add_failure(std::current_exception());
-    }
-    dog.reset();
-    report.add_leaks(observer.leaks());
+  overdue_item& overdue = ran_on->overdue();
+  std::unique_ptr<watchdog> dog;
+  auto ask = [&] {
+    overdue.dog = dog.get();
+    loop.post_from_any_thread(overdue);
+  };
+  dog = std::make_unique<watchdog>(current_test_name(),
+                                   watchdog::limit_from_environment(test.penstock_options().watchdog), ask,
+                                   [&] { return observer.list_tasks(); });
+  try {
+    std::function<bool()> may_go_on = nothing_ends_the_test;
+    bool tearing_down = false;
+    run_on(loop, whole_test(test, may_go_on, tearing_down), where);
+  } catch (...) {
+    report.add_failure(std::current_exception());
   }
-  for (auto& [error, place] : unhandled.take())
-    report.add("an error in " + place + " that nobody retrieved:\n" + format_traceback(error), "unhandled");
+  dog.reset();
+  overdue.dog = nullptr;
+  report.add_leaks(observer.leaks());
+  report.add_unretrieved(unhandled.take());
   report_to_gtest(report, ::testing::Test::HasFailure(), where);
 }
 

@@ -37,8 +37,12 @@ simulation::simulation(simulation_options options)
 }
 
 simulation::~simulation() {
-  // What is left belongs to tasks that were destroyed: it only has to be let go.
-  while (has_ready()) run_ready(1);
+  // What workers posted last has to be let go. A task that is ready is somebody's still, and no longer goes on.
+  running_scope running(*this);
+  while (has_ready()) {
+    work_item& item = ready().pop_front();
+    if (task_of(item) == nullptr) item.run();
+  }
 }
 
 void simulation::run_until(const bool& done, detail::scope_state&) {

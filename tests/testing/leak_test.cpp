@@ -1,14 +1,19 @@
 #include "failing_case.h"
 #include <penstock/async/event.h>
 #include <penstock/async/gather.h>
+#include <penstock/async/on_worker.h>
 #include <penstock/async/task_group.h>
+#include <penstock/async/yield.h>
 #include <penstock/db/pool.h>
 #include <penstock/testing/ledger.h>
 #include <penstock/testing/simulation.h>
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace penstock::testing {
 namespace {
@@ -104,6 +109,86 @@ TEST(leaks, what_a_deadlocked_test_leaves_is_not_reported_beside_it) {
   });
   EXPECT_TRUE(contains(text, "deadlock"));
   EXPECT_FALSE(contains(text, "left open"));
+}
+
+// Outlives its test, and everything else: a task that goes on after the test would show.
+struct left_behind {
+  left_behind() { all.push_back(this); }
+  left_behind(const left_behind&) = delete;
+  left_behind& operator=(const left_behind&) = delete;
+
+  task<void> wait_for_event() {
+    co_await go.wait();
+    went_on = true;
+  }
+  task<void> wait_for_worker() {
+    co_await on_worker([this] {
+      worked = true;
+      worked.notify_one();
+    });
+    went_on = true;
+  }
+
+  task_group group;
+  event go;
+  std::atomic<bool> worked = false;
+  bool went_on = false;
+  static inline std::vector<left_behind*> all;
+};
+
+std::string failures_of_real_time_test(lambda_case::part body) {
+  return failures_of([&] {
+    lambda_case test(std::move(body));
+    test_detail::run_in_real_time(test);
+  });
+}
+
+TEST(leaks, a_task_that_is_ready_at_the_end_is_named_and_does_not_go_on) {
+  std::string text = failures_of_test([]() -> task<> {
+    auto* left = new left_behind;
+    left->group.start(left->wait_for_event(), "waiter");
+    co_await sleep_for(1ms);
+    left->go.set();
+  });
+  EXPECT_TRUE(contains(text, "left open at the end of the test:\n  task #2 'waiter', started at "));
+  EXPECT_FALSE(left_behind::all.back()->went_on);
+}
+
+TEST(leaks, a_task_whose_worker_is_done_at_the_end_is_named_and_does_not_go_on) {
+  std::string text = failures_of_real_time_test([]() -> task<> {
+    auto* left = new left_behind;
+    left->group.start(left->wait_for_worker(), "worker");
+    co_await yield();
+    left->worked.wait(false);  // and the loop has no turn to hear of it
+  });
+  EXPECT_TRUE(contains(text, "task #2 'worker', started at "));
+  EXPECT_FALSE(left_behind::all.back()->went_on);
+}
+
+// Has a task on the loop in a member, which ends with the test's object.
+class forgetful_case final : public test_detail::async_case {
+ public:
+  task<void> penstock_set_up() override { co_return; }
+  task<void> penstock_body() override {
+    group_.emplace();
+    group_->start(sleeps_long(), "sleeper");
+    co_await sleep_for(1ms);
+  }
+  task<void> penstock_tear_down() override { co_return; }
+  test_options penstock_options() override { return {}; }
+  void penstock_plain_set_up() override {}
+  void penstock_plain_tear_down() override {}
+
+ private:
+  std::optional<task_group> group_;
+};
+
+TEST(leaks, a_task_in_a_member_of_a_real_time_fixture_is_destroyed_before_its_loop) {
+  std::string text = failures_of([&] {
+    forgetful_case test;
+    test_detail::run_in_real_time(test);
+  });
+  EXPECT_TRUE(contains(text, "task #2 'sleeper', started at "));
 }
 
 }  // namespace
