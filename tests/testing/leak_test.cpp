@@ -83,6 +83,25 @@ TEST(leaks, a_lease_of_a_pool_is_named_with_where_it_was_acquired) {
   EXPECT_TRUE(contains(text, "lease of a pool made at " + here(line)));
 }
 
+TEST(leaks, a_pool_that_was_closed_and_is_kept_is_none) {
+  for (bool lease_outlives_close : {false, true}) {
+    SCOPED_TRACE(lease_outlives_close);
+    std::optional<db::pool> kept;
+    db::pool::lease lease;
+    std::string text = failures_of_test([&]() -> task<> {
+      kept.emplace(db::database("sqlite::memory:"));
+      lease = co_await kept->acquire();
+      if (!lease_outlives_close) lease.release();
+      task_group closing;
+      closing.start(kept->close());
+      co_await settle();
+      lease.release();
+      co_await closing.join();
+    });
+    EXPECT_EQ(text, "");
+  }
+}
+
 struct forgotten_timer : timer {
   explicit forgotten_timer(std::source_location where = std::source_location::current())
       : timer([](timer&) noexcept {}, where) {}
