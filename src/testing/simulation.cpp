@@ -12,7 +12,8 @@
 #include <algorithm>
 #include <utility>
 
-// Time stands still while anything can run: ready tasks first, then whoever settles, then the next timer.
+// Time stands still while anything can run: ready tasks first, then timers that are due, then whoever settles, then the
+// next timer.
 
 namespace penstock::testing {
 namespace {
@@ -57,8 +58,9 @@ void simulation::run_until(const bool& done, detail::scope_state&) {
       run_one();
       continue;
     }
-    if (release_settled()) continue;
     std::optional<time_point> next = next_deadline();
+    bool due = next && *next <= now_;
+    if (!due && release_settled()) continue;
     if (!next) fail_blocked();
     if (*next > now_) {
       now_ = *next;

@@ -43,6 +43,24 @@ PENSTOCK_TEST(idle_rule, sleep_and_settle_sees_what_others_do_at_that_instant) {
   co_await group.join();
 }
 
+PENSTOCK_TEST(idle_rule, settle_waits_for_timers_that_are_due_at_this_instant) {
+  int naps = 0;
+  auto other = [&]() -> task<> {
+    co_await sleep_for(1s);
+    for (; naps < 3; ++naps) co_await sleep_for(0s);
+    time_point passed = scheduler::current().now() - 1ms;
+    co_await sleep_until(passed);
+    ++naps;
+  };
+  time_point start = scheduler::current().now();
+  task_group group;
+  group.start(other());
+  co_await sleep_and_settle(1s);
+  EXPECT_EQ(naps, 4);
+  EXPECT_EQ(scheduler::current().now() - start, 1s);
+  co_await group.join();
+}
+
 PENSTOCK_TEST(idle_rule, settling_tasks_do_not_wait_for_each_other) {
   auto one = []() -> task<> { co_await settle(); };
   task<void> first = one();
