@@ -3,6 +3,7 @@
 #include "environment.h"
 #include "penstock/net/event_loop.h"
 #include "penstock/testing/error.h"
+#include "run_at_risk.h"
 
 #include <algorithm>
 #include <array>
@@ -102,6 +103,7 @@ run_settings settings_from_environment() {
 
 captured_run capture_run(const test_detail::case_maker& make, simulation& sim, std::source_location where) {
   captured_run run;
+  run_at_risk this_one(reproduce_line(sim.options()));
   ::testing::TestPartResultArray caught;
   {
     ::testing::ScopedFakeTestPartResultReporter reporter(
