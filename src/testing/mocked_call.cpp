@@ -32,4 +32,10 @@ void throw_value_was_given() {
       "co_return_value was called twice for a value that can only be moved: use co_invoke and make one each time");
 }
 
+std::exception_ptr unprovided_call_error() {
+  return std::make_exception_ptr(
+      error(testing_errc::unprovided_call,
+            "a mocked call was awaited that no expectation and no ON_CALL provides for; gmock's report says which"));
+}
+
 }  // namespace penstock::testing::mock_detail

@@ -266,5 +266,35 @@ TEST(mocked_call, that_an_exception_kept_from_being_awaited_is_fine) {
   EXPECT_THROW(result_of(body()), std::runtime_error);
 }
 
+// The message of what a task throws.
+template <class T>
+std::string failure_of(task<T> t) {
+  try {
+    result_of(std::move(t));
+  } catch (const error& e) {
+    return std::string(e.code()) + ": " + e.what();
+  }
+  return "none";
+}
+
+TEST(mocked_call, that_no_expectation_takes_throws_when_it_is_awaited) {
+  mock_repository users;
+  EXPECT_CALL(users, load(7)).WillOnce(co_return_value(user{7, "Ann"}));
+  task<user> other;
+  EXPECT_NONFATAL_FAILURE(other = users.load(8), "Unexpected mock function call");
+  EXPECT_THAT(failure_of(std::move(other)), HasSubstr("testing.unprovided_call: a mocked call was awaited that no "));
+  EXPECT_EQ(result_of(users.load(7)).id, 7);
+  task<user> one_too_many;
+  EXPECT_NONFATAL_FAILURE(one_too_many = users.load(7), "called more times than expected");
+  EXPECT_THAT(failure_of(std::move(one_too_many)), HasSubstr("testing.unprovided_call"));
+}
+
+TEST(mocked_call, that_a_nice_mock_passes_over_throws_when_it_is_awaited) {
+  ::testing::NiceMock<mock_repository> users;
+  EXPECT_THAT(failure_of(users.store({})), HasSubstr("testing.unprovided_call"));
+  EXPECT_THAT(failure_of(users.take(nullptr)), HasSubstr("testing.unprovided_call"));
+  static_cast<void>(users.load(7));  // and does nothing when it is not
+}
+
 }  // namespace
 }  // namespace penstock::testing

@@ -17,6 +17,7 @@ enum class testing_errc {
   bad_setting,      ///< An environment variable or option of the kit that can't be read.
   off_script,       ///< A peer said something else than a script expects.
   value_was_given,  ///< A mock has to give a value that can only be moved a second time.
+  unprovided_call,  ///< A mocked call was awaited that no expectation and no ON_CALL provides for.
 };
 
 /// The stable code of a testing error.
@@ -30,6 +31,8 @@ constexpr std::string_view code_name(testing_errc code) noexcept {
       return "testing.off_script";
     case testing_errc::value_was_given:
       return "testing.value_was_given";
+    case testing_errc::unprovided_call:
+      return "testing.unprovided_call";
   }
   return "testing.unknown";
 }

@@ -16,8 +16,8 @@
 // arguments. The one exception are tasks that an exception, such as a cancellation, carried away before they could be
 // awaited.
 //
-// A call that no expectation and no ON_CALL provides for returns gmock's default, which for a task is an empty one, and
-// must not be awaited.
+// A call that no expectation and no ON_CALL provides for gives a task that throws `testing_errc::unprovided_call` when
+// it is awaited, also one that a NiceMock passes over: for those say ON_CALL(…).WillByDefault(co_return_value()).
 
 #include "penstock/async/scheduler.h"
 #include "penstock/testing/detail/mocked_call.h"
@@ -80,3 +80,19 @@ inline auto co_never(std::source_location where = std::source_location::current(
 }
 
 }  // namespace penstock::testing
+
+namespace testing::internal {
+
+template <typename T>
+class BuiltInDefaultValue;
+
+// What gmock gives for a call that nothing provides for: its own choice is a task that is empty, and must not be
+// awaited.
+template <typename T>
+class BuiltInDefaultValue<penstock::task<T>> {
+ public:
+  static bool Exists() { return true; }
+  static penstock::task<T> Get() { return penstock::testing::mock_detail::unprovided_call<T>(); }
+};
+
+}  // namespace testing::internal

@@ -44,6 +44,7 @@ class await_check {
 };
 
 [[noreturn]] void throw_value_was_given();
+std::exception_ptr unprovided_call_error();
 
 // Arguments for a report: what can be printed, and an ellipsis for the rest.
 inline void print_argument(std::ostream& out, std::string_view text) { out << '"' << text << '"'; }
@@ -178,6 +179,12 @@ class throwing_awaiter {
  private:
   std::exception_ptr exception_;
 };
+
+template <class T>
+task<T> unprovided_call() {
+  throwing_awaiter<T> thrown(unprovided_call_error());
+  co_return co_await thrown;
+}
 
 class throwing_behaviour {
  public:
