@@ -37,12 +37,35 @@ std::string signature_of(const captured_run& run) {
   return run.report.signature;
 }
 
-// What GoogleTest itself asks to know whether a test goes on; it does not see what is caught.
-bool ends_the_test(const ::testing::TestPartResultArray& caught) {
+using part_result = ::testing::TestPartResult;
+
+bool any_of(const ::testing::TestPartResultArray& caught, bool (part_result::*is)() const) {
   for (int i = 0; i < caught.size(); ++i)
-    if (caught.GetTestPartResult(i).fatally_failed() || caught.GetTestPartResult(i).skipped()) return true;
+    if ((caught.GetTestPartResult(i).*is)()) return true;
   return false;
 }
+
+// What GoogleTest itself asks to know whether a test goes on; it does not see what is caught.
+bool ends_the_test(const ::testing::TestPartResultArray& caught) {
+  return any_of(caught, &part_result::fatally_failed) || any_of(caught, &part_result::skipped);
+}
+
+// What the run of a seed has caught so far; null outside one.
+constinit thread_local const ::testing::TestPartResultArray* caught_by_run = nullptr;
+
+// For whom it is asked, while it exists.
+class caught_here {
+ public:
+  explicit caught_here(const ::testing::TestPartResultArray& caught) : outer_(std::exchange(caught_by_run, &caught)) {}
+  caught_here(const caught_here&) = delete;
+  caught_here& operator=(const caught_here&) = delete;
+  ~caught_here() { caught_by_run = outer_; }
+
+ private:
+  const ::testing::TestPartResultArray* outer_;
+};
+
+bool any_caught(bool (part_result::*is)() const) { return caught_by_run != nullptr && any_of(*caught_by_run, is); }
 
 std::string_view message_of(const ::testing::TestPartResult& part) {
   std::string_view text = part.message();
@@ -101,6 +124,12 @@ run_settings settings_from_environment() {
   return s;
 }
 
+bool has_failure() { return ::testing::Test::HasFailure() || any_caught(&part_result::failed); }
+bool has_fatal_failure() { return ::testing::Test::HasFatalFailure() || any_caught(&part_result::fatally_failed); }
+bool has_nonfatal_failure() {
+  return ::testing::Test::HasNonfatalFailure() || any_caught(&part_result::nonfatally_failed);
+}
+
 captured_run capture_run(const test_detail::case_maker& make, simulation& sim, std::source_location where) {
   captured_run run;
   run_at_risk this_one(reproduce_line(sim.options()));
@@ -108,6 +137,7 @@ captured_run capture_run(const test_detail::case_maker& make, simulation& sim, s
   {
     ::testing::ScopedFakeTestPartResultReporter reporter(
         ::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &caught);
+    caught_here asked_for(caught);
     std::unique_ptr<test_detail::async_case> test = make();
     test->penstock_plain_set_up();
     auto may_go_on = [&] { return !ends_the_test(caught); };

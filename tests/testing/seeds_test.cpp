@@ -302,6 +302,49 @@ TEST(seeds, a_body_does_not_run_after_a_set_up_that_failed_or_skipped) {
   }
 }
 
+// Notes in each part what it can know of the failures so far.
+class asking_fixture : public ::testing::Test {
+ protected:
+  task<void> tear_down() {
+    told += has_failure() ? " failed" : " well";
+    co_return;
+  }
+  void TearDown() override { told += has_fatal_failure() ? " fatally;" : " not fatally;"; }
+  std::string told;
+};
+
+class asking_case final : public test_detail::seeds_fixture<asking_fixture> {
+ public:
+  explicit asking_case(std::string& all) : all_(all) {}
+  asking_case(const asking_case&) = delete;
+  asking_case& operator=(const asking_case&) = delete;
+  ~asking_case() override { all_ += told; }
+  task<void> penstock_body() override {
+    if (simulation::current().options().seed == 1) co_return;
+    told += HasFailure() || HasNonfatalFailure() ? " early" : "";
+    EXPECT_TRUE(false) << "a first failure";
+    told += HasNonfatalFailure() && !HasFatalFailure() ? " nonfatal" : "";
+    check();
+    if (HasFatalFailure()) co_return;
+    told += " went on";
+  }
+  void TestBody() override {}
+
+ private:
+  static void check() { FAIL() << "a second one"; }
+  std::string& all_;
+};
+
+TEST(seeds, their_failures_are_seen_while_they_run) {
+  std::string told;
+  environment_variable once("PENSTOCK_CHECK_DETERMINISM", "none");
+  environment_variable at_once("PENSTOCK_SHRINK_SECONDS", "0");
+  failures_of([&] { test_detail::run_seeds(2, [&] { return std::make_unique<asking_case>(told); }); });
+  // The first object only says which options the test has.
+  EXPECT_EQ(told, " well not fatally; nonfatal failed fatally;");
+  EXPECT_FALSE(has_failure());
+}
+
 TEST(seeds, a_plain_test_is_compared_too_when_all_are) {
   int runs = 0;
   auto body = [&]() -> task<> {

@@ -18,7 +18,8 @@
 // tear_down()` run in one task with the body, tear_down also after a failure; and `test_options options()` sets the
 // limits. After a deadlock, or a limit of the simulation that was reached, that task is gone, and tear_down runs in one
 // of its own, for an hour of virtual time at most. Its members outlive the body: what they hold open must be closed in
-// tear_down.
+// tear_down. A set_up or tear_down that looks whether something has failed asks `has_failure` of testing/test_run.h:
+// GoogleTest's `HasFailure` sees nothing of a seed.
 
 #include "penstock/async/task.h"
 #include "penstock/async/timeout.h"

@@ -29,6 +29,15 @@ struct test_options {
   std::chrono::seconds watchdog = std::chrono::seconds(60);
 };
 
+/// Whether an assertion of the running test has failed so far, of its running seed under PENSTOCK_TEST_SEEDS.
+/// GoogleTest's own `HasFailure` does not see what fails in a seed, which is reported after its run; inside the body of
+/// a test that name is this function.
+bool has_failure();
+/// As `has_failure`, for fatal assertions only.
+bool has_fatal_failure();
+/// As `has_failure`, for assertions that are not fatal only.
+bool has_nonfatal_failure();
+
 namespace test_detail {
 
 // The parts of one test, which run in one task. Named so that they hide nothing of a fixture's.
@@ -67,6 +76,12 @@ class async_fixture : public async_case, public Fixture {
   }
   void penstock_plain_set_up() override { this->SetUp(); }
   void penstock_plain_tear_down() override { this->TearDown(); }
+
+ protected:
+  // In place of GoogleTest's, which see nothing of a seed.
+  static bool HasFailure() { return has_failure(); }
+  static bool HasFatalFailure() { return has_fatal_failure(); }
+  static bool HasNonfatalFailure() { return has_nonfatal_failure(); }
 
  private:
   static task<void> nothing() { co_return; }
