@@ -1,11 +1,14 @@
 #include "failing_case.h"
 #include <penstock/async/yield.h>
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 namespace penstock::testing {
@@ -65,6 +68,31 @@ PENSTOCK_TEST(assertions, leave_alone_what_can_not_be_copied) {
   CO_ASSERT_EQ(one.front(), same);
   const char letters[] = {'a', '\0'};
   CO_ASSERT_EQ(letters, std::string("a"));
+}
+
+class shape {
+ public:
+  virtual ~shape() = default;
+  virtual int corners() const = 0;
+  bool operator==(const shape& other) const { return corners() == other.corners(); }
+};
+class triangle final : public shape {
+ public:
+  int corners() const override { return 3; }
+};
+
+PENSTOCK_TEST(assertions, leave_alone_what_can_be_copied_in_name_only) {
+  std::vector<std::unique_ptr<int>> list;
+  CO_ASSERT_EQ(list, list);
+  std::map<int, std::vector<std::unique_ptr<int>>> lists;
+  CO_ASSERT_EQ(lists, lists);
+  std::pair<int, std::vector<std::unique_ptr<int>>> one;
+  CO_ASSERT_EQ(one, one);
+  std::tuple<int, std::optional<std::vector<std::unique_ptr<int>>>> another;
+  CO_ASSERT_EQ(another, another);
+  triangle plain;
+  shape& as_shape = plain;
+  CO_ASSERT_EQ(std::move(as_shape), plain);
 }
 
 TEST(assertions, a_fatal_one_ends_the_body) {

@@ -3,7 +3,8 @@
 // GoogleTest's assertions for coroutines: a failing ASSERT_ returns, which a coroutine may not; these co_return. Their
 // arguments may contain co_await, which is evaluated first, once, from left to right. EXPECT_ works as it is, as long
 // as its arguments await nothing. What CO_ASSERT_EQ and the like compare is copied before temporaries end, where it can
-// be, and a string_view as a string; other views, and pointers, must not look into a temporary.
+// be, and a string_view as a string; other views, and pointers, must not look into a temporary. A type that claims to
+// be copyable and is not, such as a struct with a vector of unique_ptr, is compared under CO_ASSERT_TRUE.
 //
 //   task<> check(pool& p) {
 //     CO_ASSERT_EQ(co_await p.count(), 3u) << "after the restart";
@@ -13,6 +14,7 @@
 #include <exception>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 
@@ -20,18 +22,30 @@
 
 namespace penstock::testing::test_detail {
 
+// Whether a T can be copied. Containers claim it whatever is in them.
+template <class T>
+inline constexpr bool copies = std::is_copy_constructible_v<T>;
+template <class T>
+requires(!std::is_same_v<typename T::value_type, T>) inline constexpr bool copies<T> =
+    std::is_copy_constructible_v<T> && copies<typename T::value_type>;
+template <class A, class B>
+inline constexpr bool copies<std::pair<A, B>> = copies<A>&& copies<B>;
+template <class... A>
+inline constexpr bool copies<std::tuple<A...>> = (copies<A> && ...);
+
 // An operand of CO_ASSERT_EQ and the like, as it is kept beyond the temporaries that it may look into: by value, save
 // what can't be copied, or would be sliced or become a pointer, which stays where it is.
 template <class T>
 decltype(auto) held(T&& operand) {
   using value = std::remove_cvref_t<T>;
+  constexpr bool movable = !std::is_lvalue_reference_v<T> && !std::is_abstract_v<value>;
   if constexpr (std::is_same_v<value, std::string_view>)
     return std::string(operand);
-  else if constexpr (!std::is_lvalue_reference_v<T> ||
-                     (std::is_copy_constructible_v<value> && !std::is_polymorphic_v<value> && !std::is_array_v<value>))
+  else if constexpr (movable || (std::is_lvalue_reference_v<T> && copies<value> && !std::is_polymorphic_v<value> &&
+                                 !std::is_array_v<value>))
     return value(std::forward<T>(operand));
   else
-    return static_cast<T>(operand);
+    return static_cast<T&&>(operand);
 }
 
 // What CO_…_THROW reports of the statement it ran; empty when that was well.
