@@ -95,6 +95,26 @@ PENSTOCK_TEST(assertions, leave_alone_what_can_be_copied_in_name_only) {
   CO_ASSERT_EQ(std::move(as_shape), plain);
 }
 
+TEST(assertions, a_body_can_fail_or_skip_by_itself) {
+  for (bool skips : {false, true}) {
+    ::testing::TestPartResultArray caught;
+    {
+      ::testing::ScopedFakeTestPartResultReporter reporter(
+          ::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &caught);
+      lambda_case test([skips]() -> task<> {
+        co_await yield();
+        if (skips) CO_SKIP() << "not here";
+        CO_FAIL() << "not here";
+      });
+      test_detail::run_simulated(test, nullptr);
+    }
+    ASSERT_EQ(caught.size(), 1);
+    EXPECT_EQ(caught.GetTestPartResult(0).skipped(), skips);
+    EXPECT_EQ(caught.GetTestPartResult(0).fatally_failed(), !skips);
+    EXPECT_TRUE(contains(caught.GetTestPartResult(0).message(), "not here"));
+  }
+}
+
 TEST(assertions, a_fatal_one_ends_the_body) {
   bool went_on = false;
   std::string failures = failures_of_test([&]() -> task<> {

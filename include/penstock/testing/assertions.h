@@ -73,6 +73,13 @@ class thrown {
   co_return ::testing::internal::AssertHelper(::testing::TestPartResult::kFatalFailure, __FILE__, __LINE__, message) = \
       ::testing::Message()
 
+/// As FAIL, in a `task<void>`.
+#define CO_FAIL() PENSTOCK_FATAL_("Failed")
+/// As GTEST_SKIP, in a `task<void>`; a tear_down runs all the same.
+#define CO_SKIP()                                                                                                \
+  co_return ::testing::internal::AssertHelper(::testing::TestPartResult::kSkip, __FILE__, __LINE__, "Skipped") = \
+      ::testing::Message()
+
 #define PENSTOCK_CO_BOOLEAN_(text, value, actual, expected)                               \
   GTEST_AMBIGUOUS_ELSE_BLOCKER_                                                           \
   if (const bool penstock_value = static_cast<bool>(value); penstock_value == (expected)) \

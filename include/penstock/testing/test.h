@@ -14,12 +14,13 @@
 // task, timer, lease, stream or simulated connection is left at its end, or when an error was retrieved by nobody. One
 // that takes longer than a minute of real time ends the program with a list of its tasks; see `test_options`.
 //
-// A fixture is any class derived from `::testing::Test`. Where it has them, `task<void> set_up()` and `task<void>
-// tear_down()` run in one task with the body, tear_down also after a failure; and `test_options options()` sets the
-// limits. After a deadlock, or a limit of the simulation that was reached, that task is gone, and tear_down runs in one
-// of its own, for an hour of virtual time at most. Its members outlive the body: what they hold open must be closed in
-// tear_down. A set_up or tear_down that looks whether something has failed asks `has_failure` of testing/test_run.h:
-// GoogleTest's `HasFailure` sees nothing of a seed.
+// A fixture is any class derived from `::testing::Test`, save those with parameters (`TestWithParam`): a table in the
+// body, or a seed, does for them. Where it has them, `task<void> set_up()` and `task<void> tear_down()` run in one task
+// with the body, tear_down also after a failure; and `test_options options()` sets the limits. After a deadlock, or a
+// limit of the simulation that was reached, that task is gone, and tear_down runs in one of its own, for an hour of
+// virtual time at most. Its members outlive the body: what they hold open must be closed in tear_down. A set_up or
+// tear_down that looks whether something has failed asks `has_failure` of testing/test_run.h: GoogleTest's `HasFailure`
+// sees nothing of a seed.
 
 #include "penstock/async/task.h"
 #include "penstock/async/timeout.h"
