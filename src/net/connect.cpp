@@ -10,22 +10,23 @@
 namespace penstock::net {
 namespace {
 
-task<std::unique_ptr<stream>> connect_to_any(const endpoint& where) {
+task<std::unique_ptr<stream>> connect_to_any(const endpoint& where, std::source_location made_at) {
   boost::asio::io_context& context = io_context_of(event_loop::current());
   std::vector<socket_address> addresses = co_await resolve(where);
   boost::system::error_code last;
   for (const socket_address& address : addresses) {
     stream_socket socket(context.get_executor());
     auto [failure] = co_await socket.async_connect(address, use_task_tuple);
-    if (!failure) co_return std::make_unique<socket_stream>(std::move(socket), describe_address(address).to_string());
+    if (!failure)
+      co_return std::make_unique<socket_stream>(std::move(socket), describe_address(address).to_string(), made_at);
     last = failure;
   }
   throw error(net_errc::connect_failed, "cannot connect to " + where.to_string() + ": " + last.message());
 }
 
-task<std::unique_ptr<stream>> connect_within(endpoint where, duration limit) {
+task<std::unique_ptr<stream>> connect_within(endpoint where, duration limit, std::source_location made_at) {
   note_real_operation("connecting to " + where.to_string());
-  task<std::unique_ptr<stream>> connecting = connect_to_any(where);
+  task<std::unique_ptr<stream>> connecting = connect_to_any(where, made_at);
   try {
     co_return co_await with_timeout(limit, std::move(connecting));
   } catch (timed_out& e) {
@@ -37,8 +38,8 @@ task<std::unique_ptr<stream>> connect_within(endpoint where, duration limit) {
 }  // namespace
 
 // Not a coroutine: it would read the options when they are gone.
-task<std::unique_ptr<stream>> connect(endpoint where, const connect_options& options) {
-  return connect_within(std::move(where), options.timeout);
+task<std::unique_ptr<stream>> connect(endpoint where, const connect_options& options, std::source_location made_at) {
+  return connect_within(std::move(where), options.timeout, made_at);
 }
 
 }  // namespace penstock::net

@@ -72,9 +72,11 @@ struct file_identity {
   ino_t number;
 };
 
-class socket_listener final : public listener {
+class socket_listener final : public listener, private tracked {
  public:
-  socket_listener(acceptor a, endpoint local) : acceptor_(std::move(a)), local_(std::move(local)) {
+  socket_listener(acceptor a, endpoint local, std::source_location made_at)
+      : tracked("listener"), acceptor_(std::move(a)), local_(std::move(local)) {
+    enter(made_at);
     if (local_.type() == endpoint::kind::unix_socket) file_ = file_identity::of(local_.path());
   }
   ~socket_listener() override { close(); }
@@ -84,9 +86,9 @@ class socket_listener final : public listener {
       // The socket is the operation's, which may outlive this task.
       auto [failure, socket] = co_await acceptor_.async_accept(use_task_tuple);
       if (!failure) {
-        std::optional<std::string> name = name_of_peer(socket);
-        if (!name) continue;
-        co_return std::make_unique<socket_stream>(std::move(socket), std::move(*name));
+        std::optional<std::string> peer = name_of_peer(socket);
+        if (!peer) continue;
+        co_return std::make_unique<socket_stream>(std::move(socket), std::move(*peer), made_at());
       }
       if (out_of_descriptors(failure)) {
         co_await sleep_for(pause_without_descriptors);
@@ -97,6 +99,7 @@ class socket_listener final : public listener {
   }
 
   void close() noexcept override {
+    leave();
     if (!acceptor_.is_open()) return;
     // Another process may have taken the name meanwhile, as a successor does whose predecessor's file was removed.
     if (file_ && file_identity::of(local_.path()) == file_) ::unlink(local_.path().c_str());
@@ -107,6 +110,7 @@ class socket_listener final : public listener {
   const endpoint& local_endpoint() const noexcept override { return local_; }
 
  private:
+  std::string name() const override { return local_.to_string(); }
   // None of one that is gone already.
   std::optional<std::string> name_of_peer(const stream_socket& socket) const {
     if (local_.type() == endpoint::kind::unix_socket) return local_.to_string();
@@ -139,7 +143,7 @@ boost::system::error_code open_acceptor(acceptor& a, const socket_address& addre
 
 }  // namespace
 
-std::unique_ptr<listener> listen(const endpoint& where, const listen_options& options) {
+std::unique_ptr<listener> listen(const endpoint& where, const listen_options& options, std::source_location made_at) {
   note_real_operation("listening on " + where.to_string());
   boost::asio::io_context& context = io_context_of(event_loop::current());
   boost::system::error_code failure;
@@ -150,7 +154,7 @@ std::unique_ptr<listener> listen(const endpoint& where, const listen_options& op
     if (failure) continue;
     bool tcp = where.type() == endpoint::kind::tcp;
     endpoint local = tcp ? describe_address(a.local_endpoint()) : where;
-    return std::make_unique<socket_listener>(std::move(a), std::move(local));
+    return std::make_unique<socket_listener>(std::move(a), std::move(local), made_at);
   }
   throw error(net_errc::listen_failed, "cannot listen on " + where.to_string() + ": " + failure.message());
 }

@@ -83,8 +83,9 @@ ssize_t send_some(int socket, const remaining_buffers& rest) noexcept {
 
 }  // namespace
 
-socket_stream::socket_stream(stream_socket socket, std::string remote_address)
-    : set_(event_loop::current().native().sockets), remote_address_(std::move(remote_address)) {
+socket_stream::socket_stream(stream_socket socket, std::string remote_address, std::source_location made_at)
+    : tracked("connection"), set_(event_loop::current().native().sockets), remote_address_(std::move(remote_address)) {
+  enter(made_at);
   boost::system::error_code ignored;  // a socket that can't be set up fails at its first use
   bool is_unix = socket.local_endpoint(ignored).protocol().family() == AF_UNIX;
   socket_ = socket.release(ignored);
@@ -176,6 +177,7 @@ void socket_stream::shutdown_send() noexcept {
 }
 
 void socket_stream::close() noexcept {
+  leave();
   if (socket_ < 0) return;
   set_.remove(socket_);
   ::close(std::exchange(socket_, -1));

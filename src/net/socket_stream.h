@@ -1,9 +1,11 @@
 #pragma once
 
+#include "penstock/async/scheduler_observer.h"
 #include "penstock/net/stream.h"
 #include "readiness.h"
 
 #include <cstdint>
+#include <source_location>
 #include <string>
 
 #include <boost/asio/basic_stream_socket.hpp>
@@ -16,10 +18,10 @@ using stream_socket =
 
 // A connected TCP or Unix socket. It calls recv and sendmsg itself and waits with the loop's `readiness_set`: a request
 // and its answer cost one call each.
-class socket_stream final : public stream {
+class socket_stream final : public stream, private tracked {
  public:
   // Takes the socket over from Asio; made on the loop it belongs to.
-  socket_stream(stream_socket socket, std::string remote_address);
+  socket_stream(stream_socket socket, std::string remote_address, std::source_location made_at);
   ~socket_stream() override { close(); }
 
   task<std::size_t> read_some(std::span<std::byte> buffer) override;
@@ -31,6 +33,7 @@ class socket_stream final : public stream {
   const std::string& remote_address() const noexcept override { return remote_address_; }
 
  private:
+  std::string name() const override { return remote_address_; }
   std::uint64_t taken() const noexcept;
   boost::system::error_code kept(int failure) noexcept;
 

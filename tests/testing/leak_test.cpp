@@ -5,6 +5,7 @@
 #include <penstock/async/task_group.h>
 #include <penstock/async/yield.h>
 #include <penstock/db/pool.h>
+#include <penstock/net/listener.h>
 #include <penstock/testing/ledger.h>
 #include <penstock/testing/simulation.h>
 
@@ -182,6 +183,52 @@ TEST(leaks, a_task_whose_worker_is_done_at_the_end_is_named_and_does_not_go_on) 
   });
   EXPECT_TRUE(contains(text, "task #2 'worker', started at "));
   EXPECT_FALSE(left_behind::all.back()->went_on);
+}
+
+TEST(leaks, a_listener_and_both_ends_of_a_connection_are_named_with_where_they_were_made) {
+  std::unique_ptr<net::listener> listening;
+  std::unique_ptr<net::stream> ours, theirs;
+  int line = 0;
+  std::string at, from;
+  std::string text = failures_of([&] {
+    auto connects = [&]() -> task<> {
+      line = __LINE__ + 1;
+      listening = net::listen(net::endpoint::parse("127.0.0.1:0"));
+      at = listening->local_endpoint().to_string();
+      task<std::unique_ptr<net::stream>> connecting = net::connect(listening->local_endpoint());
+      ours = co_await std::move(connecting);
+      task<std::unique_ptr<net::stream>> accepting = listening->accept();
+      theirs = co_await std::move(accepting);
+      from = theirs->remote_address();
+    };
+    lambda_case test(connects);
+    test_detail::run_in_real_time(test);
+    listening.reset();
+    ours.reset();
+    theirs.reset();
+  });
+  EXPECT_TRUE(contains(text, "listener '" + at + "' made at " + here(line)));
+  EXPECT_TRUE(contains(text, "connection '" + at + "' made at " + here(line + 2)));
+  EXPECT_TRUE(contains(text, "connection '" + from + "' made at " + here(line)));
+}
+
+TEST(leaks, what_is_closed_is_not_among_them) {
+  std::unique_ptr<net::listener> listening;
+  std::unique_ptr<net::stream> ours;
+  EXPECT_EQ(failures_of([&] {
+              auto connects = [&]() -> task<> {
+                listening = net::listen(net::endpoint::parse("127.0.0.1:0"));
+                task<std::unique_ptr<net::stream>> connecting = net::connect(listening->local_endpoint());
+                ours = co_await std::move(connecting);
+                ours->close();
+                listening->close();
+              };
+              lambda_case test(connects);
+              test_detail::run_in_real_time(test);
+              listening.reset();
+              ours.reset();
+            }),
+            "");
 }
 
 // Has a task on the loop in a member, which ends with the test's object.

@@ -7,6 +7,7 @@
 #include "penstock/net/stream.h"
 
 #include <memory>
+#include <source_location>
 #include <string>
 
 namespace penstock::net {
@@ -36,8 +37,10 @@ struct listen_options {
 
 /// Listens on an endpoint with the running task's loop. A Unix socket's file is removed first when nobody listens on
 /// it, made for its owner only (0600), and removed again on close. Throws `net_errc::listen_failed` naming the
-/// endpoint; `resolve_failed` for an unknown host.
-std::unique_ptr<listener> listen(const endpoint& where, const listen_options& options = {});
+/// endpoint; `resolve_failed` for an unknown host. `made_at` is for the report of a test that leaves the listener open,
+/// or a connection that it accepted.
+std::unique_ptr<listener> listen(const endpoint& where, const listen_options& options = {},
+                                 std::source_location made_at = std::source_location::current());
 
 /// How to connect.
 struct connect_options {
@@ -46,6 +49,8 @@ struct connect_options {
 
 /// Connects to an endpoint; a host's addresses are tried in the order the resolver gives them. Throws
 /// `net_errc::connect_failed` naming the endpoint and the last reason, `resolve_failed`, or `timed_out`. Cancellable.
-task<std::unique_ptr<stream>> connect(endpoint where, const connect_options& options = {});
+/// `made_at` is for the report of a test that leaves the connection open.
+task<std::unique_ptr<stream>> connect(endpoint where, const connect_options& options = {},
+                                      std::source_location made_at = std::source_location::current());
 
 }  // namespace penstock::net
