@@ -13,8 +13,6 @@ struct worker_call::shared {
     shared& state;
   };
 
-  enum class stage { queued, begun, withdrawn };
-
   explicit shared(scheduler& s) noexcept : home(s) {}
   static void on_worker_thread(work_item& w) noexcept;
   static void on_loop(work_item& w) noexcept;
@@ -25,20 +23,14 @@ struct worker_call::shared {
   completion done = nullptr;
   bool abandoned = false;  // the loop's
   std::exception_ptr failure;
-  std::atomic<stage> at = stage::queued;
   std::atomic<bool> returned = false;
   item there{&on_worker_thread, *this};
   item back{&on_loop, *this};
-  std::shared_ptr<shared> self;  // until the way back has ended, or the worker has passed over it
+  std::shared_ptr<shared> self;  // until the way back has ended
 };
 
 void worker_call::shared::on_worker_thread(work_item& w) noexcept {
   shared& state = static_cast<item&>(w).state;
-  stage before = stage::queued;
-  if (!state.at.compare_exchange_strong(before, stage::begun)) {
-    std::shared_ptr<shared> last = std::move(state.self);
-    return;
-  }
   try {
     state.run(state.context);
   } catch (...) {
@@ -78,14 +70,8 @@ void worker_call::start(scheduler& home) {
   }
 }
 
-bool worker_call::withdraw() noexcept {
-  if (!shared_) return false;
-  shared::stage before = shared::stage::queued;
-  return shared_->at.compare_exchange_strong(before, shared::stage::withdrawn) || before == shared::stage::withdrawn;
-}
-
 void worker_call::wait_if_running() noexcept {
-  if (!shared_ || withdraw()) return;
+  if (!shared_) return;
   shared_->returned.wait(false, std::memory_order_acquire);
   shared_->abandoned = true;
 }

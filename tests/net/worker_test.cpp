@@ -86,45 +86,6 @@ TEST(worker, a_call_that_runs_is_waited_for_though_its_task_is_cancelled) {
   run(body());
 }
 
-TEST(worker, a_call_that_waits_for_a_thread_is_taken_back_when_its_task_is_cancelled) {
-  std::promise<void> entered, released;
-  bool ran = false, ended = false;
-  auto body = [&]() -> task<> {
-    auto hold = [&]() -> task<> {
-      auto there = on_worker([&] {
-        entered.set_value();
-        released.get_future().wait();
-      });
-      co_await there;
-    };
-    auto call = [&]() -> task<> {
-      auto there = on_worker([&] { ran = true; });
-      try {
-        co_await there;
-      } catch (const operation_cancelled&) {
-        ended = true;
-        throw;
-      }
-    };
-    auto cancel_it = [&](cancel_scope& scope) -> task<> {
-      entered.get_future().wait();
-      co_await yield();
-      scope.cancel("time is up");
-      for (int turns = 0; turns < 3; ++turns) co_await yield();
-      EXPECT_TRUE(ended);
-      released.set_value();
-    };
-    cancel_scope scope;
-    auto all = gather_settled(hold(), scope.run(call()), cancel_it(scope));
-    auto [held, called, cancelled] = co_await std::move(all);
-    EXPECT_TRUE(held);
-    EXPECT_NE(called.error_as<operation_cancelled>(), nullptr);
-    EXPECT_TRUE(cancelled);
-  };
-  run(body(), {.worker_threads = 1});
-  EXPECT_FALSE(ran);
-}
-
 TEST(worker, destroying_the_waiting_task_waits_for_the_call) {
   std::atomic<bool> entered = false, returned = false;
   auto body = [&]() -> task<> {

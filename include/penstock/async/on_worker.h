@@ -30,14 +30,17 @@ class [[nodiscard]] worker_awaiter : public suspension {
   explicit worker_awaiter(Fn fn, Interrupt interrupt = {})
       : fn_(std::move(fn)), interrupt_(std::move(interrupt)), call_(&invoke, this, &finished) {}
   ~worker_awaiter() {
-    if (running_ && !call_.withdraw()) interrupt_();
+    if (running_) interrupt_();
     call_.wait_if_running();
   }
 
   bool await_ready() noexcept { return check_cancelled(); }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> task) {
-    suspend(task.promise());
+    if constexpr (std::is_same_v<Interrupt, detail::no_interrupt>)
+      suspend_uncancellable(task.promise());
+    else
+      suspend(task.promise());
     call_.start(waiting_scheduler());
     running_ = true;
   }
@@ -61,11 +64,7 @@ class [[nodiscard]] worker_awaiter : public suspension {
     me.running_ = false;
     me.wake();
   }
-  void cancel() noexcept override {
-    if (!call_.withdraw()) return interrupt_();
-    running_ = false;
-    wake_cancelled();
-  }
+  void cancel() noexcept override { interrupt_(); }
 
   Fn fn_;
   [[no_unique_address]] Interrupt interrupt_;
@@ -74,17 +73,16 @@ class [[nodiscard]] worker_awaiter : public suspension {
   bool running_ = false;
 };
 
-/// Runs `fn` on a worker thread and gives its result or exception. While it waits for a thread, a cancel takes it back.
-/// Once it has started, a cancel does not cut it short: the caller waits for it, and is cancelled at its next wait.
-/// Destroying the waiting task blocks until `fn` has returned, when it has started. `fn` must not touch the scheduler
-/// or anything that belongs to the loop.
+/// Runs `fn` on a worker thread and gives its result or exception. Once it has started, a cancel does not cut it
+/// short: the caller waits for it, and is cancelled at its next wait. Destroying the waiting task blocks until `fn`
+/// has returned. `fn` must not touch the scheduler or anything that belongs to the loop.
 template <class Fn>
 worker_awaiter<std::decay_t<Fn>> on_worker(Fn&& fn) {
   return worker_awaiter<std::decay_t<Fn>>(std::forward<Fn>(fn));
 }
 
 /// As above, for work that can be asked to end early: a cancel calls `interrupt`, once, on the loop's thread, while
-/// `fn` runs. The caller still waits until `fn` has returned, and gets what it gave or threw. `interrupt`
+/// `fn` is queued or runs. The caller still waits until `fn` has returned, and gets what it gave or threw. `interrupt`
 /// must not throw, and must be safe to call beside `fn`.
 template <class Fn, class Interrupt>
 worker_awaiter<std::decay_t<Fn>, std::decay_t<Interrupt>> on_worker(Fn&& fn, Interrupt&& interrupt) {

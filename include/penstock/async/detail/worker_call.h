@@ -21,8 +21,6 @@ class worker_call {
   ~worker_call();
 
   void start(scheduler& home);
-  // Takes it back where the worker has not begun: it will not be run, nor its completion called. False otherwise.
-  bool withdraw() noexcept;
   // Blocks until the worker has let go of the context; its completion will not be called then.
   void wait_if_running() noexcept;
   void rethrow() const;
