@@ -73,9 +73,9 @@ class [[nodiscard]] worker_awaiter : public suspension {
   bool running_ = false;
 };
 
-/// Runs `fn` on a worker thread and gives its result or exception. Once it has started, a cancel does not cut it
-/// short: the caller waits for it, and is cancelled at its next wait. Destroying the waiting task blocks until `fn`
-/// has returned. `fn` must not touch the scheduler or anything that belongs to the loop.
+/// Runs `fn` on a worker thread and gives its result or exception. A cancel does not cut it short, nor take it back
+/// while it waits for a thread: the caller waits for it, and is cancelled at its next wait. Destroying the waiting task
+/// blocks until `fn` has returned. `fn` must not touch the scheduler or anything that belongs to the loop.
 template <class Fn>
 worker_awaiter<std::decay_t<Fn>> on_worker(Fn&& fn) {
   return worker_awaiter<std::decay_t<Fn>>(std::forward<Fn>(fn));
