@@ -1,0 +1,53 @@
+#include "server_fixture.h"
+#include <penstock/db/connection.h>
+
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+// What `penstock check` tells of a server.
+
+namespace penstock::db {
+namespace {
+
+class postgres_examination : public server_test {
+ protected:
+  postgres_examination() : server_test("TESTED_POSTGRESQL") {}
+};
+
+// What is told of limits to so many sessions.
+task<std::vector<std::string>> limits_told(connection& c, std::size_t sessions) {
+  expected_load load;
+  load.sessions = sessions;
+  task<std::vector<finding>> examining = c.examine(load);
+  std::vector<std::string> told;
+  for (const finding& f : co_await std::move(examining))
+    if (f.what.starts_with("CONNECTION LIMIT")) told.push_back(f.what + ": " + f.change);
+  co_return told;
+}
+
+TEST_F(postgres_examination, an_account_or_a_database_that_gets_fewer_sessions_than_are_used_is_told) {
+  with_connection([](connection& c) -> task<> {
+    task<std::vector<std::string>> without = limits_told(c, 34);
+    EXPECT_TRUE((co_await std::move(without)).empty());
+    co_await c.begin();  // rolled back in the end
+    co_await c.execute("CREATE ROLE \"of few\" CONNECTION LIMIT 6");
+    task<result> naming = c.query("SELECT quote_ident(current_database())");
+    result named = co_await std::move(naming);
+    std::string alter_database = "ALTER DATABASE " + std::get<std::string>(named.rows[0][0]);
+    co_await c.execute(alter_database + " CONNECTION LIMIT 20");
+    co_await c.execute("SET SESSION AUTHORIZATION \"of few\"");
+    task<std::vector<std::string>> asking = limits_told(c, 34);
+    std::vector<std::string> told = co_await std::move(asking);
+    EXPECT_EQ(told, (std::vector<std::string>{
+                        "CONNECTION LIMIT 6 of the account: ALTER ROLE \"of few\" CONNECTION LIMIT 68",
+                        "CONNECTION LIMIT 20 of the database: " + alter_database + " CONNECTION LIMIT 68"}));
+    task<std::vector<std::string>> fewer = limits_told(c, 6);
+    EXPECT_TRUE((co_await std::move(fewer)).empty());
+    co_await c.rollback();
+  });
+}
+
+}  // namespace
+}  // namespace penstock::db
