@@ -2,6 +2,7 @@
 #include "intake.h"
 #include "penstock/async/error.h"
 #include "penstock/async/timeout.h"
+#include "penstock/async/yield.h"
 #include "penstock/http/problem.h"
 #include "penstock/ingest/error.h"
 #include "stream_endpoint.h"
@@ -23,6 +24,8 @@ constexpr std::array<std::string_view, 5> ndjson_types = {"application/x-ndjson"
 
 // Of one request and each kind of result, in memory; a megabyte or so where they are rendered.
 constexpr std::size_t most_result_memory = std::size_t{2} << 20;
+
+constexpr std::size_t items_of_a_turn = 32;
 
 std::string_view media_type(std::string_view field) {
   std::string_view type = field.substr(0, field.find(';'));
@@ -172,6 +175,7 @@ task<body_end> stream_endpoint::read_items(http::request& r, body_format format,
 }
 
 task<void> stream_endpoint::take_items(item_splitter& split, intake& into) {
+  std::size_t taken = 0;
   while (std::optional<body_item> item = split.next()) {
     while (into.should_wait()) {
       task<void> room = into.make_room();
@@ -185,6 +189,9 @@ task<void> stream_endpoint::take_items(item_splitter& split, intake& into) {
                   item->line);
     else
       into.take(item->text, item->line);
+    // Very many may be in one piece, of which none has to wait, and many clients may send one: all of them, and others,
+    // take turns.
+    if (++taken % items_of_a_turn == 0) co_await yield();
   }
 }
 

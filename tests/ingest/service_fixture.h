@@ -23,6 +23,7 @@
 #include <simdjson.h>
 #include <sqlite3.h>
 #include <zlib.h>
+#include <zstd.h>
 
 namespace penstock::ingest {
 
@@ -62,6 +63,12 @@ inline stream_definition orders() {
                {.name = "note", .pointer = "/note"},
                {.name = "raw", .pointer = "", .type = db::column_type::json}};
   return s;
+}
+
+inline std::string zstd(const std::string& text) {
+  std::string out(ZSTD_compressBound(text.size()), '\0');
+  out.resize(ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 3));
+  return out;
 }
 
 inline std::string gzip(const std::string& text) {

@@ -4,18 +4,7 @@
 #include <penstock/db/error.h>
 #include <penstock/ingest/error.h>
 
-#include <zstd.h>
-
 namespace penstock::ingest {
-namespace {
-
-std::string zstd(const std::string& text) {
-  std::string out(ZSTD_compressBound(text.size()), '\0');
-  out.resize(ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 3));
-  return out;
-}
-
-}  // namespace
 
 TEST_F(service_test, a_single_item_is_answered_once_it_is_in_the_table) {
   serve(options_of(whole_items()), [&]() -> task<void> {
@@ -139,32 +128,6 @@ TEST_F(service_test, compressed_bodies_are_read) {
     answer b = co_await std::move(zstded);
     EXPECT_EQ(b.json("/stored"), "5000") << b.body;
     EXPECT_EQ(sql("SELECT sum(json_extract(data, '$.n')) FROM processed_data"), std::to_string(2 * 12497500));
-  });
-}
-
-// The lines are blank, so that none of them waits for anything.
-TEST_F(service_test, a_body_that_expands_to_very_much_lets_others_be_answered) {
-  service_options options = options_of(whole_items());
-  options.max_body_bytes = std::uint64_t{1} << 30;
-  serve(options, [&]() -> task<void> {
-    const std::string packed = zstd(std::string(std::size_t{128} << 20, '\n'));
-    std::optional<answer> first;
-    int others_answered = 0;
-    co_await with_task_group([&](task_group& group) -> task<void> {
-      auto asking_for_others = [&]() -> task<void> {
-        for (; !first; ++others_answered) {
-          auto asking = get("/nowhere");
-          EXPECT_EQ((co_await std::move(asking)).status, 404);
-        }
-      };
-      group.start(asking_for_others(), "others");
-      header_list coded;
-      coded.emplace_back("Content-Encoding", "zstd");
-      auto asking = post("/v1/items", packed, "application/x-ndjson", coded);
-      first = co_await std::move(asking);
-      EXPECT_EQ(first->status, 200) << first->body;
-    });
-    EXPECT_GE(others_answered, 100);
   });
 }
 
