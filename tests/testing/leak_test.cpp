@@ -238,7 +238,7 @@ class forgetful_case final : public test_detail::async_case {
   task<void> penstock_body() override {
     group_.emplace();
     group_->start(sleeps_long(), "sleeper");
-    co_await sleep_for(1ms);
+    co_await yield();
   }
   task<void> penstock_tear_down() override { co_return; }
   test_options penstock_options() override { return {}; }
