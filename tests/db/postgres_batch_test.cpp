@@ -305,12 +305,12 @@ TEST_F(postgres_batch, an_account_that_may_not_use_the_sequence_of_ids_stores_la
 TEST_F(postgres_batch, a_right_without_which_nothing_can_be_served_is_an_error_with_what_grants_it) {
   with_connection([](connection& c) -> task<> {
     co_await c.begin();  // rolled back in the end
-    co_await c.execute("CREATE ROLE penstock_limited");
+    co_await c.execute("CREATE ROLE penstock_closed");
     co_await c.execute("CREATE SCHEMA closed");
-    co_await c.execute("GRANT USAGE ON SCHEMA closed TO penstock_limited");
+    co_await c.execute("GRANT USAGE ON SCHEMA closed TO penstock_closed");
     co_await c.execute("CREATE TABLE closed.there(id bigint)");
-    co_await c.execute("GRANT SELECT, INSERT, UPDATE ON closed.there TO penstock_limited");
-    co_await c.execute("SET ROLE penstock_limited");
+    co_await c.execute("GRANT SELECT, INSERT, UPDATE ON closed.there TO penstock_closed");
+    co_await c.execute("SET ROLE penstock_closed");
     expected_load load;
     load.tables = {{"closed.there", {"SELECT", "INSERT", "UPDATE", "DELETE"}}, {"closed.missing", {"INSERT"}}};
     task<std::vector<finding>> examining = c.examine(load);
