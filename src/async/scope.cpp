@@ -41,11 +41,20 @@ void scope_state::detach() noexcept {
   locals_ = nullptr;
   deadline_ = time_point::max();
   timer_.cancel();
+  if (!cancelled_by_itself_) {
+    cancelled_ = false;
+    reason_.clear();
+  }
 }
 
 // Waking only queues tasks, so no scope leaves the tree while it is walked; but cancelling one wait may wake others.
 void scope_state::cancel(std::string reason) noexcept {
-  if (cancelled_) return;
+  if (cancelled_by_itself_) return;
+  cancelled_by_itself_ = true;
+  if (cancelled_) {
+    reason_ = std::move(reason);
+    return;
+  }
   mark_cancelled(reason);
   wake_cancelled();
 }

@@ -263,6 +263,42 @@ TEST(cancel_scope, serves_one_task_at_a_time) {
   }());
 }
 
+TEST(cancel_scope, whose_run_was_cancelled_from_above_runs_the_next) {
+  in_virtual_time([]() -> task<> {
+    cancel_scope scope;
+    auto limited = with_timeout(1s, scope.run(sleep_long()));
+    auto settled = fails_with(std::move(limited));
+    EXPECT_THAT(co_await std::move(settled), HasSubstr("async.timed_out"));
+    EXPECT_FALSE(scope.cancelled());
+    auto nap = []() -> task<> { co_await sleep_for(1s); };
+    auto next = scope.run(nap());
+    co_await std::move(next);
+    EXPECT_EQ(elapsed(), 2s);
+  }());
+}
+
+TEST(cancel_scope, cancelled_while_its_run_was_cancelled_from_above_too_stays_cancelled) {
+  in_virtual_time([]() -> task<> {
+    cancel_scope scope;
+    auto ends = [&]() -> task<> {
+      try {
+        co_await sleep_for(1h);
+      } catch (const operation_cancelled&) {
+        scope.cancel("quit");
+        throw;
+      }
+    };
+    auto limited = with_timeout(1s, scope.run(ends()));
+    auto settled = fails_with(std::move(limited));
+    EXPECT_THAT(co_await std::move(settled), HasSubstr("async.timed_out"));
+    EXPECT_TRUE(scope.cancelled());
+    auto next = scope.run(sleep_long());
+    auto refused = fails_with(std::move(next));
+    EXPECT_THAT(co_await std::move(refused), HasSubstr("quit"));
+    EXPECT_EQ(elapsed(), 1s);
+  }());
+}
+
 TEST(cancel_scope, a_hundred_scopes_deep_the_innermost_wait_is_woken) {
   std::function<task<>(int)> nest = [&](int depth) -> task<> {
     if (depth == 0) {

@@ -244,5 +244,31 @@ TEST(channel, a_value_whose_move_throws_leaves_its_receiver_waiting_for_the_next
   }());
 }
 
+TEST(channel, a_value_whose_move_throws_while_it_waits_fails_its_sender_alone) {
+  for (std::size_t capacity : {0, 1})
+    in_virtual_time([capacity]() -> task<> {
+      channel<fragile> c(capacity);
+      bool sound = false;
+      bool breaks = false;
+      if (capacity > 0) {
+        fragile held(sound);
+        EXPECT_TRUE(c.try_send(held));
+      }
+      auto send = [&](bool& throws) -> task<> { co_await c.send(fragile(throws)); };
+      std::size_t received = 0;
+      auto receive = [&]() -> task<> {
+        co_await yield();
+        breaks = true;
+        while (c.try_receive()) ++received;
+      };
+      auto all = gather_settled(send(breaks), send(sound), receive());
+      auto [broken, sent, done] = co_await std::move(all);
+      EXPECT_THAT(describe(broken.exception()), HasSubstr("bad_alloc"));
+      EXPECT_TRUE(sent);
+      EXPECT_TRUE(done);
+      EXPECT_EQ(received, capacity + 1);
+    }());
+}
+
 }  // namespace
 }  // namespace penstock

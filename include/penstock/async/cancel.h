@@ -33,6 +33,8 @@ class cancel_scope {
   /// Cancels what runs in the scope, or will: wakes each suspended task in it at its suspension point. Returns at
   /// once; the runner of the scope goes on when all have unwound.
   void cancel(std::string reason = {}) noexcept { state_.cancel(std::move(reason)); }
+  /// True after `cancel`; and while a task runs in this scope that was cancelled from a scope above, or by its
+  /// deadline. That is the run's: the next one begins afresh.
   bool cancelled() const noexcept { return state_.cancelled(); }
 
  private:

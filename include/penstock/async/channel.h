@@ -12,6 +12,7 @@
 #include "penstock/async/suspension.h"
 
 #include <cstddef>
+#include <exception>
 #include <optional>
 #include <utility>
 
@@ -22,6 +23,7 @@ namespace penstock {
 /// Invariants: values are received in the order they were sent; nobody waits to receive while a value is there;
 /// nobody waits to send while there is room. A value whose send was cancelled was not sent; one that a receiver was
 /// handed is not lost when the receiver is cancelled afterwards, save that destroying the receiver's frame drops it.
+/// A send whose value throws when it is moved fails with that, and harms no receiver and no other sender.
 template <class T>
 class channel {
  public:
@@ -47,12 +49,9 @@ class channel {
     std::optional<T> value;
     if (!values_.empty()) {
       value.emplace(values_.pop_front());
-      admit_sender();
-    } else if (!senders_.empty()) {
-      send_awaiter& first = senders_.front();
-      value.emplace(std::move(first.value_));
-      senders_.pop_front();
-      first.finish();
+      take_from_sender([this](T&& sent) { values_.push_back(std::move(sent)); });
+    } else {
+      take_from_sender([&](T&& sent) { value.emplace(std::move(sent)); });
     }
     return value;
   }
@@ -84,12 +83,20 @@ class channel {
     values_.push_back(std::move(value));
     return true;
   }
-  void admit_sender() {
-    if (senders_.empty()) return;
-    send_awaiter& first = senders_.front();
-    values_.push_back(std::move(first.value_));
-    senders_.pop_front();
-    first.finish();
+  // Of the first sender whose value can be moved. Whoever receives is not to blame for the others.
+  template <class Take>
+  void take_from_sender(Take take) noexcept {
+    while (!senders_.empty()) {
+      send_awaiter& first = senders_.pop_front();
+      try {
+        take(std::move(first.value_));
+        first.sent_ = true;
+      } catch (...) {
+        first.failure_ = std::current_exception();
+      }
+      first.wake();
+      if (first.sent_) return;
+    }
   }
 
   std::size_t capacity_;
@@ -116,6 +123,7 @@ class [[nodiscard]] channel<T>::send_awaiter : public suspension, private channe
   }
   void await_resume() const {
     throw_if_cancelled();
+    if (failure_) std::rethrow_exception(failure_);
     if (!sent_) throw error(async_errc::channel_closed, "a value was sent to a closed channel");
   }
   std::string_view waiting_for() const noexcept override { return "room in a channel"; }
@@ -123,10 +131,6 @@ class [[nodiscard]] channel<T>::send_awaiter : public suspension, private channe
  private:
   friend class channel;
   friend class detail::list<send_awaiter, waiter_hook>;
-  void finish() noexcept {
-    sent_ = true;
-    wake();
-  }
   void cancel() noexcept override {
     waiter_hook::unlink();
     wake_cancelled();
@@ -135,6 +139,7 @@ class [[nodiscard]] channel<T>::send_awaiter : public suspension, private channe
   channel& owner_;
   T value_;
   bool sent_ = false;
+  std::exception_ptr failure_;
 };
 
 /// Awaitable of `channel::receive`.

@@ -75,7 +75,8 @@ class [[nodiscard]] worker_awaiter : public suspension {
 
 /// Runs `fn` on a worker thread and gives its result or exception. A cancel does not cut it short, nor take it back
 /// while it waits for a thread: the caller waits for it, and is cancelled at its next wait. Destroying the waiting task
-/// blocks until `fn` has returned. `fn` must not touch the scheduler or anything that belongs to the loop.
+/// blocks until `fn` has returned. `fn` must not touch the scheduler or anything that belongs to the loop. Throws
+/// `std::system_error` where the system has no thread for it and none runs yet.
 template <class Fn>
 worker_awaiter<std::decay_t<Fn>> on_worker(Fn&& fn) {
   return worker_awaiter<std::decay_t<Fn>>(std::forward<Fn>(fn));

@@ -41,7 +41,8 @@ class scope_state : public scope_child_hook {
   void detach() noexcept;
   bool attached() const noexcept { return scheduler_ != nullptr; }
 
-  // Marks this scope and those below as cancelled and wakes what is suspended in them.
+  // Marks this scope and those below as cancelled and wakes what is suspended in them. What came from a scope above
+  // ends when this one is detached, this does not.
   void cancel(std::string reason) noexcept;
   bool cancelled() const noexcept { return cancelled_; }
   const std::string& reason() const noexcept { return reason_; }
@@ -80,6 +81,7 @@ class scope_state : public scope_child_hook {
   const local_binding* locals_ = nullptr;
   time_point deadline_ = time_point::max();
   bool cancelled_ = false;
+  bool cancelled_by_itself_ = false;
   bool shielded_ = false;
   bool expired_ = false;
   std::string reason_;
