@@ -52,6 +52,8 @@ client_multi::~client_multi() = default;
 void client_multi::add(multi_entry& t) {
   ::curl_easy_setopt(t.easy(), CURLOPT_PRIVATE, &t);
   if (!bridge_) {
+    ::curl_easy_setopt(t.easy(), CURLOPT_SOCKOPTFUNCTION, &on_opened);
+    ::curl_easy_setopt(t.easy(), CURLOPT_SOCKOPTDATA, this);
     ::curl_easy_setopt(t.easy(), CURLOPT_CLOSESOCKETFUNCTION, &on_close);
     ::curl_easy_setopt(t.easy(), CURLOPT_CLOSESOCKETDATA, this);
   }
@@ -135,7 +137,6 @@ void client_multi::act(curl_socket_t socket, int ready) noexcept {
   while (CURLMsg* m = ::curl_multi_info_read(multi_.get(), &left)) {
     if (m->msg != CURLMSG_DONE) continue;
     CURLcode result = m->data.result;  // gone with the handle's removal
-    if (result == CURLE_OK && !bridge_) kept_.add(m->easy_handle);
     multi_entry* t = nullptr;
     ::curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t);
     finish(*t, result);
@@ -167,6 +168,11 @@ curl_socket_t client_multi::on_open(void* transfer, curlsocktype, curl_sockaddr*
   } catch (...) {
     return CURL_SOCKET_BAD;  // the transfer ends with CURLE_COULDNT_CONNECT
   }
+}
+
+int client_multi::on_opened(void* self, curl_socket_t socket, curlsocktype) noexcept {
+  static_cast<client_multi*>(self)->kept_.add(socket);
+  return CURL_SOCKOPT_OK;
 }
 
 int client_multi::on_close(void* self, curl_socket_t socket) noexcept {

@@ -55,7 +55,7 @@ class client_multi final : private client_sockets::listener, private client_brid
   // Starts a transfer; it will be `finished` in a later turn of the loop unless it is removed before.
   void add(multi_entry& t);
   // From the callback before a request is sent without TLS over a kept connection: whether that can be used.
-  bool take_kept(const multi_entry& t) noexcept { return kept_.take(t.easy()); }
+  bool can_use_kept(const multi_entry& t) noexcept { return kept_.usable(t.easy()); }
   // Ends a transfer that is under way, with this result.
   void finish(multi_entry& t, CURLcode result) noexcept;
   // Takes a transfer back and closes its connection; nothing when it is not under way.
@@ -85,6 +85,7 @@ class client_multi final : private client_sockets::listener, private client_brid
   static int on_socket(CURL* easy, curl_socket_t socket, int wanted, void* self, void*) noexcept;
   static int on_timer(CURLM*, long milliseconds, void* self) noexcept;
   static curl_socket_t on_open(void* transfer, curlsocktype, curl_sockaddr* address) noexcept;
+  static int on_opened(void* self, curl_socket_t socket, curlsocktype) noexcept;
   static int on_close(void* self, curl_socket_t socket) noexcept;
   static int on_close_stream(void* self, curl_socket_t socket) noexcept;
   void socket_ready(curl_socket_t socket, int ready) noexcept override;

@@ -231,7 +231,7 @@ void transfer::set_addresses(const std::string& addresses) {
 int transfer::on_request(void* self, char*, char*, int, int) noexcept {
   auto& me = *static_cast<transfer*>(self);
   if (me.was_sent_ && !may_be_sent_twice(me.request_)) return CURL_PREREQFUNC_ABORT;
-  me.starts_again_ = me.connections_made() == 0 && !me.where_.secure() && !me.multi_.take_kept(me);
+  me.starts_again_ = me.connections_made() == 0 && !me.where_.secure() && !me.multi_.can_use_kept(me);
   if (me.starts_again_) return CURL_PREREQFUNC_ABORT;
   me.was_sent_ = true;
   return CURL_PREREQFUNC_OK;

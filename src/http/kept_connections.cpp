@@ -1,16 +1,23 @@
 #include "kept_connections.h"
 
-#include "penstock/http/request.h"
-
 #include <cerrno>
 #include <new>
+#include <optional>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
-// Invariant: a connection is here from the end of one transfer to the start of the next, or until it is closed.
+// Invariant: a socket is here from when it is opened until it is closed, so that a connection is known even where
+// libcurl gives it to the next transfer before it has told of the end of the last. Addresses are asked for when they
+// are first needed, for a socket has none before it is connected.
 
 namespace penstock::http {
 namespace {
+
+void append_address(std::string& to, const char* text, long port) {
+  to.append(text == nullptr ? "" : text).append(" ").append(std::to_string(port)).append(" ");
+}
 
 std::string addresses_of(CURL* transfer) {
   std::string both;
@@ -19,48 +26,75 @@ std::string addresses_of(CURL* transfer) {
     long number = 0;
     ::curl_easy_getinfo(transfer, address, &text);
     ::curl_easy_getinfo(transfer, port, &number);
-    both.append(text == nullptr ? "" : text).append(" ").append(std::to_string(number)).append(" ");
+    append_address(both, text, number);
   };
   add(CURLINFO_LOCAL_IP, CURLINFO_LOCAL_PORT);
   add(CURLINFO_PRIMARY_IP, CURLINFO_PRIMARY_PORT);
   return both;
 }
 
-bool is_secure(CURL* transfer) {
-  const char* scheme = nullptr;
-  ::curl_easy_getinfo(transfer, CURLINFO_SCHEME, &scheme);
-  return scheme != nullptr && equal_ignoring_case(scheme, "https");
+void append_address(std::string& to, const sockaddr_storage& address) {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (address.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+    append_address(to, ::inet_ntop(AF_INET, &v4.sin_addr, text, sizeof(text)), ntohs(v4.sin_port));
+  } else {
+    const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+    append_address(to, ::inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof(text)), ntohs(v6.sin6_port));
+  }
+}
+
+// As libcurl writes them; none while it is not connected.
+std::optional<std::string> addresses_of(curl_socket_t socket) {
+  std::string both;
+  for (auto* ask : {&::getsockname, &::getpeername}) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof(address);
+    if (ask(socket, reinterpret_cast<sockaddr*>(&address), &size) != 0) return std::nullopt;
+    append_address(both, address);
+  }
+  return both;
 }
 
 }  // namespace
 
-void kept_connections::add(CURL* answered) noexcept {
-  curl_socket_t socket = CURL_SOCKET_BAD;
-  ::curl_easy_getinfo(answered, CURLINFO_ACTIVESOCKET, &socket);
-  if (socket == CURL_SOCKET_BAD || is_secure(answered)) return;
+void kept_connections::add(curl_socket_t opened) noexcept {
   try {
-    sockets_[addresses_of(answered)] = socket;
+    opened_.push_back(opened);
   } catch (const std::bad_alloc&) {
     return;  // so it is not used again
   }
 }
 
-bool kept_connections::take(CURL* about_to_send) noexcept {
+bool kept_connections::usable(CURL* about_to_send) noexcept {
   char byte;
   ssize_t n = 0;
   try {
-    auto found = sockets_.find(addresses_of(about_to_send));
-    if (found == sockets_.end()) return false;
-    n = ::recv(found->second, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    sockets_.erase(found);
+    curl_socket_t socket = find(addresses_of(about_to_send));
+    if (socket == CURL_SOCKET_BAD) return false;
+    n = ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   } catch (const std::bad_alloc&) {
     return false;
   }
   return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
+curl_socket_t kept_connections::find(const std::string& addresses) {
+  auto found = connected_.find(addresses);
+  if (found == connected_.end()) {
+    std::erase_if(opened_, [&](curl_socket_t one) {
+      std::optional<std::string> between = addresses_of(one);
+      if (between) connected_[*between] = one;
+      return between.has_value();
+    });
+    found = connected_.find(addresses);
+  }
+  return found == connected_.end() ? CURL_SOCKET_BAD : found->second;
+}
+
 void kept_connections::remove(curl_socket_t closing) noexcept {
-  std::erase_if(sockets_, [&](const auto& one) { return one.second == closing; });
+  std::erase(opened_, closing);
+  std::erase_if(connected_, [&](const auto& one) { return one.second == closing; });
 }
 
 }  // namespace penstock::http

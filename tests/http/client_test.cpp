@@ -1,6 +1,7 @@
 #include "client_peers.h"
 #include <penstock/async/event.h>
 #include <penstock/async/gather.h>
+#include <penstock/async/on_worker.h>
 #include <penstock/async/timeout.h>
 #include <penstock/async/yield.h>
 #include <penstock/http/client.h>
@@ -104,6 +105,40 @@ TEST(client, has_no_more_requests_under_way_than_connections_for_a_host) {
     EXPECT_LE(most, 3);
     EXPECT_EQ(c.stats().connections, 3u);
   });
+}
+
+task<> ask_beside_one_another(client& c, std::string url, int at_once, int rounds) {
+  auto ask = [&]() -> task<> {
+    for (int i = 0; i < rounds; ++i) {
+      task<client_response> asking = c.get(url);
+      co_await std::move(asking);
+    }
+  };
+  std::vector<task<>> all;
+  for (int i = 0; i < at_once; ++i) all.push_back(ask());
+  task<> asking = gather(std::move(all));
+  co_await std::move(asking);
+}
+
+// An answer that comes just before a request begins frees a connection for it before the client is told of the answer.
+// So the server is on another loop, and answers at any time.
+TEST(client, makes_no_connection_beside_those_that_come_free) {
+  constexpr int at_once = 4, rounds = 500;
+  client_stats stats;
+  with_server(echo_routes(), [&](std::string url) -> task<> {
+    auto asking = on_worker([&] {
+      auto ask = [&]() -> task<> {
+        client c({.max_connections_per_host = at_once});
+        task<> asking = ask_beside_one_another(c, url, at_once, rounds);
+        co_await std::move(asking);
+        stats = c.stats();
+      };
+      net::run(ask());
+    });
+    co_await std::move(asking);
+  });
+  EXPECT_EQ(stats.answered, std::uint64_t{at_once * rounds});
+  EXPECT_EQ(stats.connections, std::uint64_t{at_once});
 }
 
 TEST(client, looks_names_up) {
