@@ -230,8 +230,27 @@ response connection::answer_to(const std::exception_ptr& failure) {
 // Whether the next request can follow: its start must be found, at no more cost than a new connection.
 bool connection::keeps_alive() const noexcept {
   if (!framing_.keep_alive || owner_.stopping || close_after_answer_ || expired_) return false;
-  if (decoder_.done()) return true;
-  return !framing_.expects_continue && decoder_.known_left() <= owner_.options.max_drained_bytes;
+  return decoder_.done() || (!framing_.expects_continue && end_of_body_is_near());
+}
+
+// Whether what the handler leaves of a body is short enough to be read behind the answer. How long chunks will be is
+// not known before they are there, and an answer that promised to go on could not be taken back.
+bool connection::end_of_body_is_near() const noexcept {
+  std::uint64_t most = owner_.options.max_drained_bytes;
+  if (!framing_.chunked) return decoder_.known_left() <= most;
+  body_decoder ahead = decoder_;
+  std::uint64_t left = 0;
+  try {
+    for (std::string_view data = in_.data(); !ahead.done();) {
+      body_decoder::step s = ahead.take(data);
+      left += s.piece.size();
+      if (s.consumed == 0 || left > most) return false;
+      data.remove_prefix(s.consumed);
+    }
+  } catch (const protocol_error&) {
+    return false;  // malformed: no next request can be found behind it
+  }
+  return true;
 }
 
 void connection::append_answer(const response& answer) {

@@ -64,6 +64,7 @@ class connection : public penstock::detail::list_hook {
   void begin_request();
   response answer_to(const std::exception_ptr& failure);
   bool keeps_alive() const noexcept;
+  bool end_of_body_is_near() const noexcept;
   void append_answer(const response& answer);
   task<void> refuse(const protocol_error& e);
   task<void> linger();

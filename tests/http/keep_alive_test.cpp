@@ -54,6 +54,37 @@ TEST(keep_alive, many_requests_use_one_connection) {
   });
 }
 
+// An answer that does not say that it is the last is not.
+TEST(keep_alive, ends_with_chunks_that_nobody_reads_unless_their_end_is_there_and_near) {
+  struct row {
+    const char* name;
+    std::string chunks;
+    bool stays;
+  };
+  const row rows[] = {
+      {"whole", "5\r\nhello\r\n0\r\n\r\n", true},
+      {"as long as is drained", "8\r\n12345678\r\n8\r\n12345678\r\n0\r\n\r\n", true},
+      {"longer than is drained", "8\r\n12345678\r\n9\r\n123456789\r\n0\r\n\r\n", false},
+      {"without its last chunk", "5\r\nhello\r\n", false},
+      {"cut in its last chunk", "5\r\nhello\r\n0\r\n\r", false},
+      {"cut in a chunk", "5\r\nhel", false},
+      {"nothing of it", "", false},
+      {"malformed", "5\r\nhello\r\nzz\r\n", false},
+  };
+  for (const row& r : rows) {
+    with_server(echo_routes(), {.max_drained_bytes = 16}, [&](test_server& s) -> task<> {
+      test_client c = s.connect();
+      c.send("POST /no/where HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n" + r.chunks);
+      answer first = co_await c.receive();
+      EXPECT_EQ(first.status, 404) << r.name;
+      EXPECT_EQ(first.field("Connection"), r.stays ? "" : "close") << r.name;
+      c.send(get("/second"));
+      answer second = co_await c.receive();
+      EXPECT_EQ(second.status, r.stays ? 200 : 0) << r.name;
+    });
+  }
+}
+
 TEST(keep_alive, empty_lines_between_requests_are_skipped) {
   with_server(echo_routes(), {}, [](test_server& s) -> task<> {
     test_client c = s.connect();
