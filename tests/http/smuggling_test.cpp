@@ -48,6 +48,8 @@ TEST(smuggling, what_is_ambiguous_is_refused) {
             "chunked\r\n"),
        400},
       {"a coding that is not chunked", head("Transfer-Encoding: gzip, chunked\r\n"), 501},
+      {"a coding alone", head("Transfer-Encoding: gzip\r\n"), 400},
+      {"the coding that is none", head("Transfer-Encoding: identity\r\n"), 400},
       {"chunked in the middle", head("Transfer-Encoding: chunked, gzip\r\n"), 400},
       {"chunked twice", head("Transfer-Encoding: chunked, chunked\r\n"), 400},
       {"two fields of codings", head("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), 400},
