@@ -186,6 +186,15 @@ std::size_t worker_threads(const ingest::service_options& options) {
   return std::clamp<std::size_t>(wanted, 1, most);
 }
 
+void start_log(const log::options& how) {
+  try {
+    log::configure(how);
+  } catch (error& failure) {
+    failure.add_context("log.file or --log-file says where the log is");
+    throw;
+  }
+}
+
 void run_serve(const serve_arguments& given) {
   if (given.print_reference) {
     std::cout << print_config_reference();
@@ -198,7 +207,7 @@ void run_serve(const serve_arguments& given) {
     return flush_output(std::cout);
   }
   const serve_config& config = loaded.values;
-  log::configure(config.log);
+  start_log(config.log);
   for (const std::string& warning : loaded.warnings) log::warn("odd configuration", {{"what", warning}});
   // A client that left and a file that may not grow are errors of one operation, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);

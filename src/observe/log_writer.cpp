@@ -21,6 +21,7 @@
 #include <spdlog/async_logger.h>
 #include <spdlog/details/thread_pool.h>
 #include <spdlog/sinks/sink.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace penstock::log {
@@ -28,10 +29,21 @@ namespace {
 
 std::atomic<std::uint64_t> total_dropped = 0;
 
-int open_file(const std::string& path, int more_flags) {
-  int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | more_flags, 0640);
-  if (fd < 0)
-    throw penstock::error(observe_errc::log_file, "log file '" + path + "': " + std::generic_category().message(errno));
+bool is_pipe(const std::string& path) noexcept {
+  struct stat found {};
+  return ::stat(path.c_str(), &found) == 0 && S_ISFIFO(found.st_mode);
+}
+
+// A pipe that nobody reads is an error, and is not waited for: that might be for good.
+int open_file(const std::string& path) {
+  int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0640);
+  if (fd < 0) {
+    int failure = errno;
+    std::string why = failure == ENXIO && is_pipe(path) ? "it is a pipe that nobody reads; start its reader first"
+                                                        : std::generic_category().message(failure);
+    throw penstock::error(observe_errc::log_file, "log file '" + path + "': " + why);
+  }
+  ::fcntl(fd, F_SETFL, O_APPEND);
   return fd;
 }
 
@@ -40,7 +52,7 @@ int open_file(const std::string& path, int more_flags) {
 class line_file {
  public:
   explicit line_file(std::string path) : path_(std::move(path)) {
-    if (!path_.empty()) fd_ = open_file(path_, 0);
+    if (!path_.empty()) fd_ = open_file(path_);
   }
   line_file(const line_file&) = delete;
   line_file& operator=(const line_file&) = delete;
@@ -62,11 +74,10 @@ class line_file {
     return written;
   }
 
-  // From any thread. A pipe that nobody reads is an error, and is not waited for.
+  // From any thread.
   void reopen() {
     if (path_.empty()) return;
-    int fresh = open_file(path_, O_NONBLOCK);
-    ::fcntl(fresh, F_SETFL, O_APPEND);
+    int fresh = open_file(path_);
     int passed_over = next_.exchange(fresh, std::memory_order_acq_rel);
     if (passed_over >= 0) ::close(passed_over);
   }

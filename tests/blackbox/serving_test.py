@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import tomllib
@@ -181,6 +182,11 @@ class Failing(BlackBoxTest):
         self.assertIn(f"penstock: cannot listen on {where}: Address already in use", done.stderr)
         self.assertIn("--listen", done.stderr)
         self.assertFalse((self.folder / "penstock.db").exists())
+
+    def test_a_log_that_is_a_pipe_without_a_reader_is_named(self):
+        os.mkfifo(self.folder / "pipe")
+        said = self.failure("--log-file", "pipe")
+        self.assertRegex(said, r"(?m)^penstock: log file 'pipe': it is a pipe that nobody reads.*--log-file")
 
     def test_a_store_that_cannot_be_opened_is_named(self):
         self.assertRegex(self.failure("--store", "sqlite:nowhere/penstock.db"), r"(?m)^penstock: .*nowhere/penstock\.db")

@@ -117,6 +117,17 @@ TEST_F(log_output, a_file_that_cannot_be_opened_is_an_error_and_the_old_log_stay
   EXPECT_EQ(lines_of(path("a.log")).size(), 1U);
 }
 
+TEST_F(log_output, a_pipe_that_nobody_reads_is_an_error_and_is_not_waited_for) {
+  ::close(make_pipe("pipe"));
+  try {
+    log::configure({.file = path("pipe")});
+    FAIL();
+  } catch (const error& e) {
+    EXPECT_TRUE(e.is(observe_errc::log_file));
+    EXPECT_THAT(e.message(), HasSubstr("pipe': it is a pipe that nobody reads"));
+  }
+}
+
 TEST_F(log_output, lines_of_many_threads_are_whole) {
   log::configure({.file = path("a.log")});
   std::vector<std::thread> threads;
