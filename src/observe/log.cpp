@@ -12,6 +12,7 @@
 #include "penstock/core/traceback.h"
 #include "penstock/observe/error.h"
 #include "penstock/observe/log_rotation.h"
+#include "penstock/observe/metrics.h"
 
 #include <algorithm>
 #include <array>
@@ -130,6 +131,8 @@ std::string lower_case(std::string_view text) {
 void configure(const options& how) {
   count_dropped(0);  // The metric is there before the first drop: what appears with a count shows no increase.
   state& s = the_state();
+  static const std::uint64_t hook = metrics::default_registry().add_hook([&s] { current_writer(s)->count_overrun(); });
+  static_cast<void>(hook);
   std::shared_ptr<writer> old = replace_writer(s, how);
   s.format.store(how.format, std::memory_order_relaxed);
   set_level(how.threshold);
@@ -162,7 +165,10 @@ bool flush() noexcept {
   }
 }
 
-std::uint64_t dropped_lines() noexcept { return dropped_so_far(); }
+std::uint64_t dropped_lines() noexcept {
+  current_writer(the_state())->count_overrun();
+  return dropped_so_far();
+}
 
 void set_sink_for_tests(line_sink sink) {
   state& s = the_state();

@@ -123,6 +123,7 @@ class direct_writer final : public writer {
   }
   bool flush(std::chrono::nanoseconds /*patience*/) noexcept override { return true; }
   void write_at_once(std::chrono::nanoseconds /*patience*/) override {}
+  void count_overrun() noexcept override {}
   void reopen() override { file_.reopen(); }
 
  private:
@@ -156,6 +157,8 @@ class gathering_sink final : public spdlog::sinks::sink {
     std::unique_lock lock(mutex_);
     return written_out_.wait_for(lock, patience, [&] { return written_ + queue_->overrun_counter() >= posted; });
   }
+  // From any thread: the writing one may be held by a log that takes nothing.
+  void count_overrun() noexcept { count_up_to(queue_->overrun_counter()); }
   void reopen() { file_.reopen(); }
   // After the thread has ended.
   void finish(std::uint64_t dropped) {
@@ -178,11 +181,18 @@ class gathering_sink final : public spdlog::sinks::sink {
     line_ends_.clear();
     written_out_.notify_all();
   }
+  // What the queue has dropped in all.
+  void count_up_to(std::uint64_t dropped) noexcept {
+    std::uint64_t before = counted_.load(std::memory_order_relaxed);
+    while (before < dropped)
+      if (counted_.compare_exchange_weak(before, dropped, std::memory_order_relaxed))
+        return count_dropped(dropped - before);
+  }
   void report_dropped(std::uint64_t dropped) {
     since_report_ = 0;
+    count_up_to(dropped);
     std::uint64_t news = dropped - std::exchange(reported_, dropped);
     if (news == 0) return;
-    count_dropped(news);
     const field fields[] = {{"dropped", news}};
     line_parts parts;
     parts.severity = level::warn;
@@ -199,7 +209,8 @@ class gathering_sink final : public spdlog::sinks::sink {
   std::string buffer_;
   std::vector<std::size_t> line_ends_;  // of the lines in the buffer that were handed over
   std::uint64_t since_report_ = 0;
-  std::uint64_t reported_ = 0;
+  std::uint64_t reported_ = 0;  // of the lines that the queue dropped, those that the log tells of
+  std::atomic<std::uint64_t> counted_ = 0;
   std::mutex mutex_;
   std::condition_variable written_out_;
   std::uint64_t written_ = 0;
@@ -252,6 +263,7 @@ class queued_writer final : public writer {
   void write_at_once(std::chrono::nanoseconds patience) override {
     if (flush(patience)) patience_with_each_.store(patience.count(), std::memory_order_relaxed);
   }
+  void count_overrun() noexcept override { sink_->count_overrun(); }
   void reopen() override { sink_->reopen(); }
 
  private:

@@ -19,6 +19,8 @@ class writer {
   virtual bool flush(std::chrono::nanoseconds patience) noexcept = 0;
   // For the end of the process: flushes, and then waits for each line. Where the flush takes longer, it waits for none.
   virtual void write_at_once(std::chrono::nanoseconds patience) = 0;
+  // Counts the lines that a full queue dropped until now, whether or not the log can tell of them. Thread-safe.
+  virtual void count_overrun() noexcept = 0;
   // Opens the file again; what is written from here on goes there. Waits for nothing where there is a queue. Throws
   // `observe_errc::log_file`. Thread-safe.
   virtual void reopen() = 0;

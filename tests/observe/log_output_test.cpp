@@ -173,6 +173,24 @@ TEST_F(log_output, a_full_queue_drops_the_oldest_and_reports_how_many) {
   EXPECT_THAT(metrics::default_registry().render(), HasSubstr("penstock_log_dropped_total"));
 }
 
+TEST_F(log_output, lines_dropped_while_the_log_takes_nothing_are_counted_at_once) {
+  constexpr std::uint64_t sent = 2000;
+  int reader = make_pipe("pipe");
+  metrics::counter count = metrics::default_registry().counter("penstock_log_dropped_total", "");
+  std::uint64_t before = log::dropped_lines();
+  log::configure({.file = path("pipe"), .queue_lines = 8});
+  for (std::uint64_t i = 0; i < sent; ++i) log::info("line", {{"fill", std::string(4000, 'x')}});
+  metrics::default_registry().render();
+  std::uint64_t counted = count.value() - before;
+  EXPECT_GT(counted, sent / 2);  // a pipe and a queue hold some dozen
+  EXPECT_EQ(log::dropped_lines() - before, counted);
+  std::thread drain([&] { read_all(reader); });
+  log::configure({.queue_lines = 0});
+  drain.join();
+  ::close(reader);
+  EXPECT_EQ(log::dropped_lines() - before, counted);  // none twice, when the log tells of them
+}
+
 TEST_F(log_output, the_count_of_dropped_lines_is_there_before_the_first) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(
