@@ -13,8 +13,8 @@
 // The form is LevelDB's group commit: who comes while a commit is under way joins the next one. A row joins the open
 // batch; the loop takes a free commit slot first and the batch after that, so that the batch grows until the very
 // moment it can go. Then a row waits for company, until the batch is full or
-// - when nothing is being committed, as many submissions wait as the last commit answered (those clients are back), or
-//   the linger is over;
+// - when nothing is being committed, as many submissions wait as the last commit answered (those clients are back) and
+//   have no more rows at hand, or the linger is over;
 // - while another commit is under way, its share of the time that a commit takes is over (batch_pace).
 // It goes when the batches with earlier rows of the same submissions have ended: what a request holds is stored in
 // order.
@@ -39,7 +39,8 @@ class coalescer::gathering final : public suspension {
   }
   void await_resume() const { throw_if_cancelled(); }
   bool satisfied() const noexcept {
-    return home_.full_enough(*home_.open_) || (idle_ && home_.open_->submissions >= home_.last_submissions_);
+    const batch& b = *home_.open_;
+    return home_.full_enough(b) || (idle_ && b.submissions - b.unfinished >= home_.last_submissions_);
   }
   bool idle() const noexcept { return idle_; }
   void enough() noexcept {
@@ -167,8 +168,12 @@ void coalescer::take_in_row(const db::row_batch& rows, std::size_t& counted_byte
 
 void coalescer::filled(const batch& b) noexcept {
   has_rows_.set();
-  if (gathering_ != nullptr && gathering_->satisfied()) gathering_->enough();
+  look_for_company();
   if (b.rows.rows() >= pace_->row_limit() || written_bytes(b) >= options_.max_bytes) seal();
+}
+
+void coalescer::look_for_company() noexcept {
+  if (gathering_ != nullptr && gathering_->satisfied()) gathering_->enough();
 }
 
 bool coalescer::full_enough(const batch& b) const noexcept {
@@ -254,6 +259,7 @@ void coalescer::recycle(batch& b) noexcept {
   b.counted_bytes = 0;
   b.answer_bytes = 0;
   b.submissions = 0;
+  b.unfinished = 0;
   free_.push_back(&b);
 }
 
@@ -293,8 +299,19 @@ void submission::row_added() {
   home_.row_added(b);
 }
 
+// Only the open batch waits for more; it is the newest of those that the rows are in, if it is one of them.
+void submission::set_at_hand(bool more) noexcept {
+  if (std::exchange(at_hand_, more) == more) return;
+  if (segments_.empty() || !home_.open_ || &*segments_.back().in != &*home_.open_) return;
+  std::size_t& unfinished = home_.open_->unfinished;
+  unfinished = more ? unfinished + 1 : unfinished - 1;
+  if (!more) home_.look_for_company();
+}
+
 void submission::enter(batch& b) noexcept {
   if (b.submissions++ == 0) b.opened = scheduler::current().now();
+  ++entered_;
+  if (at_hand_) ++b.unfinished;
   b.report.wants_ids = b.report.wants_ids || wants_ids_;
 }
 
@@ -356,16 +373,19 @@ void submission::join(std::shared_ptr<keyed_request> with, std::size_t answer_by
 
 bool submission::should_wait() const noexcept {
   if (held_) return false;
-  return home_.full() || outstanding_ >= 2 * home_.options_.max_rows || segments_.size() > 2;
+  return home_.full() || outstanding_ >= 2 * home_.options_.max_rows || entered_ > 2;
 }
 
 task<void> submission::wait_for_room() {
+  bool at_hand = at_hand_;
+  set_at_hand(false);
   if (segments_.empty()) {
     co_await home_.room_.wait();
-    co_return;
+  } else {
+    batch_ref first = segments_.front().in;
+    co_await first->done.wait();
   }
-  batch_ref first = segments_.front().in;
-  co_await first->done.wait();
+  set_at_hand(at_hand);
 }
 
 task<void> submission::committed() {

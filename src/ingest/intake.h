@@ -21,6 +21,8 @@ class intake {
   // `ingest_errc::keyed_request_too_large`.
   intake(stream_writer& into, kept_results keep, submission::in_one_batch together);
 
+  // While one lives, more items are at hand; see `submission::more_at_hand`.
+  submission::more_at_hand more_at_hand() noexcept { return submission::more_at_hand(rows_); }
   // Parses an item and submits its row, or ends it as rejected. `text` as `item_parser::add` takes it.
   void take(std::string_view text, std::uint64_t line);
   // Ends an item that never became a row.

@@ -43,6 +43,21 @@ TEST_F(long_bodies, that_expand_to_very_much_let_others_be_answered) {
   });
 }
 
+TEST_F(long_bodies, are_committed_at_once_where_they_come_at_once) {
+  std::string lines;
+  for (int i = 0; i < 100; ++i) lines += "1\n";
+  service_options options = options_of(whole_items());
+  options.batch.linger = std::chrono::minutes(1);  // however slow this machine is
+  serve(options, [&]() -> task<void> {
+    for (int i = 0; i < 3; ++i) {
+      auto asking = post("/v1/items", lines, "application/x-ndjson");
+      EXPECT_EQ((co_await std::move(asking)).json("/stored"), "100");
+    }
+    EXPECT_EQ(registry_.histogram("penstock_batch_rows", "", metrics::count_buckets(), {{"stream", "items"}}).count(),
+              3u);
+  });
+}
+
 TEST_F(long_bodies, of_very_many_items_let_others_be_answered) {
   std::string lines;
   for (int i = 0; i < 1'000'000; ++i) lines += "x\n";

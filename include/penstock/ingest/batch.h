@@ -65,6 +65,7 @@ struct batch {
   std::size_t counted_bytes = 0;    ///< Of its rows, as far as the coalescer was told of them.
   std::size_t answer_bytes = 0;     ///< Of the answers that will be stored with the groups, about.
   std::size_t submissions = 0;      ///< How many wait for it.
+  std::size_t unfinished = 0;       ///< Of these, how many have more rows at hand. While it is open.
   std::size_t owners = 0;
 };
 

@@ -103,6 +103,7 @@ class coalescer {
   void filled(const batch& b) noexcept;
   void seal() noexcept;
   bool full_enough(const batch& b) const noexcept;
+  void look_for_company() noexcept;
   batch_ref earlier_than_next() const noexcept;
   batch_ref take_next() noexcept;
   task<void> commit_one(batch_ref b, semaphore::permit slot);
@@ -141,6 +142,20 @@ class submission {
   /// Tag of a submission whose rows go into one batch.
   struct in_one_batch {};
 
+  /// While one lives, the submission has more rows at hand and adds them as fast as the loop lets it: an idle coalescer
+  /// waits for them as it does for company, within the linger. Where the submission itself waits for room, it counts
+  /// for nothing. One at a time; the submission outlives it.
+  class more_at_hand {
+   public:
+    explicit more_at_hand(submission& of) noexcept : of_(of) { of_.set_at_hand(true); }
+    more_at_hand(const more_at_hand&) = delete;
+    more_at_hand& operator=(const more_at_hand&) = delete;
+    ~more_at_hand() { of_.set_at_hand(false); }
+
+   private:
+    submission& of_;
+  };
+
   /// Throws `ingest_errc::overloaded` when the queue is full, `closed` after `stop`. `wants_ids`: whether the outcomes
   /// are to have the ids of stored rows; a batch in which nobody wants them may be stored faster.
   explicit submission(coalescer& home, bool wants_ids = true);
@@ -178,6 +193,7 @@ class submission {
       const segment& s = segments_[taken];
       for (std::size_t r = s.first; r < s.first + s.count; ++r) visit_row(*s.in, r, visit);
       outstanding_ -= s.count;
+      if (taken + 1 == segments_.size() || &*segments_[taken + 1].in != &*s.in) --entered_;
     }
     segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(taken));
   }
@@ -185,6 +201,7 @@ class submission {
   std::size_t outstanding() const noexcept { return outstanding_; }
 
  private:
+  // Rows that follow one another in a batch. Others' rows may lie between those of one submission.
   struct segment {
     batch_ref in;
     std::size_t first;
@@ -203,6 +220,7 @@ class submission {
     visit(outcome, refused ? &b.report.refusals[static_cast<std::size_t>(outcome.refusal)] : nullptr, nullptr);
   }
 
+  void set_at_hand(bool more) noexcept;
   void enter(batch& b) noexcept;
   void follow(batch& b);
   void hold_row();
@@ -210,8 +228,10 @@ class submission {
 
   coalescer& home_;
   bool wants_ids_;
+  bool at_hand_ = false;
   std::optional<db::row_batch> held_;
   std::vector<segment> segments_;
+  std::size_t entered_ = 0;  // batches that the segments are in
   std::size_t outstanding_ = 0;
   std::size_t held_bytes_ = 0;  // that the coalescer counts
 };
