@@ -4,13 +4,18 @@
 #include "penstock/http/problem.h"
 #include "penstock/ingest/error.h"
 
+#include <algorithm>
 #include <charconv>
 #include <string_view>
+#include <vector>
 
 // Results are rendered by hand, into one string: they are the bulk of what the service says.
 
 namespace penstock::ingest {
 namespace {
+
+// They take some 100 KB, beside the results.
+constexpr std::size_t most_runs = 8'192;
 
 constexpr const char* stands_before = "; the items before it stand, what follows was not looked at";
 
@@ -54,20 +59,52 @@ void append_result(std::string& out, const item_result& r) {
 struct result_list {
   std::string array;
   bool truncated;
+  std::string unnamed = {};  // where truncated
 };
+
+// Those that are true, as pairs of the first and the last of each run.
+std::string list_runs(const std::vector<bool>& of) {
+  std::string array = "[";
+  std::size_t runs = 0;
+  for (auto at = std::find(of.begin(), of.end(), true); at != of.end() && runs < most_runs; ++runs) {
+    auto end = std::find(at, of.end(), false);
+    array += runs == 0 ? "[" : ",[";
+    append_number(array, at - of.begin());
+    array += ',';
+    append_number(array, end - of.begin() - 1);
+    array += ']';
+    at = std::find(end, of.end(), true);
+  }
+  return array += ']';
+}
+
+std::string list_unnamed(const item_ledger& taken, std::size_t named) {
+  std::vector<bool> unnamed = taken.unnamed();
+  for (std::size_t i = named; i < taken.results().size(); ++i) {
+    const item_result& r = taken.results()[i];
+    if (r.status != item_status::rejected) continue;
+    if (r.index >= unnamed.size()) unnamed.resize(r.index + 1);
+    unnamed[r.index] = true;
+  }
+  return list_runs(unnamed);
+}
 
 result_list list_results(const item_ledger& taken, std::size_t most_bytes) {
   result_list list{"[", taken.truncated()};
+  std::size_t named = 0;
   for (const item_result& r : taken.results()) {
     std::size_t before = list.array.size();
     if (before > 1) list.array += ',';
     append_result(list.array, r);
-    if (list.array.size() <= most_bytes) continue;
-    list.array.resize(before);
-    list.truncated = true;
-    break;
+    if (list.array.size() > most_bytes) {
+      list.array.resize(before);
+      list.truncated = true;
+      break;
+    }
+    ++named;
   }
   list.array += ']';
+  if (list.truncated && most_bytes > 0) list.unnamed = list_unnamed(taken, named);
   return list;
 }
 
@@ -80,6 +117,7 @@ std::string summary(const item_ledger& taken, const result_list& results) {
   out += R"(,"results":)";
   out += results.array;
   if (results.truncated) out += R"(,"results_truncated":true)";
+  if (!results.unnamed.empty()) out.append(R"(,"unnamed":)").append(results.unnamed);
   return out += "}\n";
 }
 
@@ -93,6 +131,7 @@ http::problem problem_with_counts(int status, std::string code, std::string deta
   if (counts.failed > 0) p.members.emplace_back("failed", std::to_string(counts.failed));
   p.members.emplace_back("results", results.array);
   if (results.truncated) p.members.emplace_back("results_truncated", "true");
+  if (!results.unnamed.empty()) p.members.emplace_back("unnamed", results.unnamed);
   return p;
 }
 

@@ -8,6 +8,8 @@
 namespace penstock::ingest {
 namespace {
 
+constexpr std::uint64_t most_items_with_a_bit = 65'536;
+
 bool is_unknown(const std::exception_ptr& failure) {
   const auto* known = detail::exception_as<error>(failure);
   return known != nullptr && known->is(ingest_errc::outcome_unknown);
@@ -27,6 +29,8 @@ void item_ledger::reject(item_error why, std::uint64_t line) {
   std::size_t text_bytes = why.message.size() + why.pointer.size();
   if (keep(item_status::rejected, text_bytes))
     results_.push_back({index, line, item_status::rejected, 0, std::move(why)});
+  else
+    note_unnamed(index);
 }
 
 void item_ledger::end(const db::row_outcome& outcome, const db::row_refusal* refusal,
@@ -45,7 +49,10 @@ void item_ledger::end(const db::row_outcome& outcome, const db::row_refusal* ref
   } else {
     ++counts_.stored;
   }
-  if (!keep(status, refusal == nullptr ? 0 : refusal->message.size())) return;
+  if (!keep(status, refusal == nullptr ? 0 : refusal->message.size())) {
+    if (status == item_status::rejected) note_unnamed(item.index);
+    return;
+  }
   item_result result{item.index, item.line, status, status == item_status::stored ? outcome.id : 0, {}};
   if (refusal != nullptr) result.error = item_error{refusal->code, refusal->message, {}, {}};
   if (failure != nullptr) result.error = error_of_batch(last_is_unknown_);
@@ -83,6 +90,12 @@ item_ledger::waiting_item item_ledger::take_oldest() {
     first_waiting_ = 0;
   }
   return oldest;
+}
+
+void item_ledger::note_unnamed(std::uint64_t index) {
+  if (index >= most_items_with_a_bit) return;
+  if (index >= unnamed_.size()) unnamed_.resize(index + 1);
+  unnamed_[index] = true;
 }
 
 bool item_ledger::keep(item_status status, std::size_t text_bytes) noexcept {

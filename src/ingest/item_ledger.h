@@ -50,6 +50,9 @@ class item_ledger {
   std::size_t result_bytes() const noexcept { return share_.bytes(); }
   // True when there were more results than are kept.
   bool truncated() const noexcept { return truncated_; }
+  // By index, whether an item was rejected and has no result here; shorter than there are items. Of those behind the
+  // first so many items it is not known.
+  const std::vector<bool>& unnamed() const noexcept { return unnamed_; }
   // Why items failed: the first `ingest_errc::outcome_unknown` of their batches, or the first failure where there is
   // none; null when none failed.
   const std::exception_ptr& failure() const noexcept { return failure_; }
@@ -70,6 +73,7 @@ class item_ledger {
     bool is_full = false;
   };
   bool keep(item_status status, std::size_t text_bytes) noexcept;
+  void note_unnamed(std::uint64_t index);
 
   kept_results kept_;
   std::uint64_t next_index_ = 0;
@@ -81,6 +85,7 @@ class item_ledger {
   kept_kind kept_bad_;
   result_share share_;
   bool truncated_ = false;
+  std::vector<bool> unnamed_;  // a bit an item, so few that every request may have them, whatever the room is
   std::uint64_t unknown_ = 0;
   std::exception_ptr failure_;
   std::exception_ptr last_failure_;  // of the newest item that failed

@@ -51,5 +51,43 @@ TEST(answer, items_that_failed_alike_are_told_by_their_failure) {
   EXPECT_EQ(body.find("were not stored"), std::string::npos) << body;
 }
 
+TEST(answer, says_which_items_were_rejected_though_not_all_of_them_are_named) {
+  item_ledger taken(kept_results{.most = 4});
+  for (bool good : {false, true, false, false, true, false, false, false, true, false}) {
+    if (good)
+      taken.wait(0);
+    else
+      taken.reject({"item.type", std::string(100, 'x'), {}, {}}, 0);
+  }
+  while (taken.anything_waits()) taken.end({}, nullptr, nullptr);
+  taken.close();
+  std::string all_kept = answer_of(taken, {}, "r", 1s).body;
+  expect_in(R"("results_truncated":true,"unnamed":[[6,7],[9,9]])", all_kept);
+  std::string two_fit = answer_of(taken, {}, "r", 1s, 400).body;
+  expect_in(R"({"index":2,)", two_fit);
+  expect_in(R"("results_truncated":true,"unnamed":[[3,3],[5,7],[9,9]])", two_fit);
+  std::string none = answer_of(taken, {}, "r", 1s, 0).body;
+  expect_in(R"("results":[],"results_truncated":true})", none);
+}
+
+TEST(answer, counts_no_failed_item_among_those_that_were_rejected) {
+  item_ledger taken(kept_results{.most = 1});
+  for (int i = 0; i < 3; ++i) taken.wait(0);
+  for (int i = 0; i < 3; ++i) taken.end({}, nullptr, &lost);
+  taken.close();
+  expect_in(R"("results_truncated":true,"unnamed":[])", answer_of(taken, {}, "r", 1s).body);
+}
+
+TEST(answer, tells_of_alternating_items_within_a_bound) {
+  item_ledger taken(kept_results{.most = 1});
+  for (int i = 0; i < 40'000; ++i) {
+    taken.reject({"item.type", "x", {}, {}}, 0);
+    taken.wait(0);
+  }
+  while (taken.anything_waits()) taken.end({}, nullptr, nullptr);
+  taken.close();
+  EXPECT_LT(answer_of(taken, {}, "r", 1s).body.size(), 120'000u);
+}
+
 }  // namespace
 }  // namespace penstock::ingest

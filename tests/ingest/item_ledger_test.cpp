@@ -36,6 +36,25 @@ TEST(item_ledger, keeps_one_result_of_any_length) {
   EXPECT_EQ(kept(taken), 1u);
 }
 
+TEST(item_ledger, notes_which_of_the_rejected_items_have_no_result) {
+  result_room full{0};
+  item_ledger taken(kept_results{.most = 2, .room = &full});
+  taken.wait(0);
+  reject(taken, 3);
+  taken.wait(0);
+  db::row_refusal refusal{"db.check", "no"};
+  taken.end({}, nullptr, nullptr);
+  taken.end({}, &refusal, nullptr);
+  EXPECT_EQ(kept(taken), 2u);
+  EXPECT_EQ(taken.unnamed(), (std::vector<bool>{false, false, false, true, true}));
+}
+
+TEST(item_ledger, notes_them_for_so_many_items_only) {
+  item_ledger taken(kept_results{.most = 1});
+  for (int i = 0; i < 100'000; ++i) taken.reject({"item.type", "x", {}, {}}, 0);
+  EXPECT_EQ(taken.unnamed().size(), 65'536u);
+}
+
 TEST(item_ledger, shares_room_with_others_beyond_a_few_results) {
   result_room room{50'000};
   auto one = std::make_unique<item_ledger>(kept_results{.room = &room});
