@@ -112,7 +112,7 @@ int load_files(load_arguments& a) {
   std::replace(names.begin(), names.end(), std::string("-"), std::string("standard input"));
   report result(names, a.rejects);
   load_end end = net::run(run_load(a, result), {.worker_threads = 1});
-  result.finish(end.stopped_because.empty() || can_be_read_again(a.files));
+  result.finish(end.stopped_because.empty(), can_be_read_again(a.files));
   std::cout << (a.json_summary ? summary_json(result, end) : summary_text(result, end));
   return exit_code_of(result, end);
 }
@@ -139,7 +139,8 @@ constexpr const char* help_footer =
     "    penstock load - --format ndjson --to URL\n"
     "\n"
     "Rejects are written to a file NAME.part, which gets its name at the end: a load may write the rejects that it\n"
-    "reads. One that stops before the end of a pipe leaves a file of that name alone, and says where its own are.\n"
+    "reads. One that stops before the end of a pipe, or is not told of all that were rejected, leaves a file of that\n"
+    "name alone, and says where its own are.\n"
     "\n"
     "Exit code: 0 all is stored, 1 some items were rejected or their outcome is unknown, 2 wrong usage, 3 given up\n"
     "(the server can't be reached or refuses, rejects can't be written), 130 interrupted: what was in flight was "

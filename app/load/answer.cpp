@@ -41,6 +41,26 @@ bool read_refused(const dom::element& result, std::vector<bool>& named, std::vec
   return true;
 }
 
+void add_unnamed(std::size_t index, std::vector<bool>& named, std::vector<std::size_t>& into) {
+  named[index] = true;
+  into.push_back(index);
+}
+
+// The first and the last of each run of them.
+bool read_unnamed(const dom::array& runs, std::vector<bool>& named, std::vector<std::size_t>& into) {
+  for (dom::element run : runs) {
+    std::uint64_t first = 0;
+    std::uint64_t last = 0;
+    if (run.at(0).get(first) != simdjson::SUCCESS || run.at(1).get(last) != simdjson::SUCCESS) return false;
+    if (last < first || last >= named.size()) return false;
+    for (std::uint64_t index = first; index <= last; ++index) {
+      if (named[index]) return false;
+      add_unnamed(index, named, into);
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 std::optional<answer> parse_answer(std::string_view body, std::size_t items) {
@@ -51,12 +71,20 @@ std::optional<answer> parse_answer(std::string_view body, std::size_t items) {
   std::optional<std::uint64_t> rejected = count_up_to(items, document, "rejected");
   std::optional<std::uint64_t> duplicates = count_up_to(items, document, "duplicates");
   if (!stored || !rejected || !duplicates || *stored + *rejected + *duplicates != items) return std::nullopt;
-  answer a{*stored, *rejected, *duplicates, {}};
-  dom::array results;
-  if (document["results"].get(results) != simdjson::SUCCESS) return a;
+  answer a{*stored, *rejected, *duplicates, {}, {}};
   std::vector<bool> named(items);
-  for (dom::element result : results)
-    if (!read_refused(result, named, a.refused) || a.refused.size() > a.rejected) return std::nullopt;
+  dom::array results;
+  if (document["results"].get(results) == simdjson::SUCCESS) {
+    for (dom::element result : results)
+      if (!read_refused(result, named, a.refused) || a.refused.size() > a.rejected) return std::nullopt;
+  }
+  dom::array unnamed;
+  if (document["unnamed"].get(unnamed) == simdjson::SUCCESS && !read_unnamed(unnamed, named, a.unnamed))
+    return std::nullopt;
+  if (a.refused.size() + a.unnamed.size() > a.rejected) return std::nullopt;
+  // Where none was stored, it needs no telling which were rejected.
+  for (std::size_t index = 0; index < items && a.rejected == items; ++index)
+    if (!named[index]) add_unnamed(index, named, a.unnamed);
   return a;
 }
 

@@ -25,6 +25,7 @@ struct answer {
   std::uint64_t rejected = 0;  ///< All of them; the server lists only so many in `refused`.
   std::uint64_t duplicates = 0;
   std::vector<refused_item> refused = {};
+  std::vector<std::size_t> unnamed = {};  ///< Other rejected items, by index: as far as it is known which they are.
 };
 
 /// Reads the answer of `POST /v1/{stream}` to `items` items; nothing when it is none, or counts another number.

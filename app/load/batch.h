@@ -80,6 +80,14 @@ class batch {
     return b;
   }
 
+  /// These items, and nothing that was read beside them, as a batch of their own.
+  batch only(const std::vector<std::size_t>& indexes) const {
+    batch b;
+    b.file = file;
+    for (std::size_t index : indexes) b.add(text_of(index), items[index].line);
+    return b;
+  }
+
   struct item {
     std::uint64_t line;  ///< Where it begins in its file.
     std::size_t end;     ///< Behind its last byte in `body`.

@@ -15,7 +15,8 @@ enum class load_errc {
   malformed,        ///< The file is not of its format; nothing behind that place was read.
   unreadable,       ///< The file could not be read, or decompressed, to its end.
   outcome_unknown,  ///< The item was sent, and the answer never came: it may be stored or not.
-  not_sent,         ///< The load was given up before the item was sent.
+  not_sent,         ///< The load was given up before the item was sent, or sent again to learn why it was rejected.
+  rejected,         ///< The server rejected the item, sent alone, and did not say why.
 };
 
 /// The stable code of a load error.
@@ -37,6 +38,8 @@ constexpr std::string_view code_name(load_errc code) noexcept {
       return "load.outcome_unknown";
     case load_errc::not_sent:
       return "load.not_sent";
+    case load_errc::rejected:
+      return "load.rejected";
   }
   return "load.unknown";
 }

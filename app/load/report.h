@@ -49,9 +49,12 @@ class report {
   void retried() noexcept { ++totals_.retries; }
   /// Says that a batch is about to be sent: a load that stops can be resumed behind the last such one.
   void begun(const batch& b) noexcept { last_begun_ = {b.file, b.last_line}; }
-  /// Gives the rejects their name, for which those of an earlier load are replaced only when `may_replace` and none are
-  /// missing.
-  void finish(bool may_replace) { rejects_.finish(may_replace); }
+  /// Gives the rejects their name. Those of an earlier load, which the input may come from, are replaced only where
+  /// none are missing because of a failure, and where every item was read and each rejected one is there, or the input
+  /// `can_be_read_again`.
+  void finish(bool reached_the_end, bool can_be_read_again) {
+    rejects_.finish((reached_the_end && totals_.unnamed == 0) || can_be_read_again);
+  }
 
   const totals& counts() const noexcept { return totals_; }
   /// The first few rejections, as "FILE line N: CODE: MESSAGE (at POINTER)"; one for all of a batch that was

@@ -1,4 +1,5 @@
-// A batch is taken to be sent in the order it was read, and every batch that was taken is reported exactly once.
+// A batch is taken to be sent in the order it was read, and every item of one that was taken is reported exactly once:
+// also one that is sent a second time, which only those are that were rejected for a reason that is not known.
 
 #include "app/load/sender.h"
 
@@ -78,15 +79,25 @@ task<void> sender::send() {
 }
 
 task<void> sender::deliver(const batch& b) {
+  batch again;
+  const batch* rest = &b;
   if (b.items.size() <= most_items_) {
-    task<bool> sending = deliver_whole(b);
-    bool done = co_await std::move(sending);
-    if (done) co_return;
-    most_items_ = std::min(most_items_, b.items.size() / 2);
-    taken_ = 0;
+    task<request_end> sending = deliver_whole(b);
+    request_end end = co_await std::move(sending);
+    if (!end.too_large && end.named_all) co_return;
+    send_fewer_than(b.items.size());
+    if (!end.too_large) {
+      again = b.only(end.unnamed);
+      rest = &again;
+    }
   }
-  task<void> sending_parts = deliver_in_parts(b);
+  task<void> sending_parts = deliver_in_parts(*rest);
   co_await std::move(sending_parts);
+}
+
+void sender::send_fewer_than(std::size_t items) noexcept {
+  most_items_ = std::min(most_items_, std::max<std::size_t>(1, items / 2));
+  taken_ = 0;
 }
 
 task<void> sender::deliver_in_parts(const batch& b) {
@@ -105,24 +116,23 @@ task<void> sender::deliver_in_parts(const batch& b) {
   if (next < b.items.size()) result_.not_sent(b.part(next, b.items.size() - next), reason_);
 }
 
-// False, with nothing reported, when it is too large for the server.
-task<bool> sender::deliver_whole(const batch& b) {
+task<sender::request_end> sender::deliver_whole(const batch& b) {
   try {
-    task<bool> attempts = attempt_until_decided(b);
-    bool done = co_await std::move(attempts);
+    task<request_end> attempts = attempt_until_decided(b);
+    request_end end = co_await std::move(attempts);
     // Rejects that nobody can read would only become more.
     if (!result_.rejects_failure().empty()) stop(result_.rejects_failure());
-    co_return done;
+    co_return end;
   } catch (const operation_cancelled&) {
     result_.lost(b, "the load was interrupted before the answer came");
     throw;
   }
 }
 
-task<bool> sender::attempt_until_decided(const batch& b) {
+task<sender::request_end> sender::attempt_until_decided(const batch& b) {
   if (b.items.empty()) {
     result_.carried_out(b, {});
-    co_return true;
+    co_return request_end{};
   }
   scheduler& clock = scheduler::current();
   std::string key = make_id(clock.random());
@@ -131,42 +141,55 @@ task<bool> sender::attempt_until_decided(const batch& b) {
     task<attempt> posted = post_(b, key);
     attempt last = co_await std::move(posted);
     decision next = attempts.after(last, clock.now(), clock.random());
-    if (next.what == decision::step::give_up && last.status == content_too_large && b.items.size() > 1) co_return false;
-    if (next.what != decision::step::retry) {
-      conclude(b, last, next.what);
-      co_return true;
-    }
+    if (next.what == decision::step::give_up && last.status == content_too_large && b.items.size() > 1)
+      co_return request_end{.too_large = true};
+    if (next.what != decision::step::retry) co_return conclude(b, last, next.what);
     task<bool> waited = wait_unless_stopped(next.wait);
     bool go_on = co_await std::move(waited);
-    if (!go_on) {
-      conclude(b, last, attempts.maybe_stored() ? decision::step::unknown : decision::step::give_up);
-      co_return true;
-    }
+    if (!go_on)
+      co_return conclude(b, last, attempts.maybe_stored() ? decision::step::unknown : decision::step::give_up);
     result_.retried();
   }
 }
 
-void sender::conclude(const batch& b, const attempt& last, decision::step outcome) {
+sender::request_end sender::conclude(const batch& b, const attempt& last, decision::step outcome) {
   if (outcome == decision::step::done) {
-    std::optional<answer> told = parse_answer(last.body, b.items.size());
-    if (!told) return note_unknown(b, "the server's answer is not one of penstock serve");
-    unknown_in_a_row_ = 0;
-    if (b.items.size() == most_items_ && ++taken_ == taken_before_larger) {
-      most_items_ *= 2;
-      taken_ = 0;
-    }
-    return result_.carried_out(b, *told);
+    if (std::optional<answer> told = parse_answer(last.body, b.items.size())) return carried_out(b, std::move(*told));
+    note_unknown(b, "the server's answer is not one of penstock serve");
+    return {};
   }
   std::string why = what_happened(last);
-  if (outcome == decision::step::unknown) return note_unknown(b, why);
-  if (last.status == content_too_large) return reject_only_item(b, why);
-  result_.not_sent(b, why);
-  stop(why);
+  if (outcome == decision::step::unknown) {
+    note_unknown(b, why);
+  } else if (last.status == content_too_large) {
+    reject_only_item(b, load_errc::too_large, why);
+  } else {
+    result_.not_sent(b, why);
+    stop(why);
+  }
+  return {};
 }
 
-void sender::reject_only_item(const batch& b, const std::string& why) {
+sender::request_end sender::carried_out(const batch& b, answer told) {
+  unknown_in_a_row_ = 0;
+  if (b.items.size() == most_items_ && may_grow_ && ++taken_ == taken_before_larger) {
+    most_items_ *= 2;
+    taken_ = 0;
+  }
+  request_end end{.named_all = told.refused.size() == told.rejected, .unnamed = std::move(told.unnamed)};
+  if (!end.named_all && b.items.size() == 1) {
+    reject_only_item(b, load_errc::rejected, "the server did not say why");
+    return {};
+  }
+  told.rejected -= end.unnamed.size();
+  if (told.rejected > told.refused.size()) may_grow_ = false;  // the rejects lack these
+  result_.carried_out(b, told);
+  return end;
+}
+
+void sender::reject_only_item(const batch& b, load_errc code, const std::string& why) {
   answer refused{.rejected = 1};
-  refused.refused.push_back({0, std::string(code_name(load_errc::too_large)), why, {}});
+  refused.refused.push_back({0, std::string(code_name(code)), why, {}});
   result_.carried_out(b, refused);
 }
 

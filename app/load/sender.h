@@ -28,7 +28,9 @@ struct send_options {
 };
 
 /// Sends batches. Belongs to one loop; runs once. A batch that the server finds too large (413) goes in parts, and so
-/// do the next ones of its size, until larger ones are tried again; a single item that is too large is rejected.
+/// do the next ones of its size, until larger ones are tried again; a single item that is too large is rejected. Items
+/// that the server rejected and did not name, since they were too many for its answer, go again in parts, and so do the
+/// next batches: being rejected, they are not stored.
 class sender {
  public:
   /// Fills a batch; false when there are no more, or `reading` was set. Called on a worker thread, one call at a time.
@@ -47,15 +49,24 @@ class sender {
   const std::string& stopped_because() const noexcept { return reason_; }
 
  private:
+  // What came of sending a batch as one request.
+  struct request_end {
+    bool too_large = false;                 // for the server; nothing is reported then
+    bool named_all = true;                  // that were rejected
+    std::vector<std::size_t> unnamed = {};  // of the others, those that are known; they are not reported
+  };
+
   task<void> read();
   task<void> send();
   task<void> deliver(const batch& b);
-  task<bool> deliver_whole(const batch& b);
+  task<request_end> deliver_whole(const batch& b);
   task<void> deliver_in_parts(const batch& b);
-  task<bool> attempt_until_decided(const batch& b);
+  task<request_end> attempt_until_decided(const batch& b);
   task<bool> wait_unless_stopped(duration wait);
-  void conclude(const batch& b, const attempt& last, decision::step outcome);
-  void reject_only_item(const batch& b, const std::string& why);
+  request_end conclude(const batch& b, const attempt& last, decision::step outcome);
+  request_end carried_out(const batch& b, answer told);
+  void send_fewer_than(std::size_t items) noexcept;
+  void reject_only_item(const batch& b, load_errc code, const std::string& why);
   void note_unknown(const batch& b, const std::string& why);
   std::unique_ptr<batch> take_spare();
 
@@ -69,8 +80,9 @@ class sender {
   event stopping_;
   std::string reason_;
   std::size_t unknown_in_a_row_ = 0;
-  std::size_t most_items_ = static_cast<std::size_t>(-1);  // of a request, by what the server found too large
-  std::size_t taken_ = 0;                                  // requests of so many items, since
+  std::size_t most_items_ = static_cast<std::size_t>(-1);  // of a request, by what was too much for the server
+  bool may_grow_ = true;
+  std::size_t taken_ = 0;  // requests of so many items, since
 };
 
 }  // namespace penstock::app::load

@@ -18,11 +18,18 @@ std::string count_line(std::string_view name, std::uint64_t count, std::string_v
 
 std::string where_rejects_are(const report& result) {
   std::string text;
-  bool all = result.rejects_failure().empty();
+  bool all_written = result.rejects_failure().empty();
+  bool all_named = result.counts().unnamed == 0;
   if (result.wrote_rejects())
-    text = std::string(all ? "all of them" : "those that could be written") +
+    text = std::string(!all_written ? "those that could be written"
+                       : all_named  ? "all of them"
+                                    : "those that the server named") +
            ", with their items: " + result.rejects_path() + "\n";
-  if (all) return text;
+  if (!all_named)
+    text += fmt::format(
+        "{} of the rejected are NOT there: the server's answers name only so many; a smaller --batch-items helps\n",
+        with_commas(result.counts().unnamed));
+  if (all_written) return text;
   std::uint64_t missing = result.missing_rejects();
   text += missing > 0 ? with_commas(missing) + " of them are" : "some of them may be";
   text += std::string(result.wrote_rejects() ? " NOT there: " : " in no file: ") + result.rejects_failure();
@@ -54,11 +61,6 @@ std::string summary_text(const report& result, const load_end& end) {
                       in_megabytes(static_cast<double>(t.source_bytes) / seconds));
   for (const std::string& line : result.first_rejections()) text += "  " + line + "\n";
   text += where_rejects_are(result);
-  if (t.unnamed > 0)
-    text += fmt::format(
-        "{} of the rejected are not there: the server's answers name only so many; "
-        "a smaller --batch-items helps\n",
-        with_commas(t.unnamed));
   if (!end.stopped_because.empty()) {
     text += "stopped before the end: " + end.stopped_because + "\n";
     std::string place = result.last_place();
@@ -72,12 +74,13 @@ std::string summary_json(const report& result, const load_end& end) {
   double seconds = seconds_of(end.elapsed);
   return fmt::format(
       R"({{"items":{},"stored":{},"duplicates":{},"rejected":{},"unknown":{},"not_sent":{},"retries":{},)"
-      R"("source_bytes":{},"seconds":{:.6f},"items_per_second":{:.1f},"rejects":{},"rejects_missing":{},"first_missing":{},"stopped":{},"last_place":{}}})"
+      R"("source_bytes":{},"seconds":{:.6f},"items_per_second":{:.1f},"rejects":{},"rejects_missing":{},"first_missing":{},"rejects_unnamed":{},)"
+      R"("stopped":{},"last_place":{}}})"
       "\n",
       t.items(), t.stored, t.duplicates, t.rejected, t.unknown, t.not_sent, t.retries, t.source_bytes, seconds,
       static_cast<double>(t.items()) / seconds,
       result.wrote_rejects() ? http::json_string(result.rejects_path()) : "null", result.missing_rejects(),
-      result.missing_rejects() > 0 ? http::json_string(result.first_missing_reject()) : "null",
+      result.missing_rejects() > 0 ? http::json_string(result.first_missing_reject()) : "null", t.unnamed,
       end.stopped_because.empty() ? "null" : http::json_string(end.stopped_because),
       end.stopped_because.empty() ? "null" : http::json_string(result.last_place()));
 }

@@ -55,6 +55,30 @@ TEST(load_answer, one_that_names_an_item_twice_or_more_than_it_counts_is_not_bel
   EXPECT_FALSE(with(R"({"index":0,"error":{}},{"index":1,"error":{}},{"index":2,"error":{}})"));
 }
 
+TEST(load_answer, says_which_items_were_rejected_though_they_are_not_named) {
+  auto with = [](const std::string& more) {
+    return parse_answer(R"({"stored":2,"rejected":4,"duplicates":0,"results":[{"index":0,"error":{}}])" + more + "}",
+                        6);
+  };
+  std::optional<answer> a = with(R"(,"unnamed":[[2,3],[5,5]])");
+  ASSERT_TRUE(a.has_value());
+  EXPECT_THAT(a->unnamed, ElementsAre(2u, 3u, 5u));
+  EXPECT_TRUE(with("")->unnamed.empty());
+  EXPECT_FALSE(with(R"(,"unnamed":[[0,1]])")) << "the first is named";
+  EXPECT_FALSE(with(R"(,"unnamed":[[2,2],[2,2]])"));
+  EXPECT_FALSE(with(R"(,"unnamed":[[3,2]])"));
+  EXPECT_FALSE(with(R"(,"unnamed":[[5,6]])"));
+  EXPECT_FALSE(with(R"(,"unnamed":[[2,5]])")) << "one more than it counts";
+  EXPECT_FALSE(with(R"(,"unnamed":[4])"));
+}
+
+TEST(load_answer, of_which_nothing_was_stored_needs_to_name_nobody) {
+  std::optional<answer> a =
+      parse_answer(R"({"stored":0,"rejected":3,"duplicates":0,"results":[{"index":1,"error":{}}]})", 3);
+  ASSERT_TRUE(a.has_value());
+  EXPECT_THAT(a->unnamed, ElementsAre(0u, 2u));
+}
+
 TEST(load_answer, a_problem_is_told_in_one_line) {
   EXPECT_EQ(describe_problem(404, R"({"code":"ingest.unknown_stream","detail":"no stream 'x'"})"),
             "404 Not Found (ingest.unknown_stream): no stream 'x'");
@@ -79,7 +103,7 @@ class load_report : public ::testing::Test {
   ~load_report() override { std::filesystem::remove(path_); }
 
   std::string rejects() {
-    report_.finish(true);
+    report_.finish(true, true);
     std::ostringstream text;
     text << std::ifstream(path_).rdbuf();
     return text.str();
@@ -94,7 +118,7 @@ class load_report : public ::testing::Test {
 TEST_F(load_report, nothing_is_written_when_nothing_is_rejected) {
   batch_.rejected.clear();
   report_.carried_out(batch_, {.stored = 2});
-  report_.finish(true);
+  report_.finish(true, true);
   EXPECT_FALSE(std::filesystem::exists(path_));
   EXPECT_EQ(exit_code_of(report_, {}), 0);
 }
@@ -126,7 +150,7 @@ TEST_F(load_report, unknown_and_unsent_items_are_in_the_rejects_too) {
 TEST_F(load_report, rejects_that_can_not_be_made_are_a_failure_and_change_no_count) {
   report elsewhere({"a.csv"}, "/nonexistent/rejects");
   elsewhere.carried_out(batch_, {.stored = 2});
-  elsewhere.finish(true);
+  elsewhere.finish(true, true);
   EXPECT_EQ(elsewhere.counts().stored, 2u);
   EXPECT_EQ(exit_code_of(elsewhere, {}), 3);
   EXPECT_THAT(summary_text(elsewhere, {}),
@@ -137,7 +161,7 @@ TEST_F(load_report, rejects_that_can_not_be_made_are_a_failure_and_change_no_cou
 TEST_F(load_report, the_summary_says_how_many_rejects_could_not_be_written) {
   report full({"a.csv"}, "/dev/full");
   full.lost(batch_, "x");
-  full.finish(true);
+  full.finish(true, true);
   std::string text = summary_text(full, {});
   EXPECT_THAT(text, Not(HasSubstr("all of them")));
   EXPECT_THAT(text,
@@ -148,6 +172,24 @@ TEST_F(load_report, the_summary_says_how_many_rejects_could_not_be_written) {
   EXPECT_EQ(exit_code_of(full, {}), 3);
 }
 
+TEST_F(load_report, rejects_of_which_some_are_not_known_replace_no_earlier_ones_that_the_input_may_be_from) {
+  for (bool can_be_read_again : {false, true}) {
+    std::ofstream(path_) << "old\n";
+    report again({"standard input"}, path_.string());
+    again.carried_out(batch_, {.stored = 0, .rejected = 2, .refused = {{1, "item.syntax", "x", ""}}});
+    again.finish(true, can_be_read_again);
+    std::string line;
+    std::getline(std::ifstream(path_), line);
+    EXPECT_EQ(line == "old", !can_be_read_again) << line;
+    std::string text = summary_text(again, {});
+    EXPECT_THAT(text, Not(HasSubstr("all of them")));
+    EXPECT_THAT(text, HasSubstr("those that the server named, with their items: " + again.rejects_path() + "\n"));
+    EXPECT_THAT(text, HasSubstr("1 of the rejected are NOT there"));
+    EXPECT_THAT(summary_json(again, {}), HasSubstr(R"("rejects_unnamed":1)"));
+    std::filesystem::remove(again.rejects_path());
+  }
+}
+
 TEST_F(load_report, the_summary_says_what_became_of_everything) {
   report_.begun(batch_);
   report_.carried_out(batch_, {.stored = 1, .rejected = 1});
@@ -156,7 +198,7 @@ TEST_F(load_report, the_summary_says_what_became_of_everything) {
   EXPECT_THAT(text, HasSubstr("rejected               2\n"));
   EXPECT_THAT(text, Not(HasSubstr("unknown")));
   EXPECT_THAT(text, HasSubstr("in 2.00 s: 1 items/s"));
-  EXPECT_THAT(text, HasSubstr("1 of the rejected are not there"));
+  EXPECT_THAT(text, HasSubstr("1 of the rejected are NOT there"));
   EXPECT_THAT(text, HasSubstr("nothing behind a.csv line 11 was sent"));
   EXPECT_EQ(exit_code_of(report_, {.stopped_because = "404 Not Found"}), 3);
   EXPECT_EQ(exit_code_of(report_, {.stopped_because = "interrupted", .interrupted = true}), 130);

@@ -178,6 +178,22 @@ class LoadTest(BlackBoxTest):
         self.assertEqual(sorted(r["item"].encode() + b"\n" for r in self.rejects("stdin.rejects.ndjson")), sorted(bad))
         self.assertEqual(list(self.folder.glob("*.part")), [])
 
+    def test_load_names_all_items_that_are_rejected_of_large_requests(self):
+        flight = made_up_flights(1)[0]
+        good = json.dumps(flight).encode() + b"\n"
+        bad = [b'{"delay":"%d"}\n' % number for number in range(30_000)]
+        given = b"".join(line + good if number % 50 == 0 else line for number, line in enumerate(bad))
+        for again in False, True:
+            loading = self.start_with_pipe()
+            output, _ = loading.communicate(b"".join(bad) if again else given, PATIENCE)
+            told = json.loads(output)
+            self.assertEqual((loading.returncode, told["stored"], told["rejected"], told["rejects_unnamed"]),
+                             (1, 0 if again else 600, 30_000, 0))
+            rejects = self.rejects("stdin.rejects.ndjson")
+            self.assertEqual(sorted(r["item"].encode() + b"\n" for r in rejects), sorted(bad))
+            self.assertEqual({r["code"] for r in rejects}, {"item.type"})
+        self.check_stored([flight] * 600)
+
     def test_a_load_that_stops_keeps_the_rejects_that_it_has_not_read(self):
         loading = self.start_with_pipe()
         loading.communicate(b'{"delay":"late"}\n' * 400, PATIENCE)
