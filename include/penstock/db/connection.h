@@ -135,7 +135,9 @@ class connection {
   /// Opens a transaction, ready to write. See `transaction`, which closes it on every path.
   virtual task<void> begin() = 0;
   /// Commits it. Not cut short by a cancellation once it runs; SQLite's, while it waits for another session's lock, and
-  /// it is rolled back then. Throws `db_errc::ambiguous_commit` when the connection died meanwhile.
+  /// it is rolled back then. Throws `db_errc::ambiguous_commit` when the connection died meanwhile; and on PostgreSQL
+  /// `db_errc::serialization` for a constraint that may be newer than what was known of a batch's table: stored anew,
+  /// the row that breaks it is refused alone.
   virtual task<void> commit() = 0;
   /// Rolls it back; nothing when none is open.
   virtual task<void> rollback() = 0;

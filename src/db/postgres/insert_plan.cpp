@@ -1,5 +1,6 @@
 #include "insert_plan.h"
 
+#include "penstock/core/outcome.h"
 #include "session.h"
 
 #include <algorithm>
@@ -99,6 +100,11 @@ database_error not_all_stored(const table_definition& into) {
 database_error altered_meanwhile(const table_definition& into) {
   return {db_errc::serialization,
           "PostgreSQL, insert into " + into.name + ": the table was altered meanwhile; the batch is to be stored anew"};
+}
+
+database_error to_be_stored_anew(const std::exception_ptr& failure) {
+  const auto* e = penstock::detail::exception_as<database_error>(failure);
+  return {db_errc::serialization, e->message() + "; the batch is to be stored anew", 0, e->sqlstate(), failure};
 }
 
 bool insert_plan::is_for(const table_definition& t) const {

@@ -7,6 +7,8 @@
 #include "penstock/db/table.h"
 
 #include <cstddef>
+#include <cstdint>
+#include <exception>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,6 +26,7 @@ struct insert_plan {
   table_definition into;
   std::string version;        // of the table, before anything else was asked for; TRUNCATE changes it too
   std::string shape;          // what of the table the plan relies on
+  std::uint64_t made_in = 0;  // the session's transaction
   std::vector<Oid> types;     // of the columns
   std::vector<wire_type> as;  // how their values travel
   std::vector<column_length> lengths;
@@ -76,6 +79,9 @@ database_error not_all_stored(const table_definition& into);
 
 // Where the plan is of no use any more.
 database_error altered_meanwhile(const table_definition& into);
+
+// Where a plan may have been the cause of this failure, which is a `database_error`.
+database_error to_be_stored_anew(const std::exception_ptr& failure);
 
 // Rows as arrays, one for each column; keeps its memory.
 class row_arrays {

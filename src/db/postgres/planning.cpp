@@ -88,11 +88,18 @@ const std::string version_sql =
     "ARRAY(SELECT g.oid || ' ' || g.xmin FROM pg_trigger AS g WHERE g.tgrelid = c.oid)::text ELSE '' END "
     "FROM pg_class AS c WHERE c.oid = to_regclass(?)";
 
-task<insert_plan*> session::plan_for(const table_definition& into) {
+insert_plan* session::known_plan(const table_definition& into) noexcept {
   auto known = plans_.find(into.name);
-  if (known != plans_.end() && known->second.is_for(into)) co_return &known->second;
+  return known != plans_.end() && known->second.is_for(into) ? &known->second : nullptr;
+}
+
+// Statements that are there already were prepared for what the table was then.
+task<insert_plan*> session::plan_for(const table_definition& into) {
+  if (insert_plan* known = known_plan(into)) co_return known;
+  forget_plan(into.name);
   insert_plan plan;
   plan.into = into;
+  plan.made_in = transactions_;
   std::string table = quote_table(into.name);
   task<result> asking_version = query(version_sql, parameters_of(table));
   result version = co_await std::move(asking_version);
@@ -101,6 +108,7 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   result shape = co_await std::move(asking_shape);
   plan.shape = text_of(shape);
   plan.one_row = one_row_sql(into);
+  forget_statement(plan.one_row);
   task<statement*> preparing = prepared(plan.one_row);
   const statement* one = co_await std::move(preparing);
   plan.types = one->parameters;
@@ -138,12 +146,14 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   if (const auto* given = std::get_if<std::string>(&told.at(plan.types.size())); given != nullptr && !triggers_judge)
     plan.sequence = *given;
   plan.many_rows = many_rows_sql(into, plan.types, type_names, plan.sequence);
+  forget_statement(plan.many_rows);
   plan.many_give_row = !into.unique_key.empty();
   if ((rules_judge || triggers_judge) && !into.unique_key.empty()) {
     plan.missing_keys = missing_keys_sql(into, plan.types, type_names);
     table_definition without_key = into;
     without_key.unique_key.clear();
     plan.new_row = one_row_sql(without_key);
+    forget_statement(plan.new_row);
   }
   const auto* is_bigint = std::get_if<bool>(&told.at(plan.types.size() + 1));
   plan.copy_gives_ids = has_id && !plan.sequence.empty() && is_bigint != nullptr && *is_bigint;
@@ -156,9 +166,13 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
 void session::forget_plan(const std::string& table) noexcept {
   auto known = plans_.find(table);
   if (known == plans_.end()) return;
-  for (const std::string& sql : {known->second.one_row, known->second.many_rows, known->second.new_row})
-    if (const statement* s = statements_.find(sql)) statements_.forget(s);
+  for (const std::string* sql : {&known->second.one_row, &known->second.many_rows, &known->second.new_row})
+    forget_statement(*sql);
   plans_.erase(known);
+}
+
+void session::forget_statement(const std::string& sql) noexcept {
+  if (const statement* s = statements_.find(sql)) statements_.forget(s);
 }
 
 task<std::string> session::version_statement(const std::string& table) {

@@ -89,8 +89,11 @@ class session final : public connection {
   // True when the failure says that the prepared statement is of no use any more, and it was forgotten.
   bool forgets_stale_plan(const statement* s, const PGresult* failed);
   task<void> create_table(const table_definition& definition);
+  // Null when there is none for this definition.
+  insert_plan* known_plan(const table_definition& into) noexcept;
   task<insert_plan*> plan_for(const table_definition& into);
   void forget_plan(const std::string& table) noexcept;
+  void forget_statement(const std::string& sql) noexcept;
   // A statement without parameters that gives the table's version.
   task<std::string> version_statement(const std::string& table);
   // Throws `db_errc::serialization` when the table is not the one that was planned for.
@@ -116,6 +119,8 @@ class session final : public connection {
   bool begin_is_due_ = false;
   bool altered_ = false;
   bool plan_was_stale_ = false;
+  bool had_known_plan_ = false;  // a batch of this transaction, from before it
+  std::uint64_t transactions_ = 0;
   opening_statement* opening_ = nullptr;                   // of the batch that is being stored
   std::map<std::string, insert_plan, std::less<>> plans_;  // by table; batches for several take turns in a session
 };

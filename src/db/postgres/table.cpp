@@ -250,7 +250,9 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
   if (!in_transaction()) throw database_error(db_errc::other, "insert_rows needs a transaction: begin one first");
   if (rows.empty()) co_return;
   std::exception_ptr failure;
-  bool was_known = plans_.find(into.name) != plans_.end();
+  const insert_plan* known = known_plan(into);
+  bool was_known = known != nullptr;
+  had_known_plan_ = had_known_plan_ || (was_known && known->made_in != transactions_);
   try {
     task<insert_plan*> planning = plan_for(into);
     insert_plan* plan = co_await std::move(planning);
@@ -296,8 +298,7 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
   };
   if (was_known && e != nullptr && may_be_stale(e->errc())) {
     plan_was_stale_ = true;
-    throw database_error(db_errc::serialization, e->message() + "; the batch is to be stored anew", 0, e->sqlstate(),
-                         failure);
+    throw to_be_stored_anew(failure);
   }
   std::rethrow_exception(failure);
 }

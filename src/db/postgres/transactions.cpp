@@ -23,11 +23,15 @@ result_taker keeping_failure(std::optional<database_error>& failed, const char* 
   };
 }
 
-task<void> commit_on(wire& w) {
+// `refuses_rows` becomes true when it fails for what the rows are.
+task<void> commit_on(wire& w, bool& refuses_rows) {
   std::optional<database_error> failed;
   bool rolled_back = false;
   result_taker take = [&](std::size_t, const PGresult* r) {
-    if (PQresultStatus(r) == PGRES_FATAL_ERROR && !failed) failed = failure_of(r, "commit");
+    if (PQresultStatus(r) == PGRES_FATAL_ERROR && !failed) {
+      failed = failure_of(r, "commit");
+      refuses_rows = refusal_of_row(r).has_value();
+    }
     // COMMIT of a transaction that has failed rolls it back, and calls that a success.
     rolled_back = rolled_back || std::string_view(PQcmdStatus(const_cast<PGresult*>(r))) == "ROLLBACK";
   };
@@ -55,6 +59,8 @@ task<void> session::begin() {
   open_wire();
   if (in_transaction()) throw database_error(db_errc::other, "a transaction is open already: end it first");
   begin_is_due_ = true;
+  ++transactions_;
+  had_known_plan_ = false;
   co_return;
 }
 
@@ -62,15 +68,24 @@ task<void> session::commit() {
   wire& w = open_wire();
   if (!in_transaction()) throw database_error(db_errc::other, "no transaction is open: begin one first");
   if (std::exchange(begin_is_due_, false)) co_return;
+  bool had_known_plan = std::exchange(had_known_plan_, false);
   silence_limit patience(*this);
+  bool refuses_rows = false;
+  std::exception_ptr failure;
   try {
-    task<void> committing = shield(commit_on(w));
+    task<void> committing = shield(commit_on(w, refuses_rows));
     co_await std::move(committing);
-  } catch (const database_error& e) {
-    // Of a deferred constraint, which may be newer than the plans: they have those that are known checked row by row.
-    if (e.errc() == db_errc::constraint) plan_was_stale_ = !std::exchange(plans_, {}).empty();
-    throw;
+    co_return;
+  } catch (...) {
+    failure = std::current_exception();
   }
+  if (!refuses_rows) std::rethrow_exception(failure);
+  // Of a deferred constraint, which may be newer than the plans: they have those that are known checked row by row. A
+  // batch that went in by plans of this transaction would end alike again.
+  while (!plans_.empty()) forget_plan(plans_.begin()->first);
+  plan_was_stale_ = had_known_plan;
+  if (!had_known_plan) std::rethrow_exception(failure);
+  throw to_be_stored_anew(failure);
 }
 
 task<void> session::rollback() {
