@@ -1,9 +1,11 @@
 #include "server_fixture.h"
+#include "table_drift.h"
 #include <penstock/async/task_group.h>
 #include <penstock/db/connection.h>
 #include <penstock/db/error.h>
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -79,6 +81,46 @@ TEST_F(postgres_ids, large_batches_of_several_sessions_have_ids_in_a_row_each) {
     co_await sessions[0]->execute("DROP TABLE side_by_side");
   };
   net::run(main());
+}
+
+TEST_F(postgres_ids, an_id_that_is_no_whole_number_is_drift) {
+  struct id_type {
+    std::vector<std::string> made;
+    std::string told;  // empty where it fits
+  };
+  auto table_with = [](const std::string& id) { return "CREATE TEMPORARY TABLE t (id " + id + ", k bigint)"; };
+  const std::string own_ids = "CREATE TEMPORARY SEQUENCE own_ids";
+  const id_type types[] = {
+      {{table_with("smallserial")}, ""},
+      {{table_with("serial")}, ""},
+      {{table_with("bigserial")}, ""},
+      {{own_ids, "CREATE DOMAIN pg_temp.whole AS integer",
+        "CREATE DOMAIN pg_temp.id AS pg_temp.whole CHECK (VALUE > 0)",
+        table_with("pg_temp.id DEFAULT nextval('own_ids')")},
+       ""},
+      {{table_with("uuid DEFAULT gen_random_uuid()")}, "uuid"},
+      {{own_ids, table_with("numeric(30) DEFAULT nextval('own_ids')")}, "numeric(30,0)"},
+      {{own_ids, table_with("text DEFAULT 'a' || nextval('own_ids')")}, "text"},
+      {{own_ids, "CREATE DOMAIN pg_temp.own_name AS text DEFAULT 'a' || nextval('own_ids')",
+        table_with("pg_temp.own_name")},
+       "own_name"},
+      {{"CREATE TEMPORARY TABLE behind (id uuid DEFAULT gen_random_uuid(), k bigint)",
+        "CREATE TEMPORARY VIEW t AS TABLE behind"},
+       "uuid"},
+  };
+  with_connection([&](connection& c) -> task<> {
+    const table_definition table{"t", "id", {{"k", column_type::integer}}, {}};
+    for (const id_type& type : types) {
+      SCOPED_TRACE(type.made.back());
+      for (const std::string& sql : type.made) co_await c.execute(sql);
+      std::string difference = co_await drift_of(c, table);
+      EXPECT_EQ(difference.find("but ids are whole numbers") != std::string::npos, !type.told.empty()) << difference;
+      EXPECT_EQ(difference.empty(), type.told.empty()) << difference;
+      EXPECT_NE(difference.find(type.told), std::string::npos) << difference;
+      co_await c.reset();
+      co_await c.execute("DROP DOMAIN IF EXISTS pg_temp.id, pg_temp.whole, pg_temp.own_name");
+    }
+  });
 }
 
 }  // namespace

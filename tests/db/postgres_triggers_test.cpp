@@ -334,5 +334,57 @@ TEST_F(postgres_triggers, constraints_are_checked_at_once_without_a_trip_of_thei
   });
 }
 
+// Whether such a row is stored when it is tried.
+task<bool> stores(connection& c, const table_definition& into) {
+  bool stored = true;
+  try {
+    row_batch rows = numbers(0, 3);
+    batch_report report;
+    task<void> inserting = c.insert_batch(into, rows, report);
+    co_await std::move(inserting);
+  } catch (const database_error&) {
+    stored = false;
+  }
+  co_return stored;
+}
+
+TEST_F(postgres_triggers, what_the_server_takes_no_row_for_is_drift) {
+  struct rule {
+    const char* made;
+    bool takes_rows;
+    bool takes_keys;
+  };
+  const rule rules[] = {
+      {"CREATE RULE r AS ON INSERT TO t DO ALSO INSERT INTO seen VALUES (NEW.k)", true, false},
+      {"CREATE RULE r AS ON INSERT TO t WHERE NEW.k = 7 DO INSTEAD NOTHING", false, false},
+      {"CREATE RULE r AS ON INSERT TO t DO ALSO NOTHING", true, true},
+      {"CREATE RULE r AS ON UPDATE TO t DO ALSO INSERT INTO seen VALUES (NEW.k)", true, false},
+      {"CREATE RULE r AS ON DELETE TO t DO ALSO INSERT INTO seen VALUES (OLD.k)", true, true},
+  };
+  with_connection([&](connection& c) -> task<> {
+    for (const rule& r : rules)
+      for (bool enabled : {true, false}) {
+        SCOPED_TRACE(std::string(r.made) + (enabled ? "" : ", disabled"));
+        co_await c.execute("CREATE TEMPORARY TABLE t (id bigserial PRIMARY KEY, k bigint UNIQUE)");
+        co_await c.execute("CREATE TEMPORARY TABLE seen (k bigint)");
+        co_await c.execute(r.made);
+        if (!enabled) co_await c.execute("ALTER TABLE t DISABLE RULE r");
+        for (const table_definition& into : {table, keyed}) {
+          std::string difference = co_await drift_of(c, into);
+          bool stored = co_await stores(c, into);
+          bool is_taken = into.unique_key.empty() ? r.takes_rows : r.takes_keys;
+          EXPECT_TRUE(stored == is_taken || !enabled);
+          EXPECT_EQ(difference.empty(), stored) << difference;
+          EXPECT_EQ(difference.find("it takes no rows") == std::string::npos, stored) << difference;
+          co_await c.execute("DELETE FROM t");
+        }
+        co_await c.reset();
+      }
+    co_await c.execute("CREATE TEMPORARY VIEW t AS SELECT 1::bigint AS id, 1::bigint AS k UNION SELECT 2, 2");
+    std::string difference = co_await drift_of(c, table);
+    EXPECT_NE(difference.find("it takes no rows"), std::string::npos) << difference;
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db

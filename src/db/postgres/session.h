@@ -88,6 +88,8 @@ class session final : public connection {
   bool forgets_lost_statements(const PGresult* failed) noexcept;
   // True when the failure says that the prepared statement is of no use any more, and it was forgotten.
   bool forgets_stale_plan(const statement* s, const PGresult* failed);
+  // Why the server would insert no row, whatever the row is; empty where it would.
+  task<std::string> server_difference(const table_definition& definition);
   task<void> create_table(const table_definition& definition);
   // Null when there is none for this definition.
   insert_plan* known_plan(const table_definition& into) noexcept;

@@ -84,13 +84,19 @@ constexpr const char* columns_sql =
     "FROM pg_attribute AS a WHERE a.attrelid = to_regclass(?) AND a.attnum > 0 AND NOT a.attisdropped "
     "ORDER BY a.attnum";
 
-// A row if nothing gives the column values: no default, of its type neither, no identity, and no trigger, though a
-// partition's. A view may have them from the table behind it.
-const std::string no_ids_sql =
-    "SELECT FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_type AS y ON y.oid = a.atttypid "
-    "WHERE c.oid = to_regclass(?) AND a.attname = ? AND c.relkind IN ('r', 'p') AND NOT a.atthasdef "
-    "AND a.attidentity = '' AND y.typdefault IS NULL AND NOT EXISTS (SELECT FROM pg_trigger AS g "
-    "WHERE g.tgtype & 7 = 7 AND (g.tgrelid = c.oid OR g.tgrelid IN (SELECT relid FROM pg_partition_tree(c.oid))))";
+// The type of the ids, whether it is one of whole numbers, be it by a domain; and whether nothing gives the column
+// values: no default, of its type neither, no identity, and no trigger, though a partition's. A view may have them from
+// the table behind it.
+const std::string ids_sql =
+    "WITH RECURSIVE id AS (SELECT a.* FROM pg_attribute AS a WHERE a.attrelid = to_regclass(?) AND a.attname = ?), "
+    "types AS (SELECT id.atttypid AS oid FROM id UNION ALL SELECT y.typbasetype FROM types JOIN pg_type AS y "
+    "ON y.oid = types.oid WHERE y.typtype = 'd') "
+    "SELECT format_type(id.atttypid, id.atttypmod), EXISTS (SELECT FROM types "
+    "WHERE oid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype)), "
+    "c.relkind IN ('r', 'p') AND NOT id.atthasdef AND id.attidentity = '' AND y.typdefault IS NULL "
+    "AND NOT EXISTS (SELECT FROM pg_trigger AS g "
+    "WHERE g.tgtype & 7 = 7 AND (g.tgrelid = c.oid OR g.tgrelid IN (SELECT relid FROM pg_partition_tree(c.oid)))) "
+    "FROM id JOIN pg_class AS c ON c.oid = id.attrelid JOIN pg_type AS y ON y.oid = id.atttypid";
 
 // The columns of its unique indexes that hold for all rows.
 constexpr const char* unique_keys_sql =
@@ -146,6 +152,18 @@ std::vector<std::string> type_differences(const table_definition& wanted, const 
   return differences;
 }
 
+std::vector<std::string> id_differences(const table_definition& wanted, const result& ids) {
+  std::vector<std::string> differences;
+  for (const auto& row : ids.rows) {
+    std::string column = "column '" + wanted.id_column + "' ";
+    if (!std::get<bool>(row[1]))
+      differences.push_back(column + "is " + std::get<std::string>(row[0]) +
+                            ", but ids are whole numbers: make it bigint");
+    if (std::get<bool>(row[2])) differences.push_back(column + "does not generate ids: make it an identity");
+  }
+  return differences;
+}
+
 }  // namespace
 
 std::string quote_table(const std::string& name) {
@@ -197,15 +215,35 @@ task<void> session::prepare_table(const table_definition& definition) {
   for (std::string& difference : type_differences(definition, columns)) differences.push_back(std::move(difference));
   for (std::string& difference : generated_columns(definition, columns)) differences.push_back(std::move(difference));
   if (!definition.id_column.empty()) {
-    task<result> asking_ids = query(no_ids_sql, parameters_of(table, definition.id_column));
-    result without = co_await std::move(asking_ids);
-    if (!without.rows.empty())
-      differences.push_back("column '" + definition.id_column + "' does not generate ids: make it an identity");
+    task<result> asking_ids = query(ids_sql, parameters_of(table, definition.id_column));
+    result ids = co_await std::move(asking_ids);
+    for (std::string& difference : id_differences(definition, ids)) differences.push_back(std::move(difference));
+  }
+  if (differences.empty()) {
+    task<std::string> asking_server = server_difference(definition);
+    std::string difference = co_await std::move(asking_server);
+    if (!difference.empty()) differences.push_back(std::move(difference));
   }
   if (differences.empty()) co_return;
   std::string list;
   for (const std::string& difference : differences) list += (list.empty() ? "" : "; ") + difference;
   throw database_error(db_errc::table_drift, "table '" + definition.name + "' exists but does not fit: " + list);
+}
+
+// A view may take no rows, and rules keep the server from looking for a key, or from telling ids: which ones, only its
+// rewriter knows (src/backend/rewrite/rewriteHandler.c), and it tells when the statement is prepared.
+task<std::string> session::server_difference(const table_definition& definition) {
+  std::string sql = one_row_sql(definition);
+  forget_statement(sql);
+  std::string told;
+  try {
+    task<statement*> preparing = prepared(sql);
+    co_await std::move(preparing);
+  } catch (const database_error& e) {
+    if (e.sqlstate() != "0A000" && e.sqlstate() != "55000") throw;
+    told = "it takes no rows: " + e.message();
+  }
+  co_return told;
 }
 
 // The table may have been altered, or another one taken its place, since the plan was made.
