@@ -14,7 +14,7 @@ task<void> connection::insert_batch(const table_definition& into, const row_batc
 task<void> connection::begin_batch(opening_statement& first, const table_definition& into, const row_batch& rows,
                                    batch_report& report) {
   report.clear();
-  task<void> beginning = begin();
+  task<void> beginning = begin_for_batches();
   co_await std::move(beginning);
   task<std::uint64_t> running = execute(first.sql, first.values);
   first.changed = co_await std::move(running);
@@ -23,6 +23,8 @@ task<void> connection::begin_batch(opening_statement& first, const table_definit
   co_await std::move(inserting);
   report.round_trips += 2;
 }
+
+task<void> connection::begin_for_batches() { return begin(); }
 
 task<std::vector<finding>> connection::examine(const expected_load&) { co_return std::vector<finding>{}; }
 

@@ -208,7 +208,7 @@ task<void> batch_committer::attempt_transaction(db::connection& session, batch& 
 task<bool> batch_committer::write_step_by_step(db::connection& session, batch& b, commit_marker* marker,
                                                commit_outcome& outcome) {
   if (marker == nullptr) {
-    task<void> beginning = session.begin();
+    task<void> beginning = session.begin_for_batches();
     co_await std::move(beginning);
   } else {
     task<bool> beginning = marker->begin(session, outcome);

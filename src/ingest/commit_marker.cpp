@@ -52,7 +52,7 @@ task<bool> commit_marker::begin(db::connection& session, commit_outcome& outcome
   for (;;) {
     task<void> requiring = require_row(session);
     co_await std::move(requiring);
-    task<void> beginning = session.begin();
+    task<void> beginning = session.begin_for_batches();
     co_await std::move(beginning);
     db::opening_statement next = next_number();
     task<std::uint64_t> updating = session.execute(std::move(next.sql), std::move(next.values));

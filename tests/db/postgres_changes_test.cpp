@@ -1,8 +1,11 @@
 #include "postgres_rows.h"
 #include "server_fixture.h"
+#include <penstock/async/task_group.h>
 #include <penstock/db/connection.h>
 #include <penstock/db/error.h>
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -124,6 +127,246 @@ TEST_F(postgres_changes, columns_that_take_one_another_s_names_get_the_values_of
       EXPECT_EQ(found.rows.at(0).at(2), value(static_cast<std::int64_t>(count)));
       co_await c.execute("DROP TABLE t");
     }
+  });
+}
+
+task<std::optional<db_errc>> commit_failure(connection& c) {
+  std::optional<db_errc> failed;
+  try {
+    task<void> committing = c.commit();
+    co_await std::move(committing);
+  } catch (const database_error& e) {
+    failed = e.errc();
+  }
+  co_return failed;
+}
+
+const std::string views_child = "CREATE TEMPORARY TABLE child (id bigserial PRIMARY KEY, k bigint)";
+const std::string view_of_child = "CREATE TEMPORARY VIEW t AS TABLE child";
+const std::string deferred_key =
+    "ALTER TABLE child ADD CONSTRAINT has_parent FOREIGN KEY (k) REFERENCES parent DEFERRABLE INITIALLY DEFERRED";
+
+task<void> make_view(connection& c, std::int64_t parents) {
+  for (std::string sql : {parent, views_child, view_of_child}) {
+    task<std::uint64_t> making = c.execute(std::move(sql));
+    co_await std::move(making);
+  }
+  task<std::uint64_t> filling =
+      c.execute("INSERT INTO parent SELECT generate_series(0, ?::bigint)", parameters_of(parents));
+  co_await std::move(filling);
+  batch_report report;
+  row_batch rows = numbers(0, parents);
+  task<void> inserting = c.insert_batch(table, rows, report);
+  co_await std::move(inserting);
+}
+
+// As a service commits: the rows of a batch travel with a statement of its own. Whether the first plan checks all
+// constraints at once depends on those of other tests, so a trigger makes the new one wait, once.
+TEST_F(postgres_changes, a_batch_whose_commit_a_new_constraint_refuses_is_stored_without_the_row_when_tried_again) {
+  with_connection([&](connection& c) -> task<> {
+    for (std::int64_t count : {1, 40, 600}) {
+      SCOPED_TRACE(count);
+      task<void> making = make_view(c, count);
+      co_await std::move(making);
+      co_await c.execute(deferred_key);
+      co_await c.execute("CREATE TEMPORARY SEQUENCE calls");
+      co_await c.execute(trigger_function("IF nextval('calls') = 1 THEN SET CONSTRAINTS ALL DEFERRED; END IF;"));
+      co_await c.execute(judging("child"));
+      row_batch rows = numbers(1, count + 2);  // the last one has no parent
+      batch_report report;
+      opening_statement first{"UPDATE parent SET id = id WHERE id = ?", parameters_of(0)};
+      co_await c.begin_batch(first, table, rows, report);
+      EXPECT_TRUE(report.refusals.empty());
+      EXPECT_EQ(co_await commit_failure(c), db_errc::serialization);
+      EXPECT_EQ(c.state(), session_state::clean);
+      co_await c.begin_batch(first, table, rows, report);
+      EXPECT_EQ(co_await commit_failure(c), std::nullopt);
+      EXPECT_EQ(report.refusals.size(), 1u);
+      EXPECT_EQ(report.rows.back().what, status::refused);
+      result stored = co_await c.query("SELECT count(*) FROM t");
+      EXPECT_EQ(stored.rows.at(0).at(0), value(2 * count));
+      co_await c.reset();
+      co_await c.execute("DROP FUNCTION IF EXISTS pg_temp.judge");
+    }
+  });
+}
+
+// Here that of a table which a default writes to: no plan knows of it.
+TEST_F(postgres_changes, a_batch_whose_commit_is_refused_whatever_the_plan_is_fails_when_it_is_tried_again) {
+  with_connection([&](connection& c) -> task<> {
+    task<void> making = make_view(c, 3);
+    co_await std::move(making);
+    co_await c.execute(deferred_key);
+    co_await c.execute("DROP VIEW t");
+    auto writing = [](const std::string& k) {
+      return "CREATE OR REPLACE FUNCTION pg_temp.writes() RETURNS bigint LANGUAGE sql AS $$ INSERT INTO child (k) "
+             "VALUES "
+             "(" +
+             k + ") RETURNING k $$";
+    };
+    co_await c.execute(writing("0"));
+    co_await c.execute("CREATE TEMPORARY TABLE t (id bigserial, k bigint, written bigint DEFAULT pg_temp.writes())");
+    row_batch rows = numbers(0, 3);
+    batch_report report;
+    co_await c.insert_batch(table, rows, report);
+    co_await c.execute(writing("77"));
+    std::vector<std::optional<db_errc>> ends;
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      co_await c.begin();
+      for (int part = 0; part < 2; ++part) co_await c.insert_rows(table, rows, report);
+      ends.push_back(co_await commit_failure(c));
+    }
+    using list = std::vector<std::optional<db_errc>>;
+    EXPECT_EQ(ends, (list{db_errc::serialization, db_errc::constraint, db_errc::constraint}));
+    bool failed = false;
+    try {
+      co_await c.insert_batch(table, rows, report);
+    } catch (const database_error& e) {
+      failed = e.errc() == db_errc::constraint;
+    }
+    EXPECT_TRUE(failed);
+    co_await c.reset();
+    co_await c.execute("DROP FUNCTION IF EXISTS pg_temp.writes");
+  });
+}
+
+TEST_F(postgres_changes, a_transaction_without_batches_is_told_of_the_constraint_that_refuses_it) {
+  with_connection([&](connection& c) -> task<> {
+    task<void> making = make_view(c, 3);
+    co_await std::move(making);
+    co_await c.execute(deferred_key);
+    co_await c.begin();
+    co_await c.execute("INSERT INTO child (k) VALUES (77)");
+    EXPECT_EQ(co_await commit_failure(c), db_errc::constraint);
+  });
+}
+
+// What makes a session learn about a table once more, though the table was not altered.
+TEST_F(postgres_changes, values_go_in_by_the_types_of_now_when_a_session_learns_about_a_table_once_more) {
+  const table_definition whole{"t", "id", {{"k", column_type::integer}, {"v", column_type::text}}, {}};
+  const table_definition part{"t", "", {{"k", column_type::integer}}, {}};
+  auto rows_of = [](std::int64_t k, int count) {
+    row_batch rows(2);
+    for (int i = 0; i < count; ++i) {
+      rows.add_integer(k);
+      rows.add_text("x");
+      rows.commit_row();
+    }
+    return rows;
+  };
+  with_connection([&](connection& c) -> task<> {
+    for (const std::string cause : {"a refused commit", "another definition of it"})
+      for (int count : {1, 2, 40, 600}) {
+        SCOPED_TRACE(cause + ", " + std::to_string(count));
+        task<void> making = make_view(c, 1);
+        co_await std::move(making);
+        co_await c.execute("DROP VIEW t");
+        co_await c.execute("CREATE TEMPORARY TABLE t (id bigserial PRIMARY KEY, k integer, v text)");
+        co_await c.execute(deferred_key);
+        batch_report report;
+        row_batch small = rows_of(1, count);
+        co_await c.insert_batch(whole, small, report);
+        if (cause == "a refused commit") {
+          co_await c.begin();
+          co_await c.execute("INSERT INTO child (k) VALUES (77)");
+          EXPECT_EQ(co_await commit_failure(c), db_errc::constraint);
+        } else {
+          row_batch one = numbers(1, 2);
+          co_await c.insert_batch(part, one, report);
+        }
+        co_await c.execute("ALTER TABLE t ALTER k TYPE bigint");
+        row_batch large = rows_of(5'000'000'000, count);
+        co_await c.insert_batch(whole, large, report);
+        EXPECT_TRUE(report.refusals.empty()) << report.refusals.at(0).message;
+        co_await c.reset();
+      }
+  });
+}
+
+// Elsewhere the version of the table would be read as it was before the wait for a change of it to end.
+TEST_F(postgres_changes, batches_are_stored_at_read_committed_and_transactions_keep_their_level) {
+  with_connection([&](connection& c) -> task<> {
+    co_await c.execute("SET default_transaction_isolation = 'repeatable read'");
+    co_await c.execute(
+        "CREATE TEMPORARY TABLE t (id bigserial PRIMARY KEY, k bigint, "
+        "level text DEFAULT current_setting('transaction_isolation'))");
+    auto levels = [&]() -> task<std::string> {
+      task<result> asking = c.query("SELECT string_agg(DISTINCT level, ', ') FROM t");
+      result found = co_await std::move(asking);
+      task<std::uint64_t> clearing = c.execute("DELETE FROM t");
+      co_await std::move(clearing);
+      co_return std::get<std::string>(found.rows.at(0).at(0));
+    };
+    for (std::int64_t count : {1, 40, 600}) {
+      SCOPED_TRACE(count);
+      row_batch rows = numbers(0, count);
+      batch_report report;
+      co_await c.insert_batch(table, rows, report);
+      EXPECT_EQ(co_await levels(), "read committed");
+      opening_statement first{"INSERT INTO t (k) VALUES (?)", parameters_of(1)};
+      co_await c.begin_batch(first, table, rows, report);
+      co_await c.commit();
+      EXPECT_EQ(co_await levels(), "read committed");
+      co_await c.begin_for_batches();
+      co_await c.execute("INSERT INTO t (k) VALUES (1)");
+      co_await c.insert_rows(table, rows, report);
+      co_await c.commit();
+      EXPECT_EQ(co_await levels(), "read committed");
+      co_await c.begin();
+      co_await c.insert_rows(table, rows, report);
+      co_await c.commit();
+      EXPECT_EQ(co_await levels(), "repeatable read");
+    }
+  });
+}
+
+// Ends a change that another session waits for.
+task<void> commit_when_waited_for(connection& changing, std::int64_t waiting) {
+  for (bool waits = false; !waits;) {
+    task<result> asking = changing.query("SELECT FROM pg_locks WHERE pid = ? AND NOT granted", parameters_of(waiting));
+    result found = co_await std::move(asking);
+    waits = !found.rows.empty();
+  }
+  task<void> committing = changing.commit();
+  co_await std::move(committing);
+}
+
+TEST_F(postgres_changes, a_batch_that_waited_for_a_new_trigger_has_the_ids_of_that_whatever_the_isolation_is) {
+  with_connection([&](connection& changing) -> task<> {
+    const std::vector<std::string> leftovers = {"DROP TABLE IF EXISTS waits_for_trigger",
+                                                "DROP SEQUENCE IF EXISTS waits_for_trigger_ids",
+                                                "DROP FUNCTION IF EXISTS gives_own_ids"};
+    task<std::unique_ptr<connection>> connecting = database(url()).connect();
+    std::unique_ptr<connection> c = co_await std::move(connecting);
+    co_await c->execute("SET default_transaction_isolation = 'repeatable read'");
+    result mine = co_await c->query("SELECT pg_backend_pid()");
+    const auto pid = std::get<std::int64_t>(mine.rows.at(0).at(0));
+    const table_definition into{"waits_for_trigger", "id", {{"k", column_type::integer}}, {}};
+    for (std::int64_t count : {1, 40, 600}) {
+      SCOPED_TRACE(count);
+      for (const std::string& sql : leftovers) co_await changing.execute(sql);
+      co_await changing.execute("CREATE TABLE waits_for_trigger (id bigserial PRIMARY KEY, k bigint)");
+      co_await changing.execute("CREATE SEQUENCE waits_for_trigger_ids START 1000000");
+      co_await changing.execute(
+          "CREATE FUNCTION gives_own_ids() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.id := "
+          "nextval('waits_for_trigger_ids'); RETURN NEW; END $$");
+      row_batch rows = numbers(0, count);
+      batch_report report;
+      co_await c->insert_batch(into, rows, report);
+      co_await changing.begin();
+      co_await changing.execute(
+          "CREATE TRIGGER gives_ids BEFORE INSERT ON waits_for_trigger FOR EACH ROW EXECUTE FUNCTION gives_own_ids()");
+      co_await with_task_group([&](task_group& group) -> task<> {
+        group.start(c->insert_batch(into, rows, report));
+        group.start(commit_when_waited_for(changing, pid));
+        co_return;
+      });
+      for (const row_outcome& row : report.rows) EXPECT_GE(row.id, first_own_id);
+      result stored = co_await changing.query("SELECT count(*) FROM waits_for_trigger WHERE id = ?",
+                                              parameters_of(report.rows.back().id));
+      EXPECT_EQ(stored.rows.at(0).at(0), value(std::int64_t{1}));
+    }
+    for (const std::string& sql : leftovers) co_await changing.execute(sql);
   });
 }
 

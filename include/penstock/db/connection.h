@@ -123,17 +123,21 @@ class connection {
   /// constraints of the table are checked row by row; on PostgreSQL to the end of the transaction, together with those
   /// of its partitions, and with all others where the table has triggers or is a view.
   virtual task<void> insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) = 0;
-  /// As above, in a transaction of its own. When it throws, no row was stored, save with `db_errc::ambiguous_commit`.
-  /// Not cut short by a cancellation once it runs; SQLite's, while it waits for another session's lock.
+  /// As above, in a transaction of its own, on PostgreSQL at READ COMMITTED. When it throws, no row was stored, save
+  /// with `db_errc::ambiguous_commit`. Not cut short by a cancellation once it runs; SQLite's, while it waits for
+  /// another session's lock.
   virtual task<void> insert_batch(const table_definition& into, const row_batch& rows, batch_report& report);
-  /// Opens a transaction, runs `first` in it, and stores the rows of a batch as `insert_rows` does, in as few trips to
-  /// the server as that takes. The transaction stays open: look at `first.changed` before committing it, for where
-  /// nothing was changed, rows may have been stored or not. When it throws, the transaction is to be rolled back, if
-  /// one is open. The arguments must outlive it.
+  /// Opens a transaction as `begin_for_batches` does, runs `first` in it, and stores the rows of a batch as
+  /// `insert_rows` does, in as few trips to the server as that takes. The transaction stays open: look at
+  /// `first.changed` before committing it, for where nothing was changed, rows may have been stored or not. When it
+  /// throws, the transaction is to be rolled back, if one is open. The arguments must outlive it.
   virtual task<void> begin_batch(opening_statement& first, const table_definition& into, const row_batch& rows,
                                  batch_report& report);
   /// Opens a transaction, ready to write. See `transaction`, which closes it on every path.
   virtual task<void> begin() = 0;
+  /// As `begin`, for a transaction whose batches are to be stored as in one of their own: on PostgreSQL at READ
+  /// COMMITTED, whatever the isolation of others is.
+  virtual task<void> begin_for_batches();
   /// Commits it. Not cut short by a cancellation once it runs; SQLite's, while it waits for another session's lock, and
   /// it is rolled back then. Throws `db_errc::ambiguous_commit` when the connection died meanwhile; and on PostgreSQL
   /// `db_errc::serialization` for a constraint that may be newer than what was known of a batch's table: stored anew,

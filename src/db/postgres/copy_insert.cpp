@@ -159,7 +159,7 @@ task<void> copy_insert::take_turn() {
 
 std::string copy_insert::statements() {
   std::string all;
-  if (session_.begin_is_due_) all += "BEGIN; ";
+  if (session_.begin_is_due_) all.append(session_.begin_sql()).append("; ");
   if (std::exchange(check_is_due_, false) && !plan_.check_at_once.empty()) all += plan_.check_at_once + "; ";
   if (!has_ids_ && plan_.copy_gives_ids) all += reserve_ids_sql(plan_.sequence, rows_.rows()) + "; ";
   all += in_savepoint_ ? "ROLLBACK TO SAVEPOINT penstock; " : "SAVEPOINT penstock; ";

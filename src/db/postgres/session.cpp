@@ -80,9 +80,14 @@ void session::close() noexcept {
   wire_.reset();
 }
 
+// Where a snapshot is kept, the version of the table would be that of before the wait for a change of it to end.
+const char* session::begin_sql() const noexcept {
+  return for_batches_ ? "BEGIN ISOLATION LEVEL READ COMMITTED" : "BEGIN";
+}
+
 void session::send_begin(wire& w) {
   if (!begin_is_due_) return;
-  w.execute("BEGIN");
+  w.execute(begin_sql());
   begin_is_due_ = false;
 }
 

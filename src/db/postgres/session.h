@@ -41,6 +41,7 @@ class session final : public connection {
   task<void> begin_batch(opening_statement& first, const table_definition& into, const row_batch& rows,
                          batch_report& report) override;
   task<void> begin() override;
+  task<void> begin_for_batches() override;
   task<void> commit() override;
   task<void> rollback() override;
   task<void> prepare_table(const table_definition& definition) override;
@@ -80,6 +81,7 @@ class session final : public connection {
   bool in_transaction() const noexcept;
   // By what the server says of itself: not before version 14.
   bool is_read_only_where_a_primary_is_wanted() const noexcept;
+  const char* begin_sql() const noexcept;
   void send_begin(wire& w);
   // Runs a statement once; its results go to `take`.
   task<void> run(const std::string& sql, const parameters& values, const result_taker& take);
@@ -119,6 +121,7 @@ class session final : public connection {
   repeated_keys repeats_;
   std::vector<unsigned char> to_do_;  // for each row, whether it has no outcome yet and is to be sent
   bool begin_is_due_ = false;
+  bool for_batches_ = false;  // the transaction, alone
   bool altered_ = false;
   bool plan_was_stale_ = false;
   bool had_known_plan_ = false;  // a batch of this transaction, from before it

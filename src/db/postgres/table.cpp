@@ -2,6 +2,7 @@
 #include "batch_insert.h"
 #include "copy_insert.h"
 #include "failure.h"
+#include "penstock/async/cancel.h"
 #include "penstock/db/error.h"
 #include "penstock/db/transaction.h"
 #include "session.h"
@@ -249,15 +250,19 @@ task<std::string> session::server_difference(const table_definition& definition)
 // The table may have been altered, or another one taken its place, since the plan was made.
 task<void> session::insert_batch(const table_definition& into, const row_batch& rows, batch_report& report) {
   plan_was_stale_ = false;
+  auto body = [&](connection&) {
+    for_batches_ = true;
+    return insert_rows(into, rows, report);
+  };
   try {
-    task<void> inserting = connection::insert_batch(into, rows, report);
-    co_await std::move(inserting);
+    task<void> whole = shield(detail::attempt<void>(this, &body));
+    co_await std::move(whole);
     co_return;
   } catch (const database_error&) {
     if (!plan_was_stale_) throw;
   }
-  task<void> inserting_again = connection::insert_batch(into, rows, report);
-  co_await std::move(inserting_again);
+  task<void> whole_again = shield(detail::attempt<void>(this, &body));
+  co_await std::move(whole_again);
 }
 
 // Where many rows go in by COPY, a trip is nothing beside them.
@@ -275,7 +280,7 @@ task<void> session::begin_batch(opening_statement& first, const table_definition
     ~opening() { of.opening_ = nullptr; }
     session& of;
   };
-  task<void> beginning = begin();
+  task<void> beginning = begin_for_batches();
   co_await std::move(beginning);
   opening with(*this, first);
   task<void> inserting = insert_rows(into, rows, report);

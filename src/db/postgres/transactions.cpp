@@ -59,9 +59,16 @@ task<void> session::begin() {
   open_wire();
   if (in_transaction()) throw database_error(db_errc::other, "a transaction is open already: end it first");
   begin_is_due_ = true;
+  for_batches_ = false;
   ++transactions_;
   had_known_plan_ = false;
   co_return;
+}
+
+task<void> session::begin_for_batches() {
+  task<void> beginning = begin();
+  co_await std::move(beginning);
+  for_batches_ = true;
 }
 
 task<void> session::commit() {
