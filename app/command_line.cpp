@@ -95,7 +95,8 @@ bool is_usage(const error& e) { return e.is(app_errc::bad_usage) || e.is(app_err
 
 void flush_output(std::ostream& out) {
   if (!out.flush())
-    throw error(app_errc::output_failed, "standard output did not take all that it should; is its disk full?");
+    throw error(app_errc::output_failed,
+                "standard output did not take all that it should; is its disk full, or its reader gone?");
 }
 
 int run_command_line(std::span<const std::string> arguments, std::ostream& out, std::ostream& err) {

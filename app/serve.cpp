@@ -209,9 +209,6 @@ void run_serve(const serve_arguments& given) {
   const serve_config& config = loaded.values;
   start_log(config.log);
   for (const std::string& warning : loaded.warnings) log::warn("odd configuration", {{"what", warning}});
-  // A client that left and a file that may not grow are errors of one operation, not the end of the process.
-  std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);
   allow_descriptors(config.http.max_connections);
   net::run(serve(config), {.worker_threads = worker_threads(config.ingest)});
 }

@@ -1,5 +1,6 @@
 #include "app/fetch/fetch.h"
 
+#include "app/commands.h"
 #include "app/error.h"
 #include <penstock/async/error.h>
 #include <penstock/async/map_bounded.h>
@@ -103,7 +104,11 @@ class fetch_run {
                                               : describe(got.exception());
       out_ << "failed  " << printable(what) << "\n";
     }
-    out_.flush();
+    // Without files the lines are all that there is, as when 'head' has read enough of them.
+    if (options_.output.empty())
+      flush_output(out_);
+    else
+      out_.flush();
   }
 
   const fetch_options& options_;

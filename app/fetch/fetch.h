@@ -32,7 +32,8 @@ struct fetch_summary {
 
 /// GETs every URL and prints a line for each as it ends (status, bytes, milliseconds, URL; or the error), then the
 /// sums. No failure ends the others: not a bad URL, not a status of 400 or above, not a file that can't be written.
-/// Throws `app_errc::bad_usage` when the folder can't be made. `options` and `out` outlive the task.
+/// Throws `app_errc::bad_usage` when the folder can't be made, and `output_failed` when `out` takes no more and no
+/// bodies are written to files: nothing would be left of the rest. `options` and `out` outlive the task.
 task<fetch_summary> fetch_all(const fetch_options& options, std::ostream& out);
 
 /// The URLs of a text: one a line, white space around it dropped, empty lines, those that begin with '#', and

@@ -3,6 +3,7 @@
 #include "app/fetch/fetch.h"
 
 #include "app/command_line.h"
+#include "app/error.h"
 #include "http/client_peers.h"
 #include <penstock/observe/log_capture.h>
 
@@ -64,6 +65,34 @@ class temporary_folder {
  private:
   fs::path path_;
 };
+
+// Gives how many of three URLs were fetched; their lines go nowhere.
+std::size_t fetched_without_output(const std::string& folder) {
+  std::size_t asked = 0;
+  http::router routes;
+  routes.otherwise([&](http::request&) -> task<http::response> {
+    ++asked;
+    co_return http::response::text(200, "page");
+  });
+  http::with_server(std::move(routes), [&](std::string url) -> task<> {
+    log::capture quiet;
+    fetch_options options{.urls = {url + "/1", url + "/2", url + "/3"}, .concurrency = 1, .output = folder};
+    std::ostream takes_nothing(nullptr);
+    try {
+      task<fetch_summary> fetching = fetch_all(options, takes_nothing);
+      co_await std::move(fetching);
+    } catch (const error& e) {
+      EXPECT_TRUE(e.is(app_errc::output_failed)) << e.what();
+    }
+  });
+  return asked;
+}
+
+TEST(fetch, ends_when_nobody_takes_its_lines_unless_it_writes_files) {
+  temporary_folder to;
+  EXPECT_EQ(fetched_without_output(""), 1u);
+  EXPECT_EQ(fetched_without_output(to.path().string()), 3u);
+}
 
 TEST(fetch, prints_a_line_for_each_url_and_the_sums) {
   http::with_server(pages(), [](std::string url) -> task<> {

@@ -1,17 +1,32 @@
-"""Standard output that takes nothing, as a file on a full disk: what was asked to print something says so and fails."""
+"""Standard output that takes nothing, as a file on a full disk or a pipe whose reader left: what was asked to print
+something says so and fails.
+"""
 
+import contextlib
+import os
 import subprocess
 
 from penstock_process import PATIENCE, PROGRAM, BlackBoxTest, environment, main
 
 
+def full_file():
+    return open("/dev/full", "w", encoding="utf-8")
+
+
+def pipe_without_reader():
+    reader, writer = os.pipe()
+    os.close(reader)
+    return os.fdopen(writer, "w")
+
+
 class FullOutput(BlackBoxTest):
     def check_fails(self, *arguments):
-        with open("/dev/full", "w", encoding="utf-8") as full:
-            done = subprocess.run([PROGRAM, *arguments], cwd=self.folder, env=environment(), stdout=full,
-                                  stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False)
-        self.assertEqual(done.returncode, 1, arguments)
-        self.assertIn("penstock: standard output ", done.stderr)
+        for make in (full_file, pipe_without_reader):
+            with contextlib.closing(make()) as taking_nothing:
+                done = subprocess.run([PROGRAM, *arguments], cwd=self.folder, env=environment(), stdout=taking_nothing,
+                                      stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False)
+            self.assertEqual(done.returncode, 1, (arguments, make.__name__))
+            self.assertIn("penstock: standard output ", done.stderr)
 
     def test_a_check_whose_findings_can_not_be_written_fails(self):
         self.check_fails("check", "--store", "sqlite::memory:")
@@ -29,8 +44,13 @@ class FullOutput(BlackBoxTest):
         server = self.serve()
         self.check_fails("fetch", f"http://{server.host}:{server.port}/healthz")
 
+    def test_a_load_whose_summary_can_not_be_written_fails(self):
+        server = self.serve()
+        self.write("items.ndjson", '{"n":1}\n')
+        self.check_fails("load", "--quiet", "--to", f"http://{server.host}:{server.port}/v1/items", "items.ndjson")
+
     def test_a_server_whose_first_line_nobody_can_read_serves_and_ends_well(self):
-        with open("/dev/full", "w", encoding="utf-8") as full:
+        with full_file() as full:
             serving = subprocess.Popen([PROGRAM, "serve", "--listen", "127.0.0.1:0"], cwd=self.folder,
                                        env=environment(), stdout=full, stderr=subprocess.PIPE, text=True)
         for line in serving.stderr:

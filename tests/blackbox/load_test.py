@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import os
 import random
+import select
 import signal
 import subprocess
 import unittest
@@ -206,6 +208,20 @@ class LoadTest(BlackBoxTest):
         self.assertEqual(self.count_lines("stdin.rejects.ndjson"), 400)
         self.assertEqual(json.loads(output)["rejects"], "stdin.rejects.ndjson.part")
         self.assertEqual(self.count_lines("stdin.rejects.ndjson.part"), 200)
+
+    def test_a_load_whose_rejects_are_read_no_more_says_how_many_are_lost(self):
+        os.mkfifo(self.folder / "pipe")
+        reader = os.open(self.folder / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+        loading = self.start_with_pipe("--rejects", "pipe")
+        loading.stdin.write(b'{"delay":"late"}\n' * 200)
+        loading.stdin.flush()
+        self.assertTrue(select.select([reader], [], [], PATIENCE)[0])
+        os.close(reader)
+        output, _ = loading.communicate(b'{"delay":"late"}\n' * 200, PATIENCE)
+        self.assertEqual(loading.returncode, 3)
+        summary = json.loads(output)
+        self.assertEqual((summary["rejected"], summary["rejects_missing"]), (400, 200))
+        self.assertIn("Broken pipe", summary["stopped"])
 
     def test_load_says_when_the_server_refuses_for_good(self):
         self.write("a.ndjson", "{}\n")
