@@ -38,7 +38,7 @@ namespace {
 
 using listeners = std::vector<std::unique_ptr<net::listener>>;
 
-listeners listen_on(const std::vector<net::endpoint>& endpoints);
+listeners listen_on(const serve_config& config);
 void announce(const serve_config& config, const listeners& at);
 task<void> serve_http(http::server& server, const listeners& at, ingest::service& service);
 task<bool> open_unless_stopped(cancel_scope& opening, ingest::service& service);
@@ -51,7 +51,7 @@ task<void> reopen_log_on_hangup(net::signal_set& hangups, const log::options& ho
 task<void> serve(const serve_config& config) {
   net::signal_set signals{SIGINT, SIGTERM};
   net::signal_set hangups{SIGHUP};
-  listeners at = listen_on(config.listen);
+  listeners at = listen_on(config);
   ingest::service service(db::database(config.store_url), config.ingest);
   http::router routes;
   service.add_routes(routes);
@@ -146,10 +146,12 @@ task<void> reopen_log_on_hangup(net::signal_set& hangups, const log::options& ho
   }
 }
 
-listeners listen_on(const std::vector<net::endpoint>& endpoints) {
+listeners listen_on(const serve_config& config) {
+  net::listen_options options;
+  options.mode = static_cast<unsigned>(config.listen_mode);
   listeners at;
   try {
-    for (const net::endpoint& where : endpoints) at.push_back(net::listen(where));
+    for (const net::endpoint& where : config.listen) at.push_back(net::listen(where, options));
   } catch (error& failure) {
     failure.add_context("stop what listens there, or choose another place with --listen");
     throw;

@@ -29,7 +29,8 @@ void add_table_option(CLI::App& serve, const option& what, std::vector<std::stri
 
 void add_serve_options(CLI::App& serve, serve_arguments& into) {
   serve.add_flag("--print-config", into.print_config, "Print what is configured, and by what, and exit");
-  serve.add_flag("--print-config-reference", into.print_reference, "Print docs/configuration.md")->group("");
+  serve.add_flag("--print-config-reference", into.print_reference,
+                 "Print a page with every option, its default and the streams, and exit");
   add_config_options(serve, into);
 }
 

@@ -23,6 +23,7 @@ namespace penstock::app {
 /// All that `penstock serve` can be told. The defaults are what it does without being told anything.
 struct serve_config {
   std::vector<net::endpoint> listen = {net::endpoint::tcp("127.0.0.1", 8080)};
+  std::uint64_t listen_mode = 0600;                  ///< Of the files of Unix sockets.
   duration grace_period = std::chrono::seconds(30);  ///< From the first signal until what is left is given up.
   std::string store_url = "sqlite:penstock.db";
   log::options log = {};

@@ -36,6 +36,8 @@ constexpr std::array all_options{
     option{"listen", "--listen", value_kind::endpoints,
            [](config& c) -> std::vector<net::endpoint>& { return c.listen; },
            "Where to serve: HOST:PORT (port 0: any free one) or unix:PATH; several are served alike"},
+    option{"listen_mode", "--listen-mode", value_kind::mode, [](config& c) -> std::uint64_t& { return c.listen_mode; },
+           "Who may connect to Unix sockets: the mode of their files; 0660 lets their group, a proxy's say"},
     timespan(
         "grace_period", "--grace-period", [](config& c) -> duration& { return c.grace_period; },
         "After SIGTERM or SIGINT, how long requests under way may take before they are given up"),

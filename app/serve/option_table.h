@@ -15,7 +15,7 @@
 namespace penstock::app {
 
 /// How an option's value is written.
-enum class value_kind { text, url, endpoints, count, bytes, duration, level, format };
+enum class value_kind { text, url, endpoints, count, bytes, duration, level, format, mode };
 
 /// The part of a configuration that an option sets.
 using option_field = std::variant<std::string& (*)(serve_config&), std::uint64_t& (*)(serve_config&),

@@ -27,6 +27,22 @@ std::uint64_t parse_count(std::string_view text) {
   return n;
 }
 
+std::uint64_t parse_mode(std::string_view text) {
+  constexpr int octal = 8;
+  std::uint64_t mode = 0;
+  auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), mode, octal);
+  if (text.empty() || failure != std::errc() || end != text.data() + text.size() || mode > 0777)
+    refuse(text, "expected the mode of a file, three octal digits such as 0660");
+  return mode;
+}
+
+std::string format_mode(std::uint64_t mode) {
+  constexpr std::uint64_t digit = 7;
+  std::string text = "0";
+  for (int shift : {6, 3, 0}) text += static_cast<char>('0' + ((mode >> shift) & digit));
+  return text;
+}
+
 std::string format_amount(value_kind kind, std::uint64_t amount) {
   switch (kind) {
     case value_kind::bytes:
@@ -99,6 +115,10 @@ struct setter {
   }
   void operator()(std::uint64_t& (*field)(serve_config&)) const {
     const std::string& text = only(values);
+    if (what.kind == value_kind::mode) {
+      field(in) = parse_mode(text);
+      return;
+    }
     std::uint64_t amount = what.kind == value_kind::bytes ? parse_bytes(text) : parse_count(text);
     check_least(what, text, amount);
     field(in) = amount;
@@ -143,6 +163,8 @@ std::string_view describe(value_kind kind) noexcept {
       return "\"debug\", \"info\", \"warn\", \"error\" or \"off\"";
     case value_kind::format:
       return "\"text\" or \"json\"";
+    case value_kind::mode:
+      return "the mode of a file, such as \"0660\"";
   }
   return "a value";
 }
@@ -165,6 +187,8 @@ std::string_view placeholder(value_kind kind) noexcept {
       return "LEVEL";
     case value_kind::format:
       return "FORMAT";
+    case value_kind::mode:
+      return "MODE";
   }
   return "VALUE";
 }
@@ -183,7 +207,9 @@ std::string format_option(const option& what, const serve_config& in) {
         if constexpr (std::is_same_v<type, std::string>)
           return toml_string(what.kind == value_kind::url ? log::redact_url(value) : value);
         else if constexpr (std::is_same_v<type, std::uint64_t>)
-          return what.kind == value_kind::bytes ? toml_string(format_bytes(value)) : std::to_string(value);
+          return what.kind == value_kind::bytes  ? toml_string(format_bytes(value))
+                 : what.kind == value_kind::mode ? toml_string(format_mode(value))
+                                                 : std::to_string(value);
         else if constexpr (std::is_same_v<type, duration>)
           return toml_string(format_duration(value));
         else if constexpr (std::is_same_v<type, log::level>)

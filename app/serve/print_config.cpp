@@ -73,6 +73,8 @@ std::string_view form_of(value_kind kind) {
       return "`debug`, `info`, `warn`, `error`, `off`";
     case value_kind::format:
       return "`text`, `json`";
+    case value_kind::mode:
+      return "mode of a file";
   }
   return "";
 }
@@ -90,6 +92,7 @@ some of their own. A variable made from the key instead of the option is taken t
 
 - A *size* is a number of bytes, or a text with a unit: `"512KiB"`, `"4MiB"`, `"1GB"`.
 - A *duration* is a text with a unit: `"1ms"`, `"30s"`, `"2h30m"`.
+- The *mode of a file* is a text with three octal digits: `"0660"`.
 - An *endpoint* is `"HOST:PORT"` or `"unix:PATH"`. In the environment and in one option several are separated by
   commas; `--listen` may also be repeated.
 

@@ -126,6 +126,15 @@ task<safe_response> safe_request(client_request request, const client_options& o
   return send_with_own_client(std::move(request), copy_of(options));
 }
 
+// Not by default arguments: GCC 12 destroys such a temporary of the caller's co_await twice.
+task<safe_response> safe_request(client_request request) {
+  return send_with_own_client(std::move(request), copy_of({}));
+}
+
+task<safe_response> safe_request(std::string url) {
+  return send_with_own_client(client_request(std::move(url)), copy_of({}));
+}
+
 task<safe_response> safe_request(std::string url, const client_options& options) {
   return send_with_own_client(client_request(std::move(url)), copy_of(options));
 }
@@ -138,6 +147,10 @@ task<std::vector<safe_response>> process_requests(client& through, std::vector<s
 task<std::vector<safe_response>> process_requests(std::vector<std::string> urls, const process_options& options,
                                                   const client_options& through) {
   return process_with_own_client(std::move(urls), options.max_concurrency, copy_of(through));
+}
+
+task<std::vector<safe_response>> process_requests(std::vector<std::string> urls, const process_options& options) {
+  return process_with_own_client(std::move(urls), options.max_concurrency, copy_of({}));
 }
 
 request_summary summarize(std::span<const safe_response> responses) noexcept {

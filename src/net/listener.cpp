@@ -133,8 +133,9 @@ boost::system::error_code open_acceptor(acceptor& a, const socket_address& addre
   if (!is_unix) ::setsockopt(a.native_handle(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   if (!is_unix && options.reuse_port && ::setsockopt(a.native_handle(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
     return {errno, boost::system::system_category()};
-  // The file of a Unix socket takes over the mode of the unbound socket (unix(7) on Linux): the owner's only.
-  if (is_unix && ::fchmod(a.native_handle(), S_IRUSR | S_IWUSR) != 0) return {errno, boost::system::system_category()};
+  // The file of a Unix socket takes over the mode of the unbound socket (unix(7) on Linux), less the umask; and the
+  // umask is the process's, which other threads make files with.
+  if (is_unix && ::fchmod(a.native_handle(), options.mode) != 0) return {errno, boost::system::system_category()};
   if (a.bind(address, failure)) return failure;
   if (a.listen(options.backlog, failure)) return failure;
   a.non_blocking(true, failure);

@@ -69,6 +69,16 @@ TEST(config, the_command_line_overrides_the_environment) {
   EXPECT_EQ(loaded.values.listen.front().to_string(), "h:1");
 }
 
+TEST(config, a_mode_is_octal_and_of_three_digits) {
+  auto mode_of = [](const std::string& text) {
+    return load_config({.command_line = {{"--listen-mode", {text}}}}).values.listen_mode;
+  };
+  EXPECT_EQ(mode_of("0660"), 0660u);
+  EXPECT_EQ(mode_of("600"), 0600u);
+  for (const char* wrong : {"", "0o660", "rw", "0680", "1777", "-1"})
+    EXPECT_THAT([&] { mode_of(wrong); }, testing::ThrowsMessage<error>(HasSubstr("three octal digits"))) << wrong;
+}
+
 TEST(config, a_list_is_replaced_as_a_whole_and_may_be_given_in_one_text) {
   config_file file("listen = [\"127.0.0.1:1\", \"127.0.0.1:2\"]\n");
   auto listens = [](const loaded_config& loaded) {

@@ -42,6 +42,8 @@ std::vector<std::string> other_values(value_kind kind) {
       return {"debug"};
     case value_kind::format:
       return {"json"};
+    case value_kind::mode:
+      return {"0660"};
   }
   return {};
 }

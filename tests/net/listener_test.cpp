@@ -91,6 +91,20 @@ TEST(listener, a_unix_sockets_file_is_private_and_gone_after_close) {
   run(body());
 }
 
+TEST(listener, a_unix_sockets_file_has_the_mode_asked_for_whatever_the_umask) {
+  auto body = []() -> task<> {
+    std::string path = socket_path("shared");
+    mode_t before = ::umask(077);
+    auto at = listen(endpoint::unix_socket(path), {.mode = 0660});
+    ::umask(before);
+    struct stat status {};
+    EXPECT_EQ(::stat(path.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777, 0660u);
+    co_return;
+  };
+  run(body());
+}
+
 TEST(listener, leaves_the_file_of_a_socket_that_took_its_name) {
   auto body = []() -> task<> {
     endpoint where = endpoint::unix_socket(socket_path("successor"));

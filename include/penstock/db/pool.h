@@ -7,7 +7,7 @@
 //   group.start_background(p.run());                  // keeps it filled and healthy
 //   pool::lease c = co_await p.acquire();
 //   result r = co_await c->query("SELECT count(*) FROM customer");
-//   co_await p.close();                               // or use with_pool, which closes on every path
+//   co_await p.close();                               // or `with_pool`, which closes on every path
 
 #include "penstock/async/cancel.h"
 #include "penstock/async/detail/result.h"

@@ -3,9 +3,9 @@
 // Statements that happen together or not at all. For rows of one table, `connection::insert_batch` is faster.
 //
 //   std::int64_t left = co_await transaction(*c, [&](connection& c) -> task<std::int64_t> {
-//     co_await c.execute("UPDATE account SET balance = balance - ? WHERE id = ?", take);
-//     co_await c.execute("UPDATE account SET balance = balance + ? WHERE id = ?", give);
-//     co_return co_await balance_of(c, id);
+//     co_await c.execute("UPDATE account SET balance = balance - ? WHERE id = ?", parameters_of(amount, from));
+//     co_await c.execute("UPDATE account SET balance = balance + ? WHERE id = ?", parameters_of(amount, to));
+//     co_return co_await balance_of(c, from);
 //   });
 
 #include "penstock/async/cancel.h"

@@ -31,9 +31,11 @@ task<safe_response> safe_request(client& through, client_request request);
 /// A GET.
 task<safe_response> safe_request(client& through, std::string url);
 /// As above, through a client of its own with these options: the connection is not kept. For single requests.
-task<safe_response> safe_request(client_request request, const client_options& options = {});
+task<safe_response> safe_request(client_request request, const client_options& options);
+task<safe_response> safe_request(client_request request);
 /// A GET, through a client of its own.
-task<safe_response> safe_request(std::string url, const client_options& options = {});
+task<safe_response> safe_request(std::string url, const client_options& options);
+task<safe_response> safe_request(std::string url);
 
 /// How `process_requests` goes about it.
 struct process_options {
@@ -47,8 +49,9 @@ task<std::vector<safe_response>> process_requests(client& through, std::vector<s
                                                   const process_options& options = {});
 /// As above, through a client of its own; `through` says how it behaves, and its connections are at least as many as
 /// the concurrency asks for.
-task<std::vector<safe_response>> process_requests(std::vector<std::string> urls, const process_options& options = {},
-                                                  const client_options& through = {});
+task<std::vector<safe_response>> process_requests(std::vector<std::string> urls, const process_options& options,
+                                                  const client_options& through);
+task<std::vector<safe_response>> process_requests(std::vector<std::string> urls, const process_options& options = {});
 
 /// What became of a number of requests.
 struct request_summary {

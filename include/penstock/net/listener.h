@@ -33,10 +33,11 @@ class listener {
 struct listen_options {
   int backlog = 1024;       ///< Connections the system holds until they are accepted; it may hold fewer.
   bool reuse_port = false;  ///< Lets several listeners, one a loop, share the port (SO_REUSEPORT, socket(7)).
+  unsigned mode = 0600;     ///< Who may connect to a Unix socket: the mode of its file (unix(7)); the owner only.
 };
 
 /// Listens on an endpoint with the running task's loop. A Unix socket's file is removed first when nobody listens on
-/// it, made for its owner only (0600), and removed again on close. Throws `net_errc::listen_failed` naming the
+/// it, made with `mode`, whatever the umask, and removed again on close. Throws `net_errc::listen_failed` naming the
 /// endpoint; `resolve_failed` for an unknown host. `made_at` is for the report of a test that leaves the listener open,
 /// or a connection that it accepted.
 std::unique_ptr<listener> listen(const endpoint& where, const listen_options& options = {},

@@ -127,9 +127,10 @@ task<R> run_traced(Call call) {
 ///
 /// `fn` (a function, a lambda, a pointer to a member function, followed by the object or a pointer to it) and the
 /// arguments are copied or moved into the task and live as long as the call; pass `std::ref` for a reference. The
-/// function gets them as rvalues. With GCC 12, name the call before awaiting it when `fn` is a lambda with captures
-/// (`auto call = traced(…); co_await std::move(call);`): it destroys such a temporary twice otherwise. How arguments
-/// are shown: `log_value.h`; wrap secrets in `log::secret`.
+/// function gets them as rvalues. With GCC 12, name the call before awaiting it (`auto call = traced(…); co_await
+/// std::move(call);`) when `fn` is a lambda with captures or an argument is an aggregate that is made there: it
+/// destroys such temporaries twice otherwise (README, "With GCC 12"). How arguments are shown: `log_value.h`; wrap
+/// secrets in `log::secret`.
 template <class Fn, class... Args>
 auto traced(std::string_view name, Fn&& fn, Args&&... args) ->
     typename detail::traced_function<std::decay_t<Fn>, std::decay_t<Args>...>::result {

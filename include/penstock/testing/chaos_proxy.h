@@ -4,7 +4,7 @@
 // what they say to one another. For what a test can't ask of the server itself; `penstock-chaos` is the same as a
 // program.
 //
-//   testing::chaos_proxy proxy(net::endpoint::parse("127.0.0.1:3306"));
+//   penstock::testing::chaos_proxy proxy(net::endpoint::parse("127.0.0.1:3306"));
 //   std::unique_ptr<net::listener> at = net::listen(net::endpoint::parse("127.0.0.1:0"));
 //   group.start_background(proxy.serve(*at));                                     // clients connect to `at` now
 //   proxy.set_toxics(flow::to_client, {.latency = 50ms, .jitter = 20ms});

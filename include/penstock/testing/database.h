@@ -3,7 +3,7 @@
 // A database server in virtual time: it executes real SQL, on SQLite in memory, and fails in every way in which servers
 // and the connections to them do. Pools and services run on it unchanged.
 //
-//   testing::database store;
+//   penstock::testing::database store;
 //   db::pool p(store.server());
 //   store.restart(2s);                        // or store.set_faults(…), store.on_statement(…)
 //   EXPECT_EQ(store.count("SELECT count(*) FROM item"), 7);

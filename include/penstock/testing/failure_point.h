@@ -4,7 +4,7 @@
 // operations that ask here fail each time; a stand-in of your own asks in one line.
 //
 //   task<> write(std::string_view text) {
-//     if (testing::should_fail("write")) throw net_error("the connection was reset");
+//     if (penstock::testing::should_fail("write")) throw net_error("the connection was reset");
 //     ...
 
 #include <cstddef>

@@ -3,7 +3,7 @@
 // A network in virtual time: streams and listeners as those of room net, between hosts that have only names, with
 // latency, bandwidth and every way in which a connection can fail. Servers run on it unchanged.
 //
-//   testing::network net;
+//   penstock::testing::network net;
 //   std::unique_ptr<net::listener> at = net.listen("server", 80);
 //   std::unique_ptr<net::stream> s = co_await net.connect("client", net::endpoint::tcp("server", 80));
 //   net.partition_one_way("client", "server");   // …later: net.heal();

@@ -2,7 +2,7 @@
 
 // A scheduler in virtual time, for tests: nothing waits in real time, and every run of a seed goes the same way.
 //
-//   testing::simulation sim;
+//   penstock::testing::simulation sim;
 //   sim.run(my_test());           // an hour of sleeps passes in microseconds
 //
 // In GoogleTest use PENSTOCK_TEST (testing/test.h), which runs its body in one.

@@ -4,7 +4,7 @@
 //
 //   class slow_backend : public ::testing::Test {
 //    protected:
-//     testing::test_options options() { return {.watchdog = 5min}; }
+//     penstock::testing::test_options options() { return {.watchdog = 5min}; }
 //   };
 //   PENSTOCK_TEST_F(slow_backend, takes_its_time) { … }
 

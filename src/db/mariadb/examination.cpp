@@ -82,7 +82,10 @@ class examination {
   void look_at_durability() {
     if (std::optional<std::int64_t> flush = settings_.number("innodb_flush_log_at_trx_commit"); flush && *flush != 1)
       add(level::warning, settings_.line("innodb_flush_log_at_trx_commit"),
-          *flush == 2
+          *flush == 2 && settings_.is_on("wsrep_on")
+              ? "a commit is answered before it is on disk: a power failure or a crash of the systems of all nodes at "
+                "once loses up to a second of acknowledged items"
+          : *flush == 2
               ? "a commit is answered before it is on disk: a power failure or a crash of the system loses up to "
                 "a second of acknowledged items"
               : "a commit is answered before it is on disk: a crash of the server alone loses up to a second of "
