@@ -3,11 +3,9 @@
 #include <penstock/db/connection.h>
 #include <penstock/db/error.h>
 #include <penstock/net/event_loop.h>
-#include <penstock/testing/assertions.h>
 
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -70,88 +68,6 @@ TEST(sqlite_file, is_in_wal_mode_and_syncs_each_commit) {
     EXPECT_EQ(std::get<std::string>(mode.rows[0][0]), "wal");
     result sync = co_await c->query("PRAGMA synchronous");
     EXPECT_EQ(std::get<std::int64_t>(sync.rows[0][0]), 2);
-  };
-  net::run(main());
-}
-
-task<db_errc> failure_of(task<void> work) {
-  try {
-    co_await std::move(work);
-  } catch (const database_error& e) {
-    co_return e.errc();
-  }
-  ADD_FAILURE() << "did not fail";
-  co_return db_errc::other;
-}
-
-// Each on a session of its own: one that failed so is of no use any more.
-task<> expect_no_use_of(std::vector<std::unique_ptr<connection>> sessions) {
-  const std::vector<std::function<task<>(connection&)>> uses = {
-      [](connection& c) -> task<> {
-        task<result> reading = c.query("SELECT * FROM t");
-        co_await std::move(reading);
-      },
-      [](connection& c) -> task<> {
-        task<std::uint64_t> writing = c.execute("INSERT INTO t VALUES (2)");
-        co_await std::move(writing);
-      },
-      [](connection& c) { return c.begin(); },
-      [](connection& c) { return c.ping(); },
-  };
-  CO_ASSERT_EQ(sessions.size(), uses.size());
-  for (std::size_t i = 0; i < uses.size(); ++i) {
-    task<db_errc> using_it = failure_of(uses[i](*sessions[i]));
-    EXPECT_EQ(co_await std::move(using_it), db_errc::connection_lost) << i;
-    EXPECT_EQ(sessions[i]->state(), session_state::dead) << i;
-  }
-}
-
-TEST(sqlite_file, one_that_was_moved_away_is_not_used_until_it_is_back) {
-  temporary_folder folder;
-  auto main = [&]() -> task<> {
-    database file(folder.url("a.db"));
-    std::unique_ptr<connection> c = co_await file.connect();
-    co_await c->execute("CREATE TABLE t(x)");
-    co_await c->begin();
-    co_await c->execute("INSERT INTO t VALUES (1)");
-    std::vector<std::unique_ptr<connection>> sessions;
-    for (int i = 0; i < 4; ++i) sessions.push_back(co_await file.connect());
-    std::filesystem::rename(folder / "a.db", folder / "away.db");
-
-    task<db_errc> committing = failure_of(c->commit());
-    EXPECT_EQ(co_await std::move(committing), db_errc::connection_lost);
-    task<> using_them = expect_no_use_of(std::move(sessions));
-    co_await std::move(using_them);
-    c->close();
-    auto connecting = [&]() -> task<> { co_await file.connect(); };
-    task<db_errc> opening = failure_of(connecting());
-    EXPECT_EQ(co_await std::move(opening), db_errc::connection_lost);
-    EXPECT_FALSE(std::filesystem::exists(folder / "a.db")) << "an empty file hides what happened";
-
-    std::filesystem::rename(folder / "away.db", folder / "a.db");
-    c = co_await file.connect();
-    result left = co_await c->query("SELECT count(*) FROM t");
-    EXPECT_EQ(std::get<std::int64_t>(left.rows[0][0]), 0);
-  };
-  net::run(main());
-}
-
-TEST(sqlite_file, one_that_was_replaced_is_opened_anew) {
-  temporary_folder folder;
-  auto main = [&]() -> task<> {
-    for (const char* name : {"a.db", "b.db"}) {
-      std::unique_ptr<connection> c = co_await database(folder.url(name)).connect();
-      co_await c->execute("CREATE TABLE t(x)");
-    }
-    database file(folder.url("a.db"));
-    std::unique_ptr<connection> c = co_await file.connect();
-    result some = co_await c->query("SELECT * FROM t");
-    std::filesystem::rename(folder / "b.db", folder / "a.db");
-    task<db_errc> beginning = failure_of(c->begin());
-    EXPECT_EQ(co_await std::move(beginning), db_errc::connection_lost);
-    c->close();
-    c = co_await file.connect();
-    co_await c->execute("INSERT INTO t VALUES (1)");
   };
   net::run(main());
 }

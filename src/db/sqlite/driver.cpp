@@ -31,11 +31,12 @@ enum class on_cancel { finish, interrupt };
 template <class T, class Work>
 task<T> trip(session& s, Work& work, on_cancel how) {
   if (how == on_cancel::finish) {
-    auto call = on_worker([&] { return work(); });
+    auto call = on_worker([&] { return s.exclusively(work); });
     co_return co_await call;
   }
   s.allow_interrupt();
-  auto call = on_worker([&] { return s.interruptible(work); }, [&s]() noexcept { s.interrupt(); });
+  auto stoppable = [&] { return s.interruptible(work); };
+  auto call = on_worker([&] { return s.exclusively(stoppable); }, [&s]() noexcept { s.interrupt(); });
   try {
     co_return co_await call;
   } catch (const database_error& e) {
@@ -212,8 +213,9 @@ class sqlite_connection final : public connection {
     session& s = open_session();
     release_notice at_end(s, *line_);
     if (!s.in_transaction()) co_return;
-    auto call = on_worker([&] { s.rollback(); });
-    co_await call;
+    auto work = [&] { s.rollback(); };
+    task<void> rolling_back = trip<void>(s, work, on_cancel::finish);
+    co_await std::move(rolling_back);
   }
 
   task<void> prepare_table(const table_definition& definition) override {

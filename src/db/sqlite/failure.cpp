@@ -85,8 +85,43 @@ void throw_moved(const std::string& path) {
   throw database_error(db_errc::connection_lost,
                        "SQLite '" + path +
                            "': the file was moved, replaced or deleted while it was in use, and what would be written "
-                           "to it would be lost; put it back, or start anew with a new one",
+                           "to it would be lost; put it back, or another one in its place, or restart to begin with "
+                           "an empty one",
                        SQLITE_READONLY_DBMOVED);
+}
+
+void throw_left_behind(sqlite3* handle, const std::string& name, const std::string& path) {
+  throw database_error(db_errc::connection_lost,
+                       "SQLite '" + name + "': what was committed last to the file that was moved is in '" + path +
+                           "-wal' and can't be written to that file: " + sqlite3_errmsg(handle) +
+                           "; end what else has it open, or put it back",
+                       sqlite3_extended_errcode(handle));
+}
+
+void throw_wal_alone(const std::string& name, const std::string& path) {
+  throw database_error(db_errc::other,
+                       "SQLite '" + name + "': '" + path +
+                           "-wal' has commits, but their file is missing or empty: put that file back beside it, or "
+                           "move '" +
+                           path + "-wal' and '" + path + "-shm' away to begin with an empty one",
+                       SQLITE_CANTOPEN);
+}
+
+void throw_wal_of_another(const std::string& name, const std::string& path) {
+  throw database_error(
+      db_errc::connection_lost,
+      "SQLite '" + name + "': this is another file than the one before, and the commits in '" + path +
+          "-wal' would be written into it; stop all that uses it, then put that -wal beside the file that was moved, "
+          "under its name, and remove '" +
+          path + "-shm', or start again as it is when the -wal belongs to this file",
+      SQLITE_CANTOPEN);
+}
+
+void throw_shm_in_use(const std::string& name, const std::string& path) {
+  throw database_error(db_errc::connection_lost,
+                       "SQLite '" + name + "': this is another file than the one before, and another process uses '" +
+                           path + "-wal' and '" + path + "-shm', which are of that one; end that process",
+                       SQLITE_CANTOPEN);
 }
 
 }  // namespace penstock::db::sqlite

@@ -23,4 +23,13 @@ db_errc classify(int extended) noexcept;
 // For a file that was opened before, and to which its path no longer leads.
 [[noreturn]] void throw_moved(const std::string& path);
 
+// Where FILE-wal belongs to another file than the one that is to be opened. `path` is FILE without links.
+// What the handle of a moved file could not write to it.
+[[noreturn]] void throw_left_behind(sqlite3* handle, const std::string& name, const std::string& path);
+// The file of a FILE-wal is not there.
+[[noreturn]] void throw_wal_alone(const std::string& name, const std::string& path);
+// Another file was put beside a FILE-wal.
+[[noreturn]] void throw_wal_of_another(const std::string& name, const std::string& path);
+[[noreturn]] void throw_shm_in_use(const std::string& name, const std::string& path);
+
 }  // namespace penstock::db::sqlite

@@ -16,11 +16,16 @@ void interruption::disarm() noexcept {
   requested_.store(false, std::memory_order_relaxed);
 }
 
-void interruption::request(sqlite3* handle) noexcept {
+void interruption::attach(sqlite3* handle) noexcept {
+  std::lock_guard lock(mutex_);
+  handle_ = handle;
+}
+
+void interruption::request() noexcept {
   std::lock_guard lock(mutex_);
   if (!armed_) return;
   requested_.store(true, std::memory_order_relaxed);
-  sqlite3_interrupt(handle);
+  if (handle_ != nullptr) sqlite3_interrupt(handle_);
 }
 
 }  // namespace penstock::db::sqlite

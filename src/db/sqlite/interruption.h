@@ -15,11 +15,14 @@ class interruption {
  public:
   void arm() noexcept;
   void disarm() noexcept;
-  void request(sqlite3* handle) noexcept;
+  void request() noexcept;
+  // Whose statements it ends; null: nobody's any more.
+  void attach(sqlite3* handle) noexcept;
   bool requested() const noexcept { return requested_.load(std::memory_order_relaxed); }
 
  private:
   std::mutex mutex_;
+  sqlite3* handle_ = nullptr;
   bool armed_ = false;
   std::atomic<bool> requested_ = false;
 };

@@ -3,6 +3,8 @@
 #include "penstock/core/units.h"
 #include "penstock/db/error.h"
 
+#include <atomic>
+
 namespace penstock::db::sqlite {
 namespace {
 

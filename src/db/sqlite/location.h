@@ -1,8 +1,8 @@
 #pragma once
 
 #include "penstock/async/scheduler.h"
+#include "shared_file.h"
 
-#include <atomic>
 #include <memory>
 #include <string>
 
@@ -13,8 +13,7 @@ struct location {
   std::string file;
   std::string name;                                 // of the file, for messages
   duration busy_timeout = std::chrono::seconds(5);  // how long a statement waits for another session's lock
-  // Shared by all copies: a session found the file moved or deleted. None is made in its place then.
-  std::shared_ptr<std::atomic<bool>> was_moved = std::make_shared<std::atomic<bool>>(false);
+  std::shared_ptr<kept_file> kept = std::make_shared<kept_file>();  // shared by all copies
 };
 
 // Throws `db_errc::bad_url` for an unknown option or a bad value.

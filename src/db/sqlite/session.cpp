@@ -21,18 +21,6 @@ constexpr std::size_t unbounded = std::numeric_limits<std::size_t>::max();
 // Virtual-machine steps between two looks for an interrupt: some ten microseconds.
 constexpr int steps_between_looks = 1'000;
 
-database_error not_stored(const table_definition& into) {
-  return {db_errc::other, "SQLite, insert into " + into.name +
-                              ": a row was accepted but not stored; take away the trigger that drops it"};
-}
-
-row_refusal not_bound(const table_column& column, int bound) {
-  std::string why = bound == SQLITE_MISMATCH
-                        ? "the column is " + std::string(name_of(column.type)) + " and can't keep this value as it is"
-                        : sqlite3_errstr(bound);
-  return {code_name(db_errc::data), "column '" + column.name + "': " + why};
-}
-
 }  // namespace
 
 class session::use {
@@ -60,31 +48,67 @@ session::session(location where) : where_(std::move(where)) {
 }
 
 session::~session() {
-  stop_reading();
-  for (auto& [sql, statement] : statements_) sqlite3_finalize(statement);
-  sqlite3_close(handle_);
+  if (file_) file_->leave(*this);
+  sqlite3_close(let_go().handle);
 }
 
 void session::open() {
-  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-  if (!where_.was_moved->load()) flags |= SQLITE_OPEN_CREATE;
-  if (where_.file.starts_with("file:")) flags |= SQLITE_OPEN_URI;
-  int opened = sqlite3_open_v2(where_.file.c_str(), &handle_, flags, nullptr);
+  int opened = open_handle(in_memory() ? SQLITE_OPEN_CREATE : 0);
   bool is_missing = (opened & 0xff) == SQLITE_CANTOPEN && sqlite3_system_errno(handle_) == ENOENT;
-  if (is_missing && where_.was_moved->load()) throw_moved(where_.name);
+  if (is_missing) {
+    shared_file::at(shared_file::resolve(where_.file))->check_absence(where_.name);
+    opened = open_handle(SQLITE_OPEN_CREATE);
+  }
   if (opened != SQLITE_OK) throw_open_failure(handle_, where_.name);
   sqlite3_progress_handler(handle_, steps_between_looks, &look_for_interrupt, this);
+  interruption_.attach(handle_);
+  const char* path = sqlite3_db_filename(handle_, "main");
+  if (in_memory() || path == nullptr || *path == '\0') return;
+  file_ = shared_file::at(path);
+  {
+    std::lock_guard lock(where_.kept->mutex);
+    where_.kept->file = file_;
+  }
+  file_->enter(*this, handle_, where_.name);  // the last thing: from now on others may close the handle
 }
 
+int session::open_handle(int flags) {
+  sqlite3_close(std::exchange(handle_, nullptr));
+  flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  if (where_.file.starts_with("file:")) flags |= SQLITE_OPEN_URI;
+  return sqlite3_open_v2(where_.file.c_str(), &handle_, flags, nullptr);
+}
+
+bool session::in_memory() const noexcept { return where_.name == ":memory:"; }
+
 void session::configure() {
-  // WAL survives a crash with FULL at one sync a commit (https://www.sqlite.org/pragma.html#pragma_synchronous).
+  throw_if_moved();
+  // WAL survives a crash with FULL at one sync a commit (https://www.sqlite.org/pragma.html#pragma_synchronous). The
+  // last one reads, so that the session has FILE-wal open, should its path lead elsewhere later.
   for (const char* pragma : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON",
-                             "PRAGMA cache_size=-16384", "PRAGMA temp_store=MEMORY"})
-    if (sqlite3_exec(handle_, pragma, nullptr, nullptr, nullptr) != SQLITE_OK) throw_open_failure(handle_, where_.name);
+                             "PRAGMA cache_size=-16384", "PRAGMA temp_store=MEMORY", "PRAGMA schema_version"})
+    if (sqlite3_exec(handle_, pragma, nullptr, nullptr, nullptr) != SQLITE_OK) {
+      throw_if_interrupted();
+      throw_open_failure(handle_, where_.name);
+    }
+  has_read_ = true;
+}
+
+session::released session::let_go() noexcept {
+  std::lock_guard turn(in_use_);
+  if (handle_ == nullptr) return {nullptr, has_read_};
+  sqlite3_progress_handler(handle_, 0, nullptr, nullptr);
+  end_reading();
+  for (auto& [sql, statement] : statements_) sqlite3_finalize(statement);
+  statements_.clear();
+  rollback();
+  interruption_.attach(nullptr);
+  return {std::exchange(handle_, nullptr), has_read_};
 }
 
 int session::look_for_interrupt(void* self) noexcept {
-  return static_cast<session*>(self)->interruption_.requested() ? 1 : 0;
+  auto* s = static_cast<session*>(self);
+  return s->interruption_.requested() || s->is_retired() ? 1 : 0;
 }
 
 void session::fail(const std::string& doing) const {
@@ -98,13 +122,26 @@ void session::fail(const std::string& doing) const {
 
 void session::throw_if_interrupted() const {
   if (interruption_.requested()) throw database_error(db_errc::interrupted, "interrupted", SQLITE_INTERRUPT);
+  if (is_retired()) throw_moved(where_.name);
 }
 
 bool session::worth_waiting(const database_error& failure) noexcept {
   return failure.errc() == db_errc::lock_timeout && (failure.server_code() & 0xff) == SQLITE_BUSY;
 }
 
-bool session::holds_write_lock() const noexcept { return sqlite3_txn_state(handle_, nullptr) == SQLITE_TXN_WRITE; }
+bool session::holds_write_lock() const noexcept {
+  std::lock_guard turn(in_use_);
+  return writing();
+}
+
+bool session::writing() const noexcept {
+  return handle_ != nullptr && sqlite3_txn_state(handle_, nullptr) == SQLITE_TXN_WRITE;
+}
+
+bool session::take_released() noexcept {
+  std::lock_guard turn(in_use_);
+  return !writing() && !transacting() && std::exchange(wrote_, false);
+}
 
 void session::enter(sqlite3_stmt* statement) {
   if (sqlite3_stmt_readonly(statement) != 0) return;
@@ -114,7 +151,7 @@ void session::enter(sqlite3_stmt* statement) {
 }
 
 session::use session::prepare(const std::string& sql) {
-  if (!in_transaction()) throw_if_moved();
+  if (!transacting()) throw_if_moved();
   was_reading_ = sqlite3_txn_state(handle_, nullptr) == SQLITE_TXN_READ;
   auto found = statements_.find(sql);
   if (found != statements_.end()) return use(found->second);
@@ -185,8 +222,8 @@ result session::query(const std::string& sql, const parameters& values) {
 }
 
 void session::start_reading(const std::string& sql, const parameters& values) {
-  stop_reading();
-  if (!in_transaction()) throw_if_moved();
+  end_reading();
+  if (!transacting()) throw_if_moved();
   was_reading_ = sqlite3_txn_state(handle_, nullptr) == SQLITE_TXN_READ;
   reading_ = compile(sql);
   enter(reading_);
@@ -194,6 +231,7 @@ void session::start_reading(const std::string& sql, const parameters& values) {
 }
 
 session::piece session::read_some(std::size_t max_rows) {
+  if (reading_ == nullptr) throw_moved(where_.name);  // closed between two pieces
   piece some{{}, false};
   int step = read_rows(reading_, some.rows, max_rows, most_piece_bytes);
   if (step != SQLITE_ROW && step != SQLITE_DONE) fail("query");
@@ -202,6 +240,11 @@ session::piece session::read_some(std::size_t max_rows) {
 }
 
 void session::stop_reading() noexcept {
+  std::lock_guard turn(in_use_);
+  end_reading();
+}
+
+void session::end_reading() noexcept {
   sqlite3_finalize(reading_);
   reading_ = nullptr;
 }
@@ -228,17 +271,31 @@ void session::commit() {
 
 void session::rollback() noexcept {
   // Some failures have rolled back already (https://www.sqlite.org/lang_transaction.html).
-  if (in_transaction()) sqlite3_exec(handle_, "ROLLBACK", nullptr, nullptr, nullptr);
+  if (transacting()) sqlite3_exec(handle_, "ROLLBACK", nullptr, nullptr, nullptr);
 }
 
-bool session::in_transaction() const noexcept { return sqlite3_get_autocommit(handle_) == 0; }
+bool session::in_transaction() const noexcept {
+  std::lock_guard turn(in_use_);
+  return transacting();
+}
+
+bool session::transacting() const noexcept { return handle_ != nullptr && sqlite3_get_autocommit(handle_) == 0; }
+
+bool session::moved() const noexcept {
+  std::lock_guard turn(in_use_);
+  return handle_ == nullptr || is_retired();
+}
+
+bool session::file_has_moved() const noexcept {
+  std::lock_guard turn(in_use_);
+  return shared_file::has_moved(handle_);
+}
+
+bool session::is_retired() const noexcept { return file_ && file_->moved(); }
 
 void session::throw_if_moved() {
-  int moved = 0;
-  sqlite3_file_control(handle_, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
-  if (moved == 0) return;
-  moved_ = true;
-  where_.was_moved->store(true);
+  if (handle_ != nullptr && !is_retired() && !shared_file::has_moved(handle_)) return;
+  if (handle_ != nullptr && file_) file_->note_moved();
   throw_moved(where_.name);
 }
 
@@ -260,7 +317,7 @@ bool session::try_commit() {
     commit();
     return true;
   } catch (const database_error& e) {
-    if (!worth_waiting(e) || !in_transaction()) throw;
+    if (!worth_waiting(e) || !transacting()) throw;
     return false;
   }
 }
@@ -277,108 +334,6 @@ void session::insert_rows(const table_definition& into, const row_batch& rows, b
   texts_.resize(std::max(texts_.size(), rows.columns()));
   insert_each(insert.get(), into, rows, apart, report);
   report.method = "statement";
-}
-
-// A failing INSERT undoes itself alone, not the transaction (conflict resolution ABORT), so rows are tried once each.
-void session::insert_each(sqlite3_stmt* insert, const table_definition& into, const row_batch& rows, bool apart,
-                          batch_report& report) {
-  report.rows.resize(rows.rows());
-  for (std::size_t r = 0; r < rows.rows(); ++r) {
-    row_outcome& outcome = report.rows[r];
-    std::optional<row_refusal> refused =
-        apart ? try_row_apart(insert, into, rows.row(r), outcome) : try_row(insert, into, rows.row(r), outcome);
-    if (!refused) continue;
-    outcome.what = row_outcome::status::refused;
-    outcome.refusal = static_cast<std::int32_t>(report.refusals.size());
-    report.refusals.push_back(*std::move(refused));
-  }
-}
-
-std::optional<row_refusal> session::try_row(sqlite3_stmt* insert, const table_definition& into,
-                                            std::span<const cell> row, row_outcome& outcome) {
-  for (std::size_t i = 0; i < row.size(); ++i)
-    if (int bound = bind_cell_to(insert, static_cast<int>(i) + 1, row[i], into.columns[i].type, texts_);
-        bound != SQLITE_OK)
-      return not_bound(into.columns[i], bound);
-  std::optional<row_refusal> refused;
-  if (sqlite3_step(insert) == SQLITE_DONE) {
-    bool stored = sqlite3_changes(handle_) > 0;
-    if (!stored && into.unique_key.empty()) throw not_stored(into);
-    outcome.what = stored ? row_outcome::status::stored : row_outcome::status::duplicate;
-    if (stored && !into.id_column.empty()) outcome.id = sqlite3_last_insert_rowid(handle_);
-  } else {
-    refused = refusal_of(into);
-  }
-  sqlite3_reset(insert);
-  if (!in_transaction())
-    throw database_error(db_errc::other, "SQLite, insert into " + into.name +
-                                             ": a trigger rolled the whole batch back with one row ('" +
-                                             refused.value_or(row_refusal()).message + "'); let it RAISE(ABORT)");
-  return refused;
-}
-
-row_refusal session::refusal_of(const table_definition& into) {
-  db_errc errc = classify(sqlite3_extended_errcode(handle_));
-  std::string said = sqlite3_errmsg(handle_);
-  if (errc == db_errc::syntax) {
-    // What a function says of the row's values, unless the table has changed since the statement was prepared.
-    throw_if_interrupted();
-    sqlite3_finalize(compile(insert_sql(into)));
-    errc = db_errc::data;
-  }
-  if (errc != db_errc::constraint && errc != db_errc::data) fail("insert into " + into.name);
-  return {code_name(errc), std::move(said)};
-}
-
-std::optional<row_refusal> session::try_row_apart(sqlite3_stmt* insert, const table_definition& into,
-                                                  std::span<const cell> row, row_outcome& outcome) {
-  bool broken_before = breaks_foreign_keys();
-  execute_plain("SAVEPOINT penstock_row");
-  std::optional<row_refusal> refused = try_row(insert, into, row, outcome);
-  if (!refused && !broken_before && breaks_foreign_keys())
-    refused = {code_name(db_errc::constraint), "FOREIGN KEY constraint failed"};
-  bool repeats = !refused && outcome.what == row_outcome::status::duplicate;
-  if (refused || repeats) execute_plain("ROLLBACK TO penstock_row");
-  if (repeats) confirm_duplicate(into, row);  // its trigger's own rows are gone
-  execute_plain("RELEASE penstock_row");
-  return refused;
-}
-
-void session::confirm_duplicate(const table_definition& into, std::span<const cell> row) {
-  std::string sql;
-  std::vector<std::size_t> key;
-  for (std::size_t i = 0; i < into.columns.size(); ++i) {
-    const std::string& name = into.columns[i].name;
-    if (std::find(into.unique_key.begin(), into.unique_key.end(), name) == into.unique_key.end()) continue;
-    sql += (key.empty() ? "SELECT 1 FROM " + quote_identifier(into.name) + " WHERE " : " AND ") +
-           quote_identifier(name) + " = ?";
-    key.push_back(i);
-  }
-  std::unique_ptr<sqlite3_stmt, decltype(&sqlite3_finalize)> looking(compile(sql), &sqlite3_finalize);
-  for (std::size_t i = 0; i < key.size(); ++i)
-    bind_cell_to(looking.get(), static_cast<int>(i) + 1, row[key[i]], into.columns[key[i]].type, texts_);
-  if (sqlite3_step(looking.get()) != SQLITE_ROW) throw not_stored(into);
-}
-
-// What a trigger did stays behind its RAISE(FAIL) and before a row that is there already, and a deferred foreign key is
-// looked at by the COMMIT only, which fails for the neighbours too.
-bool session::needs_rows_apart(const std::string& table) {
-  static const std::string sql =
-      "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE) OR "
-      "EXISTS (SELECT 1 FROM pragma_foreign_key_list(?1))";
-  return std::get<std::int64_t>(query(sql, {table}).rows.at(0).at(0)) != 0;
-}
-
-bool session::breaks_foreign_keys() const noexcept {
-  int unresolved = 0;
-  int highest = 0;
-  sqlite3_db_status(handle_, SQLITE_DBSTATUS_DEFERRED_FKS, &unresolved, &highest, 0);
-  return unresolved != 0;
-}
-
-// Past the cache of statements, which could drop the one under way.
-void session::execute_plain(const char* sql) {
-  if (sqlite3_exec(handle_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) fail(sql);
 }
 
 }  // namespace penstock::db::sqlite

@@ -2,8 +2,9 @@
 
 // The blocking half of the SQLite driver: one sqlite3 handle, used by one thread at a time. Invariants: between calls
 // no transaction is open unless the caller opened it; cached statements are reset; a call that was interrupted has
-// rolled back. No call waits for another session's lock: it throws `db_errc::lock_timeout` at once, has then changed
-// nothing, and may be made again where `worth_waiting` says so.
+// rolled back. The handle is there until the file is found to be moved: then it is closed, by any thread, when no call
+// is under way, and each call throws. No call waits for another session's lock: it throws `db_errc::lock_timeout` at
+// once, has then changed nothing, and may be made again where `worth_waiting` says so.
 
 #include "binding.h"
 #include "interruption.h"
@@ -11,6 +12,8 @@
 #include "penstock/db/connection.h"
 #include "penstock/db/error.h"
 
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -56,7 +59,19 @@ class session {
   // Throws `db_errc::connection_lost` when the file's path leads to another one, or to none: the system goes on taking
   // what is written to such a file, and nobody finds it again. The session is of no use then.
   void throw_if_moved();
-  bool moved() const noexcept { return moved_; }
+  bool moved() const noexcept;
+
+  // Runs one of the above while no other thread has the session.
+  template <class Fn>
+  std::invoke_result_t<Fn&> exclusively(Fn fn);
+  // For `shared_file`: whether the path leads elsewhere, and the handle, now the caller's to close. Waits until no call
+  // is under way.
+  bool file_has_moved() const noexcept;
+  struct released {
+    sqlite3* handle;  // null when it is gone already
+    bool has_read;    // so that it has FILE-wal open
+  };
+  released let_go() noexcept;
 
   // For the thread that owns the session, around calls that may meet a lock. While `queueing` is on, a call that would
   // take the write lock throws as if it met one.
@@ -66,20 +81,28 @@ class session {
   // True when a call failed with a lock that another session may let go of.
   static bool worth_waiting(const database_error& failure) noexcept;
   // True once after the session let go of the write lock.
-  bool take_released() noexcept { return !holds_write_lock() && !in_transaction() && std::exchange(wrote_, false); }
+  bool take_released() noexcept;
 
   // Runs one of the above so that `interrupt` ends it early, with `db_errc::interrupted`. Call `allow_interrupt` before
   // the call goes to the worker; `interrupt` may then come from any thread, at any time.
   void allow_interrupt() noexcept { interruption_.arm(); }
   template <class Fn>
   std::invoke_result_t<Fn&> interruptible(Fn fn);
-  void interrupt() noexcept { interruption_.request(handle_); }
+  void interrupt() noexcept { interruption_.request(); }
 
  private:
   // Resets its statement when it goes, so that no read transaction is left open.
   class use;
 
   void open();
+  int open_handle(int flags);
+  bool in_memory() const noexcept;
+  // As their namesakes, inside a call.
+  bool transacting() const noexcept;
+  bool writing() const noexcept;
+  void end_reading() noexcept;
+  // The file was found to be moved, so that the session ends with its call.
+  bool is_retired() const noexcept;
   static int look_for_interrupt(void* self) noexcept;
   // Before a statement's first step.
   void enter(sqlite3_stmt* statement);
@@ -109,7 +132,9 @@ class session {
   location where_;
   sqlite3* handle_ = nullptr;
   interruption interruption_;
-  bool moved_ = false;
+  std::shared_ptr<shared_file> file_;  // null for one in memory
+  mutable std::mutex in_use_;          // guards the handle and what depends on it
+  bool has_read_ = false;
   bool queueing_ = false;
   bool wrote_ = false;        // may have had the write lock since `take_released`
   bool was_reading_ = false;  // the statement began in a transaction that had only read
@@ -117,6 +142,19 @@ class session {
   sqlite3_stmt* reading_ = nullptr;  // not of the cache, which may drop any
   timestamp_texts texts_;
 };
+
+template <class Fn>
+std::invoke_result_t<Fn&> session::exclusively(Fn fn) {
+  struct retirement {
+    ~retirement() {
+      if (of.is_retired()) of.file_->retire();
+    }
+    session& of;
+  };
+  retirement at_end{*this};  // once the turn is over
+  std::lock_guard turn(in_use_);
+  return fn();
+}
 
 template <class Fn>
 std::invoke_result_t<Fn&> session::interruptible(Fn fn) {

@@ -1,0 +1,133 @@
+#include "failure.h"
+#include "penstock/db/error.h"
+#include "session.h"
+#include "sql.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include <sqlite3.h>
+
+// The rows of a batch, each stored, found to be there or refused by itself.
+
+namespace penstock::db::sqlite {
+namespace {
+
+database_error not_stored(const table_definition& into) {
+  return {db_errc::other, "SQLite, insert into " + into.name +
+                              ": a row was accepted but not stored; take away the trigger that drops it"};
+}
+
+row_refusal not_bound(const table_column& column, int bound) {
+  std::string why = bound == SQLITE_MISMATCH
+                        ? "the column is " + std::string(name_of(column.type)) + " and can't keep this value as it is"
+                        : sqlite3_errstr(bound);
+  return {code_name(db_errc::data), "column '" + column.name + "': " + why};
+}
+
+}  // namespace
+
+// A failing INSERT undoes itself alone, not the transaction (conflict resolution ABORT), so rows are tried once each.
+void session::insert_each(sqlite3_stmt* insert, const table_definition& into, const row_batch& rows, bool apart,
+                          batch_report& report) {
+  report.rows.resize(rows.rows());
+  for (std::size_t r = 0; r < rows.rows(); ++r) {
+    row_outcome& outcome = report.rows[r];
+    std::optional<row_refusal> refused =
+        apart ? try_row_apart(insert, into, rows.row(r), outcome) : try_row(insert, into, rows.row(r), outcome);
+    if (!refused) continue;
+    outcome.what = row_outcome::status::refused;
+    outcome.refusal = static_cast<std::int32_t>(report.refusals.size());
+    report.refusals.push_back(*std::move(refused));
+  }
+}
+
+std::optional<row_refusal> session::try_row(sqlite3_stmt* insert, const table_definition& into,
+                                            std::span<const cell> row, row_outcome& outcome) {
+  for (std::size_t i = 0; i < row.size(); ++i)
+    if (int bound = bind_cell_to(insert, static_cast<int>(i) + 1, row[i], into.columns[i].type, texts_);
+        bound != SQLITE_OK)
+      return not_bound(into.columns[i], bound);
+  std::optional<row_refusal> refused;
+  if (sqlite3_step(insert) == SQLITE_DONE) {
+    bool stored = sqlite3_changes(handle_) > 0;
+    if (!stored && into.unique_key.empty()) throw not_stored(into);
+    outcome.what = stored ? row_outcome::status::stored : row_outcome::status::duplicate;
+    if (stored && !into.id_column.empty()) outcome.id = sqlite3_last_insert_rowid(handle_);
+  } else {
+    refused = refusal_of(into);
+  }
+  sqlite3_reset(insert);
+  if (!transacting())
+    throw database_error(db_errc::other, "SQLite, insert into " + into.name +
+                                             ": a trigger rolled the whole batch back with one row ('" +
+                                             refused.value_or(row_refusal()).message + "'); let it RAISE(ABORT)");
+  return refused;
+}
+
+row_refusal session::refusal_of(const table_definition& into) {
+  db_errc errc = classify(sqlite3_extended_errcode(handle_));
+  std::string said = sqlite3_errmsg(handle_);
+  if (errc == db_errc::syntax) {
+    // What a function says of the row's values, unless the table has changed since the statement was prepared.
+    throw_if_interrupted();
+    sqlite3_finalize(compile(insert_sql(into)));
+    errc = db_errc::data;
+  }
+  if (errc != db_errc::constraint && errc != db_errc::data) fail("insert into " + into.name);
+  return {code_name(errc), std::move(said)};
+}
+
+std::optional<row_refusal> session::try_row_apart(sqlite3_stmt* insert, const table_definition& into,
+                                                  std::span<const cell> row, row_outcome& outcome) {
+  bool broken_before = breaks_foreign_keys();
+  execute_plain("SAVEPOINT penstock_row");
+  std::optional<row_refusal> refused = try_row(insert, into, row, outcome);
+  if (!refused && !broken_before && breaks_foreign_keys())
+    refused = {code_name(db_errc::constraint), "FOREIGN KEY constraint failed"};
+  bool repeats = !refused && outcome.what == row_outcome::status::duplicate;
+  if (refused || repeats) execute_plain("ROLLBACK TO penstock_row");
+  if (repeats) confirm_duplicate(into, row);  // its trigger's own rows are gone
+  execute_plain("RELEASE penstock_row");
+  return refused;
+}
+
+void session::confirm_duplicate(const table_definition& into, std::span<const cell> row) {
+  std::string sql;
+  std::vector<std::size_t> key;
+  for (std::size_t i = 0; i < into.columns.size(); ++i) {
+    const std::string& name = into.columns[i].name;
+    if (std::find(into.unique_key.begin(), into.unique_key.end(), name) == into.unique_key.end()) continue;
+    sql += (key.empty() ? "SELECT 1 FROM " + quote_identifier(into.name) + " WHERE " : " AND ") +
+           quote_identifier(name) + " = ?";
+    key.push_back(i);
+  }
+  std::unique_ptr<sqlite3_stmt, decltype(&sqlite3_finalize)> looking(compile(sql), &sqlite3_finalize);
+  for (std::size_t i = 0; i < key.size(); ++i)
+    bind_cell_to(looking.get(), static_cast<int>(i) + 1, row[key[i]], into.columns[key[i]].type, texts_);
+  if (sqlite3_step(looking.get()) != SQLITE_ROW) throw not_stored(into);
+}
+
+// What a trigger did stays behind its RAISE(FAIL) and before a row that is there already, and a deferred foreign key is
+// looked at by the COMMIT only, which fails for the neighbours too.
+bool session::needs_rows_apart(const std::string& table) {
+  static const std::string sql =
+      "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE) OR "
+      "EXISTS (SELECT 1 FROM pragma_foreign_key_list(?1))";
+  return std::get<std::int64_t>(query(sql, {table}).rows.at(0).at(0)) != 0;
+}
+
+bool session::breaks_foreign_keys() const noexcept {
+  int unresolved = 0;
+  int highest = 0;
+  sqlite3_db_status(handle_, SQLITE_DBSTATUS_DEFERRED_FKS, &unresolved, &highest, 0);
+  return unresolved != 0;
+}
+
+// Past the cache of statements, which could drop the one under way.
+void session::execute_plain(const char* sql) {
+  if (sqlite3_exec(handle_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) fail(sql);
+}
+
+}  // namespace penstock::db::sqlite
