@@ -168,13 +168,15 @@ TEST(sqlite_moved_file, has_all_rows_when_its_sessions_are_closed_before_anybody
   net::run(main());
 }
 
-TEST(sqlite_moved_file, one_that_was_deleted_leaves_nothing_for_the_next_one) {
+TEST(sqlite_moved_file, one_that_was_deleted_leaves_its_last_commits_to_a_copy_and_not_to_the_next_one) {
   temporary_folder folder;
   auto main = [&]() -> task<> {
     database file(folder.url("a.db"));
     std::unique_ptr<connection> c = co_await file.connect();
     task<> filling = fill(*c, "items", 200);
     co_await std::move(filling);
+    // As `mv` to another disk.
+    std::filesystem::copy_file(folder / "a.db", folder / "copy.db");
     std::filesystem::remove(folder / "a.db");
     task<> pinging = expect_lost(c->ping());
     co_await std::move(pinging);
@@ -183,6 +185,37 @@ TEST(sqlite_moved_file, one_that_was_deleted_leaves_nothing_for_the_next_one) {
     task<> making = make_file(folder.url("b.db"), "customers", 3000);
     co_await std::move(making);
     std::filesystem::rename(folder / "b.db", folder / "a.db");
+    task<> new_rows = expect_rows(folder.url("a.db"), "customers", 3000);
+    co_await std::move(new_rows);
+    std::filesystem::rename(folder / "a.db-wal.left-1", folder / "copy.db-wal");
+    task<> old_rows = expect_rows(folder.url("copy.db"), "items", 200);
+    co_await std::move(old_rows);
+  };
+  net::run(main());
+}
+
+TEST(sqlite_moved_file, the_wal_of_the_file_that_replaced_it_is_left_where_it_is) {
+  temporary_folder folder;
+  auto main = [&]() -> task<> {
+    database file(folder.url("a.db"));
+    std::unique_ptr<connection> c = co_await file.connect();
+    task<> filling = fill(*c, "items", 200);
+    co_await std::move(filling);
+    // Another whole database with commits in its -wal.
+    std::unique_ptr<connection> other = co_await database(folder.url("b.db")).connect();
+    task<> filling_other = fill(*other, "customers", 3000);
+    co_await std::move(filling_other);
+    std::filesystem::copy_file(folder / "b.db-wal", folder / "new-wal");
+    std::filesystem::copy_file(folder / "b.db", folder / "new");
+    std::filesystem::rename(folder / "new-wal", folder / "a.db-wal");
+    std::filesystem::rename(folder / "new", folder / "a.db");
+    task<> pinging = expect_lost(c->ping());
+    co_await std::move(pinging);
+    // This process can't know whose it is; the next one opens it.
+    task<> opening = expect_lost(connect_to(file));
+    co_await std::move(opening);
+    c.reset();
+    file = database(folder.url("b.db"));
     task<> new_rows = expect_rows(folder.url("a.db"), "customers", 3000);
     co_await std::move(new_rows);
   };

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <utility>
@@ -53,12 +54,14 @@ session::~session() {
 }
 
 void session::open() {
-  int opened = open_handle(in_memory() ? SQLITE_OPEN_CREATE : 0);
-  bool is_missing = (opened & 0xff) == SQLITE_CANTOPEN && sqlite3_system_errno(handle_) == ENOENT;
-  if (is_missing) {
-    shared_file::at(shared_file::resolve(where_.file))->check_absence(where_.name);
-    opened = open_handle(SQLITE_OPEN_CREATE);
-  }
+  // Asked beforehand: where SQLite can't open a file for writing it tries to read it only, and another process may be
+  // making it just then.
+  std::error_code ignored;
+  bool is_there = !in_memory() && std::filesystem::exists(where_.file, ignored);
+  if (!is_there && !in_memory()) shared_file::at(shared_file::resolve(where_.file))->check_absence(where_.name);
+  int opened = open_handle(is_there ? 0 : SQLITE_OPEN_CREATE);
+  if (is_there && (opened & 0xff) == SQLITE_CANTOPEN && sqlite3_system_errno(handle_) == ENOENT)
+    throw_moved(where_.name);
   if (opened != SQLITE_OK) throw_open_failure(handle_, where_.name);
   sqlite3_progress_handler(handle_, steps_between_looks, &look_for_interrupt, this);
   interruption_.attach(handle_);

@@ -47,6 +47,30 @@ bool is_in_use(const std::string& shm) noexcept {
   return locked;
 }
 
+// How many names a file has that this process has open; nothing when it has not.
+std::optional<std::uint64_t> names_if_open(std::uint64_t device, std::uint64_t number) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", ignored)) {
+    struct stat open {};
+    if (::stat(entry.path().c_str(), &open) == 0 && open.st_dev == device && open.st_ino == number)
+      return open.st_nlink;
+  }
+  return std::nullopt;
+}
+
+// Gives FILE-wal the first free name FILE-wal.left-N, if this process has it open: somebody may have put another one
+// there. Gives that name, or nothing.
+std::string set_aside(const std::string& wal) {
+  struct stat there {};
+  if (::stat(wal.c_str(), &there) != 0 || there.st_size == 0) return {};
+  if (!names_if_open(there.st_dev, there.st_ino)) return {};
+  int number = 1;
+  while (std::filesystem::exists(wal + ".left-" + std::to_string(number))) ++number;
+  std::string name = wal + ".left-" + std::to_string(number);
+  std::filesystem::rename(wal, name);
+  return name;
+}
+
 }  // namespace
 
 std::shared_ptr<shared_file> shared_file::at(const std::string& path) {
@@ -140,12 +164,34 @@ void shared_file::retire_all() noexcept {
   if (last != nullptr) empty_wal(last);
 }
 
+bool shared_file::is_deleted() const noexcept {
+  try {
+    return names_if_open(last_->device, last_->number) == 0u;
+  } catch (...) {
+    return false;
+  }
+}
+
+// Nobody needs the deleted file any more, but what FILE-wal holds may be missing in a copy of it.
+void shared_file::keep_wal(sqlite3* handle) noexcept {
+  try {
+    std::string kept = set_aside(path_ + "-wal");
+    log::warn("a SQLite file was deleted while it was in use; a copy of it lacks what was committed last",
+              {{"file", path_}, {"left_in", kept.empty() ? "nothing" : kept}});
+  } catch (const std::exception& e) {
+    log::error("a SQLite file was deleted while it was in use, and what was committed last can't be kept",
+               {{"file", path_}, {"reason", e.what()}});
+    write_wal_to_file(handle);  // so that it gets into no other file
+  }
+  sqlite3_close(handle);
+}
+
 // Keeps the handle where that can't be done: nobody else is sure to find the file again.
 void shared_file::empty_wal(sqlite3* handle) noexcept {
+  if (is_deleted()) return keep_wal(handle);
   if (write_wal_to_file(handle) || !has_moved(handle)) {
     sqlite3_close(handle);
-    log::warn("a SQLite file was moved, replaced or deleted while it was in use; all that was committed is in it",
-              {{"file", path_}});
+    log::warn("a SQLite file was moved while it was in use; all that was committed is in it", {{"file", path_}});
     return;
   }
   log::error("a SQLite file was moved while it was in use, and what was committed last can't be written to it",
@@ -155,6 +201,7 @@ void shared_file::empty_wal(sqlite3* handle) noexcept {
 
 void shared_file::check_left_behind(const std::string& name) {
   if (left_behind_ == nullptr) return;
+  if (is_deleted()) return keep_wal(std::exchange(left_behind_, nullptr));
   if (has_moved(left_behind_) && !write_wal_to_file(left_behind_)) throw_left_behind(left_behind_, name, path_);
   sqlite3_close(std::exchange(left_behind_, nullptr));
 }

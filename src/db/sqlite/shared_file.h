@@ -18,7 +18,8 @@ class session;
 // What the sessions of this process have in common that opened the file at one path. SQLite finds FILE-wal and FILE-shm
 // by the path alone: whoever opens another file there gets the commits of the one before written into it. So when one
 // session finds that the file was moved, all are closed, and what FILE-wal holds is written to the file that it belongs
-// to, wherever that is now; before that, no session opens another one. For any thread.
+// to, wherever that is now; before that, no session opens another one. When it was deleted, FILE-wal gets another name:
+// a move to another disk is a copy, without FILE-wal, and a deletion. For any thread.
 class shared_file {
  public:
   // The one for this path: absolute and without links, as `sqlite3_db_filename` gives it.
@@ -57,6 +58,8 @@ class shared_file {
   identity identity_of(sqlite3* handle, const std::string& name) const;
   void retire_all() noexcept;
   void empty_wal(sqlite3* handle) noexcept;
+  bool is_deleted() const noexcept;
+  void keep_wal(sqlite3* handle) noexcept;
   void check_left_behind(const std::string& name);
   void check_wal(const identity& now, const std::string& name) const;
 
