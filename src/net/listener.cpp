@@ -125,7 +125,8 @@ class socket_listener final : public listener, private tracked {
   std::optional<file_identity> file_;  // of a Unix socket
 };
 
-boost::system::error_code open_acceptor(acceptor& a, const socket_address& address, const listen_options& options) {
+boost::system::error_code open_acceptor(acceptor& a, const endpoint& where, const socket_address& address,
+                                        const listen_options& options) {
   boost::system::error_code failure;
   bool is_unix = address.data()->sa_family == AF_UNIX;
   if (a.open(address.protocol(), failure)) return failure;
@@ -133,10 +134,11 @@ boost::system::error_code open_acceptor(acceptor& a, const socket_address& addre
   if (!is_unix) ::setsockopt(a.native_handle(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   if (!is_unix && options.reuse_port && ::setsockopt(a.native_handle(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
     return {errno, boost::system::system_category()};
-  // The file of a Unix socket takes over the mode of the unbound socket (unix(7) on Linux), less the umask; and the
-  // umask is the process's, which other threads make files with.
+  // The file of a Unix socket takes over the mode of the unbound socket (unix(7) on Linux), less the umask. What that
+  // took away is given back before anyone can connect.
   if (is_unix && ::fchmod(a.native_handle(), options.mode) != 0) return {errno, boost::system::system_category()};
   if (a.bind(address, failure)) return failure;
+  if (is_unix && ::chmod(where.path().c_str(), options.mode) != 0) return {errno, boost::system::system_category()};
   if (a.listen(options.backlog, failure)) return failure;
   a.non_blocking(true, failure);
   return failure;
@@ -151,7 +153,7 @@ std::unique_ptr<listener> listen(const endpoint& where, const listen_options& op
   for (const socket_address& address : resolve_blocking(where, true)) {
     acceptor a(context.get_executor());
     if (where.type() == endpoint::kind::unix_socket) remove_stale_socket(where, address);
-    failure = open_acceptor(a, address, options);
+    failure = open_acceptor(a, where, address, options);
     if (failure) continue;
     bool tcp = where.type() == endpoint::kind::tcp;
     endpoint local = tcp ? describe_address(a.local_endpoint()) : where;
