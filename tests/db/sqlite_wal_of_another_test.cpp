@@ -83,9 +83,11 @@ task<> expect_refusal(database to, std::string part, bool is_transient = true) {
   EXPECT_NE(message.find(part), std::string::npos) << message;
 }
 
-TEST(sqlite_wal_of_another, another_waits_until_other_processes_read_the_moved_one_no_more) {
+// Moves a file away whose -wal another process has in use by these statements, and puts another one there: it is
+// refused by this message until the other process ends. `unseen` rows come after what the other process has seen.
+void expect_to_wait_for(std::vector<std::string> statements, int unseen, const char* message) {
   temporary_folder folder;
-  other_process reader(folder.url("a.db"), {"BEGIN", "SELECT * FROM items"});
+  other_process user(folder.url("a.db"), std::move(statements));
   auto main = [&]() -> task<> {
     task<> making = make_file(folder.url("b.db"), "customers", 3000);
     co_await std::move(making);
@@ -93,47 +95,30 @@ TEST(sqlite_wal_of_another, another_waits_until_other_processes_read_the_moved_o
     std::unique_ptr<connection> c = co_await file.connect();
     task<> filling = fill(*c, "items", 200);
     co_await std::move(filling);
-    reader.run();
-    co_await c->execute("INSERT INTO items(x) VALUES (201)");  // which the reader does not see
+    user.run();
+    for (int x = 201; x <= 200 + unseen; ++x)
+      co_await c->execute("INSERT INTO items(x) VALUES (" + std::to_string(x) + ")");
     std::filesystem::rename(folder / "a.db", folder / "away.db");
     task<> pinging = expect_lost(c->ping());
     co_await std::move(pinging);
     std::filesystem::rename(folder / "b.db", folder / "a.db");
-    task<> refusal = expect_refusal(file, "end what else has it open");
+    task<> refusal = expect_refusal(file, message);
     co_await std::move(refusal);
-    reader.end();
+    user.end();
     task<> new_rows = expect_rows(folder.url("a.db"), "customers", 3000);
     co_await std::move(new_rows);
-    task<> old_rows = expect_rows(folder.url("away.db"), "items", 201);
+    task<> old_rows = expect_rows(folder.url("away.db"), "items", 200 + unseen);
     co_await std::move(old_rows);
   };
   net::run(main());
 }
 
+TEST(sqlite_wal_of_another, another_waits_until_other_processes_read_the_moved_one_no_more) {
+  expect_to_wait_for({"BEGIN", "SELECT * FROM items"}, 1, "end what else has it open");
+}
+
 TEST(sqlite_wal_of_another, another_waits_until_other_processes_have_let_go_of_the_moved_one) {
-  temporary_folder folder;
-  other_process idle(folder.url("a.db"), {"SELECT * FROM items"});
-  auto main = [&]() -> task<> {
-    task<> making = make_file(folder.url("b.db"), "customers", 3000);
-    co_await std::move(making);
-    database file(folder.url("a.db"));
-    std::unique_ptr<connection> c = co_await file.connect();
-    task<> filling = fill(*c, "items", 200);
-    co_await std::move(filling);
-    idle.run();
-    std::filesystem::rename(folder / "a.db", folder / "away.db");
-    task<> pinging = expect_lost(c->ping());
-    co_await std::move(pinging);
-    std::filesystem::rename(folder / "b.db", folder / "a.db");
-    task<> refusal = expect_refusal(file, "another process uses");
-    co_await std::move(refusal);
-    idle.end();
-    task<> new_rows = expect_rows(folder.url("a.db"), "customers", 3000);
-    co_await std::move(new_rows);
-    task<> old_rows = expect_rows(folder.url("away.db"), "items", 200);
-    co_await std::move(old_rows);
-  };
-  net::run(main());
+  expect_to_wait_for({"SELECT * FROM items"}, 0, "another process uses");
 }
 
 TEST(sqlite_wal_of_another, a_wal_without_its_file_is_not_thrown_away) {
