@@ -4,6 +4,7 @@
 #include "sql.h"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -26,21 +27,89 @@ row_refusal not_bound(const table_column& column, int bound) {
   return {code_name(db_errc::data), "column '" + column.name + "': " + why};
 }
 
+// What may be one row's fault: "syntax" is also what a function says of a value.
+bool is_about_rows(db_errc errc) {
+  return errc == db_errc::constraint || errc == db_errc::data || errc == db_errc::syntax;
+}
+
 }  // namespace
 
 // A failing INSERT undoes itself alone, not the transaction (conflict resolution ABORT), so rows are tried once each.
-void session::insert_each(sqlite3_stmt* insert, const table_definition& into, const row_batch& rows, bool apart,
-                          batch_report& report) {
-  report.rows.resize(rows.rows());
-  for (std::size_t r = 0; r < rows.rows(); ++r) {
+void session::insert_each(const table_definition& into, const row_batch& rows, std::size_t first, std::size_t end,
+                          bool apart, batch_report& report) {
+  use insert = prepare(insert_sql(into));
+  enter(insert.get());
+  texts_.resize(std::max(texts_.size(), rows.columns()));
+  for (std::size_t r = first; r < end; ++r) {
     row_outcome& outcome = report.rows[r];
-    std::optional<row_refusal> refused =
-        apart ? try_row_apart(insert, into, rows.row(r), outcome) : try_row(insert, into, rows.row(r), outcome);
+    std::optional<row_refusal> refused = apart ? try_row_apart(insert.get(), into, rows.row(r), outcome)
+                                               : try_row(insert.get(), into, rows.row(r), outcome);
     if (!refused) continue;
     outcome.what = row_outcome::status::refused;
     outcome.refusal = static_cast<std::int32_t>(report.refusals.size());
     report.refusals.push_back(*std::move(refused));
   }
+}
+
+// A statement costs as much as a short row, and a group has one. The rows of one that does not go in are tried by
+// themselves, and all that follow where few groups go in.
+void session::insert_grouped(const table_definition& into, const row_batch& rows, batch_report& report) {
+  const auto most_places = static_cast<std::size_t>(sqlite3_limit(handle_, SQLITE_LIMIT_VARIABLE_NUMBER, -1));
+  std::size_t row = 0;
+  std::size_t undone = 0;
+  for (std::size_t size : {std::size_t{32}, std::size_t{8}}) {
+    if (size * rows.columns() > most_places) continue;
+    while (rows.rows() - row >= size && undone * 2 * size <= row + 4 * size) {
+      row = insert_groups(into, rows, row, size, report);
+      if (rows.rows() - row < size) break;
+      insert_each(into, rows, row, row + size, false, report);
+      row += size;
+      ++undone;
+    }
+  }
+  if (row < rows.rows()) insert_each(into, rows, row, rows.rows(), false, report);
+}
+
+std::size_t session::insert_groups(const table_definition& into, const row_batch& rows, std::size_t first,
+                                   std::size_t size, batch_report& report) {
+  use insert = prepare(insert_sql(into, size));
+  enter(insert.get());
+  texts_.resize(std::max(texts_.size(), size * rows.columns()));
+  for (; rows.rows() - first >= size && try_group(insert.get(), into, rows, first, size); first += size) {
+    std::int64_t id = sqlite3_last_insert_rowid(handle_) - static_cast<std::int64_t>(size);
+    for (std::size_t r = first; r < first + size; ++r) {
+      report.rows[r].what = row_outcome::status::stored;
+      if (!into.id_column.empty()) report.rows[r].id = ++id;
+    }
+  }
+  return first;
+}
+
+bool session::try_group(sqlite3_stmt* insert, const table_definition& into, const row_batch& rows, std::size_t first,
+                        std::size_t size) {
+  int place = 0;
+  for (std::size_t r = first; r < first + size; ++r) {
+    std::span<const cell> row = rows.row(r);
+    for (std::size_t i = 0; i < row.size(); ++i)
+      if (bind_cell_to(insert, ++place, row[i], into.columns[i].type, texts_) != SQLITE_OK) return false;
+  }
+  int step = sqlite3_step(insert);
+  if (step == SQLITE_DONE) {
+    if (static_cast<std::size_t>(sqlite3_changes(handle_)) != size) throw not_stored(into);
+  } else if (!is_about_rows(classify(sqlite3_extended_errcode(handle_))) || !transacting()) {
+    fail("insert into " + into.name);
+  }
+  sqlite3_reset(insert);
+  return step == SQLITE_DONE;
+}
+
+bool session::counts_on(const table_definition& into, std::size_t rows) {
+  if (into.id_column.empty()) return true;
+  std::string sql = "SELECT max(" + quote_identifier(into.id_column) + ") FROM " + quote_identifier(into.name);
+  const value last = query(sql, {}).rows.at(0).at(0);
+  // After the highest one they are drawn at random (https://www.sqlite.org/autoinc.html).
+  const auto* id = std::get_if<std::int64_t>(&last);
+  return id == nullptr || *id <= std::numeric_limits<std::int64_t>::max() - static_cast<std::int64_t>(rows);
 }
 
 std::optional<row_refusal> session::try_row(sqlite3_stmt* insert, const table_definition& into,

@@ -24,20 +24,10 @@ constexpr int steps_between_looks = 1'000;
 
 }  // namespace
 
-class session::use {
- public:
-  explicit use(sqlite3_stmt* s) noexcept : statement_(s) {}
-  use(const use&) = delete;
-  use& operator=(const use&) = delete;
-  ~use() {
-    sqlite3_reset(statement_);
-    sqlite3_clear_bindings(statement_);
-  }
-  sqlite3_stmt* get() const noexcept { return statement_; }
-
- private:
-  sqlite3_stmt* statement_;
-};
+session::use::~use() {
+  sqlite3_reset(statement_);
+  sqlite3_clear_bindings(statement_);
+}
 
 session::session(location where) : where_(std::move(where)) {
   try {
@@ -331,11 +321,11 @@ void session::insert_rows(const table_definition& into, const row_batch& rows, b
     throw database_error(db_errc::data, "insert into " + into.name + ": the batch has " +
                                             std::to_string(rows.columns()) + " columns, but the table's definition " +
                                             std::to_string(into.columns.size()));
-  bool apart = needs_rows_apart(into.name);
-  use insert = prepare(insert_sql(into));
-  enter(insert.get());
-  texts_.resize(std::max(texts_.size(), rows.columns()));
-  insert_each(insert.get(), into, rows, apart, report);
+  report.rows.resize(rows.rows());
+  if (bool apart = needs_rows_apart(into.name); apart || !counts_on(into, rows.rows()))
+    insert_each(into, rows, 0, rows.rows(), apart, report);
+  else
+    insert_grouped(into, rows, report);
   report.method = "statement";
 }
 

@@ -92,7 +92,17 @@ class session {
 
  private:
   // Resets its statement when it goes, so that no read transaction is left open.
-  class use;
+  class use {
+   public:
+    explicit use(sqlite3_stmt* s) noexcept : statement_(s) {}
+    use(const use&) = delete;
+    use& operator=(const use&) = delete;
+    ~use();
+    sqlite3_stmt* get() const noexcept { return statement_; }
+
+   private:
+    sqlite3_stmt* statement_;
+  };
 
   void open();
   int open_handle(int flags);
@@ -113,8 +123,17 @@ class session {
   sqlite3_stmt* compile(const std::string& sql);
   [[noreturn]] void fail(const std::string& doing) const;
   void throw_if_interrupted() const;
-  void insert_each(sqlite3_stmt* insert, const table_definition& into, const row_batch& rows, bool apart,
+  // Of the rows from `first` to before `end`.
+  void insert_each(const table_definition& into, const row_batch& rows, std::size_t first, std::size_t end, bool apart,
                    batch_report& report);
+  // All rows, those that the database takes many at a time.
+  void insert_grouped(const table_definition& into, const row_batch& rows, batch_report& report);
+  // Groups of `size` rows from `first` on, until one does not go in; gives the first row that did not.
+  std::size_t insert_groups(const table_definition& into, const row_batch& rows, std::size_t first, std::size_t size,
+                            batch_report& report);
+  // False when one of the rows is refused or there already: none of them is in then.
+  bool try_group(sqlite3_stmt* insert, const table_definition& into, const row_batch& rows, std::size_t first,
+                 std::size_t size);
   // Why the row is refused; else `outcome` has the rest.
   std::optional<row_refusal> try_row(sqlite3_stmt* insert, const table_definition& into, std::span<const cell> row,
                                      row_outcome& outcome);
@@ -125,6 +144,8 @@ class session {
   // Throws when a row that counts as a repeat has a key that the table does not have: a trigger has dropped it.
   void confirm_duplicate(const table_definition& into, std::span<const cell> row);
   bool needs_rows_apart(const std::string& table);
+  // True when the next ids are sure to follow one another.
+  bool counts_on(const table_definition& into, std::size_t rows);
   bool breaks_foreign_keys() const noexcept;
   void execute_plain(const char* sql);
   void bind_values(sqlite3_stmt* statement, const parameters& values);

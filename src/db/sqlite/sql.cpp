@@ -40,17 +40,18 @@ std::string create_table_sql(const table_definition& definition) {
   return "CREATE TABLE IF NOT EXISTS " + quote_identifier(definition.name) + " (" + sql + ") STRICT";
 }
 
-std::string insert_sql(const table_definition& into) {
+std::string insert_sql(const table_definition& into, std::size_t rows) {
   std::vector<std::string> names;
-  std::string places;
+  std::string row;
   for (const table_column& column : into.columns) {
     names.push_back(column.name);
-    places += places.empty() ? "?" : ", ?";
+    row += row.empty() ? "(?" : ", ?";
   }
+  row += ")";
   // ABORT goes before what the table says of conflicts: IGNORE would lose a row, REPLACE another one, ROLLBACK all.
-  std::string sql =
-      "INSERT OR ABORT INTO " + quote_identifier(into.name) + " " + name_list(names) + " VALUES (" + places + ")";
-  if (!into.unique_key.empty()) sql += " ON CONFLICT " + name_list(into.unique_key) + " DO NOTHING";
+  std::string sql = "INSERT OR ABORT INTO " + quote_identifier(into.name) + " " + name_list(names) + " VALUES " + row;
+  for (std::size_t r = 1; r < rows; ++r) sql += ", " + row;
+  if (rows == 1 && !into.unique_key.empty()) sql += " ON CONFLICT " + name_list(into.unique_key) + " DO NOTHING";
   return sql;
 }
 

@@ -2,6 +2,7 @@
 
 #include "penstock/db/table.h"
 
+#include <cstddef>
 #include <string>
 
 namespace penstock::db::sqlite {
@@ -9,7 +10,8 @@ namespace penstock::db::sqlite {
 // CREATE TABLE IF NOT EXISTS, STRICT: SQLite then refuses values of another type instead of keeping them as they are.
 std::string create_table_sql(const table_definition& definition);
 
-// One row's INSERT; a repeated unique key changes nothing.
-std::string insert_sql(const table_definition& into);
+// An INSERT of so many rows. A repeated unique key changes nothing where there is one row, and fails where there are
+// more.
+std::string insert_sql(const table_definition& into, std::size_t rows = 1);
 
 }  // namespace penstock::db::sqlite
