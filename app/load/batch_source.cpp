@@ -18,6 +18,9 @@ constexpr std::size_t first_items = 500;
 constexpr std::size_t doublings = 16;
 constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
 
+// Memory that is not written to costs nothing, and memory that grows is copied.
+constexpr std::size_t most_bytes_reserved = std::size_t{4} << 20;
+
 bool shows_a_line(std::string_view head) noexcept {
   std::size_t first = head.find_first_not_of(" \t\r\n");
   return head.size() >= most_head_bytes ||
@@ -37,6 +40,7 @@ batch_source::batch_source(std::vector<std::string> paths, source_options option
 
 bool batch_source::fill(batch& into) {
   into.clear();
+  into.body.reserve(std::min(options_.batch.bytes, most_bytes_reserved));
   while (!stop_.is_set() && (file_ || next_path_ < paths_.size())) {
     into.file = file_ ? next_path_ - 1 : next_path_;
     try {

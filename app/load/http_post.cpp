@@ -33,7 +33,8 @@ attempt failed_attempt(const http::client_error& failure) {
 }  // namespace
 
 task<attempt> post_batch(http::client& client, const post_options& to, const batch& b, const std::string& key) {
-  http::client_request request("POST", to.url, b.body);
+  http::client_request request("POST", to.url);
+  request.lent_body = b.body;
   request.headers = to.headers;
   request.headers.emplace_back("Content-Type", "application/x-ndjson");
   request.headers.emplace_back("Idempotency-Key", key);

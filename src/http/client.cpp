@@ -89,6 +89,7 @@ void follow(client_request& r, const client_url& from, const client_url& to, int
   if (becomes_get) {
     r.method = "GET";
     r.body.clear();
+    r.lent_body = {};
   }
   std::erase_if(r.headers, [&](const auto& field) {
     auto is = [&](std::string_view name) { return equal_ignoring_case(field.first, name); };

@@ -191,10 +191,11 @@ void transfer::set_method() {
     set(CURLOPT_NOBODY, 1L);
     return;
   }
-  bool has_body = !request_.body.empty() || request_.method == "POST" || request_.method == "PUT";
+  std::string_view body = request_.body_to_send();
+  bool has_body = !body.empty() || request_.method == "POST" || request_.method == "PUT";
   if (has_body) {
-    set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request_.body.size()));
-    set(CURLOPT_POSTFIELDS, request_.body.c_str());
+    set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
+    set(CURLOPT_POSTFIELDS, body.empty() ? "" : body.data());
   }
   set(CURLOPT_CUSTOMREQUEST, request_.method.c_str());
 }

@@ -67,10 +67,16 @@ TEST(client_redirect, keeps_or_changes_the_method_as_rfc_9110_says) {
         {"DELETE", "303", "GET /end "},
     };
     for (const auto& one : cases) {
-      client_request r(one.method, url + "/to?status=" + one.status + "&where=/end", "body");
-      task<client_response> sending = c.send(std::move(r).with("Content-Type", "text/plain"));
-      client_response answer = co_await std::move(sending);
-      EXPECT_EQ(answer.body, one.told) << one.method << " " << one.status;
+      for (bool is_lent : {false, true}) {
+        client_request r(one.method, url + "/to?status=" + one.status + "&where=/end");
+        if (is_lent)
+          r.lent_body = "body";
+        else
+          r.body = "body";
+        task<client_response> sending = c.send(std::move(r).with("Content-Type", "text/plain"));
+        client_response answer = co_await std::move(sending);
+        EXPECT_EQ(answer.body, one.told) << one.method << " " << one.status << (is_lent ? ", lent" : "");
+      }
     }
   });
 }

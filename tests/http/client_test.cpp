@@ -54,6 +54,20 @@ TEST(client, posts_a_body_with_its_type) {
   });
 }
 
+TEST(client, posts_a_body_that_stays_the_callers) {
+  with_server(echo_routes(), [](std::string url) -> task<> {
+    client c;
+    std::string body(300'000, 'x');
+    for (std::string_view sent : {std::string_view(body), std::string_view(body).substr(7, 100'000)}) {
+      client_request r("POST", url);
+      r.lent_body = sent;
+      task<client_response> sending = c.send(std::move(r));
+      client_response answer = co_await std::move(sending);
+      EXPECT_TRUE(answer.body == "POST " + std::string(sent));
+    }
+  });
+}
+
 TEST(client, keeps_the_connection_for_the_next_request) {
   with_server(echo_routes(), [](std::string url) -> task<> {
     client c;

@@ -76,6 +76,11 @@ class client_request {
   /// Host, Content-Length, Transfer-Encoding and Connection are the client's to add.
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
+  /// Sent where `body` is empty: a body that stays the caller's, who keeps it as it is until the request has ended.
+  std::string_view lent_body = {};
+
+  /// What is sent.
+  std::string_view body_to_send() const noexcept { return body.empty() ? lent_body : std::string_view(body); }
 };
 
 /// Method and redacted URL, for logs.
