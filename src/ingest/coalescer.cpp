@@ -15,7 +15,8 @@
 // moment it can go. Then a row waits for company, until the batch is full or
 // - when nothing is being committed, as many submissions wait as the last commit answered (those clients are back) and
 //   have no more rows at hand, or the linger is over;
-// - while another commit is under way, its share of the time that a commit takes is over (batch_pace).
+// - while another commit is under way, its share of the time that a commit takes is over (batch_pace); where commits
+//   take turns, not before that commit has ended.
 // It goes when the batches with earlier rows of the same submissions have ended: what a request holds is stored in
 // order.
 
@@ -70,6 +71,9 @@ class coalescer::gathering final : public suspension {
 
 namespace {
 
+// Of rows that wait to be put into a batch: more requests with a key than this seldom come at a time.
+constexpr std::size_t most_spare_rows = 4;
+
 std::size_t slots_of(const coalescer_options& options) { return std::max<std::size_t>(1, options.commits_in_flight); }
 
 }  // namespace
@@ -79,7 +83,9 @@ coalescer::coalescer(std::size_t columns, commit_function commit, const coalesce
       commit_(std::move(commit)),
       options_(options),
       pace_(std::make_unique<batch_pace>(options.max_rows, options.target_commit_time, options.commits_in_flight)),
-      slots_(slots_of(options)) {}
+      slots_(slots_of(options)) {
+  spare_.reserve(most_spare_rows);
+}
 
 coalescer::~coalescer() {
   for (const std::unique_ptr<batch>& b : batches_) b->after.clear();
@@ -100,7 +106,7 @@ task<void> coalescer::run() {
       }
       semaphore::permit slot = co_await slots_.acquire();
       if (sealed_.empty() && committing_ > 0) {
-        gathering company(*this, last_start_ + pace_->interval(), false);
+        gathering company(*this, next_start(), false);
         co_await company;
       }
       if (sealed_.empty() && committing_ == 0) {
@@ -180,6 +186,11 @@ bool coalescer::full_enough(const batch& b) const noexcept {
   return stopping_ || b.rows.rows() >= pace_->row_limit() || written_bytes(b) >= options_.max_bytes;
 }
 
+void coalescer::close_open_batch() noexcept {
+  if (gathering_ != nullptr) gathering_->enough();
+  seal();
+}
+
 void coalescer::seal() noexcept { sealed_.push_back(std::exchange(open_, {})); }
 
 batch_ref coalescer::earlier_than_next() const noexcept {
@@ -199,6 +210,10 @@ batch_ref coalescer::take_next() noexcept {
   return next;
 }
 
+time_point coalescer::next_start() const noexcept {
+  return options_.commits_take_turns ? time_point::max() : last_start_ + pace_->interval();
+}
+
 // The slot is free again when this has ended.
 task<void> coalescer::commit_one(batch_ref b, [[maybe_unused]] semaphore::permit slot) {
   std::exception_ptr failure;
@@ -207,6 +222,7 @@ task<void> coalescer::commit_one(batch_ref b, [[maybe_unused]] semaphore::permit
     time_point start = clock.now();
     task<void> commit = commit_(*b);
     co_await std::move(commit);
+    if (options_.commits_take_turns) start = std::max(start, last_end_);  // it has waited until then
     pace_->committed(b->rows.rows(), clock.now() - start);
   } catch (...) {
     failure = std::current_exception();
@@ -216,6 +232,7 @@ task<void> coalescer::commit_one(batch_ref b, [[maybe_unused]] semaphore::permit
 
 void coalescer::finish(batch& b, std::exception_ptr failure) noexcept {
   --committing_;
+  last_end_ = scheduler::current().now();
   queued_rows_ -= b.rows.rows();
   queued_bytes_ -= b.counted_bytes;
   last_submissions_ = b.submissions;
@@ -263,136 +280,21 @@ void coalescer::recycle(batch& b) noexcept {
   free_.push_back(&b);
 }
 
+db::row_batch coalescer::spare_rows() {
+  if (spare_.empty()) return db::row_batch(columns_);
+  db::row_batch rows = std::move(spare_.back());
+  spare_.pop_back();
+  return rows;
+}
+
+void coalescer::keep_spare(db::row_batch rows) noexcept {
+  if (spare_.size() == spare_.capacity()) return;
+  rows.clear();
+  spare_.push_back(std::move(rows));
+}
+
 batch_ref::~batch_ref() {
   if (batch_ != nullptr && --batch_->owners == 0) batch_->home.recycle(*batch_);
-}
-
-submission::submission(coalescer& home, bool wants_ids) : home_(home), wants_ids_(wants_ids) {
-  if (home.stopping_) throw error(ingest_errc::closed, "stopping: no more items are taken");
-  home.refuse_when_full();
-}
-
-submission::submission(coalescer& home, in_one_batch, bool wants_ids) : submission(home, wants_ids) {
-  held_.emplace(home.columns_);
-}
-
-db::row_batch& submission::rows() {
-  if (held_) {
-    home_.refuse_when_full();
-    return *held_;
-  }
-  if (home_.ended_) throw error(ingest_errc::closed, "stopped: no more items are taken");
-  return home_.open_batch().rows;
-}
-
-void submission::row_added() {
-  if (held_) return hold_row();
-  batch& b = *home_.open_;
-  std::size_t row = b.rows.rows() - 1;
-  bool joins = segments_.empty() || &*segments_.back().in != &b;
-  if (joins || segments_.back().first + segments_.back().count != row) {
-    if (joins) follow(b);
-    segments_.push_back({batch_ref(b), row, 0});
-  }
-  ++segments_.back().count;
-  ++outstanding_;
-  home_.row_added(b);
-}
-
-// Only the open batch waits for more; it is the newest of those that the rows are in, if it is one of them.
-void submission::set_at_hand(bool more) noexcept {
-  if (std::exchange(at_hand_, more) == more) return;
-  if (segments_.empty() || !home_.open_ || &*segments_.back().in != &*home_.open_) return;
-  std::size_t& unfinished = home_.open_->unfinished;
-  unfinished = more ? unfinished + 1 : unfinished - 1;
-  if (!more) home_.look_for_company();
-}
-
-void submission::enter(batch& b) noexcept {
-  if (b.submissions++ == 0) b.opened = scheduler::current().now();
-  ++entered_;
-  if (at_hand_) ++b.unfinished;
-  b.report.wants_ids = b.report.wants_ids || wants_ids_;
-}
-
-void submission::follow(batch& b) {
-  enter(b);
-  if (segments_.empty()) return;
-  const batch_ref& earlier = segments_.back().in;
-  if (std::find(b.after.begin(), b.after.end(), earlier) == b.after.end()) b.after.push_back(earlier);
-}
-
-void submission::hold_row() {
-  home_.take_in_row(*held_, held_bytes_);
-  const coalescer_options& most = home_.options_;
-  // What fills the queue by itself would find it full however often it came again.
-  std::size_t rows = std::min(most.max_rows, most.queue_rows - 1);
-  std::size_t bytes = std::min(most.max_bytes, most.queue_bytes - 1);
-  if (held_->rows() > rows || held_->bytes() > bytes)
-    throw error(ingest_errc::keyed_request_too_large,
-                "a request with an Idempotency-Key is stored in one transaction, which takes at most " +
-                    std::to_string(rows) + " items and " + std::to_string(bytes) +
-                    " bytes of rows: send fewer items a request");
-  home_.refuse_when_full();
-}
-
-void submission::let_go() noexcept {
-  if (!held_) return;
-  home_.queued_rows_ -= held_->rows();
-  home_.queued_bytes_ -= held_bytes_;
-  held_.reset();
-  home_.make_room_known();
-}
-
-void submission::join(std::shared_ptr<keyed_request> with, std::size_t answer_bytes) {
-  if (home_.ended_) throw error(ingest_errc::closed, "stopped: no more items are taken");
-  std::size_t count = held_->rows();
-  std::size_t bytes = held_->bytes() + answer_bytes;
-  batch* b = &home_.open_batch();
-  bool fits =
-      b->rows.rows() + count <= home_.pace_->row_limit() && written_bytes(*b) + bytes <= home_.options_.max_bytes;
-  if (!fits && !b->rows.empty()) {
-    if (home_.gathering_ != nullptr) home_.gathering_->enough();
-    home_.seal();
-    b = &home_.open_batch();
-  }
-  std::size_t first = b->rows.rows();
-  if (first == 0)
-    std::swap(b->rows, *held_);
-  else
-    b->rows.append(*held_, 0, count);
-  held_.reset();
-  b->counted_bytes += held_bytes_;
-  b->answer_bytes += answer_bytes;
-  b->groups.push_back({first, count, std::move(with)});
-  segments_.push_back({batch_ref(*b), first, count});
-  enter(*b);
-  outstanding_ += count;
-  home_.filled(*b);
-}
-
-bool submission::should_wait() const noexcept {
-  if (held_) return false;
-  return home_.full() || outstanding_ >= 2 * home_.options_.max_rows || entered_ > 2;
-}
-
-task<void> submission::wait_for_room() {
-  bool at_hand = at_hand_;
-  set_at_hand(false);
-  if (segments_.empty()) {
-    co_await home_.room_.wait();
-  } else {
-    batch_ref first = segments_.front().in;
-    co_await first->done.wait();
-  }
-  set_at_hand(at_hand);
-}
-
-task<void> submission::committed() {
-  for (std::size_t i = 0; i < segments_.size(); ++i) {
-    batch_ref b = segments_[i].in;
-    co_await b->done.wait();
-  }
 }
 
 }  // namespace penstock::ingest

@@ -40,9 +40,12 @@ struct coalescer_options {
   duration linger = std::chrono::milliseconds(1);    ///< How long an idle coalescer waits for company for a row.
   std::size_t queue_rows = 100'000;                  ///< Rows waiting or being committed; beyond: overloaded.
   std::size_t queue_bytes = std::size_t{256} << 20;  ///< Bytes waiting or being committed; beyond: overloaded.
-  /// Batches committed at a time. 0: as the database takes them, 1 for SQLite and 4 for a server; a coalescer of one's
-  /// own takes it for 1.
+  /// Batches committed at a time. 0: as the database takes them, 2 for SQLite (1 in memory) and 4 for a server; a
+  /// coalescer of one's own takes it for 1.
   std::size_t commits_in_flight = 0;
+  /// Whether the database commits one batch after another, as SQLite does: a batch then goes beside another one only
+  /// when it is full, so that it is there when its turn comes. Those who commit for a coalescer set it for SQLite.
+  bool commits_take_turns = false;
   /// How long a commit that fails for a passing reason (a lock, a lost connection) is tried again, by those who commit
   /// for a coalescer. Longer, and clients wait longer before they are told.
   duration commit_retry = std::chrono::seconds(10);
@@ -102,16 +105,20 @@ class coalescer {
   void take_in_row(const db::row_batch& rows, std::size_t& counted_bytes) noexcept;
   void filled(const batch& b) noexcept;
   void seal() noexcept;
+  void close_open_batch() noexcept;
   bool full_enough(const batch& b) const noexcept;
   void look_for_company() noexcept;
   batch_ref earlier_than_next() const noexcept;
   batch_ref take_next() noexcept;
+  time_point next_start() const noexcept;
   task<void> commit_one(batch_ref b, semaphore::permit slot);
   void finish(batch& b, std::exception_ptr failure) noexcept;
   void fail_waiting() noexcept;
   void make_room_known() noexcept;
   void refuse_when_full() const;
   void recycle(batch& b) noexcept;
+  db::row_batch spare_rows();
+  void keep_spare(db::row_batch rows) noexcept;
 
   std::size_t columns_;
   commit_function commit_;
@@ -125,10 +132,12 @@ class coalescer {
   coalescer_stats stats_;
   std::vector<std::unique_ptr<batch>> batches_;
   std::vector<batch*> free_;
+  std::vector<db::row_batch> spare_;
   batch_ref open_;
   std::deque<batch_ref> sealed_;
   std::unique_ptr<batch_pace> pace_;
   time_point last_start_{};
+  time_point last_end_{};
   gathering* gathering_ = nullptr;
   event has_rows_;
   event room_;
@@ -225,6 +234,7 @@ class submission {
   void follow(batch& b);
   void hold_row();
   void let_go() noexcept;
+  void give_back_held() noexcept;
 
   coalescer& home_;
   bool wants_ids_;
