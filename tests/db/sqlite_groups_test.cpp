@@ -124,6 +124,42 @@ TEST(sqlite_groups, ids_are_told_where_they_are_drawn_at_random) {
     });
 }
 
+TEST(sqlite_groups, ids_are_told_of_a_virtual_table_too) {
+  const table_definition texts{"T", "id", {{"v", column_type::text, false}}, {}};
+  with_memory_database([&](connection& c) -> task<> {
+    co_await c.execute("CREATE VIRTUAL TABLE t USING fts5(v)");
+    row_batch rows(1);
+    for (int r = 0; r < 40; ++r) {
+      rows.add_text("word" + std::to_string(r));
+      rows.commit_row();
+    }
+    batch_report report;
+    co_await c.insert_batch(texts, rows, report);
+    for (int r : {0, 7, 39}) {
+      parameters word = parameters_of("word" + std::to_string(r));
+      result found = co_await c.query("SELECT rowid FROM t WHERE t MATCH ?", word);
+      EXPECT_EQ(found.rows.at(0).at(0), value(report.rows.at(static_cast<std::size_t>(r)).id)) << r;
+    }
+  });
+}
+
+TEST(sqlite_groups, rows_of_a_table_without_rowid_go_in) {
+  with_memory_database([&](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE t(n INTEGER PRIMARY KEY) WITHOUT ROWID");
+    std::vector<std::int64_t> given = counted(0, 40);
+    given[20] = 3;
+    batch_report report;
+    row_batch rows = rows_of(given);
+    table_definition without_id = numbers;
+    without_id.id_column = "";
+    co_await c.insert_batch(without_id, rows, report);
+    for (std::size_t r = 0; r < given.size(); ++r)
+      EXPECT_EQ(report.rows[r].what == row_outcome::status::refused, r == 20) << r;
+    result found = co_await c.query("SELECT count(*) FROM t");
+    EXPECT_EQ(found.rows.at(0).at(0), value(std::int64_t{39}));
+  });
+}
+
 TEST(sqlite_groups, what_the_table_says_of_conflicts_counts_for_nothing) {
   for (const char* says : {"IGNORE", "REPLACE", "FAIL", "ROLLBACK"})
     with_memory_database([&](connection& c) -> task<> {

@@ -4,9 +4,10 @@
 #include "sql.h"
 
 #include <algorithm>
-#include <limits>
 #include <memory>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include <sqlite3.h>
 
@@ -26,6 +27,29 @@ row_refusal not_bound(const table_column& column, int bound) {
                         : sqlite3_errstr(bound);
   return {code_name(db_errc::data), "column '" + column.name + "': " + why};
 }
+
+// The ids of the rows that statements put into a table, while it lives. One handle has one such hook.
+class new_ids {
+ public:
+  new_ids(sqlite3* handle, std::string_view table) : handle_(handle), table_(table) {
+    sqlite3_update_hook(handle_, &note, this);
+  }
+  new_ids(const new_ids&) = delete;
+  new_ids& operator=(const new_ids&) = delete;
+  ~new_ids() { sqlite3_update_hook(handle_, nullptr, nullptr); }
+
+  std::vector<std::int64_t>& list() noexcept { return list_; }
+
+ private:
+  static void note(void* self, int operation, const char*, const char* table, sqlite3_int64 id) {
+    auto& me = *static_cast<new_ids*>(self);
+    if (operation == SQLITE_INSERT && same_name(table, me.table_)) me.list_.push_back(id);
+  }
+
+  sqlite3* handle_;
+  std::string_view table_;
+  std::vector<std::int64_t> list_;
+};
 
 // What may be one row's fault: "syntax" is also what a function says of a value.
 bool is_about_rows(db_errc errc) {
@@ -75,12 +99,11 @@ std::size_t session::insert_groups(const table_definition& into, const row_batch
   use insert = prepare(insert_sql(into, size));
   enter(insert.get());
   texts_.resize(std::max(texts_.size(), size * rows.columns()));
+  new_ids ids(handle_, into.name);
   for (; rows.rows() - first >= size && try_group(insert.get(), into, rows, first, size); first += size) {
-    std::int64_t id = sqlite3_last_insert_rowid(handle_) - static_cast<std::int64_t>(size);
-    for (std::size_t r = first; r < first + size; ++r) {
-      report.rows[r].what = row_outcome::status::stored;
-      if (!into.id_column.empty()) report.rows[r].id = ++id;
-    }
+    bool has_ids = !into.id_column.empty() && ids.list().size() == size;  // none WITHOUT ROWID
+    for (std::size_t r = 0; r < size; ++r) report.rows[first + r].id = has_ids ? ids.list()[r] : 0;
+    ids.list().clear();
   }
   return first;
 }
@@ -101,15 +124,6 @@ bool session::try_group(sqlite3_stmt* insert, const table_definition& into, cons
   }
   sqlite3_reset(insert);
   return step == SQLITE_DONE;
-}
-
-bool session::counts_on(const table_definition& into, std::size_t rows) {
-  if (into.id_column.empty()) return true;
-  std::string sql = "SELECT max(" + quote_identifier(into.id_column) + ") FROM " + quote_identifier(into.name);
-  const value last = query(sql, {}).rows.at(0).at(0);
-  // After the highest one they are drawn at random (https://www.sqlite.org/autoinc.html).
-  const auto* id = std::get_if<std::int64_t>(&last);
-  return id == nullptr || *id <= std::numeric_limits<std::int64_t>::max() - static_cast<std::int64_t>(rows);
 }
 
 std::optional<row_refusal> session::try_row(sqlite3_stmt* insert, const table_definition& into,
@@ -180,11 +194,13 @@ void session::confirm_duplicate(const table_definition& into, std::span<const ce
 
 // What a trigger did stays behind its RAISE(FAIL) and before a row that is there already, and a deferred foreign key is
 // looked at by the COMMIT only, which fails for the neighbours too.
-bool session::needs_rows_apart(const std::string& table) {
+session::way_in session::way_into(const std::string& table) {
   static const std::string sql =
-      "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE) OR "
-      "EXISTS (SELECT 1 FROM pragma_foreign_key_list(?1))";
-  return std::get<std::int64_t>(query(sql, {table}).rows.at(0).at(0)) != 0;
+      "SELECT CASE WHEN EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE) "
+      "OR "
+      "EXISTS (SELECT 1 FROM pragma_foreign_key_list(?1)) THEN 2 ELSE EXISTS (SELECT 1 FROM sqlite_schema WHERE "
+      "name = ?1 COLLATE NOCASE AND sql LIKE 'CREATE VIRTUAL%') END";
+  return static_cast<way_in>(std::get<std::int64_t>(query(sql, {table}).rows.at(0).at(0)));
 }
 
 bool session::breaks_foreign_keys() const noexcept {

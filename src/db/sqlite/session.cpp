@@ -322,10 +322,10 @@ void session::insert_rows(const table_definition& into, const row_batch& rows, b
                                             std::to_string(rows.columns()) + " columns, but the table's definition " +
                                             std::to_string(into.columns.size()));
   report.rows.resize(rows.rows());
-  if (bool apart = needs_rows_apart(into.name); apart || !counts_on(into, rows.rows()))
-    insert_each(into, rows, 0, rows.rows(), apart, report);
-  else
+  if (way_in way = way_into(into.name); way == way_in::grouped)
     insert_grouped(into, rows, report);
+  else
+    insert_each(into, rows, 0, rows.rows(), way == way_in::apart, report);
   report.method = "statement";
 }
 

@@ -143,9 +143,10 @@ class session {
                                            std::span<const cell> row, row_outcome& outcome);
   // Throws when a row that counts as a repeat has a key that the table does not have: a trigger has dropped it.
   void confirm_duplicate(const table_definition& into, std::span<const cell> row);
-  bool needs_rows_apart(const std::string& table);
-  // True when the next ids are sure to follow one another.
-  bool counts_on(const table_definition& into, std::size_t rows);
+  // How a table takes its rows: many at a time; one by one, where it is virtual and tells only the last id; or each
+  // with what it gives rise to undone by itself.
+  enum class way_in { grouped, each, apart };
+  way_in way_into(const std::string& table);
   bool breaks_foreign_keys() const noexcept;
   void execute_plain(const char* sql);
   void bind_values(sqlite3_stmt* statement, const parameters& values);
