@@ -23,15 +23,17 @@ std::shared_ptr<driver> driver_for(const std::string& url) {
 }
 
 // The task keeps the driver alive, whatever becomes of the database object.
-task<std::unique_ptr<connection>> open(std::shared_ptr<driver> d) {
-  task<std::unique_ptr<connection>> session = d->connect();
-  co_return co_await std::move(session);
+task<std::unique_ptr<connection>> open(std::shared_ptr<driver> d, std::source_location where) {
+  task<std::unique_ptr<connection>> opening = d->connect();
+  std::unique_ptr<connection> session = co_await std::move(opening);
+  session->opened_at(where);
+  co_return session;
 }
 
 }  // namespace
 
 database::database(const std::string& url) : driver_(driver_for(url)) {}
 
-task<std::unique_ptr<connection>> database::connect() const { return open(driver_); }
+task<std::unique_ptr<connection>> database::connect(std::source_location where) const { return open(driver_, where); }
 
 }  // namespace penstock::db

@@ -37,8 +37,12 @@ class database_connection::operation {
 
 database_connection::database_connection(std::shared_ptr<database_server> home, std::unique_ptr<server_session> session)
     : home_(std::move(home)), session_(std::move(session)) {
-  open_.emplace("database session", home_->options.name + " #" + std::to_string(session_->number()),
-                std::source_location::current());
+  opened_at(std::source_location::current());
+}
+
+void database_connection::opened_at(const std::source_location& where) {
+  if (session_)
+    open_.emplace("database session", home_->options.name + " #" + std::to_string(session_->number()), where);
 }
 
 template <class Work>

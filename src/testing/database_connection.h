@@ -36,6 +36,7 @@ class database_connection final : public db::connection {
   task<void> ping() override;
   db::session_state state() const noexcept override;
   void close() noexcept override;
+  void opened_at(const std::source_location& where) override;
 
  private:
   class operation;

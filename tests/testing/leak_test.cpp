@@ -6,6 +6,7 @@
 #include <penstock/async/yield.h>
 #include <penstock/db/pool.h>
 #include <penstock/net/listener.h>
+#include <penstock/testing/database.h>
 #include <penstock/testing/ledger.h>
 #include <penstock/testing/simulation.h>
 
@@ -71,6 +72,17 @@ TEST(leaks, an_entry_of_the_ledger_is_named_with_where_it_was_made) {
     co_return;
   });
   EXPECT_TRUE(contains(text, "connection 'db' made at " + here(line)));
+}
+
+TEST(leaks, a_database_session_is_named_with_where_it_was_opened) {
+  std::unique_ptr<db::connection> left;
+  int line = 0;
+  std::string text = failures_of_test([&]() -> task<> {
+    database store;
+    line = __LINE__ + 1;
+    left = co_await store.server().connect();
+  });
+  EXPECT_TRUE(contains(text, "#1' made at " + here(line))) << text;
 }
 
 TEST(leaks, a_lease_of_a_pool_is_named_with_where_it_was_acquired) {

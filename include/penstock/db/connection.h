@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -171,6 +172,8 @@ class connection {
   virtual bool altered() const noexcept { return false; }
   /// Ends the session. Idempotent; operations after it throw `db_errc::connection_lost`.
   virtual void close() noexcept = 0;
+  /// Told once, where in the source it was opened: a test kit's session says so when it is left open.
+  virtual void opened_at(const std::source_location&) {}
 };
 
 /// Opens sessions: the one thing that differs between databases before there is a session. Implement it to connect to
@@ -206,8 +209,8 @@ class database {
 
   /// The URL without its password, for logs.
   const std::string& name() const noexcept { return driver_->name(); }
-  /// Opens a session.
-  task<std::unique_ptr<connection>> connect() const;
+  /// Opens a session; `where` is what `connection::opened_at` is told.
+  task<std::unique_ptr<connection>> connect(std::source_location where = std::source_location::current()) const;
   /// False where the outcome of a COMMIT is always known, because no network lies between.
   bool commits_can_be_ambiguous() const noexcept { return driver_->commits_can_be_ambiguous(); }
 
