@@ -109,6 +109,61 @@ TEST(sqlite_groups, a_value_that_a_column_cannot_keep_is_refused_alone) {
   });
 }
 
+// SQLite itself undoes such a statement in part only: it sees no constraint that could fail.
+TEST(sqlite_groups, a_value_of_the_wrong_type_in_a_strict_table_leaves_no_row_twice) {
+  const table_definition reals{"t", "id", {{"n", column_type::real, false}}, {}};
+  with_memory_database([&](connection& c) -> task<> {
+    co_await c.prepare_table(numbers);
+    row_batch rows(1);
+    for (int r = 0; r < 40; ++r) {
+      rows.add_real(r == 20 ? 1.5 : r);
+      rows.commit_row();
+    }
+    batch_report report;
+    co_await c.insert_batch(reals, rows, report);
+    result found = co_await c.query("SELECT count(*), count(DISTINCT n), max(id) FROM t");
+    EXPECT_EQ(found.rows.at(0), (std::vector<value>{std::int64_t{39}, std::int64_t{39}, std::int64_t{39}}));
+    for (std::size_t r = 0; r < 40; ++r) EXPECT_EQ(report.rows[r].what == row_outcome::status::refused, r == 20) << r;
+    EXPECT_EQ(report.rows[0].id, 1);
+  });
+}
+
+TEST(sqlite_groups, a_key_whose_index_is_gone_stores_no_repeats) {
+  with_memory_database([&](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER)");
+    co_await c.execute("CREATE UNIQUE INDEX one ON t(n)");
+    row_batch rows = rows_of(counted(0, 40));
+    batch_report report;
+    co_await c.insert_batch(keyed, rows, report);
+    co_await c.execute("DROP INDEX one");
+    std::string said;
+    try {
+      co_await c.insert_batch(keyed, rows, report);
+    } catch (const database_error& e) {
+      said = e.what();
+    }
+    EXPECT_NE(said.find("ON CONFLICT clause does not match"), std::string::npos) << said;
+    result found = co_await c.query("SELECT count(*) FROM t");
+    EXPECT_EQ(found.rows.at(0).at(0), value(std::int64_t{40}));
+  });
+}
+
+TEST(sqlite_groups, what_a_trigger_of_the_session_leaves_behind_is_undone) {
+  for (const char* says : {"RAISE(ABORT, 'no')", "RAISE(FAIL, 'no')"})
+    with_memory_database([&](connection& c) -> task<> {
+      co_await c.prepare_table(numbers);
+      co_await c.execute("CREATE TEMP TRIGGER g BEFORE INSERT ON t WHEN new.n = 20 BEGIN SELECT " + std::string(says) +
+                         "; END");
+      std::vector<std::int64_t> given = counted(0, 40);
+      batch_report report;
+      row_batch rows = rows_of(given);
+      co_await c.insert_batch(numbers, rows, report);
+      for (std::size_t r = 0; r < given.size(); ++r)
+        EXPECT_EQ(report.rows[r].what == row_outcome::status::refused, r == 20) << says << ", row " << r;
+      co_await expect_told_as_stored(c, given, report);
+    });
+}
+
 TEST(sqlite_groups, ids_are_told_where_they_are_drawn_at_random) {
   for (std::int64_t highest : {std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::max() - 10})
     with_memory_database([&](connection& c) -> task<> {

@@ -16,9 +16,17 @@
 namespace penstock::db::sqlite {
 namespace {
 
+using owned_statement = std::unique_ptr<sqlite3_stmt, decltype(&sqlite3_finalize)>;  // not of the cache
+
 database_error not_stored(const table_definition& into) {
   return {db_errc::other, "SQLite, insert into " + into.name +
                               ": a row was accepted but not stored; take away the trigger that drops it"};
+}
+
+database_error rolled_back(const table_definition& into, const std::string& refusal) {
+  return {db_errc::other, "SQLite, insert into " + into.name +
+                              ": a trigger rolled the whole batch back with one row ('" + refusal +
+                              "'); let it RAISE(ABORT)"};
 }
 
 row_refusal not_bound(const table_column& column, int bound) {
@@ -99,8 +107,17 @@ std::size_t session::insert_groups(const table_definition& into, const row_batch
   use insert = prepare(insert_sql(into, size));
   enter(insert.get());
   texts_.resize(std::max(texts_.size(), size * rows.columns()));
+  // The statement's own ABORT does not undo it where SQLite sees no constraint that could fail: a value of the wrong
+  // type in a STRICT table then leaves the rows before it.
+  owned_statement savepoint(compile("SAVEPOINT penstock_rows"), &sqlite3_finalize);
+  owned_statement release(compile("RELEASE penstock_rows"), &sqlite3_finalize);
   new_ids ids(handle_, into.name);
-  for (; rows.rows() - first >= size && try_group(insert.get(), into, rows, first, size); first += size) {
+  for (; rows.rows() - first >= size; first += size) {
+    run_plain(savepoint.get());
+    bool all_in = try_group(insert.get(), into, rows, first, size);
+    if (!all_in) execute_plain("ROLLBACK TO penstock_rows");
+    run_plain(release.get());
+    if (!all_in) break;
     bool has_ids = !into.id_column.empty() && ids.list().size() == size;  // none WITHOUT ROWID
     for (std::size_t r = 0; r < size; ++r) report.rows[first + r].id = has_ids ? ids.list()[r] : 0;
     ids.list().clear();
@@ -116,14 +133,17 @@ bool session::try_group(sqlite3_stmt* insert, const table_definition& into, cons
     for (std::size_t i = 0; i < row.size(); ++i)
       if (bind_cell_to(insert, ++place, row[i], into.columns[i].type, texts_) != SQLITE_OK) return false;
   }
-  int step = sqlite3_step(insert);
-  if (step == SQLITE_DONE) {
-    if (static_cast<std::size_t>(sqlite3_changes(handle_)) != size) throw not_stored(into);
-  } else if (!is_about_rows(classify(sqlite3_extended_errcode(handle_))) || !transacting()) {
-    fail("insert into " + into.name);
+  bool all_in = false;
+  std::string refused;
+  if (sqlite3_step(insert) == SQLITE_DONE) {
+    all_in = static_cast<std::size_t>(sqlite3_changes(handle_)) == size;
+  } else {
+    if (!is_about_rows(classify(sqlite3_extended_errcode(handle_)))) fail("insert into " + into.name);
+    refused = sqlite3_errmsg(handle_);
   }
   sqlite3_reset(insert);
-  return step == SQLITE_DONE;
+  if (!transacting()) throw rolled_back(into, refused);
+  return all_in;
 }
 
 std::optional<row_refusal> session::try_row(sqlite3_stmt* insert, const table_definition& into,
@@ -142,10 +162,7 @@ std::optional<row_refusal> session::try_row(sqlite3_stmt* insert, const table_de
     refused = refusal_of(into);
   }
   sqlite3_reset(insert);
-  if (!transacting())
-    throw database_error(db_errc::other, "SQLite, insert into " + into.name +
-                                             ": a trigger rolled the whole batch back with one row ('" +
-                                             refused.value_or(row_refusal()).message + "'); let it RAISE(ABORT)");
+  if (!transacting()) throw rolled_back(into, refused.value_or(row_refusal()).message);
   return refused;
 }
 
@@ -186,7 +203,7 @@ void session::confirm_duplicate(const table_definition& into, std::span<const ce
            quote_identifier(name) + " = ?";
     key.push_back(i);
   }
-  std::unique_ptr<sqlite3_stmt, decltype(&sqlite3_finalize)> looking(compile(sql), &sqlite3_finalize);
+  owned_statement looking(compile(sql), &sqlite3_finalize);
   for (std::size_t i = 0; i < key.size(); ++i)
     bind_cell_to(looking.get(), static_cast<int>(i) + 1, row[key[i]], into.columns[key[i]].type, texts_);
   if (sqlite3_step(looking.get()) != SQLITE_ROW) throw not_stored(into);
@@ -196,8 +213,8 @@ void session::confirm_duplicate(const table_definition& into, std::span<const ce
 // looked at by the COMMIT only, which fails for the neighbours too.
 session::way_in session::way_into(const std::string& table) {
   static const std::string sql =
-      "SELECT CASE WHEN EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE) "
-      "OR "
+      "SELECT CASE WHEN EXISTS (SELECT 1 FROM (SELECT type, tbl_name FROM sqlite_schema UNION ALL "
+      "SELECT type, tbl_name FROM sqlite_temp_schema) WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE) OR "
       "EXISTS (SELECT 1 FROM pragma_foreign_key_list(?1)) THEN 2 ELSE EXISTS (SELECT 1 FROM sqlite_schema WHERE "
       "name = ?1 COLLATE NOCASE AND sql LIKE 'CREATE VIRTUAL%') END";
   return static_cast<way_in>(std::get<std::int64_t>(query(sql, {table}).rows.at(0).at(0)));
@@ -208,6 +225,12 @@ bool session::breaks_foreign_keys() const noexcept {
   int highest = 0;
   sqlite3_db_status(handle_, SQLITE_DBSTATUS_DEFERRED_FKS, &unresolved, &highest, 0);
   return unresolved != 0;
+}
+
+void session::run_plain(sqlite3_stmt* statement) {
+  int step = sqlite3_step(statement);
+  sqlite3_reset(statement);
+  if (step != SQLITE_DONE) fail(sqlite3_sql(statement));
 }
 
 // Past the cache of statements, which could drop the one under way.

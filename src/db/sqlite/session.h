@@ -149,6 +149,7 @@ class session {
   way_in way_into(const std::string& table);
   bool breaks_foreign_keys() const noexcept;
   void execute_plain(const char* sql);
+  void run_plain(sqlite3_stmt* statement);
   void bind_values(sqlite3_stmt* statement, const parameters& values);
 
   location where_;

@@ -51,7 +51,7 @@ std::string insert_sql(const table_definition& into, std::size_t rows) {
   // ABORT goes before what the table says of conflicts: IGNORE would lose a row, REPLACE another one, ROLLBACK all.
   std::string sql = "INSERT OR ABORT INTO " + quote_identifier(into.name) + " " + name_list(names) + " VALUES " + row;
   for (std::size_t r = 1; r < rows; ++r) sql += ", " + row;
-  if (rows == 1 && !into.unique_key.empty()) sql += " ON CONFLICT " + name_list(into.unique_key) + " DO NOTHING";
+  if (!into.unique_key.empty()) sql += " ON CONFLICT " + name_list(into.unique_key) + " DO NOTHING";
   return sql;
 }
 

@@ -10,8 +10,7 @@ namespace penstock::db::sqlite {
 // CREATE TABLE IF NOT EXISTS, STRICT: SQLite then refuses values of another type instead of keeping them as they are.
 std::string create_table_sql(const table_definition& definition);
 
-// An INSERT of so many rows. A repeated unique key changes nothing where there is one row, and fails where there are
-// more.
+// An INSERT of so many rows; a repeated unique key changes nothing.
 std::string insert_sql(const table_definition& into, std::size_t rows = 1);
 
 }  // namespace penstock::db::sqlite
