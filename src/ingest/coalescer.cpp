@@ -15,8 +15,7 @@
 // moment it can go. Then a row waits for company, until the batch is full or
 // - when nothing is being committed, as many submissions wait as the last commit answered (those clients are back) and
 //   have no more rows at hand, or the linger is over;
-// - while another commit is under way, its share of the time that a commit takes is over (batch_pace); where commits
-//   take turns, not before that commit has ended.
+// - while another commit is under way, its share of the time that a commit takes is over (batch_pace).
 // It goes when the batches with earlier rows of the same submissions have ended: what a request holds is stored in
 // order.
 
@@ -105,8 +104,9 @@ task<void> coalescer::run() {
         break;
       }
       semaphore::permit slot = co_await slots_.acquire();
+      if (!has_work()) continue;  // it followed the commit that had the slot
       if (sealed_.empty() && committing_ > 0) {
-        gathering company(*this, next_start(), false);
+        gathering company(*this, last_start_ + pace_->interval(), false);
         co_await company;
       }
       if (sealed_.empty() && committing_ == 0) {
@@ -116,8 +116,7 @@ task<void> coalescer::run() {
       for (batch_ref earlier = earlier_than_next(); earlier; earlier = earlier_than_next())
         co_await earlier->done.wait();
       batch_ref next = take_next();
-      last_start_ = scheduler::current().now();
-      ++committing_;
+      begin();
       task<void> commit = commit_one(std::move(next), std::move(slot));
       commits.start(std::move(commit), "commit");
     }
@@ -210,29 +209,41 @@ batch_ref coalescer::take_next() noexcept {
   return next;
 }
 
-time_point coalescer::next_start() const noexcept {
-  return options_.commits_take_turns ? time_point::max() : last_start_ + pace_->interval();
+void coalescer::begin() noexcept {
+  last_start_ = scheduler::current().now();
+  ++committing_;
 }
 
-// The slot is free again when this has ended.
+// Where one commit runs at a time, `run` waits for its slot meanwhile, or for rows.
+bool coalescer::next_may_follow() const noexcept {
+  if (stopping_ || is_cancelled() || !has_work() || slots_of(options_) > 1) return false;
+  bool in_time = !sealed_.empty() || open_->opened + options_.linger <= scheduler::current().now();
+  return in_time && !earlier_than_next();
+}
+
+// The slot is free again when this has ended. The next batch follows before anybody hears of this one: the database is
+// not to wait while answers are written.
 task<void> coalescer::commit_one(batch_ref b, [[maybe_unused]] semaphore::permit slot) {
-  std::exception_ptr failure;
-  try {
-    const scheduler& clock = scheduler::current();
-    time_point start = clock.now();
-    task<void> commit = commit_(*b);
-    co_await std::move(commit);
-    if (options_.commits_take_turns) start = std::max(start, last_end_);  // it has waited until then
-    pace_->committed(b->rows.rows(), clock.now() - start);
-  } catch (...) {
-    failure = std::current_exception();
+  for (;;) {
+    std::exception_ptr failure;
+    try {
+      const scheduler& clock = scheduler::current();
+      time_point start = clock.now();
+      task<void> commit = commit_(*b);
+      co_await std::move(commit);
+      pace_->committed(b->rows.rows(), clock.now() - start);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    finish(*b, failure);
+    if (!next_may_follow()) co_return;
+    b = take_next();
+    begin();
   }
-  finish(*b, failure);
 }
 
 void coalescer::finish(batch& b, std::exception_ptr failure) noexcept {
   --committing_;
-  last_end_ = scheduler::current().now();
   queued_rows_ -= b.rows.rows();
   queued_bytes_ -= b.counted_bytes;
   last_submissions_ = b.submissions;

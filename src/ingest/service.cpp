@@ -25,7 +25,7 @@
 #include <vector>
 
 // Streams share one pool of writing connections, whose waiters are served in turn: where the database takes one writer
-// at a time, as SQLite does, no stream's batches hold another's up for more than two commits. On a server there are
+// at a time, as SQLite does, no stream's batches hold another's up for more than one commit. On a server there are
 // enough for all streams: one whose table is locked holds up no other.
 
 namespace penstock::ingest {
@@ -43,6 +43,9 @@ constexpr auto warming_up_takes_at_most = std::chrono::seconds(1);
 constexpr std::size_t most_writing_sessions = 32;
 // The server may need them elsewhere, and the account may have no more than these.
 constexpr auto spare_writing_sessions_are_kept = std::chrono::seconds(10);
+
+// Sessions of a SQLite database in memory share its cache and refuse one another while one writes: they take turns.
+bool is_in_memory(const db::database& database) { return database.name().ends_with(":memory:"); }
 
 service_options fitting_options(service_options options, const db::database& database) {
   options.batch = fitting(options.batch, database);

@@ -13,8 +13,6 @@ namespace {
 
 // On a server, one commit waits for the disk while the others' rows are on their way.
 constexpr std::size_t commits_in_flight_on_a_server = 4;
-// A file has one writer, and the next full batch waits for it to end.
-constexpr std::size_t commits_in_flight_on_a_file = 2;
 // A database that is back is found within this time.
 constexpr duration longest_reconnect_pause = std::chrono::milliseconds(500);
 // Beside the queue, results of requests may take a quarter of its memory, or those of two or three requests.
@@ -39,16 +37,9 @@ db::pool_options session_pool_options(std::string name, std::size_t size, metric
   return options;
 }
 
-// Sessions of a SQLite database in memory share its cache and refuse one another while one writes: they take turns.
-bool is_in_memory(const db::database& database) { return database.name().ends_with(":memory:"); }
-
 coalescer_options fitting(coalescer_options options, const db::database& database) {
-  bool server = database.commits_can_be_ambiguous();
-  if (!server) options.commits_take_turns = true;
   if (options.commits_in_flight == 0)
-    options.commits_in_flight = server                   ? commits_in_flight_on_a_server
-                                : is_in_memory(database) ? 1
-                                                         : commits_in_flight_on_a_file;
+    options.commits_in_flight = database.commits_can_be_ambiguous() ? commits_in_flight_on_a_server : 1;
   return options;
 }
 

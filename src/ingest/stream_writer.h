@@ -19,8 +19,7 @@ namespace penstock::ingest {
 // Of a pool whose sessions commit and read for streams.
 db::pool_options session_pool_options(std::string name, std::size_t size, metrics::registry& measure);
 
-bool is_in_memory(const db::database& database);
-// The options as they fit the database, `commits_in_flight` where it is left open.
+// The options with `commits_in_flight` as it fits the database, where it is left open.
 coalescer_options fitting(coalescer_options options, const db::database& database);
 
 class stream_writer {

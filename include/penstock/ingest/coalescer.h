@@ -40,12 +40,9 @@ struct coalescer_options {
   duration linger = std::chrono::milliseconds(1);    ///< How long an idle coalescer waits for company for a row.
   std::size_t queue_rows = 100'000;                  ///< Rows waiting or being committed; beyond: overloaded.
   std::size_t queue_bytes = std::size_t{256} << 20;  ///< Bytes waiting or being committed; beyond: overloaded.
-  /// Batches committed at a time. 0: as the database takes them, 2 for SQLite (1 in memory) and 4 for a server; a
-  /// coalescer of one's own takes it for 1.
+  /// Batches committed at a time. 0: as the database takes them, 1 for SQLite and 4 for a server; a coalescer of one's
+  /// own takes it for 1.
   std::size_t commits_in_flight = 0;
-  /// Whether the database commits one batch after another, as SQLite does: a batch then goes beside another one only
-  /// when it is full, so that it is there when its turn comes. Those who commit for a coalescer set it for SQLite.
-  bool commits_take_turns = false;
   /// How long a commit that fails for a passing reason (a lock, a lost connection) is tried again, by those who commit
   /// for a coalescer. Longer, and clients wait longer before they are told.
   duration commit_retry = std::chrono::seconds(10);
@@ -110,7 +107,8 @@ class coalescer {
   void look_for_company() noexcept;
   batch_ref earlier_than_next() const noexcept;
   batch_ref take_next() noexcept;
-  time_point next_start() const noexcept;
+  void begin() noexcept;
+  bool next_may_follow() const noexcept;
   task<void> commit_one(batch_ref b, semaphore::permit slot);
   void finish(batch& b, std::exception_ptr failure) noexcept;
   void fail_waiting() noexcept;
@@ -137,7 +135,6 @@ class coalescer {
   std::deque<batch_ref> sealed_;
   std::unique_ptr<batch_pace> pace_;
   time_point last_start_{};
-  time_point last_end_{};
   gathering* gathering_ = nullptr;
   event has_rows_;
   event room_;
