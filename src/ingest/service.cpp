@@ -45,7 +45,7 @@ constexpr std::size_t most_writing_sessions = 32;
 constexpr auto spare_writing_sessions_are_kept = std::chrono::seconds(10);
 
 // Sessions of a SQLite database in memory share its cache and refuse one another while one writes: they take turns.
-bool is_in_memory(const db::database& database) { return database.name().ends_with(":memory:"); }
+bool is_in_memory(const db::database& database) { return database.name().starts_with("sqlite::memory:"); }
 
 service_options fitting_options(service_options options, const db::database& database) {
   options.batch = fitting(options.batch, database);
