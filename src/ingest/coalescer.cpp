@@ -96,6 +96,7 @@ task<void> coalescer::run() {
   try {
     for (;;) {
       co_await has_rows_.wait();
+      if (!has_work() && !stopping_) continue;  // the rows followed a commit that has just ended
       if (!has_work()) {
         // Those that wait for the last commits may add more.
         semaphore::permit all_slots = co_await slots_.acquire(slots_of(options_));

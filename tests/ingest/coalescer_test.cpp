@@ -150,6 +150,26 @@ TEST(coalescer, the_next_batch_is_begun_before_anybody_hears_of_the_last) {
   EXPECT_EQ(seen, (std::vector<std::string>{"commit a", "commit b", "told a", "commit c", "told b", "told c"}));
 }
 
+TEST(coalescer, rows_that_come_at_the_moment_a_commit_ends_are_not_the_last) {
+  fake_store store;
+  store.latency = 10ms;
+  coalescer_options options;
+  options.max_rows = 1;
+  with_coalescer(store, options, [&](coalescer& c) -> task<> {
+    auto client = [&](duration after) -> task<tally> {
+      co_await sleep_for(after);
+      auto submitting = submit(c, items("x"));
+      co_return co_await std::move(submitting);
+    };
+    // The second one's timer is older than that of the commit, which ends at the same time.
+    std::vector<task<tally>> clients;
+    for (duration after : {duration(0ms), duration(10ms), duration(50ms)}) clients.push_back(client(after));
+    auto all = gather(std::move(clients));
+    std::vector<tally> told = co_await std::move(all);
+    for (const tally& t : told) EXPECT_EQ(t.stored, 1);
+  });
+}
+
 TEST(coalescer, a_store_that_is_slow_to_take_rows_gets_fewer_at_a_time) {
   std::vector<std::size_t> largest;
   for (duration of_a_row : {duration(1us), duration(200us)}) {
