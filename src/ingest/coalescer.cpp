@@ -17,7 +17,7 @@
 //   have no more rows at hand, or the linger is over;
 // - while another commit is under way, its share of the time that a commit takes is over (batch_pace).
 // It goes when the batches with earlier rows of the same submissions have ended: what a request holds is stored in
-// order.
+// order. Where one commit runs at a time, the next one follows in `commit_one`, before anybody hears of the last.
 
 namespace penstock::ingest {
 
