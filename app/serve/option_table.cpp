@@ -77,7 +77,7 @@ constexpr std::array all_options{
     count(
         "batch.commits_in_flight", "--batch-commits-in-flight",
         [](config& c) -> std::uint64_t& { return c.ingest.batch.commits_in_flight; },
-        "Batches of a stream committed at a time; 0: as the database takes them, 1 for SQLite and 4 for a server", 0),
+        "Batches of a stream committed at a time; 0: as the database takes them, 1 for SQLite and 3 for a server", 0),
     timespan(
         "batch.attempt_timeout", "--batch-attempt-timeout",
         [](config& c) -> duration& { return c.ingest.batch.attempt_timeout; },

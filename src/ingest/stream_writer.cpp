@@ -11,8 +11,9 @@
 namespace penstock::ingest {
 namespace {
 
-// On a server, one commit waits for the disk while the others' rows are on their way.
-constexpr std::size_t commits_in_flight_on_a_server = 4;
+// On a server, one commit waits for the disk while the others' rows are on their way. More than these contend for the end
+// of the table and its indexes.
+constexpr std::size_t commits_in_flight_on_a_server = 3;
 // A database that is back is found within this time.
 constexpr duration longest_reconnect_pause = std::chrono::milliseconds(500);
 // Beside the queue, results of requests may take a quarter of its memory, or those of two or three requests.

@@ -70,7 +70,7 @@ TEST_F(many_streams, one_whose_table_is_locked_holds_up_no_other) {
   event unlocked;
   server->barrier = [&](const std::string& what) -> event* {
     if (what != "ROWS s0") return nullptr;
-    if (++at_the_lock == 4) all_wait.set();
+    if (++at_the_lock == 3) all_wait.set();
     return &unlocked;
   };
   serve(db::database(std::make_shared<marked_driver>(server)), streams(2), [&]() -> task<void> {
@@ -79,7 +79,7 @@ TEST_F(many_streams, one_whose_table_is_locked_holds_up_no_other) {
       task<answer> posting = post("/v1/s0", "1");
       EXPECT_EQ((co_await std::move(posting)).status, 200);
     };
-    for (int i = 0; i < 4; ++i) held_up.start(wait_for_lock());
+    for (int i = 0; i < 3; ++i) held_up.start(wait_for_lock());
     co_await all_wait.wait();
     auto posting = post("/v1/s1", "2");
     EXPECT_EQ((co_await std::move(posting)).status, 200);
@@ -92,7 +92,7 @@ TEST_F(many_streams, one_whose_table_is_locked_holds_up_no_other) {
 TEST_F(many_streams, open_the_sessions_of_one_at_the_start) {
   auto server = std::make_shared<marked_server>();
   serve(db::database(std::make_shared<marked_driver>(server)), streams(9), [&]() -> task<void> {
-    EXPECT_LE(server->sessions, 4u + 2u);
+    EXPECT_LE(server->sessions, 3u + 2u);
     co_return;
   });
 }
@@ -108,16 +108,16 @@ TEST_F(many_streams, keep_the_sessions_that_one_does_not_need_for_seconds_only) 
     };
     for (int i = 0; i < 24; ++i) load.start(post_one("s" + std::to_string(i % 3)));
     co_await load.join();
-    EXPECT_GT(server->sessions, 4u + 2u);
+    EXPECT_GT(server->sessions, 3u + 2u);
     co_await sleep_for(15s);
-    EXPECT_LE(server->sessions, 4u + 2u);
+    EXPECT_LE(server->sessions, 3u + 2u);
   });
 }
 
 TEST_F(many_streams, are_read_from_though_those_who_write_have_all_sessions_of_the_account) {
   log::capture quiet;
   auto server = std::make_shared<marked_server>();
-  server->most_sessions = 4;
+  server->most_sessions = 3;
   simulate(server, streams(3), [&]() -> task<void> {
     const std::string get = "GET /v1/s0/1 HTTP/1.1\r\nHost: server\r\nConnection: close\r\n\r\n";
     for (int time = 0; time < 3; ++time) {
@@ -138,9 +138,9 @@ TEST_F(many_streams, are_read_from_though_those_who_write_have_all_sessions_of_t
 
 TEST_F(many_streams, are_counted_for_the_sessions_that_a_service_uses) {
   db::database server(std::make_shared<marked_driver>(std::make_shared<marked_server>()));
-  EXPECT_EQ(used_sessions(streams(1), server), 2u + 4u);
-  EXPECT_EQ(used_sessions(streams(3), server), 2u + 12u);
-  EXPECT_EQ(used_sessions(streams(9), server), 2u + 32u);
+  EXPECT_EQ(used_sessions(streams(1), server), 2u + 3u);
+  EXPECT_EQ(used_sessions(streams(3), server), 2u + 9u);
+  EXPECT_EQ(used_sessions(streams(11), server), 2u + 32u);
   EXPECT_EQ(used_sessions(streams(9), db::database("sqlite::memory:")), 2u + 1u);
   service_options wide = streams(2);
   wide.batch.commits_in_flight = 40;

@@ -40,7 +40,7 @@ struct coalescer_options {
   duration linger = std::chrono::milliseconds(1);    ///< How long an idle coalescer waits for company for a row.
   std::size_t queue_rows = 100'000;                  ///< Rows waiting or being committed; beyond: overloaded.
   std::size_t queue_bytes = std::size_t{256} << 20;  ///< Bytes waiting or being committed; beyond: overloaded.
-  /// Batches committed at a time. 0: as the database takes them, 1 for SQLite and 4 for a server; a coalescer of one's
+  /// Batches committed at a time. 0: as the database takes them, 1 for SQLite and 3 for a server; a coalescer of one's
   /// own takes it for 1.
   std::size_t commits_in_flight = 0;
   /// How long a commit that fails for a passing reason (a lock, a lost connection) is tried again, by those who commit
