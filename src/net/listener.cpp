@@ -13,6 +13,7 @@
 
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/io_context.hpp>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -135,10 +136,11 @@ boost::system::error_code open_acceptor(acceptor& a, const endpoint& where, cons
   if (!is_unix && options.reuse_port && ::setsockopt(a.native_handle(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
     return {errno, boost::system::system_category()};
   // The file of a Unix socket takes over the mode of the unbound socket (unix(7) on Linux), less the umask. What that
-  // took away is given back before anyone can connect.
+  // took away is given back before anyone can connect, and not to what another's symbolic link names.
   if (is_unix && ::fchmod(a.native_handle(), options.mode) != 0) return {errno, boost::system::system_category()};
   if (a.bind(address, failure)) return failure;
-  if (is_unix && ::chmod(where.path().c_str(), options.mode) != 0) return {errno, boost::system::system_category()};
+  if (is_unix && ::fchmodat(AT_FDCWD, where.path().c_str(), options.mode, AT_SYMLINK_NOFOLLOW) != 0)
+    return {errno, boost::system::system_category()};
   if (a.listen(options.backlog, failure)) return failure;
   a.non_blocking(true, failure);
   return failure;

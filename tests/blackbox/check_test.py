@@ -71,6 +71,7 @@ class Checking(BlackBoxTest):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         for setting in ("innodb_flush_log_at_trx_commit = 2", "sync_binlog = 0", "max_allowed_packet = 1048576"):
             self.assertIn(f"WARNING  {setting}\n", done.stdout)
+        self.assertIn("a power failure or a crash of the system loses up to a second", done.stdout)
         self.assertIn("change: SET GLOBAL innodb_flush_log_at_trx_commit = 1", done.stdout)
         self.assertIn("local_infile = OFF", done.stdout)
         self.assertIn("a round trip", done.stdout)

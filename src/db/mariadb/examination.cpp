@@ -80,22 +80,20 @@ class examination {
   }
 
   void look_at_durability() {
-    if (std::optional<std::int64_t> flush = settings_.number("innodb_flush_log_at_trx_commit"); flush && *flush != 1)
+    if (std::optional<std::int64_t> flush = settings_.number("innodb_flush_log_at_trx_commit"); flush && *flush != 1) {
+      // A node that comes back alone gets what it lost from the others.
+      std::string event = *flush == 2 ? "a power failure or a crash of the system" : "a crash of the server alone";
+      if (settings_.is_on("wsrep_on"))
+        event = *flush == 2 ? "a power failure or a crash of the systems of all nodes at once"
+                            : "a crash of the servers of all nodes at once";
       add(level::warning, settings_.line("innodb_flush_log_at_trx_commit"),
-          *flush == 2 && settings_.is_on("wsrep_on")
-              ? "a commit is answered before it is on disk: a power failure or a crash of the systems of all nodes at "
-                "once loses up to a second of acknowledged items"
-          : *flush == 2
-              ? "a commit is answered before it is on disk: a power failure or a crash of the system loses up to "
-                "a second of acknowledged items"
-              : "a commit is answered before it is on disk: a crash of the server alone loses up to a second of "
-                "acknowledged items",
+          "a commit is answered before it is on disk: " + event + " loses up to a second of acknowledged items",
           set_global("innodb_flush_log_at_trx_commit", "1"));
+    }
     if (settings_.is_on("log_bin") && settings_.number("sync_binlog").value_or(1) != 1)
       add(level::warning, settings_.line("sync_binlog"),
           "after a power failure the binary log may lack commits that were acknowledged: replicas, and backups that "
-          "use "
-          "it, lose them",
+          "use it, lose them",
           set_global("sync_binlog", "1"));
     if (settings_.has("innodb_doublewrite") && settings_.text("innodb_doublewrite") == "OFF")
       add(level::warning, settings_.line("innodb_doublewrite"),
