@@ -137,6 +137,15 @@ class BlackBoxTest(unittest.TestCase):
         self.addCleanup(server.close)
         return server
 
+    def start_database(self, kind, *settings):
+        """A server of its own, with these settings; gives its URL."""
+        folder = tempfile.mkdtemp(prefix="penstock-database-")
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        tool = SOURCE / "tools/test-server"
+        self.addCleanup(subprocess.run, [tool, "stop", folder])  # also one whose start failed half-way
+        return subprocess.run([tool, "start", kind, folder, *settings], stdout=subprocess.PIPE, text=True, timeout=120,
+                              check=True).stdout.strip()
+
     def write(self, name, text):
         path = self.folder / name
         path.write_text(text)
