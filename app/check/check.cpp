@@ -83,10 +83,12 @@ task<finding> stream_finding(db::connection& c, const ingest::stream_definition&
 
 // The SQLite file that serving would make; empty when there is none such, or it could not be made.
 std::string file_to_be_made(std::string_view url) {
-  if (!url.starts_with("sqlite:") || url.ends_with(":memory:")) return {};
+  if (!url.starts_with("sqlite:")) return {};
   url.remove_prefix(std::string_view("sqlite:").size());
   if (url.starts_with("//")) url.remove_prefix(2);
-  std::filesystem::path file = url.substr(0, url.find('?'));
+  url = url.substr(0, url.find('?'));
+  if (url == ":memory:") return {};
+  std::filesystem::path file = url;
   std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
   std::error_code unknown;
   bool missing = !std::filesystem::exists(file, unknown) && !unknown;

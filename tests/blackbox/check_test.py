@@ -1,11 +1,10 @@
 """`penstock check` against stores that are fit, unfit, and not there."""
 
-import shutil
+import os
 import sqlite3
 import subprocess
-import tempfile
 
-from penstock_process import SOURCE, BlackBoxTest, main, run
+from penstock_process import PROGRAM, BlackBoxTest, environment, main, run
 
 
 class Checking(BlackBoxTest):
@@ -20,6 +19,22 @@ class Checking(BlackBoxTest):
             self.assertIn("table 'processed_data' is missing; `penstock serve` makes it", done.stdout)
             self.assertIn("no error, no warning: ready to serve", done.stdout)
             self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_a_database_in_memory_is_no_file_to_be_made(self):
+        for url in ("sqlite::memory:", "sqlite://:memory:?busy_timeout=1s"):
+            done = self.check("--store", url)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertNotIn("file", done.stdout)
+
+    def test_a_folder_that_may_not_be_written_is_named(self):
+        (self.folder / "closed").mkdir(mode=0o555)
+        drop_rights = (lambda: os.setresuid(65534, 65534, 65534)) if os.geteuid() == 0 else None
+        self.folder.chmod(0o755)
+        done = subprocess.run([PROGRAM, "check", "--store", "sqlite:closed/new.db"], cwd=self.folder,
+                              env=environment(), preexec_fn=drop_rights, capture_output=True, text=True, timeout=60,
+                              check=False)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("the folder 'closed' must be writable", done.stdout)
 
     def test_an_empty_file_is_ready_and_no_table_is_made_by_checking(self):
         (self.folder / "new.db").touch()
@@ -51,17 +66,9 @@ class Checking(BlackBoxTest):
         self.assertIn("is no database URL", done.stderr)
         self.assertEqual(self.check("--stroe", "sqlite:x.db").returncode, 2)
 
-    def start_server(self, kind, *settings):
-        folder = tempfile.mkdtemp(prefix="penstock-check-")
-        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
-        tool = SOURCE / "tools/test-server"
-        self.addCleanup(subprocess.run, [tool, "stop", folder])  # also one whose start failed half-way
-        return subprocess.run([tool, "start", kind, folder, *settings], stdout=subprocess.PIPE, text=True, timeout=120,
-                              check=True).stdout.strip()
-
     def check_server(self, kind, *settings):
         """Against a server of its own, with these settings."""
-        done = self.check("--store", self.start_server(kind, *settings))
+        done = self.check("--store", self.start_database(kind, *settings))
         self.assertNotIn("only for tests", done.stdout)
         return done
 
@@ -76,6 +83,10 @@ class Checking(BlackBoxTest):
         self.assertIn("local_infile = OFF", done.stdout)
         self.assertIn("a round trip", done.stdout)
 
+    def test_a_mariadb_that_flushes_more_often_than_it_must_is_not_warned_of(self):
+        done = self.check_server("mariadb", "innodb-flush-log-at-trx-commit=3")
+        self.assertNotIn("innodb_flush_log_at_trx_commit", done.stdout)
+
     def test_a_log_of_statements_which_keeps_mariadb_from_storing_rows_is_an_error(self):
         done = self.check_server("mariadb", "log-bin", "binlog-format=STATEMENT")
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
@@ -88,8 +99,22 @@ class Checking(BlackBoxTest):
         for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
             self.assertIn(f"WARNING  {setting}\n", done.stdout)
 
+    def test_what_an_account_of_postgresql_has_set_for_itself_is_to_be_changed_there(self):
+        url = self.start_database("postgresql", "synchronous_standby_names=other", "synchronous_commit=local")
+
+        def sql(text):  # waits for no standby: there is none
+            subprocess.run(["psql", "-X", "-q", url, "-c", text], check=True, timeout=60,
+                           env={**os.environ, "PGOPTIONS": "-c synchronous_commit=local"})
+
+        for whose, value in (("ROLE penstock", "off"), ("DATABASE penstock", "remote_write")):
+            sql(f"ALTER {whose} SET synchronous_commit = {value}")
+            done = self.check("--store", url)
+            self.assertIn(f"WARNING  synchronous_commit = {value}\n", done.stdout)
+            self.assertIn(f"change: ALTER {whose} RESET synchronous_commit\n", done.stdout)
+            sql(f"ALTER {whose} RESET synchronous_commit")
+
     def test_a_table_of_another_schema_is_compared_written_to_and_read_from(self):
-        url = self.start_server("postgresql")
+        url = self.start_database("postgresql")
         config = self.folder / "penstock.toml"
         config.write_text('[[stream]]\nname = "items"\ntable = "shop.events"\n')
 
@@ -112,7 +137,7 @@ class Checking(BlackBoxTest):
         self.assertIn("'data'", check().stdout)
 
     def test_tables_that_postgresql_can_not_make_are_errors_that_name_the_stream_and_the_column(self):
-        url = self.start_server("postgresql")
+        url = self.start_database("postgresql")
         config = self.folder / "penstock.toml"
         config.write_text(f"""
             [[stream]]

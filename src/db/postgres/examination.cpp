@@ -55,6 +55,17 @@ class examination {
   static std::string alter_system(std::string_view name, std::string_view value) {
     return "ALTER SYSTEM SET " + std::string(name) + " = " + std::string(value) + "; SELECT pg_reload_conf();";
   }
+  // What an account or a database has set for itself hides what the server is told (the manual's "ALTER ROLE").
+  std::string set_where_it_comes_from(const std::string& name, std::string_view value) const {
+    const std::string& source = settings_.text("source of " + name);
+    const std::string role = "ALTER ROLE " + settings_.text("account");
+    const std::string database = "DATABASE " + settings_.text("database");
+    if (source == "user") return role + " RESET " + name;
+    if (source == "database") return "ALTER " + database + " RESET " + name;
+    if (source == "database user") return role + " IN " + database + " RESET " + name;
+    if (source == "global") return "ALTER ROLE ALL RESET " + name;
+    return alter_system(name, value);
+  }
 
   void look_at_version() {
     add(level::note, "PostgreSQL " + settings_.text("server_version"), "the server's version");
@@ -73,7 +84,7 @@ class examination {
       add(level::warning, "synchronous_commit = off",
           "a commit is answered before it is on disk: a crash of the server loses the last acknowledged items, up to "
           "three times wal_writer_delay",
-          alter_system("synchronous_commit", "on"));
+          set_where_it_comes_from("synchronous_commit", "on"));
     if (settings_.text("full_page_writes") == "off")
       add(level::warning, "full_page_writes = off",
           "a page that is half written when the power fails can't be mended, unless the disk writes pages whole",
@@ -83,7 +94,7 @@ class examination {
           "name the primary in the URL, or several servers: postgresql://user@a,b/database");
     else if (settings_.text("default_transaction_read_only") == "on")
       add(level::error, "default_transaction_read_only = on", "the server takes no writes",
-          alter_system("default_transaction_read_only", "off"));
+          set_where_it_comes_from("default_transaction_read_only", "off"));
   }
 
   void look_at_standby() {
@@ -91,8 +102,14 @@ class examination {
     if (settings_.text("synchronous_commit") == "local")
       add(level::warning, "synchronous_commit = local",
           "commits do not wait for the standby: acknowledged items may be missing on it after a failover",
-          alter_system("synchronous_commit", "on"));
-    else if (settings_.text("synchronous_standbys") == "0")
+          set_where_it_comes_from("synchronous_commit", "on"));
+    else if (settings_.text("synchronous_commit") == "remote_write")
+      add(level::warning, "synchronous_commit = remote_write",
+          "commits wait until the standby has them in memory, not on disk: a crash of its system, together with the "
+          "loss "
+          "of the primary, loses acknowledged items",
+          set_where_it_comes_from("synchronous_commit", "on"));
+    if (settings_.text("synchronous_commit") != "local" && settings_.text("synchronous_standbys") == "0")
       add(level::warning, "no synchronous standby is connected",
           "commits wait for one, so nothing is stored until it comes",
           "start the standby; or empty synchronous_standby_names");
@@ -130,7 +147,8 @@ class examination {
 constexpr const char* settings_query =
     "SELECT name::text, setting::text FROM pg_settings WHERE name IN ('server_version', 'server_version_num', 'fsync', "
     "'synchronous_commit', 'full_page_writes', 'default_transaction_read_only', 'synchronous_standby_names', "
-    "'max_connections')";
+    "'max_connections') UNION ALL SELECT 'source of ' || name, source FROM pg_settings "
+    "WHERE name IN ('synchronous_commit', 'default_transaction_read_only')";
 
 // Superusers have no limits.
 constexpr const char* facts_query =

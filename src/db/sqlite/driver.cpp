@@ -290,6 +290,7 @@ class sqlite_driver final : public driver {
  public:
   explicit sqlite_driver(const std::string& text) : name_("sqlite:" + text), where_(parse_location(text)) {
     if (!in_memory()) return;
+    if (text.starts_with("//")) name_ = "sqlite:" + text.substr(2);  // one name for all ways to write it
     where_.file = new_memory_file();
     anchor_.emplace(where_);
     anchor_->configure();

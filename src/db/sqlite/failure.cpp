@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include <sqlite3.h>
+#include <unistd.h>
 
 namespace penstock::db::sqlite {
 namespace {
@@ -18,6 +19,8 @@ std::string advice_on_opening(int code, int system_error, const std::filesystem:
   if (code == SQLITE_CORRUPT) return "it is damaged: restore it from a backup, or try the sqlite3 shell's .recover";
   if (code == SQLITE_BUSY) return "another process has locked it: stop that one, or raise busy_timeout";
   if (code == SQLITE_FULL || system_error == ENOSPC) return "the disk is full: make room";
+  if (!std::filesystem::exists(path, ignored) && ::access(folder.c_str(), W_OK | X_OK) != 0)
+    return "the folder '" + folder.string() + "' must be writable, for the file and its -wal and -shm: see its rights";
   if (code == SQLITE_READONLY || code == SQLITE_PERM || system_error == EACCES || system_error == EROFS)
     return "it must be readable and writable, and so must its folder, for the -wal and -shm files: see their rights";
   return {};
