@@ -17,7 +17,7 @@
 namespace penstock::db::sqlite {
 namespace {
 
-constexpr std::size_t most_statements = 64;
+constexpr std::size_t most_statements = 128;
 constexpr std::size_t unbounded = std::numeric_limits<std::size_t>::max();
 // Virtual-machine steps between two looks for an interrupt: some ten microseconds.
 constexpr int steps_between_looks = 1'000;
@@ -92,7 +92,7 @@ session::released session::let_go() noexcept {
   if (handle_ == nullptr) return {nullptr, has_read_};
   sqlite3_progress_handler(handle_, 0, nullptr, nullptr);
   end_reading();
-  for (auto& [sql, statement] : statements_) sqlite3_finalize(statement);
+  for (auto& [sql, known] : statements_) sqlite3_finalize(known.statement);
   statements_.clear();
   rollback();
   interruption_.attach(nullptr);
@@ -147,14 +147,21 @@ session::use session::prepare(const std::string& sql) {
   if (!transacting()) throw_if_moved();
   was_reading_ = sqlite3_txn_state(handle_, nullptr) == SQLITE_TXN_READ;
   auto found = statements_.find(sql);
-  if (found != statements_.end()) return use(found->second);
-  sqlite3_stmt* statement = compile(sql);
-  if (statements_.size() >= most_statements) {
-    sqlite3_finalize(statements_.begin()->second);
-    statements_.erase(statements_.begin());
+  if (found != statements_.end()) {
+    found->second.last_use = ++uses_;
+    return use(found->second.statement);
   }
-  statements_.emplace(sql, statement);
+  sqlite3_stmt* statement = compile(sql);
+  if (statements_.size() >= most_statements) forget_oldest_statement();
+  statements_.emplace(sql, cached_statement{statement, ++uses_});
   return use(statement);
+}
+
+void session::forget_oldest_statement() noexcept {
+  auto oldest = std::min_element(statements_.begin(), statements_.end(),
+                                 [](const auto& a, const auto& b) { return a.second.last_use < b.second.last_use; });
+  sqlite3_finalize(oldest->second.statement);
+  statements_.erase(oldest);
 }
 
 sqlite3_stmt* session::compile(const std::string& sql) {

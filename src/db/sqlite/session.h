@@ -161,7 +161,14 @@ class session {
   bool queueing_ = false;
   bool wrote_ = false;        // may have had the write lock since `take_released`
   bool was_reading_ = false;  // the statement began in a transaction that had only read
-  std::unordered_map<std::string, sqlite3_stmt*> statements_;
+  struct cached_statement {
+    sqlite3_stmt* statement;
+    std::uint64_t last_use;
+  };
+  void forget_oldest_statement() noexcept;
+
+  std::unordered_map<std::string, cached_statement> statements_;
+  std::uint64_t uses_ = 0;           // of statements, so far
   sqlite3_stmt* reading_ = nullptr;  // not of the cache, which may drop any
   timestamp_texts texts_;
 };
