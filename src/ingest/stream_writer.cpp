@@ -11,11 +11,13 @@
 namespace penstock::ingest {
 namespace {
 
-// On a server, one commit waits for the disk while the others' rows are on their way. More than these contend for the end
-// of the table and its indexes.
+// On a server, one commit waits for the disk while the others' rows are on their way. More than these contend for the
+// end of the table and its indexes.
 constexpr std::size_t commits_in_flight_on_a_server = 3;
 // A database that is back is found within this time.
 constexpr duration longest_reconnect_pause = std::chrono::milliseconds(500);
+// The requests are told each failure; a log on the disk that is full, say, would make it worse.
+constexpr auto failures_alike_are_logged_every = std::chrono::seconds(5);
 // Beside the queue, results of requests may take a quarter of its memory, or those of two or three requests.
 constexpr std::size_t least_result_room = std::size_t{4} << 20;
 
@@ -121,14 +123,26 @@ task<void> stream_writer::commit(batch& b) {
 void stream_writer::committed(const db::row_batch& rows, duration elapsed) noexcept {
   commit_seconds_.observe(elapsed);
   batch_rows_.observe(static_cast<double>(rows.rows()));
-  if (std::exchange(last_failed_, false)) log::info("batches are committed again", {{"stream", name()}});
+  if (std::exchange(last_failed_, false))
+    log::info("batches are committed again",
+              {{"stream", name()}, {"failures_not_logged", std::exchange(unlogged_, 0)}});
   failing_since_.reset();
 }
 
 void stream_writer::failed(const std::exception_ptr& failure, const db::row_batch& rows) noexcept {
   last_failed_ = true;
-  if (!is_outage(failure)) failing_since_ = scheduler::current().now();
-  log::exception(log::level::error, "batch was not committed", failure, {{"stream", name()}, {"rows", rows.rows()}});
+  time_point now = scheduler::current().now();
+  if (!is_outage(failure)) failing_since_ = now;
+  const auto* refused = detail::exception_as<error>(failure);
+  std::string_view code = refused == nullptr ? std::string_view() : refused->code();
+  if (logged_at_ && code == logged_code_ && now - *logged_at_ < failures_alike_are_logged_every) {
+    ++unlogged_;
+    return;
+  }
+  logged_code_ = code;
+  logged_at_ = now;
+  log::exception(log::level::error, "batch was not committed", failure,
+                 {{"stream", name()}, {"rows", rows.rows()}, {"failures_not_logged", std::exchange(unlogged_, 0)}});
 }
 
 }  // namespace penstock::ingest

@@ -60,6 +60,9 @@ class stream_writer {
   metrics::registry& registry_;
   std::optional<time_point> failing_since_;
   bool last_failed_ = false;
+  std::string logged_code_;  // of the failure that was logged last
+  std::optional<time_point> logged_at_;
+  std::uint64_t unlogged_ = 0;  // failures like it, since
   metrics::counter stored_, duplicates_, rejected_, failed_;
   metrics::histogram commit_seconds_, batch_rows_;
   metrics::gauge queued_rows_, queued_bytes_;

@@ -3,6 +3,7 @@
 #include <penstock/async/map_bounded.h>
 #include <penstock/db/error.h>
 #include <penstock/ingest/error.h>
+#include <penstock/observe/log_capture.h>
 
 namespace penstock::ingest {
 
@@ -279,6 +280,26 @@ TEST_F(service_test, a_batch_that_can_not_be_committed_is_a_503_and_the_service_
     answer ready_again = co_await std::move(probing_again);
     EXPECT_EQ(ready_again.status, 200);
   });
+}
+
+TEST_F(service_test, failures_alike_are_logged_once_with_a_count_of_the_others) {
+  log::capture logged;
+  service_options options = options_of(whole_items());
+  serve(options, [&]() -> task<void> {
+    EXPECT_EQ(sql("ALTER TABLE processed_data RENAME TO away"), "");
+    for (int time = 0; time < 5; ++time) {
+      auto asking = post("/v1/items", "1");
+      EXPECT_EQ((co_await std::move(asking)).status, 503);
+    }
+    EXPECT_EQ(sql("ALTER TABLE away RENAME TO processed_data"), "");
+    auto asking = post("/v1/items", "1");
+    EXPECT_EQ((co_await std::move(asking)).status, 200);
+  });
+  const std::string text = logged.text();
+  std::size_t first = text.find("batch was not committed");
+  ASSERT_NE(first, std::string::npos);
+  EXPECT_EQ(text.find("batch was not committed", first + 1), std::string::npos) << text;
+  EXPECT_NE(text.find("failures_not_logged=4"), std::string::npos) << text;
 }
 
 TEST_F(service_test, many_clients_share_commits_and_each_gets_its_own_answer) {
