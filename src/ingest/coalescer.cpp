@@ -72,6 +72,8 @@ namespace {
 
 // Of rows that wait to be put into a batch: more requests with a key than this seldom come at a time.
 constexpr std::size_t most_spare_rows = 4;
+// What a burst needed beyond these is given back.
+constexpr std::size_t most_free_batches = 8;
 
 std::size_t slots_of(const coalescer_options& options) { return std::max<std::size_t>(1, options.commits_in_flight); }
 
@@ -289,7 +291,13 @@ void coalescer::recycle(batch& b) noexcept {
   b.answer_bytes = 0;
   b.submissions = 0;
   b.unfinished = 0;
-  free_.push_back(&b);
+  if (free_.size() < most_free_batches) {
+    free_.push_back(&b);
+    return;
+  }
+  auto held = std::find_if(batches_.begin(), batches_.end(), [&](const auto& one) { return one.get() == &b; });
+  std::unique_ptr<batch> dropped = std::move(*held);  // outlives its place: what it holds may recycle others
+  batches_.erase(held);
 }
 
 db::row_batch coalescer::spare_rows() {

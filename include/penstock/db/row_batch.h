@@ -50,7 +50,7 @@ class row_batch {
   std::span<const cell> row(std::size_t index) const noexcept {
     return std::span(cells_).subspan(index * columns_, columns_);
   }
-  /// Drops all rows and keeps the memory, up to about a megabyte of it.
+  /// Drops all rows and keeps the memory of their cells, and up to about a megabyte of that of texts and blobs.
   void clear() noexcept;
 
  private:
