@@ -271,12 +271,15 @@ void pool::implementation::throw_timed_out() {
   ++totals.timeouts;
   shown.timeouts.add();
   std::string message = "pool '" + options.name + "': no connection within " + format_duration(options.acquire_timeout);
+  std::size_t leased = state.count(pool_state::phase::leased);
   if (last_connect_failure)
     message += ": the database can't be reached";
+  else if (leased < options.max_size)
+    message += ": " + std::to_string(leased) + " of " + std::to_string(options.max_size) +
+               " are in use, and no other was open in time";
   else
-    message += ": " + std::to_string(state.count(pool_state::phase::leased)) + " of " +
-               std::to_string(options.max_size) + " are in use and " + std::to_string(state.waiting()) +
-               " more acquirers wait; hold leases for less time, or raise max_size";
+    message += ": " + std::to_string(leased) + " of " + std::to_string(options.max_size) + " are in use and " +
+               std::to_string(state.waiting()) + " more acquirers wait; hold leases for less time, or raise max_size";
   throw database_error(db_errc::pool_timeout, message, 0, {}, last_connect_failure);
 }
 

@@ -27,6 +27,12 @@ constexpr std::size_t most_page_bytes = std::size_t{4} << 20;
 
 struct page_is_full {};
 
+// The database is there, but keeps its reader waiting.
+class no_answer final : public db::database_error {
+ public:
+  explicit no_answer(const std::string& message) : database_error(db::db_errc::connection_lost, message) {}
+};
+
 template <class Integer>
 std::optional<Integer> parse_integer(std::string_view text) {
   Integer n{};
@@ -140,6 +146,8 @@ task<http::response> stream_endpoint::unless_away(const http::request& r, task<h
   if (readers_.unreachable() && writers_.unreachable()) co_return refusal_while_away(r);
   try {
     co_return co_await std::move(reading);
+  } catch (const no_answer& e) {
+    co_return refusal(r, ingest_errc::store_unreachable, e.message() + "; try again later");
   } catch (const db::database_error& e) {
     if (!says_that_it_is_away(e)) throw;
     log::debug("a read was refused", {{"stream", writer_.name()}, {"reason", e.what()}});
@@ -282,8 +290,7 @@ task<db::pool::lease> stream_endpoint::session_for_reading() {
 }
 
 void stream_endpoint::throw_no_answer() const {
-  throw db::database_error(db::db_errc::connection_lost,
-                           "the database did not answer within " + format_duration(options_.read_timeout));
+  throw no_answer("the database did not answer within " + format_duration(options_.read_timeout));
 }
 
 std::string stream_endpoint::select_from(const db::connection& session, const std::string& condition) const {
