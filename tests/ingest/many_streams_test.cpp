@@ -47,11 +47,15 @@ class many_streams : public service_test {
     };
     sim.run(main());
   }
-  task<int> status_of(std::string request) {
+  task<answer> ask_server(std::string request) {
     net::endpoint to = net::endpoint::parse("server:80");
     task<std::unique_ptr<net::stream>> connecting = net_.connect("client", to);
     std::unique_ptr<net::stream> stream = co_await std::move(connecting);
     task<answer> asking = ask_on(*stream, std::move(request));
+    co_return co_await std::move(asking);
+  }
+  task<int> status_of(std::string request) {
+    task<answer> asking = ask_server(std::move(request));
     answer a = co_await std::move(asking);
     co_return a.status;
   }
@@ -133,6 +137,22 @@ TEST_F(many_streams, are_read_from_though_those_who_write_have_all_sessions_of_t
     task<int> reading = status_of(get);
     EXPECT_EQ(co_await std::move(reading), 200);
     EXPECT_LT(scheduler::current().now() - begun, 1s);
+  });
+}
+
+TEST_F(many_streams, tell_a_reader_that_the_database_keeps_waiting_so) {
+  log::capture quiet;
+  auto server = std::make_shared<marked_server>();
+  service_options options = streams(1);
+  options.read_timeout = 2s;
+  simulate(server, options, [&]() -> task<void> {
+    server->pause = [](const std::string&) { return duration(60s); };
+    task<answer> asking = ask_server("GET /v1/s0/1 HTTP/1.1\r\nHost: server\r\nConnection: close\r\n\r\n");
+    answer late = co_await std::move(asking);
+    EXPECT_EQ(late.status, 503);
+    EXPECT_EQ(late.json("/code"), R"("ingest.store_unreachable")");
+    EXPECT_EQ(late.json("/detail"), R"("the database did not answer within 2s; try again later")");
+    server->pause = nullptr;
   });
 }
 
