@@ -89,7 +89,9 @@ coalescer::coalescer(std::size_t columns, commit_function commit, const coalesce
 }
 
 coalescer::~coalescer() {
-  for (const std::unique_ptr<batch>& b : batches_) b->after.clear();
+  std::vector<batch_ref> held;  // dropped afterwards, since that takes batches out of the list
+  for (const std::unique_ptr<batch>& b : batches_)
+    for (batch_ref& earlier : std::exchange(b->after, {})) held.push_back(std::move(earlier));
 }
 
 task<void> coalescer::run() {

@@ -276,6 +276,26 @@ TEST(coalescer, a_cancelled_client_leaves_its_rows_to_be_committed) {
   });
 }
 
+TEST(coalescer, may_end_with_many_batches_that_go_one_after_another) {
+  fake_store store;
+  penstock::testing::simulation sim;
+  auto main = [&]() -> task<> {
+    coalescer_options options;
+    options.max_rows = 1;
+    coalescer never_run(1, store.commit(), options);
+    submission all(never_run);
+    for (int i = 0; i < 20; ++i) {
+      all.rows().add_text("x");
+      all.rows().commit_row();
+      all.row_added();
+    }
+    EXPECT_EQ(never_run.stats().queued_rows, 20u);
+    co_return;
+  };
+  sim.run(main());
+  EXPECT_TRUE(store.batches.empty());
+}
+
 TEST(coalescer, a_cancelled_run_fails_what_waits) {
   penstock::testing::simulation sim;
   fake_store store;

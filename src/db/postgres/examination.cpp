@@ -106,8 +106,7 @@ class examination {
     else if (settings_.text("synchronous_commit") == "remote_write")
       add(level::warning, "synchronous_commit = remote_write",
           "commits wait until the standby has them in memory, not on disk: a crash of its system, together with the "
-          "loss "
-          "of the primary, loses acknowledged items",
+          "loss of the primary, loses acknowledged items",
           set_where_it_comes_from("synchronous_commit", "on"));
     if (settings_.text("synchronous_commit") != "local" && settings_.text("synchronous_standbys") == "0")
       add(level::warning, "no synchronous standby is connected",
