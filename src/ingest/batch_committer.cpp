@@ -52,13 +52,6 @@ task<void> roll_back(db::connection& session) {
   }
 }
 
-bool stores_nothing(const db::batch_report& report) noexcept {
-  using status = db::row_outcome::status;
-  auto is = [](status what) { return [what](const db::row_outcome& row) { return row.what == what; }; };
-  return std::none_of(report.rows.begin(), report.rows.end(), is(status::stored)) &&
-         std::any_of(report.rows.begin(), report.rows.end(), is(status::refused));
-}
-
 std::exception_ptr outcome_unknown(std::exception_ptr cause) {
   const auto* already = detail::exception_as<error>(cause);
   if (already != nullptr && already->is(ingest_errc::outcome_unknown)) return cause;
@@ -162,7 +155,7 @@ task<void> batch_committer::attempt(batch& b, commit_marker* marker) {
   if (marker == nullptr && b.groups.empty()) {
     task<void> inserting = session->insert_batch(into_, b.rows, b.report);
     co_await std::move(inserting);
-    task<void> looking = require_fitting_table(*session, b.report);
+    task<void> looking = require_fitting_table(*session, into_, b.report);
     co_await std::move(looking);
     co_return;
   }
@@ -199,6 +192,10 @@ task<void> batch_committer::attempt_transaction(db::connection& session, batch& 
   if (marker != nullptr && !in_doubt && b.groups.empty()) {
     task<bool> writing = marker->begin_batch(session, into_, b.rows, outcome);
     written = co_await std::move(writing);
+    if (written) {
+      task<void> looking = require_fitting_table(session, into_, outcome.report);
+      co_await std::move(looking);
+    }
   }
   if (!written) {
     task<bool> writing = write_step_by_step(session, b, marker, outcome);
@@ -208,19 +205,9 @@ task<void> batch_committer::attempt_transaction(db::connection& session, batch& 
     resolved_committed_.add();
     co_return;
   }
-  task<void> looking = require_fitting_table(session, outcome.report);
-  co_await std::move(looking);
   task<void> committing = marker == nullptr ? session.commit() : marker->commit(session, outcome);
   co_await std::move(committing);
   if (in_doubt) resolved_repeated_.add();
-}
-
-// Where all rows are refused it may be the table's fault and none of theirs: a column was added that has to have a
-// value, or one holds less than it did.
-task<void> batch_committer::require_fitting_table(db::connection& session, const db::batch_report& report) {
-  if (!stores_nothing(report)) co_return;
-  task<void> looking = session.prepare_table(into_);
-  co_await std::move(looking);
 }
 
 // False when an earlier attempt turns out to be committed.

@@ -39,7 +39,6 @@ class batch_committer {
   task<void> attempt_within(duration limit, batch& b, commit_marker* marker);
   task<void> attempt(batch& b, commit_marker* marker);
   task<void> attempt_transaction(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome);
-  task<void> require_fitting_table(db::connection& session, const db::batch_report& report);
   task<bool> write_step_by_step(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome);
   task<void> retire_markers();
   std::unique_ptr<commit_marker> take_marker();

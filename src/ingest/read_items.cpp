@@ -151,6 +151,9 @@ task<http::response> stream_endpoint::unless_away(const http::request& r, task<h
   } catch (const db::database_error& e) {
     if (!says_that_it_is_away(e)) throw;
     log::debug("a read was refused", {{"stream", writer_.name()}, {"reason", e.what()}});
+    if (e.errc() == db::db_errc::pool_timeout && !readers_.unreachable())
+      co_return refusal(r, ingest_errc::store_unreachable,
+                        "no session with the database was free in time; try again later");
   }
   co_return refusal_while_away(r);
 }

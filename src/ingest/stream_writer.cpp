@@ -113,36 +113,37 @@ task<void> stream_writer::commit(batch& b) {
     failure = std::current_exception();
   }
   if (!failure) {
-    committed(b.rows, clock.now() - start);
+    committed(b, clock.now() - start);
     co_return;
   }
   failed(failure, b.rows);
   std::rethrow_exception(failure);
 }
 
-void stream_writer::committed(const db::row_batch& rows, duration elapsed) noexcept {
+void stream_writer::committed(const batch& b, duration elapsed) noexcept {
   commit_seconds_.observe(elapsed);
-  batch_rows_.observe(static_cast<double>(rows.rows()));
-  if (std::exchange(last_failed_, false))
-    log::info("batches are committed again",
-              {{"stream", name()}, {"failures_not_logged", std::exchange(unlogged_, 0)}});
+  batch_rows_.observe(static_cast<double>(b.rows.rows()));
+  if (b.report.method.empty()) return;  // all of it had been stored before, which says nothing of the table
   failing_since_.reset();
+  if (!std::exchange(failure_is_told_, false)) return;
+  std::uint64_t untold = 0;
+  for (auto& [code, told] : told_) untold += std::exchange(told.alike, 0);
+  log::info("batches are committed again", {{"stream", name()}, {"failures_not_logged", untold}});
 }
 
 void stream_writer::failed(const std::exception_ptr& failure, const db::row_batch& rows) noexcept {
-  last_failed_ = true;
   time_point now = scheduler::current().now();
   if (!is_outage(failure)) failing_since_ = now;
   const auto* refused = detail::exception_as<error>(failure);
-  std::string_view code = refused == nullptr ? std::string_view() : refused->code();
-  if (logged_at_ && code == logged_code_ && now - *logged_at_ < failures_alike_are_logged_every) {
-    ++unlogged_;
+  told_failure& told = told_[std::string(refused == nullptr ? std::string_view() : refused->code())];
+  if (told.at && now - *told.at < failures_alike_are_logged_every) {
+    ++told.alike;
     return;
   }
-  logged_code_ = code;
-  logged_at_ = now;
+  told.at = now;
+  failure_is_told_ = true;
   log::exception(log::level::error, "batch was not committed", failure,
-                 {{"stream", name()}, {"rows", rows.rows()}, {"failures_not_logged", std::exchange(unlogged_, 0)}});
+                 {{"stream", name()}, {"rows", rows.rows()}, {"alike_not_logged", std::exchange(told.alike, 0)}});
 }
 
 }  // namespace penstock::ingest

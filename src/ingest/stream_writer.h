@@ -11,6 +11,7 @@
 #include "penstock/observe/metrics.h"
 #include "result_room.h"
 
+#include <map>
 #include <optional>
 #include <string>
 
@@ -51,7 +52,7 @@ class stream_writer {
 
  private:
   task<void> commit(batch& b);
-  void committed(const db::row_batch& rows, duration elapsed) noexcept;
+  void committed(const batch& b, duration elapsed) noexcept;
   void failed(const std::exception_ptr& failure, const db::row_batch& rows) noexcept;
 
   item_schema schema_;
@@ -59,10 +60,12 @@ class stream_writer {
   const db::pool& sessions_;
   metrics::registry& registry_;
   std::optional<time_point> failing_since_;
-  bool last_failed_ = false;
-  std::string logged_code_;  // of the failure that was logged last
-  std::optional<time_point> logged_at_;
-  std::uint64_t unlogged_ = 0;  // failures like it, since
+  struct told_failure {
+    std::optional<time_point> at;
+    std::uint64_t alike = 0;  // not logged since
+  };
+  std::map<std::string, told_failure> told_;  // by code
+  bool failure_is_told_ = false;              // and that it is over is not
   metrics::counter stored_, duplicates_, rejected_, failed_;
   metrics::histogram commit_seconds_, batch_rows_;
   metrics::gauge queued_rows_, queued_bytes_;

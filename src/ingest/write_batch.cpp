@@ -34,6 +34,8 @@ task<void> insert_others(db::connection& session, const db::table_definition& in
   } else {
     task<void> inserting = session.insert_rows(into, others, outcome.report);
     co_await std::move(inserting);
+    task<void> looking = require_fitting_table(session, into, outcome.report);
+    co_await std::move(looking);
   }
   std::vector<db::row_outcome> in_place(b.rows.rows());
   for (std::size_t row = 0, next = 0; row < in_place.size(); ++row)
@@ -105,6 +107,16 @@ task<void> keep_answers(db::connection& session, const std::string& stream, cons
 
 }  // namespace
 
+task<void> require_fitting_table(db::connection& session, const db::table_definition& into,
+                                 const db::batch_report& report) {
+  auto is_stored = [](const db::row_outcome& row) { return row.what == db::row_outcome::status::stored; };
+  auto lacks_value = [](const db::row_refusal& refusal) { return refusal.lacks_value; };
+  if (std::none_of(report.refusals.begin(), report.refusals.end(), lacks_value)) co_return;
+  if (std::any_of(report.rows.begin(), report.rows.end(), is_stored)) co_return;
+  task<void> comparing = session.prepare_table(into);
+  co_await std::move(comparing);
+}
+
 task<void> write_batch(db::connection& session, const db::table_definition& into, const std::string& stream,
                        const batch& b, commit_outcome& outcome) {
   outcome.found.clear();
@@ -116,6 +128,10 @@ task<void> write_batch(db::connection& session, const db::table_definition& into
   task<void> inserting =
       any ? insert_others(session, into, b, outcome) : session.insert_rows(into, b.rows, outcome.report);
   co_await std::move(inserting);
+  if (!any) {
+    task<void> looking = require_fitting_table(session, into, outcome.report);
+    co_await std::move(looking);
+  }
   if (b.groups.empty()) co_return;
   ++outcome.report.round_trips;  // of the look-up
   task<void> keeping = keep_answers(session, stream, b, outcome);

@@ -14,4 +14,9 @@ namespace penstock::ingest {
 task<void> write_batch(db::connection& session, const db::table_definition& into, const std::string& stream,
                        const batch& b, commit_outcome& outcome);
 
+// Where nothing was stored, and a row was refused that lacks a value, the table may have got a column that must have
+// one and that no row fills: throws `db_errc::table_drift` where it does not fit any more.
+task<void> require_fitting_table(db::connection& session, const db::table_definition& into,
+                                 const db::batch_report& report);
+
 }  // namespace penstock::ingest

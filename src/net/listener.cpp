@@ -126,6 +126,15 @@ class socket_listener final : public listener, private tracked {
   std::optional<file_identity> file_;  // of a Unix socket
 };
 
+// Not to what another's symbolic link names, whom the folder may belong to. Without /proc the kernel may not be able
+// to.
+bool give_mode(const std::string& path, mode_t mode) noexcept {
+  if (::fchmodat(AT_FDCWD, path.c_str(), mode, AT_SYMLINK_NOFOLLOW) == 0) return true;
+  struct stat there {};
+  return errno == EOPNOTSUPP && ::lstat(path.c_str(), &there) == 0 && S_ISSOCK(there.st_mode) &&
+         ::chmod(path.c_str(), mode) == 0;
+}
+
 boost::system::error_code open_acceptor(acceptor& a, const endpoint& where, const socket_address& address,
                                         const listen_options& options) {
   boost::system::error_code failure;
@@ -136,11 +145,10 @@ boost::system::error_code open_acceptor(acceptor& a, const endpoint& where, cons
   if (!is_unix && options.reuse_port && ::setsockopt(a.native_handle(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
     return {errno, boost::system::system_category()};
   // The file of a Unix socket takes over the mode of the unbound socket (unix(7) on Linux), less the umask. What that
-  // took away is given back before anyone can connect, and not to what another's symbolic link names.
+  // took away is given back before anyone can connect.
   if (is_unix && ::fchmod(a.native_handle(), options.mode) != 0) return {errno, boost::system::system_category()};
   if (a.bind(address, failure)) return failure;
-  if (is_unix && ::fchmodat(AT_FDCWD, where.path().c_str(), options.mode, AT_SYMLINK_NOFOLLOW) != 0)
-    return {errno, boost::system::system_category()};
+  if (is_unix && !give_mode(where.path(), options.mode)) return {errno, boost::system::system_category()};
   if (a.listen(options.backlog, failure)) return failure;
   a.non_blocking(true, failure);
   return failure;

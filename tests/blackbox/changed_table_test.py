@@ -1,5 +1,6 @@
 """A table gets a column that must have a value and that no item fills, while it is served: no item is to blame for it."""
 
+import concurrent.futures
 import contextlib
 import re
 import sqlite3
@@ -12,19 +13,28 @@ DROP = "ALTER TABLE processed_data DROP z"
 
 
 class ChangedTable(BlackBoxTest):
-    def post_with_key(self, server):
-        status, _, _ = server.request("POST", "/v1/items", '[{"n":4}]',
-                                      **{"Content-Type": "application/json", "Idempotency-Key": "four"})
+    def post_with_key(self, server, key="four", number=4):
+        status, _, _ = server.request("POST", "/v1/items", f'[{{"n":{number}}}]',
+                                      **{"Content-Type": "application/json", "Idempotency-Key": key})
         return status
 
+    def post_beside_a_repeat(self, server):
+        """Items that share their batches with a request that was answered before."""
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            repeats = [pool.submit(self.post_with_key, server, "one", 1) for _ in range(8)]
+            new = [pool.submit(server.post, {"n": 2}) for _ in range(8)]
+            self.assertEqual({one.result() for one in repeats} - {200, 503}, set())
+            self.assertEqual({one.result()[0] for one in new}, {503})
+
     def change_and_change_back(self, url, change, change_back):
-        server = self.serve("--store", url)
-        self.assertEqual(server.post({"n": 1})[0], 200)
+        server = self.serve("--store", url, "--batch-linger", "20ms", "--batch-commits-in-flight", "1")
+        self.assertEqual(self.post_with_key(server, "one", 1), 200)
         change()
         status, answer = server.post([{"n": 2}, {"n": 3}])
         self.assertEqual((status, answer["stored"], answer["rejected"], answer["failed"]), (503, 0, 0, 2), answer)
         self.assertEqual(answer["code"], "db.table_drift")
         self.assertEqual(self.post_with_key(server), 503)
+        self.post_beside_a_repeat(server)
         self.assertEqual(server.request("GET", "/readyz")[0], 503)
         self.assertRegex(server.log(), "db.table_drift.*'z'")
         change_back()

@@ -56,6 +56,8 @@ struct row_outcome {
 struct row_refusal {
   std::string_view code;  ///< The stable code, such as "db.constraint".
   std::string message;    ///< What the server said.
+  /// A column that must have a value got none: where the rows do not fill it, the table is at fault and no row.
+  bool lacks_value = false;
 };
 
 /// What became of the rows of a batch; keeps its memory from one batch to the next.

@@ -331,11 +331,11 @@ void batch_insertion::take_ids_of_insert(std::span<const std::uint32_t> of, cons
     take_ids(of, told.first_id);
 }
 
-void batch_insertion::refuse(std::uint32_t row, std::string_view code, std::string message) {
+void batch_insertion::refuse(std::uint32_t row, std::string_view code, std::string message, bool lacks_value) {
   row_outcome& outcome = report_->rows[row];
   outcome.what = row_outcome::status::refused;
   outcome.refusal = static_cast<std::int32_t>(report_->refusals.size());
-  report_->refusals.push_back({code, std::move(message)});
+  report_->refusals.push_back({code, std::move(message), lacks_value});
 }
 
 }  // namespace penstock::db::mariadb

@@ -136,7 +136,7 @@ class batch_insertion {
   void take_ids(std::span<const std::uint32_t> of, std::uint64_t first);
   void take_ids(std::span<const std::uint32_t> of, const text_result& told);
   void take_ids_of_insert(std::span<const std::uint32_t> of, const text_result& told);
-  void refuse(std::uint32_t row, std::string_view code, std::string message);
+  void refuse(std::uint32_t row, std::string_view code, std::string message, bool lacks_value = false);
   // False where a part of the key is null: such rows repeat nothing.
   bool write_key(std::uint32_t row, std::string& to) const;
   void write_keys_question(std::span<const std::uint32_t> rows);

@@ -13,6 +13,7 @@
 namespace penstock::db::mariadb {
 namespace {
 
+constexpr unsigned no_default_for_field = 1364;  // of a column that the statement does not name
 // Setting one apart takes up to three trips: to ask which it is, to see that it is, and for the rows behind it.
 constexpr int most_set_apart = 4;
 constexpr int most_set_apart_before_compound = 2;
@@ -182,7 +183,7 @@ task<std::optional<complaint>> batch_insertion::judge(std::uint32_t row, const c
 }
 
 void batch_insertion::judge_looked_up(std::uint32_t row, const complaint& said, bool is_there) {
-  if (!is_there) return refuse(row, code_name(classify(said)), said.message);
+  if (!is_there) return refuse(row, code_name(classify(said)), said.message, said.code == no_default_for_field);
   report_->rows[row].what = row_outcome::status::duplicate;
   expected_->repeats = true;
 }

@@ -105,7 +105,7 @@ task<void> batch_insert::insert_all_to_do(std::size_t first) {
     co_await std::move(trip);
     std::vector<part> smaller;
     for (part& p : parts) {
-      if (p.failed && p.count == 1) refuse(p.first, p.errc, std::move(p.said));
+      if (p.failed && p.count == 1) refuse(p.first, p.errc, std::move(p.said), p.lacks_value);
       if (!p.failed || p.count == 1) continue;
       std::vector<part> pieces = cut(p, smaller_than(p.count));
       smaller.insert(smaller.end(), pieces.begin(), pieces.end());
@@ -138,7 +138,7 @@ task<void> batch_insert::insert_singly() {
   co_await std::move(trip);
   for (part& p : parts) {
     bool is_duplicate = keys_are_new_ && p.repeats_key;
-    if (p.failed && !is_duplicate) refuse(p.first, p.errc, std::move(p.said));
+    if (p.failed && !is_duplicate) refuse(p.first, p.errc, std::move(p.said), p.lacks_value);
     if (report_.rows[p.first].what != row_outcome::status::duplicate) session_.to_do_[p.first] = 0;
   }
 }
@@ -278,6 +278,7 @@ void batch_insert::take_failure(part* of, const PGresult* r) {
   of->failed = true;
   of->errc = *refusal;
   of->said = said_by(r);
+  of->lacks_value = lacks_value(r);
   of->repeats_key = sqlstate_of(r) == "23505";
 }
 
@@ -324,11 +325,11 @@ void batch_insert::store(std::size_t row, std::int64_t id) {
   report_.rows[row].id = id;
 }
 
-void batch_insert::refuse(std::size_t row, db_errc errc, std::string why) {
+void batch_insert::refuse(std::size_t row, db_errc errc, std::string why, bool lacks_value) {
   session_.to_do_[row] = 0;
   report_.rows[row].what = row_outcome::status::refused;
   report_.rows[row].refusal = static_cast<std::int32_t>(report_.refusals.size());
-  report_.refusals.push_back({code_name(errc), std::move(why)});
+  report_.refusals.push_back({code_name(errc), std::move(why), lacks_value});
 }
 
 }  // namespace penstock::db::postgres

@@ -51,6 +51,7 @@ class batch_insert {
     bool repeats_key = false;  // and failed for that
     db_errc errc = db_errc::other;
     std::string said = {};
+    bool lacks_value = false;
   };
   // What a command of the trip is: a part's INSERT, or its row's, or one of those around them.
   struct command {
@@ -78,7 +79,7 @@ class batch_insert {
   void take_failure(part* of, const PGresult* r);
   void take_one(std::size_t row, const PGresult* r);
   void take_many(const part& p, const PGresult* r);
-  void refuse(std::size_t row, db_errc errc, std::string why);
+  void refuse(std::size_t row, db_errc errc, std::string why, bool lacks_value = false);
   void store(std::size_t row, std::int64_t id);
   bool is_to_do(std::size_t row) const { return session_.to_do_[row] != 0; }
 

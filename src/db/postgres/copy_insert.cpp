@@ -289,7 +289,7 @@ copy_insert::ending copy_insert::take_failure(const PGresult* r, std::optional<d
   if (in_savepoint_ && refusal) {
     if (line == 0 || line > sent_.size()) return ending::impossible;
     refused_row_ = sent_[line - 1];
-    refuse(refused_row_, *refusal, said_by(r));
+    refuse(refused_row_, *refusal, said_by(r), lacks_value(r));
     if (next_ >= suspects_from_) {
       next_ = segment_end_;
       return ending::suspect_refused;
@@ -329,11 +329,11 @@ std::int64_t copy_insert::id_of(std::size_t row) const {
   return ids_.empty() ? first_id_ + static_cast<std::int64_t>(row) : ids_[row];
 }
 
-void copy_insert::refuse(std::size_t row, db_errc errc, std::string why) {
+void copy_insert::refuse(std::size_t row, db_errc errc, std::string why, bool lacks_value) {
   session_.to_do_[row] = 0;
   report_.rows[row].what = row_outcome::status::refused;
   report_.rows[row].refusal = static_cast<std::int32_t>(report_.refusals.size());
-  report_.refusals.push_back({code_name(errc), std::move(why)});
+  report_.refusals.push_back({code_name(errc), std::move(why), lacks_value});
 }
 
 }  // namespace penstock::db::postgres

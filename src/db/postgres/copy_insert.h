@@ -58,7 +58,7 @@ class copy_insert {
   std::string append_row(std::string& to, std::size_t row) const;
   void take_success(const PGresult* r, std::optional<database_error>& fatal);
   ending take_failure(const PGresult* r, std::optional<database_error>& fatal);
-  void refuse(std::size_t row, db_errc errc, std::string why);
+  void refuse(std::size_t row, db_errc errc, std::string why, bool lacks_value = false);
   void take_version(const PGresult* r);
   void take_ids(const PGresult* r);
   std::int64_t id_of(std::size_t row) const;

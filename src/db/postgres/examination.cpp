@@ -64,6 +64,8 @@ class examination {
     if (source == "database") return "ALTER " + database + " RESET " + name;
     if (source == "database user") return role + " IN " + database + " RESET " + name;
     if (source == "global") return "ALTER ROLE ALL RESET " + name;
+    if (source == "command line") return "start the server without " + name + " among its arguments";
+    if (source == "client") return "leave " + name + " out of what clients ask for, such as PGOPTIONS";
     return alter_system(name, value);
   }
 
@@ -108,7 +110,8 @@ class examination {
           "commits wait until the standby has them in memory, not on disk: a crash of its system, together with the "
           "loss of the primary, loses acknowledged items",
           set_where_it_comes_from("synchronous_commit", "on"));
-    if (settings_.text("synchronous_commit") != "local" && settings_.text("synchronous_standbys") == "0")
+    bool waits = settings_.text("synchronous_commit") != "local" && settings_.text("synchronous_commit") != "off";
+    if (waits && settings_.text("synchronous_standbys") == "0")
       add(level::warning, "no synchronous standby is connected",
           "commits wait for one, so nothing is stored until it comes",
           "start the standby; or empty synchronous_standby_names");

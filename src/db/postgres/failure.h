@@ -17,6 +17,8 @@ db_errc classify(std::string_view sqlstate) noexcept;
 std::optional<db_errc> refusal_of_row(const PGresult* r) noexcept;
 
 std::string_view sqlstate_of(const PGresult* r) noexcept;
+// Whether a column that takes no null got one, which it also gets where the statement does not name it.
+inline bool lacks_value(const PGresult* r) noexcept { return sqlstate_of(r) == "23502"; }
 
 // The server's message with its detail.
 std::string said_by(const PGresult* r);

@@ -106,6 +106,7 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   if (!version.rows.empty()) plan.version = std::get<std::string>(version.rows[0].at(0));
   task<result> asking_shape = query(shape_sql, parameters_of(table));
   result shape = co_await std::move(asking_shape);
+  if (shape.rows.empty()) throw altered_meanwhile(into);  // there, but only since
   plan.shape = text_of(shape);
   plan.one_row = one_row_sql(into);
   forget_statement(plan.one_row);

@@ -167,7 +167,8 @@ std::optional<row_refusal> session::try_row(sqlite3_stmt* insert, const table_de
 }
 
 row_refusal session::refusal_of(const table_definition& into) {
-  db_errc errc = classify(sqlite3_extended_errcode(handle_));
+  int code = sqlite3_extended_errcode(handle_);
+  db_errc errc = classify(code);
   std::string said = sqlite3_errmsg(handle_);
   if (errc == db_errc::syntax) {
     // What a function says of the row's values, unless the table has changed since the statement was prepared.
@@ -176,7 +177,7 @@ row_refusal session::refusal_of(const table_definition& into) {
     errc = db_errc::data;
   }
   if (errc != db_errc::constraint && errc != db_errc::data) fail("insert into " + into.name);
-  return {code_name(errc), std::move(said)};
+  return {code_name(errc), std::move(said), code == SQLITE_CONSTRAINT_NOTNULL};
 }
 
 std::optional<row_refusal> session::try_row_apart(sqlite3_stmt* insert, const table_definition& into,
