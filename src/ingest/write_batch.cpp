@@ -20,6 +20,14 @@ using group_list = std::vector<const batch_group*>;
 constexpr std::size_t most_answer_bytes_at_a_time = std::size_t{4} << 20;
 constexpr std::size_t answer_bytes_of_a_turn = std::size_t{256} << 10;
 
+task<void> insert_all(db::connection& session, const db::table_definition& into, const db::row_batch& rows,
+                      db::batch_report& report) {
+  task<void> inserting = session.insert_rows(into, rows, report);
+  co_await std::move(inserting);
+  task<void> looking = require_fitting_table(session, into, report);
+  co_await std::move(looking);
+}
+
 task<void> insert_others(db::connection& session, const db::table_definition& into, const batch& b,
                          commit_outcome& outcome) {
   db::row_batch others(b.rows.columns());
@@ -32,10 +40,8 @@ task<void> insert_others(db::connection& session, const db::table_definition& in
   if (others.empty()) {
     outcome.report.clear();
   } else {
-    task<void> inserting = session.insert_rows(into, others, outcome.report);
+    task<void> inserting = insert_all(session, into, others, outcome.report);
     co_await std::move(inserting);
-    task<void> looking = require_fitting_table(session, into, outcome.report);
-    co_await std::move(looking);
   }
   std::vector<db::row_outcome> in_place(b.rows.rows());
   for (std::size_t row = 0, next = 0; row < in_place.size(); ++row)
@@ -126,12 +132,8 @@ task<void> write_batch(db::connection& session, const db::table_definition& into
   }
   bool any = std::any_of(outcome.found.begin(), outcome.found.end(), [](const auto& f) { return f.has_value(); });
   task<void> inserting =
-      any ? insert_others(session, into, b, outcome) : session.insert_rows(into, b.rows, outcome.report);
+      any ? insert_others(session, into, b, outcome) : insert_all(session, into, b.rows, outcome.report);
   co_await std::move(inserting);
-  if (!any) {
-    task<void> looking = require_fitting_table(session, into, outcome.report);
-    co_await std::move(looking);
-  }
   if (b.groups.empty()) co_return;
   ++outcome.report.round_trips;  // of the look-up
   task<void> keeping = keep_answers(session, stream, b, outcome);

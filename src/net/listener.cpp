@@ -126,8 +126,7 @@ class socket_listener final : public listener, private tracked {
   std::optional<file_identity> file_;  // of a Unix socket
 };
 
-// Not to what another's symbolic link names, whom the folder may belong to. Without /proc the kernel may not be able
-// to.
+// Not to what another's symbolic link names, whom the folder may belong to. The C library needs /proc for that.
 bool give_mode(const std::string& path, mode_t mode) noexcept {
   if (::fchmodat(AT_FDCWD, path.c_str(), mode, AT_SYMLINK_NOFOLLOW) == 0) return true;
   struct stat there {};
