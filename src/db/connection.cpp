@@ -24,6 +24,8 @@ task<void> connection::begin_batch(opening_statement& first, const table_definit
   report.round_trips += 2;
 }
 
+task<void> connection::prepare_inserts(const table_definition&) { co_return; }
+
 task<void> connection::begin_for_batches() { return begin(); }
 
 task<std::vector<finding>> connection::examine(const expected_load&) { co_return std::vector<finding>{}; }

@@ -1,5 +1,6 @@
 #include "batch_committer.h"
 
+#include "idempotency_table.h"
 #include "penstock/async/cancel.h"
 #include "penstock/async/detail/join.h"
 #include "penstock/async/error.h"
@@ -90,6 +91,32 @@ task<void> batch_committer::prepare(db::connection& session) {
   co_await std::move(preparing);
   task<void> forgetting = commit_marker::forget_old(session);
   co_await std::move(forgetting);
+}
+
+task<void> batch_committer::rehearse(db::connection& session) {
+  if (!marked_) co_return;
+  try {
+    task<void> running = run_through(session);
+    co_await std::move(running);
+  } catch (const db::database_error& e) {
+    log::debug("a session could not run beforehand what batches will run", {{"stream", stream_}, {"reason", e.what()}});
+  }
+  task<void> undoing = roll_back(session);
+  co_await std::move(undoing);
+}
+
+task<void> batch_committer::run_through(db::connection& session) {
+  task<void> beginning = session.begin_for_batches();
+  co_await std::move(beginning);
+  task<void> marking = commit_marker::rehearse(session);
+  co_await std::move(marking);
+  const std::vector<batch_group> nobodys = {{0, 0, std::make_shared<keyed_request>()}};
+  task<std::vector<std::optional<kept_answer>>> looking = find_kept_answers(session, stream_, nobodys);
+  co_await std::move(looking);
+  task<void> preparing = session.prepare_inserts(into_);
+  co_await std::move(preparing);
+  task<void> preparing_answers = session.prepare_inserts(idempotency_table());
+  co_await std::move(preparing_answers);
 }
 
 task<void> batch_committer::commit(batch& b, duration retry_for, duration attempt_timeout) {

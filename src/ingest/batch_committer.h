@@ -26,6 +26,9 @@ class batch_committer {
 
   // Makes the table that it needs for itself, and clears it of what is old.
   task<void> prepare(db::connection& session);
+  // Has a session run what batches will run, so that the first ones need not wait for the server to find and plan it
+  // all; nothing of it stays. What can't be run shows when it is needed.
+  task<void> rehearse(db::connection& session);
   // Commits a batch; several may be under way. Tries again what may pass, for `retry_for`; the time that one hung
   // attempt took, up to `attempt_timeout`, does not count. When it throws, nothing was stored, save with
   // `ingest_errc::outcome_unknown`.
@@ -35,6 +38,7 @@ class batch_committer {
   task<void> retire();
 
  private:
+  task<void> run_through(db::connection& session);
   task<void> try_for(duration retry_for, duration attempt_timeout, batch& b, commit_marker* marker);
   task<void> attempt_within(duration limit, batch& b, commit_marker* marker);
   task<void> attempt(batch& b, commit_marker* marker);

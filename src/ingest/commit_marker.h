@@ -47,6 +47,8 @@ class commit_marker {
   // Drops the row. Not while in doubt.
   task<void> retire(db::connection& session);
 
+  // Runs what attempts run, in a transaction that is then rolled back: the session has it prepared from then on.
+  static task<void> rehearse(db::connection& session);
   // Drops the rows of those that are gone without a word.
   static task<void> forget_old(db::connection& session);
 

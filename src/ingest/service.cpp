@@ -39,6 +39,7 @@ constexpr auto opening_takes_at_most = std::chrono::seconds(10);
 constexpr auto away_is_reported_every = std::chrono::seconds(5);
 constexpr auto probing_takes_at_most = std::chrono::seconds(1);
 constexpr auto warming_up_takes_at_most = std::chrono::seconds(1);
+constexpr auto rehearsing_takes_about = std::chrono::milliseconds(250);
 // A server serves only so many sessions well; with more streams than that, some take turns.
 constexpr std::size_t most_writing_sessions = 32;
 // The server may need them elsewhere, and the account may have no more than these.
@@ -90,30 +91,6 @@ task<void> ping_any(db::pool& sessions) {
   }
 }
 
-task<void> hold_all(db::pool& sessions, std::size_t count) {
-  std::vector<db::pool::lease> leases;
-  while (leases.size() < count) {
-    auto acquiring = sessions.acquire();
-    leases.push_back(co_await std::move(acquiring));
-  }
-}
-
-// Opens so many sessions, which the first requests then need not wait for; fewer when the database has no more.
-task<void> warm_up(db::pool& sessions, std::size_t count) {
-  std::string reason;
-  try {
-    task<void> opening = with_timeout(warming_up_takes_at_most, hold_all(sessions, count));
-    co_await std::move(opening);
-    co_return;
-  } catch (const timed_out& e) {
-    reason = e.what();
-  } catch (const db::database_error& e) {
-    reason = e.what();
-  }
-  log::info("not all connections for writing could be opened beforehand",
-            {{"opened", sessions.stats().idle}, {"of", count}, {"reason", reason}});
-}
-
 }  // namespace
 
 std::size_t used_sessions(const service_options& options, const db::database& store) {
@@ -151,6 +128,9 @@ struct service::implementation {
   task<void> forget_answers();
   task<bool> forget_some();
   task<void> prepare();
+  task<void> warm_up();
+  task<void> rehearse_on_all();
+  task<void> rehearse(db::connection& session);
   task<void> open_sometime(service& self);
   void report_away(const std::exception_ptr& why);
 
@@ -218,8 +198,47 @@ task<void> service::implementation::prepare() {
   task<void> preparing_answers = session->prepare_table(idempotency_table());
   co_await std::move(preparing_answers);
   session.reset();
-  task<void> warming = warm_up(writers, options.batch.commits_in_flight);
+  task<void> warming = warm_up();
   co_await std::move(warming);
+}
+
+// Opens so many sessions as one stream needs, and makes them ready for batches: the first requests then need not wait
+// for that. Fewer when the database has no more.
+task<void> service::implementation::warm_up() {
+  std::string reason;
+  try {
+    task<void> opening = with_timeout(warming_up_takes_at_most, rehearse_on_all());
+    co_await std::move(opening);
+    co_return;
+  } catch (const timed_out& e) {
+    reason = e.what();
+  } catch (const db::database_error& e) {
+    reason = e.what();
+  }
+  log::info("not all connections for writing could be made ready beforehand",
+            {{"opened", writers.stats().idle}, {"of", options.batch.commits_in_flight}, {"reason", reason}});
+}
+
+task<void> service::implementation::rehearse_on_all() {
+  std::vector<db::pool::lease> sessions;  // all of them held until the end, or the same one would come again
+  co_await with_task_group([&](task_group& group) -> task<void> {
+    while (sessions.size() < options.batch.commits_in_flight) {
+      auto acquiring = writers.acquire();
+      sessions.push_back(co_await std::move(acquiring));
+      group.start(rehearse(*sessions.back()), "rehearsal");
+    }
+  });
+}
+
+// With very many streams, the last ones go without.
+task<void> service::implementation::rehearse(db::connection& session) {
+  const scheduler& clock = scheduler::current();
+  time_point enough = clock.now() + rehearsing_takes_about;
+  for (auto& [name, stream] : streams) {
+    if (clock.now() > enough) co_return;
+    task<void> rehearsing = stream.writer.rehearse(session);
+    co_await std::move(rehearsing);
+  }
 }
 
 void service::implementation::report_away(const std::exception_ptr& why) {

@@ -41,6 +41,8 @@ class stream_writer {
   result_room& results() noexcept { return results_; }
   // Makes the tables that are missing and checks the others.
   task<void> prepare(db::connection& session);
+  // Makes a session ready for batches; afterwards it is as it was.
+  task<void> rehearse(db::connection& session) { return committer_.rehearse(session); }
   // Commits batches until the queue is stopped, then what is left, and leaves the database tidy.
   task<void> run();
   // Counts how items ended.

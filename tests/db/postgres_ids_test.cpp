@@ -123,5 +123,52 @@ TEST_F(postgres_ids, an_id_that_is_no_whole_number_is_drift) {
   });
 }
 
+task<value> prepared_statements(connection& c) {
+  task<result> asking = c.query("SELECT count(*) FROM pg_prepared_statements");
+  result found = co_await std::move(asking);
+  co_return found.rows.at(0).at(0);
+}
+
+TEST_F(postgres_ids, inserts_that_were_prepared_ask_nothing_more_and_the_ids_begin_where_they_would) {
+  with_connection([](connection& c) -> task<> {
+    const table_definition table{"prepared", "id", {{"n", column_type::integer, false}}, {}};
+    co_await c.execute("DROP TABLE IF EXISTS prepared");
+    co_await c.prepare_table(table);
+    co_await c.begin_for_batches();
+    co_await c.prepare_inserts(table);
+    co_await c.rollback();
+    result none = co_await c.query("SELECT count(*) FROM prepared");
+    EXPECT_EQ(none.rows.at(0).at(0), value(std::int64_t{0}));
+    value before = co_await prepared_statements(c);
+    row_batch rows(1);
+    for (std::int64_t i = 0; i < 1'000; ++i) {
+      rows.add_integer(i);
+      rows.commit_row();
+    }
+    batch_report report;
+    co_await c.insert_batch(table, rows, report);
+    EXPECT_EQ(report.method, "copy");
+    EXPECT_EQ(report.rows.at(0).id, 1);
+    EXPECT_EQ(co_await prepared_statements(c), before);
+    co_await c.execute("DROP TABLE prepared");
+  });
+}
+
+TEST_F(postgres_ids, inserts_into_a_table_that_is_not_there_can_not_be_prepared) {
+  with_connection([](connection& c) -> task<> {
+    const table_definition table{"nowhere_to_be_found", "id", {{"n", column_type::integer, false}}, {}};
+    co_await c.begin_for_batches();
+    bool refused = false;
+    try {
+      co_await c.prepare_inserts(table);
+    } catch (const database_error&) {
+      refused = true;
+    }
+    EXPECT_TRUE(refused);
+    co_await c.rollback();
+    EXPECT_EQ(c.state(), session_state::clean);
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db

@@ -121,6 +121,7 @@ class marked_connection final : public db::connection {
       throw db::database_error(db::db_errc::serialization, "another one was first");
     } else if (how != cut::before) {
       carry_out(rows_, marker_);
+      made_markers_.clear();
     }
     if (how) {
       end_transaction();
@@ -180,6 +181,7 @@ class marked_connection final : public db::connection {
   std::uint64_t insert_marker(const db::parameters& values) {
     if (!server_->markers.emplace(std::get<std::string>(values[0]), std::get<std::int64_t>(values[1])).second)
       throw db::database_error(db::db_errc::constraint, "there is such a row");
+    if (state_ == db::session_state::dirty) made_markers_.push_back(std::get<std::string>(values[0]));
     return 1;
   }
   task<std::uint64_t> update_marker(db::parameters values) {
@@ -225,6 +227,7 @@ class marked_connection final : public db::connection {
   }
   void end_transaction() noexcept {
     std::erase_if(server_->locks, [this](const auto& lock) { return lock.second == this; });
+    for (const std::string& writer : std::exchange(made_markers_, {})) server_->markers.erase(writer);
     rows_.clear();
     marker_.reset();
     if (state_ != db::session_state::dead) state_ = db::session_state::clean;
@@ -234,6 +237,7 @@ class marked_connection final : public db::connection {
   db::session_state state_ = db::session_state::clean;
   std::vector<std::string> rows_;
   std::optional<marker_change> marker_;
+  std::vector<std::string> made_markers_;  // in the open transaction
 };
 
 class marked_driver final : public db::driver {

@@ -5,6 +5,8 @@
 #include <penstock/async/timeout.h>
 #include <penstock/observe/log_capture.h>
 
+#include <algorithm>
+
 namespace penstock::ingest {
 namespace {
 
@@ -99,6 +101,31 @@ TEST_F(outage, the_first_request_finds_a_session_open_for_each_commit_in_flight)
     co_return;
   });
   EXPECT_EQ(server->sessions, 0u);
+}
+
+TEST_F(outage, each_of_these_sessions_ran_what_batches_run_and_nothing_of_it_stays) {
+  auto server = std::make_shared<marked_server>();
+  serve_from(server, [&]() -> task<void> {
+    EXPECT_EQ(std::count(server->operations.begin(), server->operations.end(), "UPDATE"), 3);
+    EXPECT_EQ(std::count(server->operations.begin(), server->operations.end(), "ROLLBACK"), 3);
+    EXPECT_TRUE(server->markers.empty());
+    co_return;
+  });
+  EXPECT_TRUE(server->stored.empty());
+}
+
+// Such as for a lock: what can't be had beforehand is no reason to refuse items.
+TEST_F(outage, a_database_that_lets_the_rehearsal_wait_is_served_all_the_same) {
+  log::capture quiet;
+  auto server = std::make_shared<marked_server>();
+  event never;
+  server->barrier = [&](const std::string& what) { return what == "UPDATE" && !server->armed ? &never : nullptr; };
+  serve_from(server, [&]() -> task<void> {
+    server->armed = true;
+    auto posting = post("/v1/items", "1");
+    EXPECT_EQ((co_await std::move(posting)).status, 200);
+  });
+  EXPECT_EQ(server->stored.size(), 1u);
 }
 
 TEST_F(outage, a_database_with_fewer_sessions_than_commits_in_flight_is_served_with_those) {

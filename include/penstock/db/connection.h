@@ -153,6 +153,9 @@ class connection {
   virtual task<void> prepare_table(const table_definition& definition) = 0;
   /// A temporary would be gone before the task begins.
   task<void> prepare_table(table_definition&& definition) = delete;
+  /// Asks beforehand what the first batch for a table would have to ask, so that it goes as fast as the next ones.
+  /// Stores nothing and takes no ids. Does nothing where there is nothing to ask; by default.
+  virtual task<void> prepare_inserts(const table_definition& into);
   /// Why `prepare_table` can't make such a table when it is missing, a sentence for each reason: a name that is too
   /// long, a key that the database has no index for. No trip to the server.
   virtual std::vector<std::string> creation_faults(const table_definition&) const { return {}; }

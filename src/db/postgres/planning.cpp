@@ -163,6 +163,16 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   co_return &plans_.insert_or_assign(into.name, std::move(plan)).first->second;
 }
 
+// The statement that takes ids is no prepared one: planned, and not run, it has the server find all that it is made of.
+task<void> session::prepare_inserts(const table_definition& into) {
+  task<insert_plan*> planning = plan_for(into);
+  const insert_plan* plan = co_await std::move(planning);
+  if (!plan->copy_gives_ids) co_return;
+  task<void> rehearsing =
+      wire_->run_plain("EXPLAIN " + reserve_ids_sql(plan->sequence, 1), [](std::size_t, const PGresult*) {});
+  co_await std::move(rehearsing);
+}
+
 // With its statements, which were prepared for the types of then.
 void session::forget_plan(const std::string& table) noexcept {
   auto known = plans_.find(table);

@@ -45,6 +45,7 @@ class session final : public connection {
   task<void> commit() override;
   task<void> rollback() override;
   task<void> prepare_table(const table_definition& definition) override;
+  task<void> prepare_inserts(const table_definition& into) override;
   std::vector<std::string> creation_faults(const table_definition& definition) const override;
   task<void> reset() override;
   task<void> ping() override;
