@@ -2,6 +2,7 @@
 
 #include "answer_head.h"
 #include "penstock/async/timeout.h"
+#include "penstock/async/yield.h"
 #include "penstock/core/id.h"
 #include "penstock/core/traceback.h"
 #include "penstock/http/problem.h"
@@ -13,6 +14,9 @@
 
 namespace penstock::http {
 namespace {
+
+// Of a connection whose client sends more without waiting: others are to have a turn.
+constexpr std::size_t answers_in_a_turn = 8;
 
 bool is_request_id(std::string_view text) noexcept {
   return !text.empty() && text.size() <= 128 && std::all_of(text.begin(), text.end(), [](char c) {
@@ -92,12 +96,14 @@ bool connection::is_the_clients_doing(const std::exception_ptr& failure) noexcep
 task<void> connection::serve_requests() {
   std::optional<protocol_error> refused;
   bool client_ended = false;
+  std::size_t answered = 0;
   try {
     while (!close_after_answer_) {
       if (take_head()) {
         throw_if_cancelled();  // no handler begins what can't be answered
         co_await answer_one();
         served_one_ = true;
+        if (++answered % answers_in_a_turn == 0 && !in_.empty()) co_await yield();
         if (out_.size() > owner_.options.max_pipelined_bytes) co_await flush();
         continue;
       }

@@ -42,6 +42,17 @@ duration jittered(duration backoff) {
                                                     static_cast<std::uint64_t>(half.count() + 1)));
 }
 
+task<std::exception_ptr> failure_of(task<void> trial) {
+  try {
+    co_await std::move(trial);
+  } catch (const operation_cancelled&) {
+    throw;
+  } catch (...) {
+    co_return std::current_exception();
+  }
+  co_return nullptr;
+}
+
 // A session that can't roll back is of no use to the next one: the pool closes or resets it.
 task<void> roll_back(db::connection& session) {
   if (session.state() != db::session_state::dirty) co_return;
@@ -93,16 +104,19 @@ task<void> batch_committer::prepare(db::connection& session) {
   co_await std::move(forgetting);
 }
 
+// Not shielded: a start does not wait for a server that says nothing.
 task<void> batch_committer::rehearse(db::connection& session) {
   if (!marked_) co_return;
-  try {
-    task<void> running = run_through(session);
-    co_await std::move(running);
-  } catch (const db::database_error& e) {
-    log::debug("a session could not run beforehand what batches will run", {{"stream", stream_}, {"reason", e.what()}});
+  task<std::exception_ptr> running = failure_of(run_through(session));
+  std::exception_ptr failure = co_await std::move(running);
+  if (session.state() == db::session_state::dirty) {
+    task<std::exception_ptr> undoing = failure_of(session.rollback());
+    std::exception_ptr still_dirty = co_await std::move(undoing);
+    if (!failure) failure = still_dirty;
   }
-  task<void> undoing = roll_back(session);
-  co_await std::move(undoing);
+  if (failure)
+    log::write_exception(log::level::debug, "a session could not run beforehand what batches will run", failure,
+                         std::initializer_list<log::field>{{"stream", stream_}});
 }
 
 task<void> batch_committer::run_through(db::connection& session) {

@@ -92,15 +92,20 @@ db::opening_statement commit_marker::next_number() {
 
 task<void> commit_marker::make_row(db::connection& session) {
   try {
-    task<std::uint64_t> inserting =
-        session.execute(R"(INSERT INTO "penstock_writer" ("writer", "commit_number", "committed_at") VALUES (?, ?, ?))",
-                        db::parameters_of(writer_, last_, current_time()));
+    task<void> inserting = insert_row(session);
     co_await std::move(inserting);
   } catch (const db::database_error& e) {
     // It is there from an earlier try that got no answer.
     if (e.errc() != db::db_errc::constraint) throw;
   }
   has_row_ = true;
+}
+
+task<void> commit_marker::insert_row(db::connection& session) {
+  task<std::uint64_t> inserting =
+      session.execute(R"(INSERT INTO "penstock_writer" ("writer", "commit_number", "committed_at") VALUES (?, ?, ?))",
+                      db::parameters_of(writer_, last_, current_time()));
+  co_await std::move(inserting);
 }
 
 // The row is not as the attempt expected it. True: an earlier one is committed. False: there was none, the marker has
@@ -149,8 +154,8 @@ task<void> commit_marker::retire(db::connection& session) {
 
 task<void> commit_marker::rehearse(db::connection& session) {
   commit_marker nobodys;
-  task<void> making = nobodys.make_row(session);
-  co_await std::move(making);
+  task<void> inserting = nobodys.insert_row(session);
+  co_await std::move(inserting);
   db::opening_statement next = nobodys.next_number();
   task<std::uint64_t> updating = session.execute(std::move(next.sql), std::move(next.values));
   co_await std::move(updating);

@@ -62,6 +62,7 @@ class commit_marker {
   task<void> require_row(db::connection& session);
   db::opening_statement next_number();
   task<void> make_row(db::connection& session);
+  task<void> insert_row(db::connection& session);
   task<bool> find_committed(db::connection& session, commit_outcome& outcome);
 
   std::string writer_;

@@ -13,6 +13,7 @@
 #include "penstock/http/problem.h"
 #include "penstock/ingest/error.h"
 #include "penstock/observe/log.h"
+#include "service_sessions.h"
 #include "stream_endpoint.h"
 #include "stream_writer.h"
 
@@ -31,8 +32,6 @@
 namespace penstock::ingest {
 namespace {
 
-// How long a stream whose batches fail keeps the service from being ready. After that, traffic may try again.
-constexpr auto failing_is_not_ready = std::chrono::seconds(5);
 // A database that was away at the start is asked so often, for so long each time, and the log says so often that it is.
 constexpr auto pause_before_opening = std::chrono::milliseconds(500);
 constexpr auto opening_takes_at_most = std::chrono::seconds(10);
@@ -40,11 +39,6 @@ constexpr auto away_is_reported_every = std::chrono::seconds(5);
 constexpr auto probing_takes_at_most = std::chrono::seconds(1);
 constexpr auto warming_up_takes_at_most = std::chrono::seconds(1);
 constexpr auto rehearsing_takes_about = std::chrono::milliseconds(250);
-// A server serves only so many sessions well; with more streams than that, some take turns.
-constexpr std::size_t most_writing_sessions = 32;
-// The server may need them elsewhere, and the account may have no more than these.
-constexpr auto spare_writing_sessions_are_kept = std::chrono::seconds(10);
-
 // Sessions of a SQLite database in memory share its cache and refuse one another while one writes: they take turns.
 bool is_in_memory(const db::database& database) { return database.name().starts_with("sqlite::memory:"); }
 
@@ -54,21 +48,6 @@ service_options fitting_options(service_options options, const db::database& dat
   return options;
 }
 
-std::size_t writing_sessions(const service_options& options, const db::database& store) {
-  std::size_t of_a_stream = fitting(options.batch, store).commits_in_flight;
-  if (!store.commits_can_be_ambiguous()) return of_a_stream;
-  return std::max(of_a_stream, std::min(options.streams.size() * of_a_stream, most_writing_sessions));
-}
-
-// The sessions beyond one stream's share are opened when streams commit at the same time.
-db::pool_options writing_pool_options(const service_options& options, const db::database& store,
-                                      metrics::registry& measure) {
-  db::pool_options pool = session_pool_options("writers", options.batch.commits_in_flight, measure);
-  pool.max_size = writing_sessions(options, store);
-  pool.idle_timeout = spare_writing_sessions_are_kept;
-  return pool;
-}
-
 // Whether time, or another server, may heal what a session could not be opened for. A file that may not be written has
 // no other that takes over for it.
 bool may_heal(const db::database_error& why, const db::database& store) {
@@ -76,26 +55,7 @@ bool may_heal(const db::database_error& why, const db::database& store) {
   return why.is_transient();
 }
 
-// Goes through the sessions until one answers; those that are lost are seen to be, and one is opened then.
-task<void> ping_any(db::pool& sessions) {
-  for (;;) {
-    try {
-      auto acquiring = sessions.acquire();
-      db::pool::lease one = co_await std::move(acquiring);
-      task<void> pinging = one->ping();
-      co_await std::move(pinging);
-      co_return;
-    } catch (const db::database_error& e) {
-      if (e.errc() != db::db_errc::connection_lost) throw;
-    }
-  }
-}
-
 }  // namespace
-
-std::size_t used_sessions(const service_options& options, const db::database& store) {
-  return options.read_connections + writing_sessions(options, store);
-}
 
 std::vector<db::used_table> used_tables(const service_options& options) {
   std::vector<db::used_table> tables;
@@ -152,7 +112,7 @@ service::implementation::implementation(db::database d, service_options o, metri
       options(fitting_options(std::move(o), database)),
       measure(m),
       writers(database, writing_pool_options(options, database, measure)),
-      readers(database, session_pool_options("readers", options.read_connections, measure)) {
+      readers(database, reading_pool_options(options, measure)) {
   std::map<std::string, std::string> table_owners;
   for (const stream_definition& definition : options.streams) {
     auto [owner, free] = table_owners.emplace(definition.table, definition.name);
@@ -215,8 +175,8 @@ task<void> service::implementation::warm_up() {
   } catch (const db::database_error& e) {
     reason = e.what();
   }
-  log::info("not all connections for writing could be made ready beforehand",
-            {{"opened", writers.stats().idle}, {"of", options.batch.commits_in_flight}, {"reason", reason}});
+  log::info("not all connections for writing were made ready beforehand: first batches may take longer",
+            {{"wanted", options.batch.commits_in_flight}, {"reason", reason}});
 }
 
 task<void> service::implementation::rehearse_on_all() {
@@ -388,11 +348,8 @@ task<bool> service::implementation::can_be_reached() {
 }
 
 const service::implementation::stream* service::implementation::failing() const {
-  time_point now = scheduler::current().now();
-  for (const auto& [name, stream] : streams) {
-    std::optional<time_point> since = stream.writer.failing_since();
-    if (since && now - *since < failing_is_not_ready) return &stream;
-  }
+  for (const auto& [name, stream] : streams)
+    if (stream.writer.failing()) return &stream;
   return nullptr;
 }
 

@@ -1,5 +1,6 @@
 #include "stream_writer.h"
 
+#include "penstock/async/timeout.h"
 #include "penstock/core/outcome.h"
 #include "penstock/db/error.h"
 #include "penstock/ingest/error.h"
@@ -16,14 +17,19 @@ namespace {
 constexpr std::size_t commits_in_flight_on_a_server = 3;
 // A database that is back is found within this time.
 constexpr duration longest_reconnect_pause = std::chrono::milliseconds(500);
+// How long a batch that failed keeps the service from being ready, after which traffic may try again; and how long one
+// may take.
+constexpr auto failing_is_told_for = std::chrono::seconds(5);
 // The requests are told each failure; a log on the disk that is full, say, would make it worse.
 constexpr auto failures_alike_are_logged_every = std::chrono::seconds(5);
 // Beside the queue, results of requests may take a quarter of its memory, or those of two or three requests.
 constexpr std::size_t least_result_room = std::size_t{4} << 20;
 
-// The database was away; whether it is back does not depend on this stream.
+// The database was away; whether it is back does not depend on this stream. One that kept a batch waiting may be there:
+// another may have locked the table.
 bool is_outage(const std::exception_ptr& failure) {
   const auto* refused = detail::exception_as<error>(failure);
+  if (refused != nullptr && detail::exception_as<timed_out>(refused->cause()) != nullptr) return false;
   return refused != nullptr && (refused->is(db::db_errc::connection_lost) || refused->is(db::db_errc::pool_timeout) ||
                                 refused->is(ingest_errc::outcome_unknown));
 }
@@ -105,6 +111,7 @@ task<void> stream_writer::commit(batch& b) {
   if (b.rows.empty()) co_return;
   const scheduler& clock = scheduler::current();
   time_point start = clock.now();
+  auto under_way = begun_.insert(start);
   std::exception_ptr failure;
   try {
     task<void> committing = committer_.commit(b, queue_.options().commit_retry, queue_.options().attempt_timeout);
@@ -112,6 +119,7 @@ task<void> stream_writer::commit(batch& b) {
   } catch (...) {
     failure = std::current_exception();
   }
+  begun_.erase(under_way);
   if (!failure) {
     committed(b, clock.now() - start);
     co_return;
@@ -120,11 +128,17 @@ task<void> stream_writer::commit(batch& b) {
   std::rethrow_exception(failure);
 }
 
+bool stream_writer::failing() const noexcept {
+  time_point some_time_ago = scheduler::current().now() - failing_is_told_for;
+  bool failed_lately = failed_at_ && *failed_at_ > some_time_ago;
+  return failed_lately || (!begun_.empty() && *begun_.begin() <= some_time_ago);
+}
+
 void stream_writer::committed(const batch& b, duration elapsed) noexcept {
   commit_seconds_.observe(elapsed);
   batch_rows_.observe(static_cast<double>(b.rows.rows()));
   if (b.report.method.empty()) return;  // all of it had been stored before, which says nothing of the table
-  failing_since_.reset();
+  failed_at_.reset();
   if (!std::exchange(failure_is_told_, false)) return;
   std::uint64_t untold = 0;
   for (auto& [code, told] : told_) untold += std::exchange(told.alike, 0);
@@ -133,7 +147,7 @@ void stream_writer::committed(const batch& b, duration elapsed) noexcept {
 
 void stream_writer::failed(const std::exception_ptr& failure, const db::row_batch& rows) noexcept {
   time_point now = scheduler::current().now();
-  if (!is_outage(failure)) failing_since_ = now;
+  if (!is_outage(failure)) failed_at_ = now;
   const auto* refused = detail::exception_as<error>(failure);
   told_failure& told = told_[std::string(refused == nullptr ? std::string_view() : refused->code())];
   if (told.at && now - *told.at < failures_alike_are_logged_every) {

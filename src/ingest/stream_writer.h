@@ -13,6 +13,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 namespace penstock::ingest {
@@ -49,8 +50,9 @@ class stream_writer {
   void count(const item_counts& ended) const noexcept;
   // True while the database can't be reached.
   bool unreachable() const noexcept { return sessions_.unreachable(); }
-  // When a batch last failed to be committed though the database was there; nothing when the newest one was committed.
-  std::optional<time_point> failing_since() const noexcept { return failing_since_; }
+  // True when a batch lately failed to be committed though the database was there, and none was committed since; or
+  // when one has been under way for long.
+  bool failing() const noexcept;
 
  private:
   task<void> commit(batch& b);
@@ -61,7 +63,8 @@ class stream_writer {
   item_parser parser_;
   const db::pool& sessions_;
   metrics::registry& registry_;
-  std::optional<time_point> failing_since_;
+  std::optional<time_point> failed_at_;  // though the database was there; nothing once one was committed
+  std::multiset<time_point> begun_;      // the commits under way
   struct told_failure {
     std::optional<time_point> at;
     std::uint64_t alike = 0;  // not logged since

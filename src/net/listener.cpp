@@ -84,8 +84,16 @@ class socket_listener final : public listener, private tracked {
 
   task<std::unique_ptr<stream>> accept() override {
     for (;;) {
-      // The socket is the operation's, which may outlive this task.
-      auto [failure, socket] = co_await acceptor_.async_accept(use_task_tuple);
+      // Who waits already is taken at once: a pass through the loop for each would let many wait for long.
+      boost::system::error_code failure;
+      stream_socket socket(acceptor_.get_executor());
+      acceptor_.accept(socket, failure);
+      if (failure == boost::asio::error::would_block) {
+        // The socket is the operation's, which may outlive this task.
+        auto [later, came] = co_await acceptor_.async_accept(use_task_tuple);
+        failure = later;
+        socket = std::move(came);
+      }
       if (!failure) {
         std::optional<std::string> peer = name_of_peer(socket);
         if (!peer) continue;

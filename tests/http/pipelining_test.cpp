@@ -1,6 +1,8 @@
 // Requests sent before the answers to earlier ones (RFC 9112, 9.3.2).
 
 #include "test_server.h"
+#include <penstock/async/gather.h>
+#include <penstock/async/yield.h>
 
 #include <gtest/gtest.h>
 
@@ -20,6 +22,27 @@ TEST(pipelining, answers_come_in_order_and_in_one_write) {
       EXPECT_EQ(a.body, "/" + std::to_string(i));
     }
     EXPECT_EQ(c.server_writes(), 1u);
+  });
+}
+
+TEST(pipelining, others_have_a_turn_between_the_answers) {
+  with_server(echo_routes(), {}, [](test_server& s) -> task<> {
+    constexpr int requests = 80;
+    bool done = false;
+    int turns = 0;
+    auto others = [&]() -> task<> {
+      for (; !done; ++turns) co_await yield();
+    };
+    auto client = [&]() -> task<> {
+      test_client c = s.connect();
+      std::string all;
+      for (int i = 0; i < requests; ++i) all += get("/");
+      c.send(all);
+      for (int i = 0; i < requests; ++i) co_await c.receive();
+      done = true;
+    };
+    co_await gather(others(), client());
+    EXPECT_GE(turns, requests / 8);
   });
 }
 

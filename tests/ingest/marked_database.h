@@ -137,6 +137,10 @@ class marked_connection final : public db::connection {
     if (lost) lose();
   }
   task<void> prepare_table(const db::table_definition&) override { co_return; }
+  task<void> prepare_inserts(const db::table_definition& into) override {
+    task<bool> going = operate("PREPARE " + into.name);
+    if (co_await std::move(going)) lose();
+  }
   task<void> reset() override { return rollback(); }
   task<void> ping() override {
     if (server_->away) close();

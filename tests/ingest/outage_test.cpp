@@ -6,6 +6,7 @@
 #include <penstock/observe/log_capture.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 namespace penstock::ingest {
 namespace {
@@ -106,12 +107,49 @@ TEST_F(outage, the_first_request_finds_a_session_open_for_each_commit_in_flight)
 TEST_F(outage, each_of_these_sessions_ran_what_batches_run_and_nothing_of_it_stays) {
   auto server = std::make_shared<marked_server>();
   serve_from(server, [&]() -> task<void> {
-    EXPECT_EQ(std::count(server->operations.begin(), server->operations.end(), "UPDATE"), 3);
-    EXPECT_EQ(std::count(server->operations.begin(), server->operations.end(), "ROLLBACK"), 3);
+    for (const char* what : {"UPDATE", "SELECT", "PREPARE processed_data", "PREPARE penstock_idempotency", "ROLLBACK"})
+      EXPECT_EQ(std::count(server->operations.begin(), server->operations.end(), what), 3) << what;
     EXPECT_TRUE(server->markers.empty());
     co_return;
   });
   EXPECT_TRUE(server->stored.empty());
+}
+
+TEST_F(outage, a_rehearsal_that_fails_keeps_no_other_and_no_item_back) {
+  log::capture quiet;
+  auto server = std::make_shared<marked_server>();
+  std::size_t refused = 0;
+  server->barrier = [&](const std::string& what) -> event* {
+    if (what != "UPDATE" || refused == 2) return nullptr;
+    if (++refused == 1) throw db::database_error(db::db_errc::auth, "no right to do that");
+    throw std::out_of_range("a driver's mistake");
+  };
+  serve_from(server, [&]() -> task<void> {
+    EXPECT_EQ(std::count(server->operations.begin(), server->operations.end(), "PREPARE processed_data"), 1);
+    EXPECT_EQ(std::count(server->operations.begin(), server->operations.end(), "ROLLBACK"), 3);
+    auto posting = post("/v1/items", "1");
+    EXPECT_EQ((co_await std::move(posting)).status, 200);
+  });
+  EXPECT_EQ(server->stored.size(), 1u);
+}
+
+// The server may be there: another session may hold the table locked.
+TEST_F(outage, a_database_that_keeps_batches_waiting_in_vain_makes_the_service_unready) {
+  log::capture quiet;
+  auto server = std::make_shared<marked_server>();
+  event never;
+  server->barrier = [&](const std::string& what) { return what == "ROWS processed_data" ? &never : nullptr; };
+  service_options options = options_of(whole_items());
+  options.batch.attempt_timeout = 100ms;
+  options.batch.commit_retry = 1ms;
+  serve(db::database(std::make_shared<marked_driver>(server)), options, [&]() -> task<void> {
+    auto posting = post("/v1/items", "1");
+    EXPECT_EQ((co_await std::move(posting)).status, 503);
+    auto asking = get("/readyz");
+    answer failing = co_await std::move(asking);
+    EXPECT_EQ(failing.status, 503);
+    EXPECT_EQ(failing.json("/stream"), "\"items\"");
+  });
 }
 
 // Such as for a lock: what can't be had beforehand is no reason to refuse items.

@@ -178,6 +178,29 @@ TEST(listener, a_socket_file_of_one_who_accepts_nothing_is_in_use) {
   ::unlink(where.path().c_str());
 }
 
+TEST(listener, who_waits_already_is_accepted_without_a_turn_of_the_loop) {
+  auto body = []() -> task<> {
+    constexpr int waiting = 20;
+    auto at = listen(any_port);
+    std::vector<std::unique_ptr<stream>> clients;
+    for (int i = 0; i < waiting; ++i) clients.push_back(co_await connect(at->local_endpoint()));
+    bool done = false;
+    int turns = 0;
+    auto others = [&]() -> task<> {
+      for (; !done; ++turns) co_await yield();
+    };
+    auto accepting = [&]() -> task<> {
+      std::vector<std::unique_ptr<stream>> accepted;
+      int before = turns;
+      for (int i = 0; i < waiting; ++i) accepted.push_back(co_await at->accept());
+      EXPECT_EQ(turns, before);
+      done = true;
+    };
+    co_await gather(others(), accepting());
+  };
+  run(body());
+}
+
 TEST(listener, a_cancelled_accept_loses_no_connection) {
   auto body = []() -> task<> {
     auto at = listen(any_port);

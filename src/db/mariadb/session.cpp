@@ -331,6 +331,8 @@ task<void> session::commit() {
 task<void> session::finish_commit() {
   operation here(*this);
   require_whole_transaction("commit");
+  if (!begun_ && !wire_->in_transaction())
+    throw database_error(db_errc::other, "no transaction is open: begin one first");
   silence_limit patience(*this);
   text_ = "COMMIT";
   task<bool> running = wire_->run(text_, answers_, 1);

@@ -3,6 +3,7 @@
 #include "session.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 // Learns how rows go into a table, and whether the table is still the one that was learnt about.
@@ -167,10 +168,18 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
 task<void> session::prepare_inserts(const table_definition& into) {
   task<insert_plan*> planning = plan_for(into);
   const insert_plan* plan = co_await std::move(planning);
+  if (!plan->many_rows.empty()) {
+    task<statement*> preparing = prepared(plan->many_rows);
+    co_await std::move(preparing);
+  }
   if (!plan->copy_gives_ids) co_return;
-  task<void> rehearsing =
-      wire_->run_plain("EXPLAIN " + reserve_ids_sql(plan->sequence, 1), [](std::size_t, const PGresult*) {});
-  co_await std::move(rehearsing);
+  std::optional<database_error> failed;
+  task<void> explaining =
+      wire_->run_plain("EXPLAIN " + reserve_ids_sql(plan->sequence, 1), [&](std::size_t, const PGresult* r) {
+        if (PQresultStatus(r) == PGRES_FATAL_ERROR) failed = failure_of(r, "plan");
+      });
+  co_await std::move(explaining);
+  if (failed) throw *std::move(failed);
 }
 
 // With its statements, which were prepared for the types of then.
