@@ -2,12 +2,28 @@
 
 #include <unistd.h>
 
-// A server goes on with what it was asked for, though the session is gone.
+// What ends nothing, and what goes on at a server though its session has ended.
 
 namespace penstock::db {
 namespace {
 
 class conformance_closing : public conformance_test {};
+
+TEST_P(conformance_closing, a_commit_of_nothing_is_refused) {
+  with_connection([](database&, connection& c) -> task<> {
+    for (const char* what : {"before", "behind"}) {
+      std::string code;
+      try {
+        co_await c.commit();
+      } catch (const database_error& e) {
+        code = e.code();
+      }
+      EXPECT_EQ(code, "db.other") << what << " a transaction";
+      co_await c.begin();
+      co_await c.commit();
+    }
+  });
+}
 
 TEST_P(conformance_closing, what_a_closed_session_ran_is_ended_when_the_next_one_is_opened) {
   if (is_sqlite()) GTEST_SKIP() << "there is no server that could go on";

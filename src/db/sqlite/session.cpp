@@ -266,6 +266,7 @@ std::uint64_t session::run(const std::string& sql, const parameters& values, con
 void session::begin() { run("BEGIN IMMEDIATE", {}, "begin"); }
 void session::commit() {
   throw_if_moved();
+  if (!transacting()) throw database_error(db_errc::other, "no transaction is open: begin one first");
   run("COMMIT", {}, "commit");
 }
 
