@@ -4,7 +4,6 @@
 #include "connection.h"
 #include "penstock/async/race.h"
 #include "penstock/async/timeout.h"
-#include "penstock/async/yield.h"
 #include "penstock/observe/log.h"
 #include "server_implementation.h"
 
@@ -13,9 +12,6 @@
 
 namespace penstock::http {
 namespace {
-
-// Of those that wait: connections that were accepted are to have a turn.
-constexpr std::size_t accepts_in_a_turn = 64;
 
 // RFC 9110, 5.6.7.
 std::string date_text(std::chrono::sys_seconds second) {
@@ -84,8 +80,7 @@ task<void> server::implementation::stop_and_linger() {
 }
 
 task<void> server::implementation::accept_all(net::listener& at, task_group& group) {
-  for (std::size_t accepted = 1;; ++accepted) {
-    if (accepted % accepts_in_a_turn == 0) co_await yield();
+  for (;;) {
     while (counts.open_connections() >= options.max_connections) {
       room.clear();
       co_await room.wait();

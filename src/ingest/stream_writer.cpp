@@ -29,9 +29,9 @@ constexpr std::size_t least_result_room = std::size_t{4} << 20;
 // another may have locked the table.
 bool is_outage(const std::exception_ptr& failure) {
   const auto* refused = detail::exception_as<error>(failure);
-  if (refused != nullptr && detail::exception_as<timed_out>(refused->cause()) != nullptr) return false;
-  return refused != nullptr && (refused->is(db::db_errc::connection_lost) || refused->is(db::db_errc::pool_timeout) ||
-                                refused->is(ingest_errc::outcome_unknown));
+  if (refused == nullptr) return false;
+  if (refused->is(db::db_errc::connection_lost)) return detail::exception_as<timed_out>(refused->cause()) == nullptr;
+  return refused->is(db::db_errc::pool_timeout) || refused->is(ingest_errc::outcome_unknown);
 }
 
 }  // namespace

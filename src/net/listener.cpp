@@ -3,6 +3,7 @@
 #include "address.h"
 #include "penstock/async/scheduler_observer.h"
 #include "penstock/async/timeout.h"
+#include "penstock/async/yield.h"
 #include "penstock/net/asio.h"
 #include "penstock/net/error.h"
 #include "socket_stream.h"
@@ -24,6 +25,7 @@ namespace {
 using acceptor =
     boost::asio::basic_socket_acceptor<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
 
+constexpr std::size_t accepts_in_a_turn = 64;
 constexpr auto pause_without_descriptors = std::chrono::milliseconds(50);
 
 bool out_of_descriptors(const boost::system::error_code& failure) {
@@ -84,7 +86,9 @@ class socket_listener final : public listener, private tracked {
 
   task<std::unique_ptr<stream>> accept() override {
     for (;;) {
-      // Who waits already is taken at once: a pass through the loop for each would let many wait for long.
+      // Who waits already is taken at once, some at a time: a pass through the loop for each would let many wait for
+      // long, and none for all would keep those back who were accepted.
+      if (++accepted_ % accepts_in_a_turn == 0) co_await yield();
       boost::system::error_code failure;
       stream_socket socket(acceptor_.get_executor());
       acceptor_.accept(socket, failure);
@@ -130,6 +134,7 @@ class socket_listener final : public listener, private tracked {
   }
 
   acceptor acceptor_;
+  std::size_t accepted_ = 0;
   endpoint local_;
   std::optional<file_identity> file_;  // of a Unix socket
 };

@@ -201,6 +201,28 @@ TEST(listener, who_waits_already_is_accepted_without_a_turn_of_the_loop) {
   run(body());
 }
 
+TEST(listener, those_who_were_accepted_have_a_turn_beside_many_who_wait) {
+  auto body = []() -> task<> {
+    constexpr int waiting = 100;
+    auto at = listen(any_port);
+    std::vector<std::unique_ptr<stream>> clients;
+    for (int i = 0; i < waiting; ++i) clients.push_back(co_await connect(at->local_endpoint()));
+    int served = 0;
+    auto serving = [&]() -> task<> {
+      ++served;
+      co_return;
+    };
+    co_await with_task_group([&](task_group& group) -> task<> {
+      for (int i = 0; i < waiting; ++i) {
+        auto accepted = co_await at->accept();
+        group.start(serving());
+      }
+      EXPECT_GT(served, 0);
+    });
+  };
+  run(body());
+}
+
 TEST(listener, a_cancelled_accept_loses_no_connection) {
   auto body = []() -> task<> {
     auto at = listen(any_port);
