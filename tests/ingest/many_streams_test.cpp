@@ -156,6 +156,52 @@ TEST_F(many_streams, tell_a_reader_that_the_database_keeps_waiting_so) {
   });
 }
 
+TEST_F(many_streams, make_the_service_unready_while_a_batch_of_one_takes_long) {
+  auto server = std::make_shared<marked_server>();
+  event unlocked;
+  server->barrier = [&](const std::string& what) { return what == "ROWS s1" ? &unlocked : nullptr; };
+  const std::string ready = "GET /readyz HTTP/1.1\r\nHost: server\r\nConnection: close\r\n\r\n";
+  simulate(server, streams(2), [&]() -> task<void> {
+    task_group waiting;
+    auto post_there = [&]() -> task<void> {
+      task<int> posting = status_of(post_to("s1", "1"));
+      EXPECT_EQ(co_await std::move(posting), 200);
+    };
+    waiting.start(post_there());
+    co_await sleep_for(4s);
+    task<int> asking_early = status_of(ready);
+    EXPECT_EQ(co_await std::move(asking_early), 200);
+    co_await sleep_for(2s);
+    task<answer> asking = ask_server(ready);
+    answer late = co_await std::move(asking);
+    EXPECT_EQ(late.status, 503);
+    EXPECT_EQ(late.json("/stream"), "\"s1\"");
+    unlocked.set();
+    co_await waiting.join();
+    task<int> asking_again = status_of(ready);
+    EXPECT_EQ(co_await std::move(asking_again), 200);
+  });
+}
+
+TEST_F(many_streams, let_a_reader_wait_for_a_session_as_long_as_it_may) {
+  auto server = std::make_shared<marked_server>();
+  service_options options = streams(1);
+  options.read_connections = 1;
+  simulate(server, options, [&]() -> task<void> {
+    server->pause = [](const std::string& what) { return what == "SELECT" ? duration(8s) : duration(1ms); };
+    std::vector<int> told;
+    auto read = [&]() -> task<void> {
+      task<int> reading = status_of("GET /v1/s0/1 HTTP/1.1\r\nHost: server\r\nConnection: close\r\n\r\n");
+      told.push_back(co_await std::move(reading));
+    };
+    task_group readers;
+    for (int i = 0; i < 3; ++i) readers.start(read());
+    co_await readers.join();
+    EXPECT_EQ(told, (std::vector<int>{200, 200, 200}));
+    server->pause = nullptr;
+  });
+}
+
 TEST_F(many_streams, are_counted_for_the_sessions_that_a_service_uses) {
   db::database server(std::make_shared<marked_driver>(std::make_shared<marked_server>()));
   EXPECT_EQ(used_sessions(streams(1), server), 2u + 3u);
