@@ -31,7 +31,10 @@ TEST(pipelining, others_have_a_turn_between_the_answers) {
     bool done = false;
     int turns = 0;
     auto others = [&]() -> task<> {
-      for (; !done; ++turns) co_await yield();
+      while (!done) {
+        co_await yield();
+        ++turns;
+      }
     };
     auto client = [&]() -> task<> {
       test_client c = s.connect();

@@ -43,7 +43,10 @@ TEST(large_write, to_a_peer_that_takes_all_of_it_lets_others_have_their_turn) {
       written = true;
     };
     auto count_turns = [&]() -> task<> {
-      for (; !written; ++turns) co_await yield();
+      while (!written) {
+        co_await yield();
+        ++turns;
+      }
     };
     auto both = gather(write(), count_turns());
     co_await std::move(both);

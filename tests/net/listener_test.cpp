@@ -187,7 +187,10 @@ TEST(listener, who_waits_already_is_accepted_without_a_turn_of_the_loop) {
     bool done = false;
     int turns = 0;
     auto others = [&]() -> task<> {
-      for (; !done; ++turns) co_await yield();
+      while (!done) {
+        co_await yield();
+        ++turns;
+      }
     };
     auto accepting = [&]() -> task<> {
       std::vector<std::unique_ptr<stream>> accepted;
