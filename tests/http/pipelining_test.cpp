@@ -1,8 +1,8 @@
 // Requests sent before the answers to earlier ones (RFC 9112, 9.3.2).
 
+#include "net/turns.h"
 #include "test_server.h"
 #include <penstock/async/gather.h>
-#include <penstock/async/yield.h>
 
 #include <gtest/gtest.h>
 
@@ -30,12 +30,6 @@ TEST(pipelining, others_have_a_turn_between_the_answers) {
     constexpr int requests = 80;
     bool done = false;
     int turns = 0;
-    auto others = [&]() -> task<> {
-      while (!done) {
-        co_await yield();
-        ++turns;
-      }
-    };
     auto client = [&]() -> task<> {
       test_client c = s.connect();
       std::string all;
@@ -44,7 +38,7 @@ TEST(pipelining, others_have_a_turn_between_the_answers) {
       for (int i = 0; i < requests; ++i) co_await c.receive();
       done = true;
     };
-    co_await gather(others(), client());
+    co_await gather(net::count_turns(turns, done), client());
     EXPECT_GE(turns, requests / 8);
   });
 }

@@ -1,5 +1,5 @@
+#include "turns.h"
 #include <penstock/async/gather.h>
-#include <penstock/async/yield.h>
 #include <penstock/net/event_loop.h>
 #include <penstock/net/listener.h>
 
@@ -42,13 +42,7 @@ TEST(large_write, to_a_peer_that_takes_all_of_it_lets_others_have_their_turn) {
       bottomless = false;
       written = true;
     };
-    auto count_turns = [&]() -> task<> {
-      while (!written) {
-        co_await yield();
-        ++turns;
-      }
-    };
-    auto both = gather(write(), count_turns());
+    auto both = gather(write(), count_turns(turns, written));
     co_await std::move(both);
     EXPECT_GE(turns, 8);
   };

@@ -186,12 +186,6 @@ TEST(listener, who_waits_already_is_accepted_without_a_turn_of_the_loop) {
     for (int i = 0; i < waiting; ++i) clients.push_back(co_await connect(at->local_endpoint()));
     bool done = false;
     int turns = 0;
-    auto others = [&]() -> task<> {
-      while (!done) {
-        co_await yield();
-        ++turns;
-      }
-    };
     auto accepting = [&]() -> task<> {
       std::vector<std::unique_ptr<stream>> accepted;
       int before = turns;
@@ -199,7 +193,7 @@ TEST(listener, who_waits_already_is_accepted_without_a_turn_of_the_loop) {
       EXPECT_EQ(turns, before);
       done = true;
     };
-    co_await gather(others(), accepting());
+    co_await gather(count_turns(turns, done), accepting());
   };
   run(body());
 }

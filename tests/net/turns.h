@@ -1,6 +1,7 @@
 #pragma once
 
-// Cancels an operation after each number of the loop's turns, to find the one at which it breaks.
+// Turns of the loop: cancels an operation after each number of them, to find the one at which it breaks, or counts
+// them.
 
 #include <penstock/async/cancel.h>
 #include <penstock/async/error.h>
@@ -27,6 +28,14 @@ task<bool> cancelled_after_turns(int turns, task<T> work) {
   if (result) co_return false;
   if (result.template error_as<operation_cancelled>() == nullptr) result.value();
   co_return true;
+}
+
+// Counts the turns that others have until `over`. Both outlive it.
+inline task<> count_turns(int& turns, const bool& over) {
+  while (!over) {
+    co_await yield();
+    ++turns;
+  }
 }
 
 }  // namespace penstock::net
