@@ -9,20 +9,16 @@
 
 #include <utility>
 
-// Everything that changes the state ends in settle(), which serves the queue: a wake-up can't be lost. Acquirers whose
-// connect failed for now go back into the queue, to their old place; they are woken by a session that comes back, or
-// when the pause after the failure is over.
+// Everything that changes the state ends in settle(), which serves the queue: a wake-up can't be lost. While `run`
+// runs, it connects for those who wait, and what it opens goes to whoever is first then: it is not cut short by one
+// who gives up. Without it acquirers connect for themselves; those whose connect failed for now go back into the queue,
+// to their old place, and are woken by a session that comes back, or when the pause after the failure is over.
 
 namespace penstock::db {
 namespace {
 
 // While a database is away, connects fail often.
 constexpr auto failures_are_logged_every = std::chrono::seconds(5);
-
-bool worth_retrying(const std::exception_ptr& failure) {
-  if (auto* e = penstock::detail::exception_as<database_error>(failure)) return e->is_transient();
-  return penstock::detail::exception_as<timed_out>(failure) != nullptr;
-}
 
 std::string place(const std::source_location& site) {
   return std::string(site.file_name()) + ":" + std::to_string(site.line());
@@ -49,6 +45,7 @@ class pool::implementation::waiter final : public suspension, public pool_ticket
   }
   offer await_resume() {
     throw_if_cancelled();
+    if (refusal_) std::rethrow_exception(refusal_);
     if (!offered_) home_.throw_closed();
     return std::move(offered_);
   }
@@ -58,7 +55,10 @@ class pool::implementation::waiter final : public suspension, public pool_ticket
     offered_ = std::move(o);
     wake();
   }
-  void turn_away() noexcept { wake(); }
+  void turn_away(std::exception_ptr why = {}) noexcept {
+    refusal_ = std::move(why);
+    wake();
+  }
 
  private:
   void cancel() noexcept override {
@@ -69,6 +69,7 @@ class pool::implementation::waiter final : public suspension, public pool_ticket
 
   implementation& home_;
   offer offered_;
+  std::exception_ptr refusal_;
 };
 
 pool::implementation::implementation(database to, pool_options o)
@@ -117,6 +118,11 @@ task<bool> pool::implementation::make_usable(offer& o) {
   if (!worth_retrying(failure)) std::rethrow_exception(failure);
   o = offer();
   co_return false;
+}
+
+bool pool::implementation::worth_retrying(const std::exception_ptr& failure) {
+  if (auto* e = penstock::detail::exception_as<database_error>(failure)) return e->is_transient();
+  return penstock::detail::exception_as<timed_out>(failure) != nullptr;
 }
 
 pool::lease pool::implementation::lend(lease slot, std::source_location where, time_point since) {
@@ -239,7 +245,7 @@ void pool::implementation::settle() noexcept {
   }
   pause_timer.cancel();
   if (std::optional<time_point> when = state.pause_ends(now)) s->add_timer(pause_timer, *when);
-  wake_keeper();
+  wake_keepers();
   if (state.closed() && state.all_empty()) drained.set();
   publish();
 }
@@ -252,6 +258,15 @@ void pool::implementation::begin_close() noexcept {
   in_flight.for_each([](io_in_flight& io) { io.scope.cancel("the pool is closed"); });
   if (state.all_empty()) drained.set();
   settle();
+}
+
+void pool::implementation::refuse_waiting(const std::exception_ptr& failure) {
+  auto* said = penstock::detail::exception_as<database_error>(failure);
+  while (pool_ticket* waiting = state.unreachable() ? state.take_waiting() : nullptr) {
+    // Each its own: they travel different ways, and what is noted of these is kept by exception.
+    static_cast<waiter*>(waiting)->turn_away(said != nullptr ? std::make_exception_ptr(*said) : failure);
+  }
+  publish();
 }
 
 task<void> pool::implementation::wait_drained() { co_await drained.wait(); }

@@ -31,6 +31,7 @@ struct pool::implementation : std::enable_shared_from_this<implementation> {
   // Acquiring.
   task<lease> obtain(offer first, std::uint64_t number);
   task<bool> make_usable(offer& o);
+  static bool worth_retrying(const std::exception_ptr& failure);
   lease lend(lease slot, std::source_location where, time_point since);
   [[noreturn]] void throw_closed() const;
   [[noreturn]] void throw_full();
@@ -52,10 +53,14 @@ struct pool::implementation : std::enable_shared_from_this<implementation> {
   void settle() noexcept;
 
   task<void> keep();
+  task<void> keep_checked();
+  task<void> keep_connected();
   task<void> tend(offer o);
   void begin_close() noexcept;
   task<void> wait_drained();
-  void wake_keeper() noexcept;
+  void wake_keepers() noexcept;
+  // Tells those who wait why no session can be opened, unless there are others, which they may get.
+  void refuse_waiting(const std::exception_ptr& failure);
   pool_stats stats() const noexcept;
   void publish() const noexcept;
   void report_unreturned() const;
@@ -103,7 +108,8 @@ struct pool::implementation : std::enable_shared_from_this<implementation> {
   time_point failure_logged_at{};
   pool_stats totals;  // the counters only
   instruments shown;
-  nap* napping = nullptr;
+  nap* until_check = nullptr;    // the keeper of checks waits
+  nap* until_connect = nullptr;  // the keeper of connects does
   penstock::detail::list<io_in_flight> in_flight;
   event drained;
   settle_timer pause_timer{*this};

@@ -53,7 +53,7 @@ std::optional<pool_grant> pool_state::grant(time_point now) {
       step = pool_step::ping;
     return grant_check(idle_.size() - 1, step);
   }
-  return grant_connect(now);
+  return upkeep_connects_ ? std::nullopt : grant_connect(now);
 }
 
 std::optional<pool_grant> pool_state::grant_connect(time_point now) {
@@ -108,7 +108,7 @@ pool_ticket* pool_state::take_waiting() noexcept {
 }
 
 std::optional<time_point> pool_state::pause_ends(time_point now) const noexcept {
-  if (waiting_ == 0 || empty_ == 0 || failures_ == 0 || connecting_ > 0) return std::nullopt;
+  if (upkeep_connects_ || waiting_ == 0 || empty_ == 0 || failures_ == 0 || connecting_ > 0) return std::nullopt;
   return std::max(pause_until_, now);
 }
 
@@ -172,15 +172,12 @@ std::vector<std::size_t> pool_state::take_retired() {
   return taken;
 }
 
-pool_state::upkeep pool_state::next_upkeep(time_point now) {
+pool_state::upkeep pool_state::next_check(time_point now) {
   retire_aged(now);
   for (std::size_t i = 0; i < idle_.size(); ++i) {
     const slot_state& s = slots_[idle_[i]];
     if (s.dirty) return {grant_check(i, pool_step::reset), now};
     if (s.suspect || due(s.alive_at, options_.keepalive, now)) return {grant_check(i, pool_step::ping), now};
-  }
-  if (below_min()) {
-    if (std::optional<pool_grant> connect = grant_connect(now)) return {connect, now};
   }
   // A session that is returned after this was worked out becomes due no earlier than this.
   time_point until = earlier_due(time_point::max(), now, options_.keepalive);
@@ -192,8 +189,13 @@ pool_state::upkeep pool_state::next_upkeep(time_point now) {
     until = earlier_due(until, slots_[slot].alive_at, options_.keepalive);
     if (shrinks) until = earlier_due(until, slots_[slot].idle_since, options_.idle_timeout);
   }
-  if (below_min() && connecting_ == 0 && empty_ > 0) until = std::min(until, pause_until_);
   return {std::nullopt, until};
+}
+
+pool_state::upkeep pool_state::next_connect(time_point now) {
+  if (!wants_connect()) return {std::nullopt, time_point::max()};
+  if (std::optional<pool_grant> connect = grant_connect(now)) return {connect, now};
+  return {std::nullopt, connecting_ == 0 ? pause_until_ : time_point::max()};
 }
 
 void pool_state::retire_aged(time_point now) {
@@ -237,9 +239,21 @@ std::size_t pool_state::count(phase p) const noexcept {
       std::count_if(slots_.begin(), slots_.end(), [p](const slot_state& s) { return s.now == p; }));
 }
 
-bool pool_state::needs_upkeep() const noexcept {
-  // In a pause too: it is then to be at its end that the keeper looks again.
-  if (below_min() && empty_ > 0 && (failures_ == 0 || connecting_ == 0)) return true;
+bool pool_state::wants_connect() const noexcept {
+  if (empty_ == 0) return false;
+  bool below_min = options_.max_size - empty_ < options_.min_size;
+  return connecting_ < waiting_ || (below_min && connecting_ == 0);
+}
+
+std::size_t pool_state::on_the_way() const noexcept {
+  if (!upkeep_connects_) return 0;
+  return failures_ == 0 ? connecting_ + empty_ : connecting_;
+}
+
+// In a pause too: it is then to be at its end that the keeper looks again.
+bool pool_state::needs_connect() const noexcept { return wants_connect() && (failures_ == 0 || connecting_ == 0); }
+
+bool pool_state::needs_check() const noexcept {
   return std::any_of(idle_.begin(), idle_.end(),
                      [this](std::size_t slot) { return slots_[slot].dirty || slots_[slot].suspect; });
 }

@@ -42,7 +42,7 @@ class pool_state {
   std::optional<pool_grant> admit(time_point now);
   // A slot for one whose session was lost after it had been granted: it comes before all who wait.
   std::optional<pool_grant> readmit(time_point now);
-  bool queue_full() const noexcept { return waiting_ >= options_.max_waiters; }
+  bool queue_full() const noexcept { return waiting_ >= options_.max_waiters + on_the_way(); }
   // Into the queue, by number.
   void enqueue(pool_ticket& ticket) noexcept;
   void withdraw(pool_ticket& ticket) noexcept;
@@ -54,7 +54,9 @@ class pool_state {
   handover hand_over(time_point now);
   // Whoever waits first, taken off the queue for nothing; null when nobody does.
   pool_ticket* take_waiting() noexcept;
-  // When connecting may go on, if someone waits for that.
+  // Whether the pool's upkeep connects for those who wait; otherwise they are given slots to connect for themselves.
+  void upkeep_connects(bool does) noexcept { upkeep_connects_ = does; }
+  // When connecting may go on, if someone waits to do that.
   std::optional<time_point> pause_ends(time_point now) const noexcept;
 
   // A connect has ended. The slot stays with whoever connected; after a failure it is empty.
@@ -76,9 +78,11 @@ class pool_state {
     std::optional<pool_grant> grant;
     time_point until;
   };
-  upkeep next_upkeep(time_point now);
-  // True when that would grant something, or may be due earlier than was said.
-  bool needs_upkeep() const noexcept;
+  upkeep next_check(time_point now);
+  upkeep next_connect(time_point now);
+  // True when those would grant something, or may be due earlier than was said.
+  bool needs_check() const noexcept;
+  bool needs_connect() const noexcept;
 
   // Leases that became overdue, each given once.
   std::vector<std::size_t> take_overdue(time_point now);
@@ -114,7 +118,10 @@ class pool_state {
   pool_grant grant_check(std::size_t index_in_idle, pool_step step);
   bool may_connect(time_point now) const noexcept;
   bool expired(const slot_state& s, time_point now) const noexcept { return s.expires_at <= now; }
-  bool below_min() const noexcept { return options_.max_size - empty_ < options_.min_size; }
+  // One for each who waits; up to min_size one after the other.
+  bool wants_connect() const noexcept;
+  // Slots that upkeep connects, or would at once: who waits for one of them is not too many.
+  std::size_t on_the_way() const noexcept;
   void add_idle(std::size_t slot);
   void retire(std::size_t index_in_idle);
   void retire_aged(time_point now);
@@ -129,6 +136,7 @@ class pool_state {
   std::size_t waiting_ = 0;
   std::size_t empty_;
   std::size_t connecting_ = 0;
+  bool upkeep_connects_ = false;
   unsigned failures_ = 0;  // connects that failed in a row
   time_point pause_until_{};
   bool closed_ = false;

@@ -1,31 +1,33 @@
 #include "penstock/async/error.h"
+#include "penstock/async/gather.h"
 #include "penstock/db/error.h"
 #include "pool_implementation.h"
 
-// What pool::run does: one piece of upkeep after another, then a nap until the next is due. settle() ends the nap when
-// there is something to do earlier.
+// What pool::run does: checks, one after another, and connects beside them, as many as are wanted; then naps until the
+// next is due. settle() ends a nap when there is something to do earlier.
 
 namespace penstock::db {
 
 class pool::implementation::nap final : public suspension {
  public:
-  nap(implementation& home, time_point until) noexcept : home_(home), until_(until), timer_(*this) {}
+  // `place` is where settle() finds it.
+  nap(nap*& place, time_point until) noexcept : place_(place), until_(until), timer_(*this) {}
   nap(const nap&) = delete;
   nap& operator=(const nap&) = delete;
-  ~nap() { home_.napping = nullptr; }
+  ~nap() { place_ = nullptr; }
 
   bool await_ready() noexcept { return check_cancelled(); }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> task) {
     suspend(task.promise());
-    home_.napping = this;
+    place_ = this;
     if (until_ != time_point::max()) waiting_scheduler().add_timer(timer_, until_);
   }
   void await_resume() const { throw_if_cancelled(); }
   std::string_view waiting_for() const noexcept override { return "a pool's next upkeep"; }
 
   void end() noexcept {
-    home_.napping = nullptr;
+    place_ = nullptr;
     timer_.cancel();
     wake();
   }
@@ -37,33 +39,67 @@ class pool::implementation::nap final : public suspension {
     nap& owner;
   };
   void cancel() noexcept override {
-    home_.napping = nullptr;
+    place_ = nullptr;
     timer_.cancel();
     wake_cancelled();
   }
 
-  implementation& home_;
+  nap*& place_;
   time_point until_;
   alarm timer_;
 };
 
 task<void> pool::implementation::keep() {
-  while (!state.closed()) {
-    pool_state::upkeep next = state.next_upkeep(scheduler::current().now());
-    close_retired();
-    publish();
-    if (!next.grant) {
-      nap until_due(*this, next.until);
-      co_await until_due;
-      continue;
+  struct duty {
+    explicit duty(implementation& p) noexcept : home(p) { home.state.upkeep_connects(true); }
+    duty(const duty&) = delete;
+    duty& operator=(const duty&) = delete;
+    ~duty() {
+      home.state.upkeep_connects(false);
+      home.settle();
     }
-    task<void> tending = tend(take(*next.grant));
-    co_await std::move(tending);
+    implementation& home;
+  };
+  duty on_duty(*this);
+  task<void> checked = keep_checked();
+  task<void> connected = keep_connected();
+  auto both = gather(std::move(checked), std::move(connected));
+  co_await std::move(both);
+}
+
+task<void> pool::implementation::keep_checked() {
+  while (!state.closed()) {
+    pool_state::upkeep next = state.next_check(scheduler::current().now());
+    settle();
+    if (next.grant) {
+      task<void> tending = tend(take(*next.grant));
+      co_await std::move(tending);
+    } else {
+      nap until_due(until_check, next.until);
+      co_await until_due;
+    }
   }
+}
+
+task<void> pool::implementation::keep_connected() {
+  auto body = [this](task_group& connects) -> task<void> {
+    while (!state.closed()) {
+      pool_state::upkeep next = state.next_connect(scheduler::current().now());
+      if (next.grant) {
+        connects.start(tend(take(*next.grant)), "connect of a pool");
+      } else {
+        nap until_due(until_connect, next.until);
+        co_await until_due;
+      }
+    }
+  };
+  task<void> connecting = with_task_group(body);
+  co_await std::move(connecting);
 }
 
 // A connect that fails was logged, and is tried again after the pause.
 task<void> pool::implementation::tend(offer o) {
+  std::exception_ptr failure;
   try {
     if (o.step == pool_step::connect) {
       task<void> connecting = connect(o.slot);
@@ -72,15 +108,19 @@ task<void> pool::implementation::tend(offer o) {
       task<bool> checking = check(o.slot, o.step);
       co_await std::move(checking);
     }
+    o.slot.release();  // now, not once the task is cleared away: before upkeep counts again who waits
   } catch (const operation_cancelled&) {
     if (!state.closed() || is_cancelled()) throw;
   } catch (...) {
     if (o) throw;
+    failure = std::current_exception();
   }
+  if (failure && !worth_retrying(failure)) refuse_waiting(failure);
 }
 
-void pool::implementation::wake_keeper() noexcept {
-  if (napping != nullptr && (state.closed() || state.needs_upkeep())) napping->end();
+void pool::implementation::wake_keepers() noexcept {
+  if (until_check != nullptr && (state.closed() || state.needs_check())) until_check->end();
+  if (until_connect != nullptr && (state.closed() || state.needs_connect())) until_connect->end();
 }
 
 }  // namespace penstock::db

@@ -9,11 +9,11 @@ namespace {
 
 // Cancelled at 0, 1, 2 … ms, until one run is over before its cancel: so at every wait of the body.
 template <class Body>
-void cancel_at_every_wait(const pool_options& options, Body body) {
+void cancel_at_every_wait(const pool_options& options, bool kept, Body body) {
   bool cut = true;
   for (int ms = 0; cut; ++ms) {
     ASSERT_LT(ms, 1'000) << "it never ends";
-    with_fake_pool(options, [&](pool& p, fake_server& server) -> task<> {
+    auto run = [&](pool& p, fake_server& server) -> task<> {
       cut = false;
       try {
         task<void> limited = with_timeout(std::chrono::milliseconds(ms), body(p, server));
@@ -22,13 +22,24 @@ void cancel_at_every_wait(const pool_options& options, Body body) {
         cut = true;
       }
       pool_stats after = p.stats();
-      EXPECT_EQ(after.in_use + after.pending + after.waiting, 0u) << "cancelled at " << ms << " ms";
+      EXPECT_EQ(after.in_use + after.waiting, 0u) << "cancelled at " << ms << " ms";
+      if (!kept) {  // a connect of the upkeep goes on
+        EXPECT_EQ(after.pending, 0u) << "cancelled at " << ms << " ms";
+      }
       std::vector<task<void>> users;
       for (std::size_t i = 0; i < 2 * options.max_size; ++i) users.push_back(use(p, 1ms));
       co_await gather(std::move(users));
       EXPECT_LE(server.most_open, options.max_size);
-    });
+    };
+    kept ? with_kept_pool(options, run) : with_fake_pool(options, run);
   }
+}
+
+// With the pool's upkeep and without it.
+template <class Body>
+void cancel_at_every_wait(const pool_options& options, Body body) {
+  cancel_at_every_wait(options, false, body);
+  cancel_at_every_wait(options, true, body);
 }
 
 TEST(pool_cancellation, of_an_acquirer_that_connects_loses_nothing) {

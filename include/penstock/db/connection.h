@@ -142,9 +142,9 @@ class connection {
   /// COMMITTED, whatever the isolation of others is.
   virtual task<void> begin_for_batches();
   /// Commits it. Not cut short by a cancellation once it runs; SQLite's, while it waits for another session's lock, and
-  /// it is rolled back then. Throws `db_errc::ambiguous_commit` when the connection died meanwhile; and on PostgreSQL
-  /// `db_errc::serialization` for a constraint that may be newer than what was known of a batch's table: stored anew,
-  /// the row that breaks it is refused alone.
+  /// it is rolled back then. Throws `db_errc::ambiguous_commit` when the connection died meanwhile; `db_errc::other`
+  /// where there is no transaction; and on PostgreSQL `db_errc::serialization` for a constraint that may be newer than
+  /// what was known of a batch's table: stored anew, the row that breaks it is refused alone.
   virtual task<void> commit() = 0;
   /// Rolls it back; nothing when none is open.
   virtual task<void> rollback() = 0;

@@ -28,8 +28,8 @@ namespace penstock::db {
 /// Sessions with one database, lent one task at a time. Belongs to one loop.
 ///
 /// Guarantees: who waits is served strictly in the order of coming; a session that may be dirty is reset before it is
-/// lent again, and closed when that fails; a cancelled acquirer leaves nothing behind; when a database that was away
-/// comes back, so does the pool, by itself.
+/// lent again, and closed when that fails; a cancelled acquirer leaves nothing behind, or a session for the next one;
+/// when a database that was away comes back, so does the pool, by itself.
 class pool {
  public:
   class lease;
@@ -41,15 +41,17 @@ class pool {
   /// Closes what is free; leases that are out close theirs when they go. Acquirers get `db_errc::pool_closed`.
   ~pool();
 
-  /// Keeps at least `min_size` sessions open, resets dirty ones, pings, and closes those that are old or idle for long.
-  /// Ends after `close`. Start it once, in a group (in the background, when nothing closes the pool before the group is
-  /// joined). The pool works without it too: acquirers then connect, reset and ping for themselves.
+  /// Keeps at least `min_size` sessions open, connects for those who wait (who gives up cuts no connect short, and a
+  /// session that comes back meanwhile is lent at once), resets dirty ones, pings, and closes those that are old or
+  /// idle for long. Ends after `close`. Start it once, in a group (in the background, when nothing closes the pool
+  /// before the group is joined). The pool works without it too: acquirers then connect, reset and ping for themselves,
+  /// and it does not grow while all of them give up sooner than a connect takes.
   task<void> run();
 
   /// Awaits a session. `where` is named when the lease is held for long. Cancellable at any point. Throws
   /// `database_error` with `pool_timeout` (its cause is the last failed connect, if there was one), `pool_full` at once
   /// when too many wait, `pool_closed`, or what the database said when it refused for good (a wrong password, a path
-  /// that can't be opened).
+  /// that can't be opened) and `run` has no other session to wait for.
   task<lease> acquire(std::source_location where = std::source_location::current());
 
   /// Takes no more acquirers, closes what is free, and waits until the leases are back, for at most `close_timeout`:

@@ -24,7 +24,8 @@ struct pool_options {
   std::size_t max_size = 10;
   /// How long `acquire` waits, connecting and validating included. Lower it to fail early in an overload.
   duration acquire_timeout = std::chrono::seconds(5);
-  /// Acquirers that may wait; one more gets `db_errc::pool_full`. Raise it for bursts that are worth waiting for.
+  /// Acquirers that may wait for one in use; one more gets `db_errc::pool_full`. Raise it for bursts that are worth
+  /// waiting for.
   std::size_t max_waiters = 1'000;
   /// A session older than this is closed and replaced once it is free; up to a tenth is taken off at random, so that
   /// sessions opened together do not end together. Set it below any limit the server or a firewall puts on a
