@@ -1,6 +1,7 @@
 // The penstock command. What it can do is in commands.h; how it says what went wrong, in command_line.cpp.
 
 #include "app/command_line.h"
+#include "app/heap.h"
 
 #include <csignal>
 #include <iostream>
@@ -8,6 +9,7 @@
 #include <vector>
 
 int main(int count, char** arguments) {
+  penstock::app::prepare_heap();
   // A reader that left and a file that may not grow are errors of one operation, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pathlib
 import signal
 import socket
 import tomllib
@@ -35,6 +36,17 @@ class Serving(BlackBoxTest):
         self.assertEqual(server.post([{"n": 1}, {"n": 2}, {"n": 3}])[1]["stored"], 3)
         self.assertEqual(server.post('{"n":4}\n{"n":5}\n', content_type="application/x-ndjson")[1]["stored"], 2)
         self.assertEqual(rows(self.folder / "penstock.db", "SELECT count(*) FROM processed_data"), [(5,)])
+
+    def test_memory_is_kept_from_one_long_request_to_the_next(self):
+        if os.environ.get("TESTED_SANITIZER"):
+            self.skipTest("a sanitizer has a malloc of its own")
+        server = self.serve()
+        items = "".join(f'{{"number":{i},"text":"{i:060}"}}\n' for i in range(100_000))
+        faults = []
+        for _ in range(3):
+            self.assertEqual(server.post(items, content_type="application/x-ndjson")[1]["stored"], 100_000)
+            faults.append(int(pathlib.Path(f"/proc/{server.process.pid}/stat").read_text().split()[9]))
+        self.assertLess(faults[2] - faults[0], 500, "pages of 4 KiB were asked for anew")
 
     def test_a_bad_line_does_not_harm_its_neighbours(self):
         server = self.serve()
