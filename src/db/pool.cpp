@@ -30,10 +30,10 @@ task<pool::lease> pool::acquire(std::source_location where) {
   if (self->state.closed()) self->throw_closed();
   implementation::offer first;
   std::optional<pool_grant> granted = self->state.admit(start);
-  self->close_retired();
+  if (self->close_retired()) self->wake_keepers();
   if (granted) first = self->take(*granted);
   if (first && first.step == pool_step::use) co_return self->lend(std::move(first.slot), where, start);
-  if (!first && self->state.queue_full()) self->throw_full();
+  if (!first && self->state.queue_full(start)) self->throw_full();
   try {
     task<lease> obtaining = self->obtain(std::move(first), self->next_number++);
     task<lease> limited = with_timeout(self->options.acquire_timeout, std::move(obtaining));
@@ -47,11 +47,7 @@ task<pool::lease> pool::acquire(std::source_location where) {
   }
 }
 
-task<void> pool::run() {
-  std::shared_ptr<implementation> self = implementation_;
-  task<void> keeping = self->keep();
-  co_await std::move(keeping);
-}
+task<void> pool::run() { return implementation::keep(implementation_); }
 
 task<void> pool::close() {
   std::shared_ptr<implementation> self = implementation_;

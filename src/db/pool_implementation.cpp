@@ -228,8 +228,10 @@ void pool::implementation::give_back(std::size_t slot, std::unique_ptr<connectio
   settle();
 }
 
-void pool::implementation::close_retired() noexcept {
-  for (std::size_t slot : state.take_retired()) seats[slot].idle.reset();
+bool pool::implementation::close_retired() noexcept {
+  std::vector<std::size_t> retired = state.take_retired();
+  for (std::size_t slot : retired) seats[slot].idle.reset();
+  return !retired.empty();
 }
 
 void pool::implementation::settle() noexcept {
@@ -262,7 +264,8 @@ void pool::implementation::begin_close() noexcept {
 
 void pool::implementation::refuse_waiting(const std::exception_ptr& failure) {
   auto* said = penstock::detail::exception_as<database_error>(failure);
-  while (pool_ticket* waiting = state.unreachable() ? state.take_waiting() : nullptr) {
+  if (!state.all_empty()) return;
+  while (pool_ticket* waiting = state.take_waiting()) {
     // Each its own: they travel different ways, and what is noted of these is kept by exception.
     static_cast<waiter*>(waiting)->turn_away(said != nullptr ? std::make_exception_ptr(*said) : failure);
   }

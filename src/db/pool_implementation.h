@@ -48,18 +48,20 @@ struct pool::implementation : std::enable_shared_from_this<implementation> {
   // Lets go of a slot without a session, and gives the holder another in its place, if there is one.
   offer replace(lease& slot);
   void give_back(std::size_t slot, std::unique_ptr<connection> c) noexcept;
-  void close_retired() noexcept;
+  // True when there were any.
+  bool close_retired() noexcept;
   // After every event: serves who waits, and sets the timers.
   void settle() noexcept;
 
-  task<void> keep();
+  // `self` is held until it ends: the pool may be gone before its first step.
+  static task<void> keep(std::shared_ptr<implementation> self);
   task<void> keep_checked();
   task<void> keep_connected();
   task<void> tend(offer o);
   void begin_close() noexcept;
   task<void> wait_drained();
   void wake_keepers() noexcept;
-  // Tells those who wait why no session can be opened, unless there are others, which they may get.
+  // Tells those who wait why no session can be opened, unless one is there, or under way, which they may get.
   void refuse_waiting(const std::exception_ptr& failure);
   pool_stats stats() const noexcept;
   void publish() const noexcept;

@@ -1,6 +1,7 @@
 #include "pool_state.h"
 
 #include <algorithm>
+#include <utility>
 
 // Free sessions are lent last in, first out, so that those not needed grow old and can be closed. After a failed
 // connect only one is tried at a time, after a pause that grows: a database that is down or full is not stormed.
@@ -179,9 +180,10 @@ pool_state::upkeep pool_state::next_check(time_point now) {
     if (s.dirty) return {grant_check(i, pool_step::reset), now};
     if (s.suspect || due(s.alive_at, options_.keepalive, now)) return {grant_check(i, pool_step::ping), now};
   }
-  // A session that is returned after this was worked out becomes due no earlier than this.
+  // A session that is opened or returned after this was worked out becomes due no earlier than this.
   time_point until = earlier_due(time_point::max(), now, options_.keepalive);
   until = earlier_due(until, now, options_.idle_timeout);
+  until = earlier_due(until, now, options_.max_lifetime - options_.max_lifetime / 10);
   for (const slot_state& s : slots_)
     if (s.now != phase::empty && s.expires_at > now) until = std::min(until, s.expires_at);
   bool shrinks = options_.max_size - empty_ > options_.min_size;
@@ -194,7 +196,11 @@ pool_state::upkeep pool_state::next_check(time_point now) {
 
 pool_state::upkeep pool_state::next_connect(time_point now) {
   if (!wants_connect()) return {std::nullopt, time_point::max()};
-  if (std::optional<pool_grant> connect = grant_connect(now)) return {connect, now};
+  if (std::optional<pool_grant> connect = grant_connect(now)) {
+    slots_[connect->slot].connected_by_upkeep = true;
+    ++upkeep_connecting_;
+    return {connect, now};
+  }
   return {std::nullopt, connecting_ == 0 ? pause_until_ : time_point::max()};
 }
 
@@ -242,12 +248,13 @@ std::size_t pool_state::count(phase p) const noexcept {
 bool pool_state::wants_connect() const noexcept {
   if (empty_ == 0) return false;
   bool below_min = options_.max_size - empty_ < options_.min_size;
-  return connecting_ < waiting_ || (below_min && connecting_ == 0);
+  return upkeep_connecting_ < waiting_ || (below_min && connecting_ == 0);
 }
 
-std::size_t pool_state::on_the_way() const noexcept {
+std::size_t pool_state::on_the_way(time_point now) const noexcept {
   if (!upkeep_connects_) return 0;
-  return failures_ == 0 ? connecting_ + empty_ : connecting_;
+  std::size_t more = failures_ == 0 ? empty_ : 1;
+  return upkeep_connecting_ + (may_connect(now) ? more : 0);
 }
 
 // In a pause too: it is then to be at its end that the keeper looks again.
@@ -274,7 +281,10 @@ void pool_state::retire(std::size_t index_in_idle) {
 void pool_state::set_phase(std::size_t slot, phase p) noexcept {
   phase& now = slots_[slot].now;
   if (now == phase::empty) --empty_;
-  if (now == phase::connecting) --connecting_;
+  if (now == phase::connecting) {
+    --connecting_;
+    if (std::exchange(slots_[slot].connected_by_upkeep, false)) --upkeep_connecting_;
+  }
   now = p;
   if (now == phase::empty) ++empty_;
   if (now == phase::connecting) ++connecting_;

@@ -42,7 +42,7 @@ class pool_state {
   std::optional<pool_grant> admit(time_point now);
   // A slot for one whose session was lost after it had been granted: it comes before all who wait.
   std::optional<pool_grant> readmit(time_point now);
-  bool queue_full() const noexcept { return waiting_ >= options_.max_waiters + on_the_way(); }
+  bool queue_full(time_point now) const noexcept { return waiting_ >= options_.max_waiters + on_the_way(now); }
   // Into the queue, by number.
   void enqueue(pool_ticket& ticket) noexcept;
   void withdraw(pool_ticket& ticket) noexcept;
@@ -107,6 +107,7 @@ class pool_state {
     bool dirty = false;
     bool suspect = false;  // perhaps dead: another one was
     bool reported = false;
+    bool connected_by_upkeep = false;  // while it is being connected: not for whoever was granted it
     time_point expires_at = time_point::max();
     time_point idle_since{};
     time_point alive_at{};
@@ -121,7 +122,7 @@ class pool_state {
   // One for each who waits; up to min_size one after the other.
   bool wants_connect() const noexcept;
   // Slots that upkeep connects, or would at once: who waits for one of them is not too many.
-  std::size_t on_the_way() const noexcept;
+  std::size_t on_the_way(time_point now) const noexcept;
   void add_idle(std::size_t slot);
   void retire(std::size_t index_in_idle);
   void retire_aged(time_point now);
@@ -136,6 +137,7 @@ class pool_state {
   std::size_t waiting_ = 0;
   std::size_t empty_;
   std::size_t connecting_ = 0;
+  std::size_t upkeep_connecting_ = 0;  // of those
   bool upkeep_connects_ = false;
   unsigned failures_ = 0;  // connects that failed in a row
   time_point pause_until_{};

@@ -49,7 +49,7 @@ class pool::implementation::nap final : public suspension {
   alarm timer_;
 };
 
-task<void> pool::implementation::keep() {
+task<void> pool::implementation::keep(std::shared_ptr<implementation> self) {
   struct duty {
     explicit duty(implementation& p) noexcept : home(p) { home.state.upkeep_connects(true); }
     duty(const duty&) = delete;
@@ -60,9 +60,9 @@ task<void> pool::implementation::keep() {
     }
     implementation& home;
   };
-  duty on_duty(*this);
-  task<void> checked = keep_checked();
-  task<void> connected = keep_connected();
+  duty on_duty(*self);
+  task<void> checked = self->keep_checked();
+  task<void> connected = self->keep_connected();
   auto both = gather(std::move(checked), std::move(connected));
   co_await std::move(both);
 }

@@ -50,6 +50,17 @@ TEST(pool_ageing, sessions_are_replaced_at_the_end_of_their_life_and_not_togethe
   });
 }
 
+TEST(pool_ageing, a_short_life_is_kept_to_without_other_upkeep) {
+  pool_options options{.min_size = 1, .max_lifetime = 10s};
+  options.keepalive = options.idle_timeout = 0s;
+  with_kept_pool(options, [](pool& p, fake_server& server) -> task<> {
+    co_await sleep_for(1min);
+    EXPECT_GE(server.connects, 6);
+    EXPECT_LE(server.connects, 8);
+    EXPECT_EQ(p.stats().idle, 1u);
+  });
+}
+
 TEST(pool_ageing, a_leased_session_past_its_life_is_closed_when_it_comes_back) {
   with_kept_pool({.max_lifetime = 1min, .leak_after = 0s}, [](pool& p, fake_server& server) -> task<> {
     pool::lease c = co_await p.acquire();

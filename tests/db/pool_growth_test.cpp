@@ -140,6 +140,70 @@ TEST(pool_growth, who_waits_for_a_session_that_can_be_opened_is_not_one_too_many
   });
 }
 
+TEST(pool_growth, a_pool_in_which_nobody_may_wait_comes_back_after_a_failed_connect) {
+  with_kept_pool({.min_size = 0, .max_size = 2, .max_waiters = 0}, [](pool& p, fake_server& server) -> task<> {
+    co_await yield();
+    server.refuses = db_errc::connection_lost;
+    task<void> first = give_up_after(10ms, use(p, 0ms));
+    co_await std::move(first);
+    EXPECT_TRUE(p.unreachable());
+    server.refuses.reset();
+    co_await sleep_for(p.options().reconnect_max);
+    co_await use(p, 0ms);
+    EXPECT_FALSE(p.unreachable());
+  });
+}
+
+TEST(pool_growth, one_who_connects_for_itself_does_not_count_as_connecting_for_others) {
+  with_fake_pool({.min_size = 0, .max_size = 2}, [](pool& p, fake_server& server) -> task<> {
+    server.connect_latency = 1h;
+    task_group users;
+    users.start(use(p, 0ms));
+    co_await sleep_for(1ms);
+    server.connect_latency = 5ms;
+    task_group keeper;
+    keeper.start_background(p.run());
+    co_await sleep_for(1ms);
+    time_point start = scheduler::current().now();
+    co_await use(p, 0ms);
+    EXPECT_EQ(scheduler::current().now() - start, 5ms);
+    co_await p.close();
+    co_await keeper.join();
+    try {
+      co_await users.join();
+    } catch (const database_error& e) {
+      EXPECT_EQ(e.errc(), db_errc::pool_closed);
+    }
+  });
+}
+
+TEST(pool_growth, a_refusal_for_good_waits_for_the_connects_beside_it) {
+  with_kept_pool({.min_size = 0, .max_size = 2}, [](pool& p, fake_server& server) -> task<> {
+    server.connect_latency = 50ms;
+    task_group users;
+    users.start(use(p, 0ms));
+    co_await sleep_for(1ms);
+    server.connect_latency = 5ms;
+    server.refuses = db_errc::auth;
+    users.start(use(p, 0ms));
+    co_await sleep_for(10ms);
+    EXPECT_EQ(p.stats().connect_failures, 1u);
+    server.refuses.reset();
+    co_await users.join();
+  });
+}
+
+TEST(pool_growth, a_pool_may_be_gone_before_its_upkeep_has_begun) {
+  penstock::testing::simulation sim;
+  auto main = [&]() -> task<> {
+    auto p = std::make_unique<pool>(database(std::make_shared<fake_driver>(std::make_shared<fake_server>())));
+    task<void> upkeep = p->run();
+    p.reset();
+    co_await std::move(upkeep);
+  };
+  sim.run(main());
+}
+
 TEST(pool_growth, closing_cuts_the_connects_short_and_turns_away_who_waits_for_them) {
   with_kept_pool({.min_size = 0, .max_size = 2}, [](pool& p, fake_server& server) -> task<> {
     server.connect_latency = 1s;
