@@ -89,7 +89,6 @@ client_errc code_of(CURLcode result, bool answer_began) {
       return answer_began ? client_errc::broken_response : client_errc::connection_lost;
     case CURLE_PARTIAL_FILE:
     case CURLE_WEIRD_SERVER_REPLY:
-    case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM:
@@ -130,7 +129,6 @@ transfer::transfer(client_multi& multi, const client_options& options, const cli
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_QUICK_EXIT, 1L);
   set(CURLOPT_USERAGENT, options_.user_agent.c_str());
-  if (options_.decompress) set(CURLOPT_ACCEPT_ENCODING, "");
   set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   set(CURLOPT_SSL_VERIFYPEER, options_.verify_tls ? 1L : 0L);
   set(CURLOPT_SSL_VERIFYHOST, options_.verify_tls ? 2L : 0L);
@@ -206,6 +204,7 @@ void transfer::set_fields(std::optional<time_point> deadline) {
     line += value.empty() ? ";" : ": ";
     append(fields_, line += value);
   }
+  if (options_.decompress && !has_field(request_, "Accept-Encoding")) append(fields_, "Accept-Encoding: gzip");
   append(fields_, "Expect:");  // waiting for a 100 would cost a round trip
   if (!has_field(request_, "Content-Type")) append(fields_, "Content-Type:");
   if (const request_context* within = current_request.get()) {
@@ -290,6 +289,7 @@ client_response transfer::take() {
   if (refused_) std::rethrow_exception(refused_);
   if (result_ != CURLE_OK) throw_failure();
   check_head_came();
+  if (packed_ && !packed_->whole()) throw_bad_coding("the gzip body ends too early");
   answer_.effective_url = where_.address();
   answer_.reused_connection = connections_made() == 0;
   answer_.timing = timing();

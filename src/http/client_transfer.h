@@ -2,6 +2,7 @@
 
 #include "client_multi.h"
 #include "client_url.h"
+#include "gunzip.h"
 #include "penstock/async/scheduler.h"
 #include "penstock/async/suspension.h"
 #include "penstock/http/client.h"
@@ -71,6 +72,10 @@ class transfer final : private multi_entry {
   void fold(std::string_view line);
   void check_head_came() const;
   void check_length() const;
+  // libcurl can decode too, but takes a coded body that breaks off for a whole one.
+  void take_coding();
+  [[noreturn]] void throw_bad_coding(const std::string& what) const;
+  void add_piece(std::string_view piece);
   void add_body(std::string_view piece);
 
   [[noreturn]] void throw_failure() const;
@@ -87,6 +92,7 @@ class transfer final : private multi_entry {
   client_response answer_;
   std::size_t header_bytes_ = 0;
   bool head_done_ = false;
+  std::unique_ptr<gunzip> packed_;  // while the answer is gzip
   bool was_sent_ = false;
   bool starts_again_ = false;   // the kept connection that it was to use can't be used
   std::exception_ptr refused_;  // what a callback threw

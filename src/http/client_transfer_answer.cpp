@@ -48,7 +48,7 @@ std::size_t transfer::on_header(char* data, std::size_t, std::size_t size, void*
 std::size_t transfer::on_body(char* data, std::size_t, std::size_t size, void* self) noexcept {
   auto& me = *static_cast<transfer*>(self);
   try {
-    me.add_body(std::string_view(data, size));
+    me.add_piece(std::string_view(data, size));
     return size;
   } catch (...) {
     me.refused_ = std::current_exception();
@@ -77,7 +77,10 @@ void transfer::add_header_line(std::string_view line) {
   std::string_view field = trimmed(line);
   if (line.starts_with(' ') || line.starts_with('\t')) return fold(field);
   head_done_ = field.empty();
-  if (head_done_) check_length();
+  if (head_done_) {
+    check_length();
+    take_coding();
+  }
   std::size_t colon = field.find(':');
   if (colon == field.npos) return;
   answer_.headers.emplace_back(trimmed(field.substr(0, colon)), trimmed(field.substr(colon + 1)));
@@ -116,6 +119,30 @@ void transfer::check_length() const {
                            "the answer's Content-Length is not one possible length: " + value);
     }
   }
+}
+
+// RFC 9110, 8.4.
+void transfer::take_coding() {
+  packed_.reset();
+  if (!options_.decompress) return;
+  for (const auto& [name, value] : answer_.headers) {
+    if (!equal_ignoring_case(name, "Content-Encoding") || value.empty() || equal_ignoring_case(value, "identity"))
+      continue;
+    if (packed_ || !(equal_ignoring_case(value, "gzip") || equal_ignoring_case(value, "x-gzip")))
+      throw_bad_coding("the answer's Content-Encoding '" + value + "' was not asked for");
+    packed_ = std::make_unique<gunzip>();
+  }
+}
+
+void transfer::throw_bad_coding(const std::string& what) const {
+  throw client_error(client_errc::broken_response, request_.method, where_.text(), what);
+}
+
+void transfer::add_piece(std::string_view piece) {
+  if (!packed_) return add_body(piece);
+  packed_->feed(piece);
+  for (std::string_view part = packed_->next(); !part.empty(); part = packed_->next()) add_body(part);
+  if (packed_->damage() != nullptr) throw_bad_coding(std::string("the gzip body is damaged: ") + packed_->damage());
 }
 
 void transfer::add_body(std::string_view piece) {

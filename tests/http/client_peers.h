@@ -15,6 +15,9 @@
 #include <utility>
 #include <vector>
 
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
 namespace penstock::http {
 
 // Runs `body(url)` beside a server.
@@ -68,6 +71,18 @@ inline task<client_error> failure_of(client& c, client_request r) {
 
 inline task<client_error> failure_of(client& c, std::string url) {
   return failure_of(c, client_request(std::move(url)));
+}
+
+// That a peer which answers so makes the client fail so.
+inline void expect_failure(const std::string& answer, client_errc code, const client_options& options = {}) {
+  with_peer(answers(answer), [&](std::string url) -> task<> {
+    client c(options);
+    task<client_error> failing = failure_of(c, url);
+    client_error e = co_await std::move(failing);
+    EXPECT_EQ(code_name(e.errc()), code_name(code)) << e.what();
+    EXPECT_THAT(e.what(), ::testing::HasSubstr("GET " + url));
+    EXPECT_EQ(c.stats().failed, 1u);
+  });
 }
 
 }  // namespace penstock::http

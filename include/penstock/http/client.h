@@ -47,7 +47,8 @@ struct client_options {
   /// Authorization, Cookie and Idempotency-Key do not go to another scheme, host or port. 303 becomes a GET, as 301
   /// and 302 do for a POST (RFC 9110, 15.4).
   std::size_t max_redirects = 0;
-  /// Asks for compressed answers and decodes them; Content-Encoding and Content-Length then tell of what was sent.
+  /// Asks for answers in gzip and unpacks them; Content-Encoding and Content-Length then tell of what was sent. One
+  /// that is damaged, breaks off, or is in another coding is `client_errc::broken_response`.
   bool decompress = true;
   bool verify_tls = true;      ///< The peer's certificate and name. Leave it on.
   std::string ca_bundle = {};  ///< A PEM file of the certificates to trust instead of the system's.

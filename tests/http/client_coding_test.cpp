@@ -1,0 +1,78 @@
+// Answers in a content coding (RFC 9110, 8.4).
+
+#include "client_peers.h"
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace penstock::http {
+namespace {
+
+// "one two three" as gzip packs it.
+constexpr std::string_view packed = std::string_view(
+    "\037\213\010\000\000\000\000\000\002\003\313\317\113\125\050\051\317\127\050\311\050\112\115\005\000"
+    "\327\323\045\170\015\000\000\000",
+    33);
+
+std::string answer_in(std::string_view coding, std::string_view body) {
+  return "HTTP/1.1 200 OK\r\nContent-Encoding: " + std::string(coding) +
+         "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+}
+
+TEST(client_coding, a_small_compressed_answer_that_unpacks_beyond_the_cap_is_refused) {
+  // 100,000 zero bytes, as gzip packs them.
+  constexpr std::string_view bomb = std::string_view(
+      "\037\213\010\000\000\000\000\000\002\003\355\301\061\001\000\000\000\302\240\365\117\155\015\017\240\000\000\000"
+      "\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000"
+      "\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000"
+      "\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000\000"
+      "\000\000\000\000\000\000\000\000\000\200\127\003\175\225\021\324\240\206\001\000",
+      132);
+  std::string answer = answer_in("gzip", bomb);
+  expect_failure(answer, client_errc::too_large, {.max_response_bytes = 4096});
+  with_peer(answers(answer), [&](std::string url) -> task<> {
+    client c;
+    client_response unpacked = co_await c.get(url);
+    EXPECT_EQ(unpacked.body, std::string(100'000, '\0'));
+  });
+}
+
+TEST(client_coding, a_compressed_answer_that_breaks_off_or_is_damaged_is_a_broken_response) {
+  for (std::size_t bytes = 1; bytes < packed.size(); ++bytes)
+    expect_failure(answer_in("gzip", packed.substr(0, bytes)), client_errc::broken_response);
+  std::string damaged(packed);
+  damaged[14] ^= 4;
+  expect_failure(answer_in("gzip", damaged), client_errc::broken_response);
+  expect_failure(answer_in("gzip", "plain"), client_errc::broken_response);
+  expect_failure(answer_in("gzip", std::string(packed) + "and more"), client_errc::broken_response);
+}
+
+TEST(client_coding, a_compressed_answer_may_be_several_members_or_empty) {
+  for (const auto& [coding, body, unpacked] : std::vector<std::array<std::string, 3>>{
+           {"gzip", std::string(packed), "one two three"},
+           {"X-GZip", std::string(packed) + std::string(packed), "one two threeone two three"},
+           {"gzip", "", ""},
+           {"identity", "plain", "plain"}})
+    with_peer(answers(answer_in(coding, body)), [&](std::string url) -> task<> {
+      client c;
+      client_response answer = co_await c.get(url);
+      EXPECT_EQ(answer.body, unpacked) << coding;
+    });
+}
+
+TEST(client_coding, an_answer_in_a_coding_that_was_not_asked_for_is_a_broken_response) {
+  expect_failure(answer_in("br", "x"), client_errc::broken_response);
+  expect_failure(answer_in("gzip, gzip", packed), client_errc::broken_response);
+  with_peer(answers(answer_in("br", "x")), [&](std::string url) -> task<> {
+    client c({.decompress = false});
+    client_response answer = co_await c.get(url);
+    EXPECT_EQ(answer.body, "x") << "it is given as it is, where that is what was asked for";
+  });
+}
+
+}  // namespace
+}  // namespace penstock::http
