@@ -1,3 +1,4 @@
+#include "db/mariadb/failure.h"
 #include "mariadb_server.h"
 #include <penstock/async/timeout.h>
 
@@ -49,6 +50,20 @@ TEST_F(mariadb_failure, of_a_statement_has_the_class_that_its_code_means) {
     }
     EXPECT_EQ(c.state(), session_state::clean);
   });
+}
+
+// As MySQL 8.0 and 9.7 said it, and MariaDB 11.8.
+TEST(mariadb_failure_codes, of_servers_that_are_not_here_have_the_class_that_they_mean) {
+  const std::vector<std::pair<mariadb::complaint, db_errc>> cases{
+      {{3751, "01000", "Data truncated for functional index 'm' at row 1"}, db_errc::data},
+      {{3032, "HY000", "The server is currently in offline mode"}, db_errc::connection_lost},
+      {{3118, "HY000", "Access denied for user 'shop'@'%'. Account is locked."}, db_errc::auth},
+      {{4151, "HY000", "Access denied, this account is locked"}, db_errc::auth},
+      {{1862, "HY000", "Your password has expired."}, db_errc::auth},
+  };
+  for (const auto& [said, errc] : cases) EXPECT_EQ(mariadb::classify(said), errc) << said.message;
+  EXPECT_TRUE(mariadb::refuses_row(cases[0].first));
+  EXPECT_TRUE(mariadb::ends_session(cases[1].first));
 }
 
 TEST_F(mariadb_failure, carries_the_servers_code_and_state) {

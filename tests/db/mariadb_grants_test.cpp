@@ -31,5 +31,14 @@ TEST(mariadb_grants, a_right_counts_whole_and_for_some_columns_too) {
   EXPECT_FALSE(gives("SET DEFAULT ROLE `reader` FOR `shop`@`%`", "SELECT"));
 }
 
+TEST(mariadb_grants, what_is_taken_away_from_a_database_is_not_given_by_a_wider_grant) {
+  grants all;
+  all.add("GRANT SELECT, INSERT, CREATE ON *.* TO `shop`@`%`");
+  all.add("REVOKE INSERT, CREATE ON `my_shop`.* FROM `shop`@`%`");
+  EXPECT_TRUE(all.give("SELECT", "my_shop", "orders"));
+  EXPECT_FALSE(all.give("INSERT", "my_shop", "orders"));
+  EXPECT_TRUE(all.give("INSERT", "other", "orders"));
+}
+
 }  // namespace
 }  // namespace penstock::db::mariadb

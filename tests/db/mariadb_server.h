@@ -46,7 +46,7 @@ class mariadb_test : public ::testing::Test {
     for (char name = 'a'; name < 'i'; ++name)
       tens += std::string(tens.empty() ? "" : ", ") +
               "(VALUES ROW(0), ROW(1), ROW(2), ROW(3), ROW(4), ROW(5), ROW(6), ROW(7), ROW(8), ROW(9)) " + name + "(n)";
-    return "(SELECT a.n AS seq FROM " + tens + " LIMIT " + std::to_string(count) + ") AS numbers";
+    return "(SELECT row_number() OVER () AS seq FROM " + tens + " LIMIT " + std::to_string(count) + ") AS numbers";
   }
 
   // The URL of this test's database, with options such as "bulk=values".

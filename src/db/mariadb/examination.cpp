@@ -95,7 +95,13 @@ class examination {
           "after a power failure the binary log may lack commits that were acknowledged: the server takes them back "
           "when it starts again, and replicas and backups that use the log never have them",
           set_global("sync_binlog", "1"));
-    if (settings_.has("innodb_doublewrite") && settings_.text("innodb_doublewrite") == "OFF")
+    if (settings_.has("innodb_redo_log_enabled") && !settings_.is_on("innodb_redo_log_enabled"))
+      add(level::error, "ALTER INSTANCE DISABLE INNODB REDO_LOG was run",
+          "nothing is durable: a crash of the server alone loses acknowledged items, and may leave it unable to start",
+          "ALTER INSTANCE ENABLE INNODB REDO_LOG");
+    // DETECT_ONLY is MySQL's.
+    if (const std::string& doublewrite = settings_.text("innodb_doublewrite");
+        doublewrite == "OFF" || doublewrite == "DETECT_ONLY")
       add(level::warning, settings_.line("innodb_doublewrite"),
           "a page that is half written when the power fails can't be mended, unless the disk writes pages whole",
           "innodb_doublewrite = ON under [mysqld]; restart the server");
@@ -252,7 +258,8 @@ task<void> look_at_tables(connection* c, const expected_load* load, examination*
 
 task<std::vector<finding>> examine_server(connection& c, const expected_load* load) {
   server_settings settings;
-  for (const char* sql : {"SHOW VARIABLES", "SHOW STATUS LIKE 'wsrep%'"}) {
+  for (const char* sql :
+       {"SHOW VARIABLES", "SHOW STATUS LIKE 'wsrep%'", "SHOW STATUS LIKE 'Innodb_redo_log_enabled'"}) {
     task<result> asking = c.query(sql);
     result rows = co_await std::move(asking);
     settings.add(rows);

@@ -65,7 +65,11 @@ constexpr std::array meanings = std::to_array<meaning>({
     {1300, db_errc::data},                  // invalid character string
     {1301, db_errc::data},                  // result larger than max_allowed_packet
     {1317, db_errc::interrupted},           // killed by KILL QUERY
-    {1339, db_errc::constraint},            // CASE without a match, as in a trigger
+    {1321, db_errc::constraint},            // a function without RETURN, as in a trigger, and the next ones
+    {1325, db_errc::constraint},            // a cursor is open already
+    {1326, db_errc::constraint},            // a cursor is not open
+    {1329, db_errc::constraint},            // FETCH of no row
+    {1339, db_errc::constraint},            // CASE without a match
     {1364, db_errc::constraint},            // no default value
     {1365, db_errc::data},                  // division by zero
     {1366, db_errc::data},                  // incorrect value for the column
@@ -73,23 +77,32 @@ constexpr std::array meanings = std::to_array<meaning>({
     {1369, db_errc::constraint},            // CHECK OPTION of a view
     {1406, db_errc::data},                  // too long
     {1411, db_errc::data},                  // incorrect datetime
+    {1424, db_errc::constraint},            // a trigger that comes to itself
+    {1442, db_errc::constraint},            // a trigger that changes its own table
     {1451, db_errc::constraint},            // the parent row is referred to
     {1452, db_errc::constraint},            // no such parent row
+    {1456, db_errc::constraint},            // max_sp_recursion_depth
     {1526, db_errc::constraint},            // no partition for the value
     {1643, db_errc::constraint},            // SIGNAL of a "not found"
     {1644, db_errc::constraint},            // SIGNAL, as in a trigger
     {1690, db_errc::data},                  // a number out of range
     {1698, db_errc::auth},                  // access denied without a password
     {1792, db_errc::read_only},             // in a READ ONLY transaction
+    {1820, db_errc::auth},                  // the password has expired
     {1836, db_errc::read_only},             // read-only mode
+    {1862, db_errc::auth},                  // the password has expired, said at once
     {1927, db_errc::connection_lost},       // killed by KILL CONNECTION
     {1969, db_errc::interrupted},           // max_statement_time
     {3024, db_errc::interrupted},           // max_execution_time
+    {3032, db_errc::connection_lost},       // MySQL's offline_mode
+    {3118, db_errc::auth},                  // the account is locked, on MySQL
     {3140, db_errc::data},                  // invalid JSON text
     {3572, db_errc::lock_timeout},          // NOWAIT
+    {3751, db_errc::data},                  // a value that does not fit MySQL's functional index
     {3819, db_errc::constraint},            // CHECK, on MySQL
     {4025, db_errc::constraint},            // CHECK, on MariaDB
     {4031, db_errc::connection_lost},       // closed by MySQL after wait_timeout
+    {4151, db_errc::auth},                  // the account is locked, on MariaDB
 });
 
 bool is_read_only(const complaint& c) noexcept {

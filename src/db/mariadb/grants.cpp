@@ -62,27 +62,33 @@ bool is_like(std::string_view text, std::string_view pattern) {
 }  // namespace
 
 void grants::add(std::string_view line) {
-  constexpr std::string_view start = "GRANT ";
   constexpr std::string_view on = " ON ";
+  bool revokes = line.starts_with("REVOKE ");
   std::size_t where = line.find(on);
-  if (!line.starts_with(start) || where == std::string_view::npos)
+  if (!(revokes || line.starts_with("GRANT ")) || where == std::string_view::npos)
     return;  // a role is granted, or it is SET DEFAULT ROLE
+  std::string_view rights = line.substr(0, where);
   std::string_view object = line.substr(where + on.size());
-  grant given;
-  given.rights = split_rights(line.substr(start.size(), where - start.size()));
-  given.database = take_name(object);
-  given.table = take_name(object);
-  if (given.database == "*") given.database = "%";
-  all_.push_back(std::move(given));  // those ON PROCEDURE have no names here
+  rights.remove_prefix(rights.find(' ') + 1);
+  privileges told;
+  told.rights = split_rights(rights);
+  told.database = take_name(object);
+  told.table = take_name(object);
+  if (told.database == "*") told.database = "%";
+  (revokes ? revoked_ : given_).push_back(std::move(told));  // those ON PROCEDURE have no names here
+}
+
+bool grants::are_for(const privileges& some, std::string_view right, std::string_view database,
+                     std::string_view table) {
+  bool to_it = is_like(database, some.database) && (some.table == "*" || same_name(some.table, table));
+  return to_it && std::any_of(some.rights.begin(), some.rights.end(),
+                              [&](const std::string& r) { return r == right || r == "ALL PRIVILEGES" || r == "ALL"; });
 }
 
 bool grants::give(std::string_view right, std::string_view database, std::string_view table) const {
-  return std::any_of(all_.begin(), all_.end(), [&](const grant& given) {
-    bool to_it = is_like(database, given.database) && (given.table == "*" || same_name(given.table, table));
-    return to_it && std::any_of(given.rights.begin(), given.rights.end(), [&](const std::string& r) {
-             return r == right || r == "ALL PRIVILEGES" || r == "ALL";
-           });
-  });
+  auto is_for_it = [&](const privileges& some) { return are_for(some, right, database, table); };
+  return std::any_of(given_.begin(), given_.end(), is_for_it) &&
+         std::none_of(revoked_.begin(), revoked_.end(), is_for_it);
 }
 
 }  // namespace penstock::db::mariadb

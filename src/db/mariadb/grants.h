@@ -12,16 +12,20 @@ class grants {
  public:
   // A line of SHOW GRANTS, whatever quotes its names are in.
   void add(std::string_view line);
-  // Whether one of the lines gives the right ("CREATE") to such a table of the database.
+  // Whether one of the lines gives the right ("CREATE") to such a table of the database, and none takes it away.
   bool give(std::string_view right, std::string_view database, std::string_view table) const;
 
  private:
-  struct grant {
+  struct privileges {
     std::vector<std::string> rights;
     std::string database;  // a pattern, as LIKE has it
     std::string table;     // "*" for all
   };
-  std::vector<grant> all_;
+  static bool are_for(const privileges& some, std::string_view right, std::string_view database,
+                      std::string_view table);
+
+  std::vector<privileges> given_;
+  std::vector<privileges> revoked_;  // for single databases, by MySQL's partial_revokes
 };
 
 }  // namespace penstock::db::mariadb
