@@ -25,7 +25,7 @@ THIRD_PARTIES = {
     "net": {"fmt", "boost", "openssl"},
     "resilience": {"fmt"},
     "db": {"fmt", "sqlite3.h", "mysql", "mariadb", "mysql.h", "libpq-fe.h", "postgresql"},
-    "http": {"fmt", "boost", "nghttp2", "curl"},
+    "http": {"fmt", "boost", "nghttp2", "curl", "zlib.h"},
     "ingest": {"fmt", "simdjson.h", "zlib.h", "zstd.h", "zstd_errors.h"},
     "testing": {"fmt", "gtest", "gmock"},
 }
