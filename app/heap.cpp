@@ -15,6 +15,7 @@ namespace penstock::app {
 namespace {
 
 constexpr std::uintptr_t huge_page = std::uintptr_t{2} << 20;
+constexpr int usual_step = 128 << 10;
 constexpr int step = 32 << 20;  // of address space, not of memory: that is taken as it is touched
 
 std::uintptr_t end_of_heap() noexcept { return reinterpret_cast<std::uintptr_t>(sbrk(0)); }
@@ -32,7 +33,10 @@ void prepare_heap() noexcept {
   void* volatile block = std::malloc(std::size_t{1} << 20);  // more than there is yet: the heap takes its first step
   std::free(block);
   std::uintptr_t after = end_of_heap();
-  if (block == nullptr || after <= first) return;  // another malloc, or no room: as it was
+  if (block == nullptr || after <= first) {  // another malloc, or a limit, to which large steps come too soon
+    mallopt(M_TOP_PAD, usual_step);
+    return;
+  }
   madvise(reinterpret_cast<void*>(first), after - first, MADV_HUGEPAGE);
   // What lies before the first huge page is left out: kept by a block that is never touched.
   constexpr std::uintptr_t overhead = 64;
