@@ -93,6 +93,7 @@ class transfer final : private multi_entry {
   std::size_t header_bytes_ = 0;
   bool head_done_ = false;
   std::unique_ptr<gunzip> packed_;  // while the answer is gzip
+  std::string unasked_coding_;
   bool was_sent_ = false;
   bool starts_again_ = false;   // the kept connection that it was to use can't be used
   std::exception_ptr refused_;  // what a callback threw

@@ -124,13 +124,15 @@ void transfer::check_length() const {
 // RFC 9110, 8.4.
 void transfer::take_coding() {
   packed_.reset();
+  unasked_coding_.clear();
   if (!options_.decompress) return;
   for (const auto& [name, value] : answer_.headers) {
     if (!equal_ignoring_case(name, "Content-Encoding") || value.empty() || equal_ignoring_case(value, "identity"))
       continue;
     if (packed_ || !(equal_ignoring_case(value, "gzip") || equal_ignoring_case(value, "x-gzip")))
-      throw_bad_coding("the answer's Content-Encoding '" + value + "' was not asked for");
-    packed_ = std::make_unique<gunzip>();
+      unasked_coding_ = value;  // which matters once there is a body
+    else
+      packed_ = std::make_unique<gunzip>();
   }
 }
 
@@ -139,6 +141,8 @@ void transfer::throw_bad_coding(const std::string& what) const {
 }
 
 void transfer::add_piece(std::string_view piece) {
+  if (!unasked_coding_.empty())
+    throw_bad_coding("the answer's Content-Encoding '" + unasked_coding_ + "' was not asked for");
   if (!packed_) return add_body(piece);
   packed_->feed(piece);
   for (std::string_view part = packed_->next(); !part.empty(); part = packed_->next()) add_body(part);
