@@ -263,8 +263,8 @@ void pool::implementation::begin_close() noexcept {
 }
 
 void pool::implementation::refuse_waiting(const std::exception_ptr& failure) {
-  auto* said = penstock::detail::exception_as<database_error>(failure);
   if (!state.all_empty()) return;
+  auto* said = penstock::detail::exception_as<database_error>(failure);
   while (pool_ticket* waiting = state.take_waiting()) {
     // Each its own: they travel different ways, and what is noted of these is kept by exception.
     static_cast<waiter*>(waiting)->turn_away(said != nullptr ? std::make_exception_ptr(*said) : failure);

@@ -4,7 +4,8 @@
 // coroutines in pool.cpp do what it says and tell it what came of it. Time and randomness are handed in.
 //
 // Invariants: a slot is in one phase; `idle_` lists the slots of phase idle, longest idle first; while anyone waits, no
-// slot is idle, and none is empty unless connecting has to pause; once closed, no slot is idle.
+// slot is idle, and none is empty unless connecting has to pause or the upkeep, whose turn it is, has yet to run; once
+// closed, no slot is idle.
 
 #include "penstock/async/detail/list.h"
 #include "penstock/async/scheduler.h"
