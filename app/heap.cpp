@@ -6,6 +6,7 @@
 
 #include <malloc.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace penstock::app {
@@ -20,10 +21,17 @@ constexpr int step = 32 << 20;  // of address space, not of memory: that is take
 
 std::uintptr_t end_of_heap() noexcept { return reinterpret_cast<std::uintptr_t>(sbrk(0)); }
 
+bool is_limited(int resource) noexcept {
+  rlimit limit{};
+  return getrlimit(resource, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
+
 }  // namespace
 
 // Rules: mallopt(3), madvise(2).
 void prepare_heap() noexcept {
+  if (is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA)) return;  // the last step of it could not be used
+
   mallopt(M_ARENA_MAX, 1);              // other threads' arenas are made of 4 KiB pages
   mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the largest there is: what is mapped apart is unmapped when it is freed
   mallopt(M_TRIM_THRESHOLD, 2 * step);
