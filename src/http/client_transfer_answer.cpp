@@ -127,12 +127,18 @@ void transfer::take_coding() {
   unasked_coding_.clear();
   if (!options_.decompress) return;
   for (const auto& [name, value] : answer_.headers) {
-    if (!equal_ignoring_case(name, "Content-Encoding") || value.empty() || equal_ignoring_case(value, "identity"))
-      continue;
-    if (packed_ || !(equal_ignoring_case(value, "gzip") || equal_ignoring_case(value, "x-gzip")))
-      unasked_coding_ = value;  // which matters once there is a body
-    else
-      packed_ = std::make_unique<gunzip>();
+    if (!equal_ignoring_case(name, "Content-Encoding")) continue;
+    for (std::size_t from = 0; from <= value.size();) {
+      std::size_t comma = std::min(value.find(',', from), value.size());
+      std::string_view coding = trimmed(std::string_view(value).substr(from, comma - from));
+      from = comma + 1;
+      // "none" is what some servers say for "identity".
+      if (coding.empty() || equal_ignoring_case(coding, "identity") || equal_ignoring_case(coding, "none")) continue;
+      if (packed_ || !(equal_ignoring_case(coding, "gzip") || equal_ignoring_case(coding, "x-gzip")))
+        unasked_coding_ = value;  // which matters once there is a body
+      else
+        packed_ = std::make_unique<gunzip>();
+    }
   }
 }
 
@@ -142,7 +148,7 @@ void transfer::throw_bad_coding(const std::string& what) const {
 
 void transfer::add_piece(std::string_view piece) {
   if (!unasked_coding_.empty())
-    throw_bad_coding("the answer's Content-Encoding '" + unasked_coding_ + "' was not asked for");
+    throw_bad_coding("the answer's Content-Encoding '" + unasked_coding_ + "' can't be unpacked: gzip alone is");
   if (!packed_) return add_body(piece);
   packed_->feed(piece);
   for (std::string_view part = packed_->next(); !part.empty(); part = packed_->next()) add_body(part);

@@ -56,7 +56,9 @@ TEST(client_coding, a_compressed_answer_may_be_several_members_or_empty) {
            {"gzip", std::string(packed), "one two three"},
            {"X-GZip", std::string(packed) + std::string(packed), "one two threeone two three"},
            {"gzip", "", ""},
-           {"identity", "plain", "plain"}})
+           {"identity", "plain", "plain"},
+           {"none", "plain", "plain"},
+           {"identity, gzip,", std::string(packed), "one two three"}})
     with_peer(answers(answer_in(coding, body)), [&](std::string url) -> task<> {
       client c;
       client_response answer = co_await c.get(url);
