@@ -75,6 +75,7 @@ class transfer final : private multi_entry {
   // libcurl can decode too, but takes a coded body that breaks off for a whole one.
   void take_coding();
   [[noreturn]] void throw_bad_coding(const std::string& what) const;
+  [[noreturn]] void throw_too_large() const;
   void add_piece(std::string_view piece);
   void add_body(std::string_view piece);
 
@@ -93,6 +94,7 @@ class transfer final : private multi_entry {
   std::size_t header_bytes_ = 0;
   bool head_done_ = false;
   std::unique_ptr<gunzip> packed_;  // while the answer is gzip
+  std::uint64_t packed_bytes_ = 0;
   std::string unasked_coding_;
   bool was_sent_ = false;
   bool starts_again_ = false;   // the kept connection that it was to use can't be used

@@ -150,6 +150,10 @@ void transfer::add_piece(std::string_view piece) {
   if (!unasked_coding_.empty())
     throw_bad_coding("the answer's Content-Encoding '" + unasked_coding_ + "' can't be unpacked: gzip alone is");
   if (!packed_) return add_body(piece);
+  // Empty members may come without end. What can't be packed is longer by less than this.
+  std::uint64_t most = options_.max_response_bytes;
+  packed_bytes_ += piece.size();
+  if (packed_bytes_ > most && packed_bytes_ - most > most / 1024 + 64 * 1024) throw_too_large();
   packed_->feed(piece);
   for (std::string_view part = packed_->next(); !part.empty(); part = packed_->next()) add_body(part);
   if (packed_->damage() != nullptr) throw_bad_coding(std::string("the gzip body is damaged: ") + packed_->damage());
@@ -164,11 +168,14 @@ void transfer::add_body(std::string_view piece) {
         std::min({static_cast<std::uint64_t>(announced), most_reserved_bytes, options_.max_response_bytes}));
   std::uint64_t known = std::max<std::uint64_t>(answer_.body.size() + piece.size(),
                                                 announced > 0 ? static_cast<std::uint64_t>(announced) : 0);
-  if (known > options_.max_response_bytes)
-    throw client_error(client_errc::too_large, request_.method, where_.text(),
-                       "the answer exceeds " + format_bytes(options_.max_response_bytes) +
-                           ": raise max_response_bytes if that is right");
+  if (known > options_.max_response_bytes) throw_too_large();
   answer_.body.append(piece);
+}
+
+void transfer::throw_too_large() const {
+  throw client_error(client_errc::too_large, request_.method, where_.text(),
+                     "the answer exceeds " + format_bytes(options_.max_response_bytes) +
+                         ": raise max_response_bytes if that is right");
 }
 
 }  // namespace penstock::http

@@ -66,6 +66,14 @@ TEST(client_coding, a_compressed_answer_may_be_several_members_or_empty) {
     });
 }
 
+TEST(client_coding, an_answer_that_goes_on_and_unpacks_to_nothing_is_refused) {
+  constexpr std::string_view empty_member =
+      std::string_view("\037\213\010\000\000\000\000\000\000\003\003\000\000\000\000\000\000\000\000\000", 20);
+  std::string members;
+  for (int i = 0; i < 5'000; ++i) members += empty_member;
+  expect_failure(answer_in("gzip", members), client_errc::too_large, {.max_response_bytes = 1024});
+}
+
 TEST(client_coding, an_answer_without_a_body_may_name_the_coding_that_one_would_have) {
   for (const auto& [method, head] :
        std::vector<std::array<std::string, 2>>{{"HEAD", "200 OK\r\nContent-Encoding: gzip"},
