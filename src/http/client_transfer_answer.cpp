@@ -17,6 +17,19 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
+// Calls `visit(element, value)` for each element of a list, which may go on in several fields (RFC 9110, 5.6.1).
+template <class Fields, class Visit>
+void for_each_listed(const Fields& fields, std::string_view list, Visit visit) {
+  for (const auto& [name, value] : fields) {
+    if (!equal_ignoring_case(name, list)) continue;
+    for (std::size_t from = 0; from <= value.size();) {
+      std::size_t comma = std::min(value.find(',', from), value.size());
+      visit(trimmed(std::string_view(value).substr(from, comma - from)), value);
+      from = comma + 1;
+    }
+  }
+}
+
 // The status in a status line; 0 when there is none.
 int status_in(std::string_view line) {
   std::size_t space = line.find(' ');
@@ -106,19 +119,13 @@ void transfer::check_head_came() const {
 // A length that has two readings has none (RFC 9112, 6.3).
 void transfer::check_length() const {
   std::optional<std::string_view> first;
-  for (const auto& [name, value] : answer_.headers) {
-    if (!equal_ignoring_case(name, "Content-Length")) continue;
-    for (std::size_t from = 0; from <= value.size();) {
-      std::size_t comma = std::min(value.find(',', from), value.size());
-      std::string_view length = trimmed(std::string_view(value).substr(from, comma - from));
-      from = comma + 1;
-      bool possible = is_a_length(length);
-      if (!first) first = length;
-      if (!possible || length != *first)
-        throw client_error(client_errc::broken_response, request_.method, where_.text(),
-                           "the answer's Content-Length is not one possible length: " + value);
-    }
-  }
+  for_each_listed(answer_.headers, "Content-Length", [&](std::string_view length, const std::string& value) {
+    bool possible = is_a_length(length);
+    if (!first) first = length;
+    if (!possible || length != *first)
+      throw client_error(client_errc::broken_response, request_.method, where_.text(),
+                         "the answer's Content-Length is not one possible length: " + value);
+  });
 }
 
 // RFC 9110, 8.4.
@@ -126,20 +133,14 @@ void transfer::take_coding() {
   packed_.reset();
   unasked_coding_.clear();
   if (!options_.decompress) return;
-  for (const auto& [name, value] : answer_.headers) {
-    if (!equal_ignoring_case(name, "Content-Encoding")) continue;
-    for (std::size_t from = 0; from <= value.size();) {
-      std::size_t comma = std::min(value.find(',', from), value.size());
-      std::string_view coding = trimmed(std::string_view(value).substr(from, comma - from));
-      from = comma + 1;
-      // "none" is what some servers say for "identity".
-      if (coding.empty() || equal_ignoring_case(coding, "identity") || equal_ignoring_case(coding, "none")) continue;
-      if (packed_ || !(equal_ignoring_case(coding, "gzip") || equal_ignoring_case(coding, "x-gzip")))
-        unasked_coding_ = value;  // which matters once there is a body
-      else
-        packed_ = std::make_unique<gunzip>();
-    }
-  }
+  for_each_listed(answer_.headers, "Content-Encoding", [&](std::string_view coding, const std::string& value) {
+    // "none" is what some servers say for "identity".
+    if (coding.empty() || equal_ignoring_case(coding, "identity") || equal_ignoring_case(coding, "none")) return;
+    if (packed_ || !(equal_ignoring_case(coding, "gzip") || equal_ignoring_case(coding, "x-gzip")))
+      unasked_coding_ = value;  // which matters once there is a body
+    else
+      packed_ = std::make_unique<gunzip>();
+  });
 }
 
 void transfer::throw_bad_coding(const std::string& what) const {
