@@ -38,6 +38,7 @@ TEST(mariadb_grants, what_is_taken_away_from_a_database_is_not_given_by_a_wider_
   EXPECT_TRUE(all.give("SELECT", "my_shop", "orders"));
   EXPECT_FALSE(all.give("INSERT", "my_shop", "orders"));
   EXPECT_TRUE(all.give("INSERT", "other", "orders"));
+  EXPECT_TRUE(all.give("INSERT", "myxshop", "orders")) << "what is taken away names one database";
 }
 
 }  // namespace

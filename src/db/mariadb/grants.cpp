@@ -59,6 +59,16 @@ bool is_like(std::string_view text, std::string_view pattern) {
   return text.empty();
 }
 
+// The pattern that is like this name alone.
+std::string as_pattern(std::string_view name) {
+  std::string pattern;
+  for (char c : name) {
+    if (c == '%' || c == '_' || c == '\\') pattern += '\\';
+    pattern += c;
+  }
+  return pattern;
+}
+
 }  // namespace
 
 void grants::add(std::string_view line) {
@@ -74,7 +84,10 @@ void grants::add(std::string_view line) {
   told.rights = split_rights(rights);
   told.database = take_name(object);
   told.table = take_name(object);
-  if (told.database == "*") told.database = "%";
+  if (told.database == "*")
+    told.database = "%";
+  else if (revokes)
+    told.database = as_pattern(told.database);
   (revokes ? revoked_ : given_).push_back(std::move(told));  // those ON PROCEDURE have no names here
 }
 
