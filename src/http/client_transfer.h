@@ -2,10 +2,10 @@
 
 #include "client_multi.h"
 #include "client_url.h"
-#include "gunzip.h"
 #include "penstock/async/scheduler.h"
 #include "penstock/async/suspension.h"
 #include "penstock/http/client.h"
+#include "penstock/http/gzip_decoder.h"
 
 #include <array>
 #include <exception>
@@ -93,7 +93,7 @@ class transfer final : private multi_entry {
   client_response answer_;
   std::size_t header_bytes_ = 0;
   bool head_done_ = false;
-  std::unique_ptr<gunzip> packed_;  // while the answer is gzip
+  std::optional<gzip_decoder> packed_;  // while the answer is gzip
   std::uint64_t packed_bytes_ = 0;
   std::string unasked_coding_;
   bool was_sent_ = false;

@@ -139,7 +139,7 @@ void transfer::take_coding() {
     if (packed_ || !(equal_ignoring_case(coding, "gzip") || equal_ignoring_case(coding, "x-gzip")))
       unasked_coding_ = value;  // which matters once there is a body
     else
-      packed_ = std::make_unique<gunzip>();
+      packed_.emplace();
   });
 }
 

@@ -1,5 +1,6 @@
 #include "penstock/ingest/body_decoder.h"
 
+#include "penstock/http/gzip_decoder.h"
 #include "penstock/ingest/error.h"
 
 #include <algorithm>
@@ -8,7 +9,6 @@
 #include <string>
 #include <utility>
 
-#include <zlib.h>
 #include <zstd.h>
 
 // Input is taken only as fast as output is taken: whatever a body expands to, one buffer of it is held. A coded body is
@@ -48,60 +48,36 @@ class decoding {
 
 namespace {
 
-struct identity_decoder final : decoding {
+struct identity_decoding final : decoding {
   std::string_view next() override { return give(std::exchange(input, {})); }
   void finish() override {}
 };
 
-struct gzip_decoder final : decoding {
-  gzip_decoder() {
-    constexpr int gzip_only = 16;  // added to the window's size, see inflateInit2
-    if (inflateInit2(&stream, MAX_WBITS + gzip_only) != Z_OK) throw std::bad_alloc();
-  }
-  ~gzip_decoder() override { inflateEnd(&stream); }
-
+struct gzip_decoding final : decoding {
   std::string_view next() override {
-    while (!input.empty() || more_output) {
-      if (between_members) {
-        inflateReset(&stream);
-        between_members = false;
-      }
-      auto available = static_cast<uInt>(std::min<std::size_t>(input.size(), UINT32_MAX));
-      stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(input.data()));
-      stream.avail_in = available;
-      stream.next_out = reinterpret_cast<Bytef*>(output.data());
-      stream.avail_out = static_cast<uInt>(output.size());
-      int result = inflate(&stream, Z_NO_FLUSH);
-      input.remove_prefix(available - stream.avail_in);
-      started = true;
-      more_output = stream.avail_out == 0 && result != Z_STREAM_END;
-      if (result == Z_STREAM_END) between_members = true;
-      if (result == Z_MEM_ERROR) throw std::bad_alloc();
-      if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
-        bad_encoding("the gzip body is damaged after " + std::to_string(given) +
-                     " decoded bytes: " + (stream.msg != nullptr ? stream.msg : "it needs a dictionary"));
-      if (std::size_t made = output.size() - stream.avail_out; made > 0) return give({output.data(), made});
-    }
-    return {};
+    started = started || !input.empty();
+    if (!input.empty()) decoder.feed(std::exchange(input, {}));
+    std::string_view piece = decoder.next();
+    if (piece.empty() && decoder.damage() != nullptr)
+      bad_encoding("the gzip body is damaged after " + std::to_string(given) + " decoded bytes: " + decoder.damage());
+    return give(piece);
   }
 
   void finish() override {
-    if (!between_members) bad_encoding(started ? "the gzip body ends too early" : "the gzip body is empty");
+    if (!started) bad_encoding("the gzip body is empty");
+    if (!decoder.whole()) bad_encoding("the gzip body ends too early");
   }
 
-  z_stream stream{};
+  http::gzip_decoder decoder;
   bool started = false;
-  bool between_members = false;
-  bool more_output = false;
-  std::array<char, buffer_size> output;
 };
 
-struct zstd_decoder final : decoding {
-  zstd_decoder() : context(ZSTD_createDCtx()) {
+struct zstd_decoding final : decoding {
+  zstd_decoding() : context(ZSTD_createDCtx()) {
     if (context == nullptr) throw std::bad_alloc();
     ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, largest_zstd_window_log);
   }
-  ~zstd_decoder() override { ZSTD_freeDCtx(context); }
+  ~zstd_decoding() override { ZSTD_freeDCtx(context); }
 
   std::string_view next() override {
     while (!input.empty() || more_output) {
@@ -148,13 +124,13 @@ content_coding parse_content_coding(std::string_view field) {
 body_decoder::body_decoder(content_coding coding, std::uint64_t most_bytes) {
   switch (coding) {
     case content_coding::identity:
-      decoding_ = std::make_unique<identity_decoder>();
+      decoding_ = std::make_unique<identity_decoding>();
       break;
     case content_coding::gzip:
-      decoding_ = std::make_unique<gzip_decoder>();
+      decoding_ = std::make_unique<gzip_decoding>();
       break;
     case content_coding::zstd:
-      decoding_ = std::make_unique<zstd_decoder>();
+      decoding_ = std::make_unique<zstd_decoding>();
       break;
   }
   decoding_->most_bytes = most_bytes;

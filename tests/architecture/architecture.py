@@ -26,7 +26,7 @@ THIRD_PARTIES = {
     "resilience": {"fmt"},
     "db": {"fmt", "sqlite3.h", "mysql", "mariadb", "mysql.h", "libpq-fe.h", "postgresql"},
     "http": {"fmt", "boost", "nghttp2", "curl", "zlib.h"},
-    "ingest": {"fmt", "simdjson.h", "zlib.h", "zstd.h", "zstd_errors.h"},
+    "ingest": {"fmt", "simdjson.h", "zstd.h", "zstd_errors.h"},
     "testing": {"fmt", "gtest", "gmock"},
 }
 # What a GoogleTest user includes beside GoogleTest.
