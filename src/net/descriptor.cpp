@@ -1,10 +1,12 @@
 #include "penstock/net/descriptor.h"
 
 #include "penstock/async/race.h"
+#include "penstock/async/timeout.h"
 #include "penstock/net/asio.h"
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
@@ -17,6 +19,19 @@
 namespace penstock::net {
 
 using boost::asio::posix::descriptor_base;
+
+namespace {
+
+// What was sent again, or asked whether more is taken, has had no answer, and nothing came for `at_least`.
+bool is_unanswered(int descriptor, duration at_least) noexcept {
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  if (::getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return false;
+  return (info.tcpi_retransmits > 0 || info.tcpi_probes > 0) &&
+         std::chrono::milliseconds(info.tcpi_last_ack_recv) >= at_least;
+}
+
+}  // namespace
 
 struct descriptor_watch::implementation {
   explicit implementation(event_loop& loop) : duplicate(io_context_of(loop).get_executor()) {}
@@ -52,19 +67,42 @@ task<readiness> descriptor_watch::wait(readiness wanted) {
   return race(std::move(to_read), std::move(to_write));
 }
 
-// Probes (tcp(7): TCP_KEEPIDLE and its like) notice a peer that is gone while nothing is sent, and TCP_USER_TIMEOUT
-// notices one that does not acknowledge what is.
-void limit_silence(int descriptor, std::chrono::seconds limit) noexcept {
+task<readiness> descriptor_watch::wait_while_answered(readiness wanted, duration limit) {
+  // An answer to a question whether it takes more may be left out, by the bound on their number (tcp_invalid_ratelimit
+  // in the kernel's ip-sysctl.rst). The next question comes within a second.
+  constexpr duration shortest = std::chrono::seconds(2);
+  limit = std::max(limit, shortest);
+  std::optional<time_point> unanswered_since;
+  for (;;) {
+    try {
+      task<readiness> waiting = with_timeout(limit / 4, wait(wanted));
+      co_return co_await std::move(waiting);
+    } catch (const timed_out&) {  // time to look
+    }
+    time_point now = scheduler::current().now();
+    if (!is_unanswered(implementation_->duplicate.native_handle(), now - unanswered_since.value_or(now)))
+      unanswered_since.reset();
+    else if (!unanswered_since)
+      unanswered_since = now;
+    else if (now - *unanswered_since >= limit * 3 / 4)
+      co_return readiness::none;
+  }
+}
+
+// Probes (tcp(7): TCP_KEEPIDLE and its like) notice a peer that is gone while nothing is sent. TCP_USER_TIMEOUT would
+// notice one that does not acknowledge what is, but also ends connections whose peer is there, and takes nothing for
+// the moment: a database whose statement waits for a lock while more of its rows are to come.
+bool limit_silence(int descriptor, std::chrono::seconds limit) noexcept {
   auto set = [&](int level, int option, long long value) {
     int number = static_cast<int>(value);
-    ::setsockopt(descriptor, level, option, &number, sizeof(number));
+    return ::setsockopt(descriptor, level, option, &number, sizeof(number)) == 0;
   };
   long long third = std::max<long long>(limit.count() / 3, 1);
-  set(SOL_SOCKET, SO_KEEPALIVE, 1);
-  set(IPPROTO_TCP, TCP_KEEPIDLE, third);
+  if (!set(IPPROTO_TCP, TCP_KEEPIDLE, third)) return false;
   set(IPPROTO_TCP, TCP_KEEPINTVL, third);
   set(IPPROTO_TCP, TCP_KEEPCNT, 2);
-  set(IPPROTO_TCP, TCP_USER_TIMEOUT, limit.count() * 1'000);
+  set(IPPROTO_TCP, TCP_USER_TIMEOUT, 0);
+  return set(SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
 int make_unix_socket() {

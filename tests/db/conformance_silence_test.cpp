@@ -119,6 +119,42 @@ TEST_P(conformance_silence, of_a_long_query_is_borne) {
   });
 }
 
+TEST_P(conformance_silence, of_the_servers_system_too_is_a_lost_connection) {
+  with_proxy([](meddling_proxy& proxy, std::string by_way, connection&) -> task<> {
+    task<std::unique_ptr<connection>> connecting = database(by_way).connect();
+    std::unique_ptr<connection> c = co_await std::move(connecting);
+    proxy.vanish();
+    std::optional<db_errc> failed = co_await failure_of(with_timeout(20s, c->query("SELECT 1")));
+    EXPECT_EQ(failed, db_errc::connection_lost);
+    EXPECT_EQ(c->state(), session_state::dead);
+  });
+}
+
+// Its system says so when it is asked, and what counts is whether it does: by its own clock.
+TEST_P(conformance_silence, of_a_server_that_takes_no_more_for_the_moment_is_borne) {
+  with_proxy([this](meddling_proxy& proxy, std::string by_way, connection&) -> task<> {
+    constexpr std::int64_t more_than_buffers_take = 12'000'000;
+    task<std::unique_ptr<connection>> connecting = database(by_way).connect();
+    std::unique_ptr<connection> c = co_await std::move(connecting);
+    auto length = [&](std::int64_t bytes) -> task<value> {
+      const char* asked = is_postgresql() ? "SELECT length(?::text)::bigint" : "SELECT LENGTH(?)";
+      result r = co_await c->query(asked, parameters_of(std::string(static_cast<std::size_t>(bytes), 'x')));
+      co_return r.rows.at(0)[0];
+    };
+    task<value> preparing = length(1);
+    co_await std::move(preparing);
+    proxy.hold();
+    co_await with_task_group([&](task_group& group) -> task<> {
+      group.start([](meddling_proxy& p) -> task<> {
+        co_await sleep_for(3s);
+        p.go_on();
+      }(proxy));
+      task<value> asking = length(more_than_buffers_take);
+      EXPECT_EQ(co_await std::move(asking), value(more_than_buffers_take));
+    });
+  });
+}
+
 INSTANTIATE_TEST_SUITE_P(servers, conformance_silence, ::testing::ValuesIn(all_servers), name_of_tested);
 
 }  // namespace

@@ -1,8 +1,9 @@
 #pragma once
 
-// Stands between a client and a server. It can stop forwarding, so that both sides find the line open and dead, and it
-// can change what the server says.
+// Stands between a client and a server. It can lose what comes, so that both sides find the line open and dead; take
+// nothing for a while, as a server that is busy; and change what the server says.
 
+#include <penstock/async/event.h>
 #include <penstock/async/task_group.h>
 #include <penstock/core/error.h>
 #include <penstock/net/endpoint.h>
@@ -11,11 +12,16 @@
 
 #include <array>
 #include <cstddef>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <utility>
+
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 namespace penstock::db {
 
@@ -23,7 +29,9 @@ class meddling_proxy {
  public:
   // Listens at once; on the loop that it is to run on. `server` is "host:port".
   explicit meddling_proxy(std::string server)
-      : server_(std::move(server)), listener_(net::listen(net::endpoint::parse("127.0.0.1:0"))) {}
+      : server_(std::move(server)), listener_(net::listen(net::endpoint::parse("127.0.0.1:0"))) {
+    takes_.set();
+  }
 
   // Until it is cancelled.
   task<void> run() {
@@ -40,6 +48,25 @@ class meddling_proxy {
   std::string address() const { return listener_->local_endpoint().to_string(); }
   void fall_silent() noexcept { silent_ = true; }
   void speak() noexcept { silent_ = false; }
+  // Its system drops what the clients that are there send, as when the packets are lost on the way.
+  void vanish() const {
+    sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+    sock_fprog program{1, &drop};
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+      int descriptor = std::stoi(entry.path().filename());
+      sockaddr_in near{};
+      sockaddr_in far{};
+      socklen_t near_size = sizeof(near);
+      socklen_t far_size = sizeof(far);
+      if (::getsockname(descriptor, reinterpret_cast<sockaddr*>(&near), &near_size) == 0 &&
+          ::getpeername(descriptor, reinterpret_cast<sockaddr*>(&far), &far_size) == 0 && near.sin_family == AF_INET &&
+          ntohs(near.sin_port) == listener_->local_endpoint().port())
+        ::setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+    }
+  }
+  // What was read already is not passed on either.
+  void hold() noexcept { takes_.clear(); }
+  void go_on() noexcept { takes_.set(); }
   // Gets what comes from the server, as it arrives.
   void change_answers(std::function<void(std::span<char>)> change) { change_ = std::move(change); }
 
@@ -63,6 +90,7 @@ class meddling_proxy {
         std::size_t size = co_await std::move(reading);
         if (size == 0) break;
         if (silent_) continue;
+        if (!takes_.is_set()) co_await takes_.wait();
         if (are_answers && change_) change_({reinterpret_cast<char*>(buffer.data()), size});
         task<void> writing = to.write(std::span<const std::byte>(buffer.data(), size));
         co_await std::move(writing);
@@ -75,6 +103,7 @@ class meddling_proxy {
   std::string server_;
   std::unique_ptr<net::listener> listener_;
   bool silent_ = false;
+  event takes_;
   std::function<void(std::span<char>)> change_;
 };
 

@@ -9,7 +9,10 @@
 #include <optional>
 #include <utility>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -104,6 +107,106 @@ TEST(descriptor_watch, outlives_its_descriptor_whose_number_may_go_to_another) {
     EXPECT_EQ(errno, ECONNRESET) << "the connection ended with the watch, and what it had not read with it";
     EXPECT_EQ(::write(second.ends[1], "y", 1), 1);
     ready = co_await other.wait(readiness::readable);
+    EXPECT_EQ(ready, readiness::readable);
+  };
+  run(body());
+}
+
+// A TCP connection, of which one end can be made to answer nothing any more.
+struct tcp_pair {
+  tcp_pair() {
+    int listening = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(at);
+    auto* address = reinterpret_cast<sockaddr*>(&at);
+    EXPECT_EQ(::bind(listening, address, size), 0);
+    EXPECT_EQ(::listen(listening, 1), 0);
+    EXPECT_EQ(::getsockname(listening, address, &size), 0);
+    EXPECT_EQ(::connect(near, address, size), 0);
+    far = ::accept4(listening, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    EXPECT_GE(far, 0);
+    ::close(listening);
+    EXPECT_EQ(::fcntl(near, F_SETFL, O_NONBLOCK), 0);
+  }
+  tcp_pair(const tcp_pair&) = delete;
+  tcp_pair& operator=(const tcp_pair&) = delete;
+  ~tcp_pair() {
+    ::close(near);
+    ::close(far);
+  }
+
+  void fill() const {
+    std::array<char, 65'536> some{};
+    while (::send(near, some.data(), some.size(), 0) > 0) {
+    }
+    EXPECT_EQ(errno, EAGAIN);
+  }
+  void drain() const {
+    std::array<char, 65'536> some{};
+    while (::recv(far, some.data(), some.size(), 0) > 0) {
+    }
+  }
+  // Its system drops what comes, as when the packets are lost on the way.
+  void lose_the_far_end() const {
+    sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+    sock_fprog program{1, &drop};
+    EXPECT_EQ(::setsockopt(far, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)), 0);
+  }
+
+  int near = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int far = -1;
+};
+
+// The time that passes in these is the system's: it decides when to ask again.
+
+TEST(descriptor_watch, waits_for_a_peer_that_takes_nothing_more_as_long_as_its_system_answers) {
+  auto body = []() -> task<> {
+    tcp_pair pair;
+    EXPECT_TRUE(limit_silence(pair.near, 1s));
+    descriptor_watch watch(pair.near);
+    pair.fill();
+    bool late = false;
+    try {
+      co_await with_timeout(4s, watch.wait_while_answered(readiness::writable, 1s));
+    } catch (const timed_out&) {
+      late = true;
+    }
+    EXPECT_TRUE(late);
+    pair.drain();
+    readiness ready = co_await watch.wait_while_answered(readiness::writable, 1s);
+    EXPECT_EQ(ready, readiness::writable);
+  };
+  run(body());
+}
+
+TEST(descriptor_watch, gives_up_a_peer_that_vanishes) {
+  for (bool is_full : {false, true}) {
+    auto body = [is_full]() -> task<> {
+      tcp_pair pair;
+      EXPECT_TRUE(limit_silence(pair.near, 1s));
+      descriptor_watch watch(pair.near);
+      if (is_full) pair.fill();
+      pair.lose_the_far_end();
+      if (!is_full) {
+        EXPECT_EQ(::send(pair.near, "x", 1, 0), 1);
+      }
+      readiness wanted = is_full ? readiness::readable | readiness::writable : readiness::readable;
+      readiness ready = co_await with_timeout(20s, watch.wait_while_answered(wanted, 1s));
+      EXPECT_EQ(ready, readiness::none) << is_full;
+    };
+    run(body());
+  }
+}
+
+TEST(descriptor_watch, needs_no_answers_from_what_is_no_tcp_connection) {
+  auto body = []() -> task<> {
+    descriptor_pair pair;
+    EXPECT_FALSE(limit_silence(pair.ends[0], 1s));
+    descriptor_watch watch(pair.ends[0]);
+    EXPECT_EQ(::write(pair.ends[1], "x", 1), 1);
+    readiness ready = co_await watch.wait_while_answered(readiness::readable, 1s);
     EXPECT_EQ(ready, readiness::readable);
   };
   run(body());

@@ -40,16 +40,22 @@ class descriptor_watch {
   /// connection counts as readable and writable. At once when it is ready already: the level counts, not its change.
   /// Cancellable. One wait at a time.
   task<readiness> wait(readiness wanted);
+  /// As `wait`, but gives `none` once the peer's system has left what was sent over TCP unanswered for about `limit`, 2
+  /// s at least. A peer that takes nothing more, but whose system says so when it is asked (RFC 9293, 3.8.6.1), is
+  /// waited for; so is whatever is no TCP connection. A peer that vanishes after that is noticed the next time it is
+  /// asked, which is ever more seldom: within the time it took nothing, and 2 minutes at most.
+  task<readiness> wait_while_answered(readiness wanted, duration limit);
 
  private:
   struct implementation;
   std::unique_ptr<implementation> implementation_;
 };
 
-/// Lets the system give up a TCP connection whose peer does not answer for about `limit`, 3 s at least: waits for its
-/// socket then end with an error. Silence alone is no reason, as long as the peer's system is there. Nothing happens to
-/// other sockets.
-void limit_silence(int descriptor, std::chrono::seconds limit) noexcept;
+/// Lets the system give up a TCP connection on which nothing is sent, when its peer does not answer for about `limit`,
+/// 3 s at least: waits for its socket then end with an error. Silence alone is no reason, as long as the peer's system
+/// is there. What is sent is not limited: see `descriptor_watch::wait_while_answered`. False, and nothing happens, when
+/// it is no TCP connection.
+bool limit_silence(int descriptor, std::chrono::seconds limit) noexcept;
 
 /// A Unix stream socket that is neither bound nor connected, non-blocking and closed by exec: for client libraries that
 /// need a descriptor within the process. The caller closes it. Throws `error` with `net_errc::io_failed` when the

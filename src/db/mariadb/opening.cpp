@@ -131,9 +131,7 @@ task<std::unique_ptr<wire>> log_in(const server_url* url, server_address at, std
       throw database_error(db_errc::auth, at.to_string() +
                                               ": nobody known has signed the server's certificate: tls_ca= "
                                               "names who may");
-    if (at.socket.empty())
-      net::limit_silence(static_cast<int>(mysql_get_socket(w->handle())),
-                         std::chrono::ceil<std::chrono::seconds>(url->silence_timeout));
+    w->limit_absence(url->silence_timeout);
     co_return w;
   }
   throw failure(at, "connect", w->complaint_of_session());

@@ -3,6 +3,7 @@
 #include "penstock/async/timeout.h"
 #include "penstock/db/error.h"
 
+#include <chrono>
 #include <utility>
 
 #include <errmsg.h>
@@ -59,17 +60,34 @@ task<void> wire::done() {
       watch_.emplace(now);
       watched_ = now;
     }
-    task<net::readiness> waiting = watch_->wait(wanted(waiting_));
-    if (silence_limit_ > duration::zero()) waiting = with_timeout(silence_limit_, std::move(waiting));
-    bool silent = false;
-    try {
-      net::readiness ready = co_await std::move(waiting);
+    task<net::readiness> waiting = wait();
+    net::readiness ready = co_await std::move(waiting);
+    if (ready == net::readiness::none)
+      abandon();
+    else
       resume(events_of(ready));
-    } catch (const timed_out&) {
-      silent = true;
-    }
-    if (silent) abandon();
   }
+}
+
+// Nothing: the server counts as lost.
+task<net::readiness> wire::wait() {
+  if (silence_limit_ == duration::zero())
+    return absence_limit_ == duration::zero() ? watch_->wait(wanted(waiting_))
+                                              : watch_->wait_while_answered(wanted(waiting_), absence_limit_);
+  return wait_within_limit();
+}
+
+task<net::readiness> wire::wait_within_limit() {
+  try {
+    task<net::readiness> waiting = with_timeout(silence_limit_, watch_->wait(wanted(waiting_)));
+    co_return co_await std::move(waiting);
+  } catch (const timed_out&) {
+    co_return net::readiness::none;
+  }
+}
+
+void wire::limit_absence(duration limit) noexcept {
+  if (net::limit_silence(socket(), std::chrono::ceil<std::chrono::seconds>(limit))) absence_limit_ = limit;
 }
 
 // While it connects, the library may go on to the host's next address, whose socket can have the same number.

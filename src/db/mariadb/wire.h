@@ -66,6 +66,8 @@ class wire {
   task<void> done();
   // 0: no limit.
   void limit_silence(duration limit) noexcept { silence_limit_ = limit; }
+  // After it, a server whose system leaves what was sent unanswered for longer counts as lost too.
+  void limit_absence(duration limit) noexcept;
   // Runs the statements of a text, which must stay where it is until nothing is under way; gives what each gave, or
   // false when one failed: see `complaint_of_session`. So does an answer too many or too few, where it is known how
   // many there must be (0: it is not): what is read from then on would be the answers to other statements.
@@ -108,6 +110,8 @@ class wire {
   template <class Result, class Subject>
   static Result* result_type(int (*)(Result*, Subject*, int));
 
+  task<net::readiness> wait();
+  task<net::readiness> wait_within_limit();
   void resume(int ready) noexcept;
   void set_file_handler() noexcept;
 
@@ -121,6 +125,7 @@ class wire {
   bool out_of_step_ = false;
   file_source* file_ = nullptr;
   duration silence_limit_ = duration::zero();
+  duration absence_limit_ = duration::zero();
   my_socket watched_ = -1;
   std::optional<net::descriptor_watch> watch_;
 };

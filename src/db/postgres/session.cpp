@@ -48,7 +48,9 @@ bool is_failure(const PGresult* r) {
 }  // namespace
 
 session::session(std::shared_ptr<server_context> home, std::string server, connection_handle connected)
-    : home_(std::move(home)), server_(std::move(server)), wire_(std::make_unique<wire>(std::move(connected))) {}
+    : home_(std::move(home)), server_(std::move(server)), wire_(std::make_unique<wire>(std::move(connected))) {
+  wire_->limit_absence(home_->url.silence_timeout);
+}
 
 wire& session::connected_wire() const {
   if (!wire_) throw database_error(db_errc::connection_lost, "the connection was closed");

@@ -106,7 +106,7 @@ connect_options options_for(const server_url& url, const server_address& at, con
   options.set("client_encoding", "UTF8");
   options.set("application_name", "penstock");
   options.set("options", session_options);
-  // As net::limit_silence does, and for requests to cancel too.
+  // For logging in and for requests to cancel; a session's own are set once it is there.
   auto silence = std::chrono::ceil<std::chrono::seconds>(url.silence_timeout).count();
   std::string third = std::to_string(std::max<long long>(silence / 3, 1));
   options.set("keepalives_idle", third);

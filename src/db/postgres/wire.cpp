@@ -79,19 +79,29 @@ task<void> wire::flush() {
 
 task<net::readiness> wire::wait(net::readiness wanted) {
   if (PQsocket(handle()) < 0) lose();  // libpq closes it within a call when the connection breaks
-  if (silence_limit_ == duration::zero()) return socket_.wait(wanted);
+  if (silence_limit_ == duration::zero() && absence_limit_ == duration::zero()) return socket_.wait(wanted);
   return wait_within_limit(wanted);
 }
 
 task<net::readiness> wire::wait_within_limit(net::readiness wanted) {
+  net::readiness ready = net::readiness::none;
+  bool any_silence = silence_limit_ > duration::zero();
   try {
-    task<net::readiness> waiting = with_timeout(silence_limit_, socket_.wait(wanted));
-    co_return co_await std::move(waiting);
-  } catch (const timed_out&) {
-    broken_ = true;
-    throw database_error(db_errc::connection_lost,
-                         "PostgreSQL: the server said nothing for " + format_duration(silence_limit_));
+    task<net::readiness> waiting = any_silence ? with_timeout(silence_limit_, socket_.wait(wanted))
+                                               : socket_.wait_while_answered(wanted, absence_limit_);
+    ready = co_await std::move(waiting);
+  } catch (const timed_out&) {  // it has said nothing
   }
+  if (ready != net::readiness::none) co_return ready;
+  broken_ = true;
+  throw database_error(db_errc::connection_lost,
+                       any_silence ? "PostgreSQL: the server said nothing for " + format_duration(silence_limit_)
+                                   : "PostgreSQL: the server's system left what was sent unanswered for " +
+                                         format_duration(absence_limit_));
+}
+
+void wire::limit_absence(duration limit) noexcept {
+  if (net::limit_silence(PQsocket(handle()), std::chrono::ceil<std::chrono::seconds>(limit))) absence_limit_ = limit;
 }
 
 task<void> wire::wait_for_result() {

@@ -68,6 +68,8 @@ class wire {
 
   // After it, a server that is silent for longer counts as lost; 0: no limit.
   void limit_silence(duration limit) noexcept { silence_limit_ = limit; }
+  // After it, a server whose system leaves what was sent unanswered for longer counts as lost too.
+  void limit_absence(duration limit) noexcept;
 
   // The answers are not those to what was asked: the session is of no use any more. Throws `db_errc::connection_lost`.
   [[noreturn]] void give_up_on_answers();
@@ -96,6 +98,7 @@ class wire {
   bool plain_ = false;
   bool broken_ = false;  // though the connection is whole: nobody knows what comes next
   duration silence_limit_ = duration::zero();
+  duration absence_limit_ = duration::zero();
   std::size_t round_trips_ = 0;
   std::string last_said_;  // by the server, about an error: the reason when it closes the connection
 };
