@@ -130,7 +130,7 @@ TEST(client_failure, a_peer_that_never_answers_meets_the_request_timeout) {
 TEST(client_failure, a_peer_that_stops_in_the_middle_meets_the_idle_timeout) {
   testing::peer_script stops = answers("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc").read_to_end();
   with_peer(stops, [](std::string url) -> task<> {
-    client c({.idle_timeout = 30ms});
+    client c({.idle_timeout = 500ms});
     task<client_error> failing = failure_of(c, url);
     client_error e = co_await std::move(failing);
     EXPECT_EQ(e.errc(), client_errc::timed_out) << e.what();
