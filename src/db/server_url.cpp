@@ -114,7 +114,7 @@ class url_reader {
   }
 
   void read_option(std::string_view option) {
-    static constexpr std::array<std::pair<std::string_view, taker>, 9> known{{
+    static constexpr std::array<std::pair<std::string_view, taker>, 10> known{{
         {"socket", &url_reader::take_socket},
         {"tls", &url_reader::take_tls},
         {"tls_ca", &url_reader::take_tls_ca},
@@ -122,6 +122,7 @@ class url_reader {
         {"tls_key", &url_reader::take_tls_key},
         {"connect_timeout", &url_reader::take_connect_timeout},
         {"silence_timeout", &url_reader::take_silence_timeout},
+        {"idle_transaction_timeout", &url_reader::take_idle_transaction_timeout},
         {"target", &url_reader::take_target},
         {"bulk", &url_reader::take_bulk},
     }};
@@ -156,15 +157,23 @@ class url_reader {
   void take_silence_timeout(const std::string& value) {
     read_.silence_timeout = time_above_zero("silence_timeout", value);
   }
+  void take_idle_transaction_timeout(const std::string& value) {
+    duration given = time("idle_transaction_timeout", value);
+    if (given != duration::zero() && (given < std::chrono::seconds(1) || given > std::chrono::hours(24)))
+      complain("idle_transaction_timeout must be 1s to 24h, or 0 for what the server is set to");
+    read_.idle_transaction_timeout = given;
+  }
   duration time_above_zero(const std::string& option, const std::string& value) const {
-    duration given = duration::zero();
+    duration given = time(option, value);
+    if (given <= duration::zero()) complain(option + " must be above zero");
+    return given;
+  }
+  duration time(const std::string& option, const std::string& value) const {
     try {
-      given = parse_duration(value);
+      return parse_duration(value);
     } catch (const error& e) {
       complain(option + ": " + e.message());
     }
-    if (given <= duration::zero()) complain(option + " must be above zero");
-    return given;
   }
   void take_target(const std::string& value) {
     constexpr std::array<std::string_view, 2> targets = {"primary", "any"};

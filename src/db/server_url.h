@@ -12,6 +12,9 @@
 //   connect_timeout=2s    for each host
 //   silence_timeout=5s    after which a server that says nothing when it is asked to begin, to commit or to end a
 //                         statement, or that acknowledges nothing on the network, counts as lost
+//   idle_transaction_timeout=30s  after which the server takes the client of a transaction that does nothing for gone,
+//   and
+//                         rolls it back; 0: as the server is set
 //   target=primary|any    whether a server that takes no writes is passed over; primary without it
 //   bulk=auto|values      whether rows may go in by what the server has for bulk loading, or by plain INSERT alone
 
@@ -49,6 +52,7 @@ struct server_url {
   std::string tls_key;
   duration connect_timeout = std::chrono::seconds(2);
   duration silence_timeout = std::chrono::seconds(5);
+  duration idle_transaction_timeout = std::chrono::seconds(30);
   bool tls_given = false;
   tls_mode tls = tls_mode::verify_full;
   bool primary_only = true;

@@ -32,6 +32,24 @@ task<bool> pause_before_retry(std::exception_ptr failure, int attempts_made, con
   co_return true;
 }
 
+task<void> begin(connection* c) {
+  bool was_clean = c->state() == session_state::clean;
+  std::exception_ptr failure;
+  try {
+    task<void> beginning = c->begin();
+    co_await std::move(beginning);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (!failure) co_return;
+  // Cut short, it may have begun, or begin yet. One that was open before is its owner's.
+  if (was_clean && c->state() == session_state::dirty) {
+    task<void> undoing = roll_back(c, failure);
+    co_await std::move(undoing);
+  }
+  std::rethrow_exception(failure);
+}
+
 task<void> roll_back(connection* c, std::exception_ptr cause) {
   if (c->state() == session_state::dead) co_return;
   try {

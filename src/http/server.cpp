@@ -94,6 +94,14 @@ task<void> server::implementation::accept_all(net::listener& at, task_group& gro
 }
 
 task<void> server::implementation::serve_one(std::unique_ptr<net::stream> stream) {
+  struct ending {
+    ~ending() {
+      home.counts.connection_ended();
+      home.room.set();
+    }
+    implementation& home;
+  };
+  ending at_the_end{*this};
   std::string peer = stream->remote_address();
   std::exception_ptr failure;
   try {
@@ -103,8 +111,6 @@ task<void> server::implementation::serve_one(std::unique_ptr<net::stream> stream
   } catch (...) {
     failure = std::current_exception();
   }
-  counts.connection_ended();
-  room.set();
   // A connection's failure is its own: the others go on.
   if (failure && !connection::is_the_clients_doing(failure))
     log::exception(log::level::warn, "connection failed", failure, {{"peer", peer}});

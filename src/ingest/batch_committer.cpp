@@ -222,7 +222,10 @@ task<void> batch_committer::attempt(batch& b, commit_marker* marker) {
   }
   for (std::size_t g = 0; g < outcome.found.size(); ++g) {
     b.groups[g].with->found = std::move(outcome.found[g]);
-    if (b.groups[g].with->found) replays_.add();
+    if (b.groups[g].with->found)
+      replays_.add();
+    else
+      b.groups[g].with->made = std::move(outcome.made[g]);
   }
 }
 

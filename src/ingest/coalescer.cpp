@@ -77,13 +77,19 @@ constexpr std::size_t most_free_batches = 8;
 
 std::size_t slots_of(const coalescer_options& options) { return std::max<std::size_t>(1, options.commits_in_flight); }
 
+// A batch without rows would never be full, nor ever begun.
+coalescer_options with_a_row(coalescer_options options) {
+  options.max_rows = std::max<std::size_t>(1, options.max_rows);
+  return options;
+}
+
 }  // namespace
 
 coalescer::coalescer(std::size_t columns, commit_function commit, const coalescer_options& options)
     : columns_(columns),
       commit_(std::move(commit)),
-      options_(options),
-      pace_(std::make_unique<batch_pace>(options.max_rows, options.target_commit_time, options.commits_in_flight)),
+      options_(with_a_row(options)),
+      pace_(std::make_unique<batch_pace>(options_.max_rows, options.target_commit_time, options.commits_in_flight)),
       slots_(slots_of(options)) {
   spare_.reserve(most_spare_rows);
 }

@@ -14,6 +14,8 @@ struct commit_outcome {
   db::batch_report report;
   // Of each of the batch's groups: the answer that its key has already. Empty when no key was found.
   std::vector<std::optional<kept_answer>> found;
+  // Of each of them that had none: the answer to it, whether it is kept or not.
+  std::vector<kept_answer> made;
 };
 
 }  // namespace penstock::ingest

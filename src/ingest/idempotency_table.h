@@ -16,7 +16,8 @@ namespace penstock::ingest {
 
 const db::table_definition& idempotency_table();
 
-// For each of the groups, the answer that its key has in this stream.
+// For each of the groups, the answer that its key has in this stream; without its body, which may be long, where the
+// key came with another request.
 task<std::vector<std::optional<kept_answer>>> find_kept_answers(db::connection& session, const std::string& stream,
                                                                 const std::vector<batch_group>& groups);
 

@@ -27,7 +27,7 @@ struct keyed_request {
   std::string hash;
   // What there is to answer when the rows of the report from `first` on are the request's. Asked before the commit.
   std::function<kept_answer(const db::batch_report& report, std::size_t first, std::size_t most_result_bytes)> answer;
-  // What it gave last: once the rows are committed, the answer to the request, whether it is kept or not.
+  // What it gave to the attempt that is committed, whether it is kept or not.
   kept_answer made = {};
   // Of the answer, which is kept in the database; 0 once that has refused a longer one.
   std::size_t most_result_bytes = std::size_t{1} << 20;

@@ -14,7 +14,8 @@
 namespace penstock::ingest {
 namespace {
 
-using group_list = std::vector<const batch_group*>;
+// Places of a batch's groups.
+using group_list = std::vector<std::size_t>;
 
 // Of one insertion: what goes beyond waits for the next one, in the same transaction.
 constexpr std::size_t most_answer_bytes_at_a_time = std::size_t{4} << 20;
@@ -63,7 +64,7 @@ bool is_refused(const db::batch_report& kept, std::size_t row, std::size_t& most
 
 // Takes the groups from `next` on whose answers are inserted together, and renders these. Long ones let others have a
 // turn of the loop between them.
-task<void> render_answers(const std::string& stream, const commit_outcome& outcome, group_list& groups,
+task<void> render_answers(const std::string& stream, const batch& b, commit_outcome& outcome, group_list& groups,
                           group_list::iterator& next, db::row_batch& answers, group_list& answered) {
   std::size_t since_a_turn = 0;
   for (; next != groups.end() && answers.bytes() < most_answer_bytes_at_a_time; ++next) {
@@ -71,23 +72,24 @@ task<void> render_answers(const std::string& stream, const commit_outcome& outco
       since_a_turn = 0;
       co_await sleep_for(duration::zero());
     }
-    keyed_request& request = *(*next)->with;
-    request.made = request.answer(outcome.report, (*next)->first, request.most_result_bytes);
-    since_a_turn += request.made.body.size();
-    if (!request.made.is_kept) continue;
-    add_kept_answer(answers, stream, request.key, request.made);
+    const keyed_request& request = *b.groups[*next].with;
+    kept_answer& made = outcome.made[*next];
+    made = request.answer(outcome.report, b.groups[*next].first, request.most_result_bytes);
+    since_a_turn += made.body.size();
+    if (!made.is_kept) continue;
+    add_kept_answer(answers, stream, request.key, made);
     answered.push_back(*next);
   }
 }
 
 // Inserts the answers of these groups, and leaves those whose answer the database refused.
-task<void> insert_answers(db::connection& session, const std::string& stream, commit_outcome& outcome,
+task<void> insert_answers(db::connection& session, const std::string& stream, const batch& b, commit_outcome& outcome,
                           group_list& groups) {
   group_list refused;
   for (auto next = groups.begin(); next != groups.end();) {
     db::row_batch answers(idempotency_table().columns.size());
     group_list answered;
-    task<void> rendering = render_answers(stream, outcome, groups, next, answers, answered);
+    task<void> rendering = render_answers(stream, b, outcome, groups, next, answers, answered);
     co_await std::move(rendering);
     if (answers.empty()) continue;
     db::batch_report kept;
@@ -95,7 +97,7 @@ task<void> insert_answers(db::connection& session, const std::string& stream, co
     co_await std::move(inserting);
     outcome.report.round_trips += kept.round_trips;
     for (std::size_t row = 0; row < answered.size(); ++row)
-      if (is_refused(kept, row, answered[row]->with->most_result_bytes)) refused.push_back(answered[row]);
+      if (is_refused(kept, row, b.groups[answered[row]].with->most_result_bytes)) refused.push_back(answered[row]);
   }
   groups = std::move(refused);
 }
@@ -104,9 +106,10 @@ task<void> insert_answers(db::connection& session, const std::string& stream, co
 task<void> keep_answers(db::connection& session, const std::string& stream, const batch& b, commit_outcome& outcome) {
   group_list unanswered;
   for (std::size_t g = 0; g < b.groups.size(); ++g)
-    if (!outcome.found[g]) unanswered.push_back(&b.groups[g]);
+    if (!outcome.found[g]) unanswered.push_back(g);
+  outcome.made.assign(b.groups.size(), {});
   while (!unanswered.empty()) {
-    task<void> inserting = insert_answers(session, stream, outcome, unanswered);
+    task<void> inserting = insert_answers(session, stream, b, outcome, unanswered);
     co_await std::move(inserting);
   }
 }

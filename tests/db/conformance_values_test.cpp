@@ -168,6 +168,14 @@ TEST_P(conformance_values, json_comes_back_as_it_was_sent) {
                                         "{\"a\":\"東京\\n\"}"s, value()});
 }
 
+TEST_P(conformance_values, a_statement_with_a_zero_byte_is_refused_as_a_whole) {
+  with_connection([](database&, connection& c) -> task<> {
+    using namespace std::string_literals;
+    task<std::optional<db_errc>> failing = failure_of(c.query("SELECT 1 \0 + 1"s));
+    EXPECT_EQ(co_await std::move(failing), db_errc::syntax);
+  });
+}
+
 INSTANTIATE_TEST_SUITE_P(all, conformance_values, ::testing::ValuesIn(all_ways_to_insert), name_of_tested);
 
 }  // namespace

@@ -52,6 +52,8 @@ TEST(server_url, names_what_is_wrong) {
   EXPECT_NE(complaint_about("mariadb://db/shop?tls=full").find("verify-full"), std::string::npos);
   EXPECT_NE(complaint_about("mariadb://db/shop?tls").find("'tls' has no value"), std::string::npos);
   EXPECT_NE(complaint_about("mariadb://db/shop?connect_timeout=0s").find("above zero"), std::string::npos);
+  EXPECT_NE(complaint_about("mariadb://db/shop?idle_transaction_timeout=10ms").find("1s to 24h"), std::string::npos);
+  EXPECT_EQ(parse_server_url("mariadb://db/shop?idle_transaction_timeout=0", 3306).idle_transaction_timeout, 0s);
   EXPECT_NE(complaint_about("mariadb://db/shop?socket=/run/s").find("not both"), std::string::npos);
   EXPECT_NE(complaint_about("mariadb://ann:a/b@db/shop").find("%2F"), std::string::npos);
   EXPECT_EQ(parse_server_url("mariadb://db/shop?tls_ca=/etc/ca@home.pem", 3306).tls_ca, "/etc/ca@home.pem");

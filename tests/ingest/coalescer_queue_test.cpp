@@ -180,5 +180,14 @@ TEST(coalescer_queue, rows_of_one_batch_that_fill_the_queue_alone_are_too_many_a
   });
 }
 
+TEST(coalescer_queue, a_bound_of_no_rows_is_one_of_one) {
+  fake_store store;
+  with_coalescer(store, {.max_rows = 0}, [&](coalescer& c) -> task<> {
+    tally t = co_await with_timeout(1h, submit(c, items("a", "b")));
+    EXPECT_EQ(t.stored, 2u);
+    EXPECT_EQ(store.batches, (std::vector<std::vector<std::string>>{items("a"), items("b")}));
+  });
+}
+
 }  // namespace
 }  // namespace penstock::ingest

@@ -77,5 +77,31 @@ TEST(idempotency_table, young_answers_are_not_looked_through) {
   EXPECT_EQ(seen.left, 2'000);
 }
 
+TEST(idempotency_table, an_answer_is_read_only_for_the_request_that_it_was_given_to) {
+  auto body = []() -> task<> {
+    db::database memory("sqlite::memory:");
+    std::unique_ptr<db::connection> session = co_await memory.connect();
+    co_await session->prepare_table(idempotency_table());
+    db::row_batch rows(idempotency_table().columns.size());
+    for (const char* key : {"same", "another"}) add_kept_answer(rows, "items", key, {"its hash", 200, "its answer"});
+    db::batch_report kept;
+    co_await session->insert_rows(idempotency_table(), rows, kept);
+    std::vector<batch_group> groups;
+    for (const char* key : {"unknown", "another", "same"}) {
+      groups.push_back({0, 0, std::make_shared<keyed_request>()});
+      groups.back().with->key = key;
+      groups.back().with->hash = "its hash";
+    }
+    groups[1].with->hash = "of another request";
+    auto looking = find_kept_answers(*session, "items", groups);
+    std::vector<std::optional<kept_answer>> found = co_await std::move(looking);
+    EXPECT_FALSE(found.at(0).has_value());
+    EXPECT_EQ(found.at(1).value().request_hash, "its hash");
+    EXPECT_EQ(found.at(1).value().body, "");
+    EXPECT_EQ(found.at(2).value().body, "its answer");
+  };
+  net::run(body());
+}
+
 }  // namespace
 }  // namespace penstock::ingest

@@ -351,5 +351,25 @@ TEST_F(idempotency, a_broken_body_stores_nothing_under_a_key) {
   });
 }
 
+// The first attempt's COMMIT has lost its connection, and arrives while the second one is under way.
+TEST_F(idempotency, the_answer_is_the_committed_attempts_in_a_cluster_too) {
+  auto server = std::make_shared<marked_server>();
+  server->certifies = true;
+  server->slow_commit = 60ms;
+  int commits = 0;
+  server->cuts = [&](std::size_t, const std::string& what) {
+    return what == "COMMIT" && commits++ == 0 ? std::optional(cut::during) : std::nullopt;
+  };
+  server->pause = [&](const std::string& what) -> duration { return what == "COMMIT" && commits == 1 ? 200ms : 1ms; };
+  serve(db::database(std::make_shared<marked_driver>(server)), options_of(whole_items()), [&]() -> task<void> {
+    server->armed = true;
+    auto posting = post_keyed("k", R"([{"n":1},{"n":2}])", "/v1/items?results=all");
+    answer a = co_await std::move(posting);
+    EXPECT_EQ(a.status, 200);
+    EXPECT_EQ(commits, 2);
+    EXPECT_EQ(a.body, server->stored.back()) << "what is kept";
+  });
+}
+
 }  // namespace
 }  // namespace penstock::ingest

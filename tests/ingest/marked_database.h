@@ -25,6 +25,8 @@ using namespace std::chrono_literals;
 // How an operation's connection is lost.
 enum class cut { before, after, during };
 
+constexpr std::size_t answer_column = 4;  // of penstock_idempotency: what `stored` has of its rows; the first of others
+
 struct marked_server {
   // Asked before each operation while armed, with its number from 0 and what it is; gives how its connection is lost.
   std::function<std::optional<cut>(std::size_t number, const std::string& what)> cuts =
@@ -40,6 +42,8 @@ struct marked_server {
   bool away = false;  // connects are refused
   std::size_t most_sessions = 100;
   bool commits_are_refused = false;
+  // As a cluster: a marker's row is locked on one node alone, and a commit fails that comes behind another's.
+  bool certifies = false;
 
   std::size_t sessions = 0;
   std::vector<std::string> stored;
@@ -99,7 +103,7 @@ class marked_connection final : public db::connection {
     report.clear();
     report.method = "made up";
     for (std::size_t r = 0; r < rows.rows(); ++r) {
-      rows_.emplace_back(rows.row(r)[0].text());
+      rows_.emplace_back(rows.row(r)[into.name == "penstock_idempotency" ? answer_column : 0].text());
       report.rows.push_back({static_cast<std::int64_t>(server_->inserted_rows++) + 1});
     }
     if (lost) lose();
@@ -119,6 +123,10 @@ class marked_connection final : public db::connection {
     } else if (how != cut::before && server_->commits_are_refused) {
       end_transaction();
       throw db::database_error(db::db_errc::serialization, "another one was first");
+    } else if (how != cut::before && server_->certifies && marker_ &&
+               server_->markers[marker_->writer] != marker_->last) {
+      end_transaction();
+      throw db::database_error(db::db_errc::deadlock, "another node's was first");
     } else if (how != cut::before) {
       carry_out(rows_, marker_);
       made_markers_.clear();
@@ -157,6 +165,7 @@ class marked_connection final : public db::connection {
   struct marker_change {
     std::string writer;
     std::int64_t number;
+    std::int64_t last;
   };
 
   task<std::optional<cut>> send(std::string what) {
@@ -197,7 +206,7 @@ class marked_connection final : public db::connection {
     auto row = server_->markers.find(writer);
     if (row == server_->markers.end() || row->second != std::get<std::int64_t>(values[3])) co_return 0;
     server_->locks[writer] = this;
-    marker_ = marker_change{writer, std::get<std::int64_t>(values[0])};
+    marker_ = marker_change{writer, std::get<std::int64_t>(values[0]), row->second};
     co_return 1;
   }
   void carry_out(const std::vector<std::string>& rows, const std::optional<marker_change>& marker) {
@@ -223,7 +232,7 @@ class marked_connection final : public db::connection {
     later->rows = std::exchange(rows_, {});
     later->writer = marker_->writer;
     later->number = marker_->number;
-    server_->locks[marker_->writer] = later.get();
+    if (!server_->certifies) server_->locks[marker_->writer] = later.get();
     marker_.reset();
     scheduler& s = scheduler::current();
     s.add_timer(*later, s.now() + server_->slow_commit);

@@ -281,5 +281,20 @@ TEST(traced, every_kind_of_argument_is_shown_shortly) {
   EXPECT_EQ(shown(app::opaque{}), "...");
 }
 
+struct cannot_be_shown {};
+std::string log_value(const cannot_be_shown&) { throw std::runtime_error("not this one"); }
+
+TEST(traced, an_argument_that_cannot_be_shown_is_no_reason_not_to_run) {
+  log::capture logged;
+  auto main = []() -> task<int> {
+    auto seven = [](int, cannot_be_shown) -> task<int> { co_return 7; };
+    auto call = traced("seven", seven, 1, cannot_be_shown{});
+    co_return co_await std::move(call);
+  };
+  EXPECT_EQ(simulate(main()), 7);
+  EXPECT_THAT(without_time(logged),
+              ElementsAre(R"(DEBUG task done task=seven arguments="1, …" elapsed=0ns outcome=ok)"));
+}
+
 }  // namespace
 }  // namespace penstock

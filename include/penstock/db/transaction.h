@@ -37,12 +37,14 @@ namespace detail {
 
 // True when the attempt failed for a passing reason and another is to follow; waits for it then. False: give up.
 task<bool> pause_before_retry(std::exception_ptr failure, int attempts_made, const transaction_options* options);
+// Begins a transaction, or leaves the connection without one.
+task<void> begin(connection* c);
 // Rolls back out of reach of a cancel; a failure to do so is attached to `cause`.
 task<void> roll_back(connection* c, std::exception_ptr cause);
 
 template <class T, class Body>
 task<T> attempt(connection* c, Body* body) {
-  task<void> beginning = c->begin();
+  task<void> beginning = begin(c);
   co_await std::move(beginning);
   std::exception_ptr failure;
   std::optional<penstock::detail::stored<T>> value;

@@ -98,7 +98,11 @@ class traced_function {
 template <class R, class Call>
 task<R> run_traced(Call call) {
   traced_run run(call.metrics(), call.name());
-  call.describe(run.arguments());
+  try {
+    call.describe(run.arguments());
+  } catch (...) {  // what can't be shown runs all the same
+    run.arguments() += "…";
+  }
   try {
     task<R> running = call.start();
     if constexpr (std::is_void_v<R>) {

@@ -26,12 +26,22 @@ constexpr unsigned long first_to_return_ids = 100'500;
 // transaction sees less than what was committed when its statement began, and none takes locks between rows.
 constexpr const char* session_settings =
     "SET NAMES utf8mb4;"
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;"
     "SET time_zone='+00:00',"
     "sql_mode='STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION,"
     "NO_AUTO_VALUE_ON_ZERO,ANSI_QUOTES',autocommit=1,completion_type=NO_CHAIN,unique_checks=1,foreign_key_checks=1,"
     "lc_messages='en_US',session_track_schema=1,net_write_timeout=600"
-    "/*M! ,max_error_count=64*/;"  // MySQL asks for a right here, and of its warnings nothing is asked
-    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+    "/*M! ,max_error_count=64*/";  // MySQL asks for a right here, and of its warnings nothing is asked
+
+// A client whose machine is gone would hold its locks until the server finds out, which may take hours. MySQL has no
+// such limit. One that is set already, and is shorter, stays.
+std::string settings_of_session(const server_url& url) {
+  std::string text = session_settings;
+  if (url.idle_transaction_timeout == duration::zero()) return text;
+  std::string most = std::to_string(std::chrono::ceil<std::chrono::seconds>(url.idle_transaction_timeout).count());
+  return text + "/*M! ,idle_transaction_timeout=IF(@@idle_transaction_timeout BETWEEN 1 AND " + most +
+         ",@@idle_transaction_timeout," + most + ")*/";
+}
 
 constexpr const char* questions =
     ";SHOW VARIABLES WHERE Variable_name IN "
@@ -173,7 +183,7 @@ task<void> require_cluster(wire* w, server_address at) {
 }  // namespace
 
 std::string words_after_reset(const server_url& url) {
-  return std::string(session_settings) + ";USE " + quote_identifier(url.database) + questions;
+  return settings_of_session(url) + ";USE " + quote_identifier(url.database) + questions;
 }
 
 server_facts facts_of(wire& w, const text_result& shown) {
@@ -204,7 +214,7 @@ database_error failure(const server_address& at, const std::string& doing, const
 task<std::unique_ptr<wire>> open_session(const server_url* url, server_address at, server_facts* facts) {
   task<std::unique_ptr<wire>> logging_in = find_and_log_in(url, at);
   std::unique_ptr<wire> w = co_await std::move(logging_in);
-  static const std::string first_words = std::string(session_settings) + questions;
+  const std::string first_words = settings_of_session(*url) + questions;
   std::vector<text_result> answers;
   task<bool> setting_up = w->run(first_words, answers);
   bool set_up = co_await std::move(setting_up);

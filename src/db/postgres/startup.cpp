@@ -23,6 +23,8 @@ constexpr std::string_view socket_file_prefix = ".s.PGSQL.";
 
 // Values a session starts with come back at RESET ALL, which a SET after connecting would not.
 constexpr const char* session_options =
+    // A client whose machine is gone would be found out after hours.
+    "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 "
     "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c standard_conforming_strings=on "
     "-c bytea_output=hex -c extra_float_digits=1 -c quote_all_identifiers=off";
 
@@ -105,7 +107,11 @@ connect_options options_for(const server_url& url, const server_address& at, con
   if (!url.password.empty()) options.set("password", url.password);
   options.set("client_encoding", "UTF8");
   options.set("application_name", "penstock");
-  options.set("options", session_options);
+  std::string of_session = session_options;
+  if (url.idle_transaction_timeout != duration::zero())
+    of_session += " -c idle_in_transaction_session_timeout=" +
+                  std::to_string(std::chrono::ceil<std::chrono::milliseconds>(url.idle_transaction_timeout).count());
+  options.set("options", of_session);
   // For logging in and for requests to cancel; a session's own are set once it is there.
   auto silence = std::chrono::ceil<std::chrono::seconds>(url.silence_timeout).count();
   std::string third = std::to_string(std::max<long long>(silence / 3, 1));

@@ -165,6 +165,8 @@ void session::forget_oldest_statement() noexcept {
 }
 
 sqlite3_stmt* session::compile(const std::string& sql) {
+  // SQLite would take it for the end.
+  if (sql.find('\0') != std::string::npos) throw database_error(db_errc::syntax, "the statement has a zero byte");
   sqlite3_stmt* statement = nullptr;
   const char* rest = nullptr;
   if (sqlite3_prepare_v3(handle_, sql.c_str(), static_cast<int>(sql.size() + 1), SQLITE_PREPARE_PERSISTENT, &statement,
