@@ -115,9 +115,16 @@ task<bool> pool::implementation::make_usable(offer& o) {
   } catch (...) {
     failure = std::current_exception();
   }
-  if (!worth_retrying(failure)) std::rethrow_exception(failure);
+  if (!worth_waiting(failure)) {
+    if (worth_retrying(failure)) refuse_waiting(failure);
+    std::rethrow_exception(failure);
+  }
   o = offer();
   co_return false;
+}
+
+bool pool::implementation::worth_waiting(const std::exception_ptr& failure) const {
+  return worth_retrying(failure) && !(options.refuse_when_unreachable && state.unreachable());
 }
 
 bool pool::implementation::worth_retrying(const std::exception_ptr& failure) {

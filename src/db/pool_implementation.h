@@ -32,6 +32,8 @@ struct pool::implementation : std::enable_shared_from_this<implementation> {
   task<lease> obtain(offer first, std::uint64_t number);
   task<bool> make_usable(offer& o);
   static bool worth_retrying(const std::exception_ptr& failure);
+  // Also for those who wait for a session.
+  bool worth_waiting(const std::exception_ptr& failure) const;
   lease lend(lease slot, std::source_location where, time_point since);
   [[noreturn]] void throw_closed() const;
   [[noreturn]] void throw_full();

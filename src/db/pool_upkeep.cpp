@@ -115,7 +115,7 @@ task<void> pool::implementation::tend(offer o) {
     if (o) throw;
     failure = std::current_exception();
   }
-  if (failure && !worth_retrying(failure)) refuse_waiting(failure);
+  if (failure && !worth_waiting(failure)) refuse_waiting(failure);
 }
 
 void pool::implementation::wake_keepers() noexcept {

@@ -1,6 +1,7 @@
 #include "body_decoder.h"
 
 #include "field_syntax.h"
+#include "penstock/core/units.h"
 #include "penstock/http/error.h"
 #include "penstock/http/request.h"
 
@@ -74,7 +75,7 @@ body_decoder body_decoder::of_length(std::uint64_t bytes) noexcept {
 
 body_decoder body_decoder::of_chunks(std::uint64_t most_bytes) noexcept {
   body_decoder d;
-  d.most_bytes_ = most_bytes;
+  d.most_bytes_ = d.left_of_all_ = most_bytes;
   d.state_ = state::size_line;
   return d;
 }
@@ -117,12 +118,13 @@ void body_decoder::take_size_line(std::string_view line) {
   }
   if (digits == 0) refuse("a chunk's size is no hexadecimal number");
   check_extensions(line.substr(digits));
-  if (size > most_bytes_) throw protocol_error(http_errc::body_too_large, "the body is longer than allowed");
+  if (size > left_of_all_)
+    throw protocol_error(http_errc::body_too_large, "the body is longer than " + format_bytes(most_bytes_));
   // Small chunks with long extensions make us read much for little.
   overhead_ += line.size();
   overhead_ -= static_cast<std::size_t>(std::min<std::uint64_t>(overhead_, usual_size_line + size));
   if (overhead_ > most_overhead) refuse("the chunks have more extensions than data");
-  most_bytes_ -= size;
+  left_of_all_ -= size;
   left_ = size;
   state_ = size == 0 ? state::trailer : state::data;
 }

@@ -36,9 +36,10 @@ class body_decoder {
   void take_trailer_line(std::string_view line);
 
   state state_ = state::done;
-  std::uint64_t left_ = 0;        // of the body, or of the chunk
-  std::uint64_t most_bytes_ = 0;  // that further chunks may have
-  std::size_t overhead_ = 0;      // bytes of size lines beyond what honest chunks have
+  std::uint64_t left_ = 0;         // of the body, or of the chunk
+  std::uint64_t most_bytes_ = 0;   // of all chunks
+  std::uint64_t left_of_all_ = 0;  // of them, that further chunks may have
+  std::size_t overhead_ = 0;       // bytes of size lines beyond what honest chunks have
   std::size_t trailer_bytes_ = 0;
 };
 

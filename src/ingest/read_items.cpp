@@ -274,8 +274,7 @@ task<db::result> stream_endpoint::ask(std::string condition, db::parameters valu
   throw_no_answer();
 }
 
-// The database may give an account no more sessions than writers have already. Who began to wait before that was known
-// learns it when the wait is over.
+// The database may give an account no more sessions than writers have already.
 task<db::pool::lease> stream_endpoint::session_for_reading() {
   std::exception_ptr refused;
   if (!readers_.unreachable() || writers_.unreachable()) {
@@ -283,7 +282,7 @@ task<db::pool::lease> stream_endpoint::session_for_reading() {
       auto acquiring = readers_.acquire();
       co_return co_await std::move(acquiring);
     } catch (const db::database_error& e) {
-      if (e.errc() != db::db_errc::pool_timeout || !readers_.unreachable()) throw;
+      if (!says_that_it_is_away(e) || !readers_.unreachable()) throw;
       refused = std::current_exception();
     }
     if (writers_.unreachable()) std::rethrow_exception(refused);

@@ -39,6 +39,7 @@ db::pool_options writing_pool_options(const service_options& options, const db::
 db::pool_options reading_pool_options(const service_options& options, metrics::registry& measure) {
   db::pool_options pool = session_pool_options("readers", options.read_connections, measure);
   pool.acquire_timeout = options.read_timeout;
+  pool.refuse_when_unreachable = true;
   return pool;
 }
 

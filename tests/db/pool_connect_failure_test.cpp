@@ -118,5 +118,25 @@ TEST(pool_connect_failure, a_connect_that_hangs_is_given_up_and_tried_again) {
   });
 }
 
+TEST(pool_connect_failure, whoever_is_not_to_wait_for_its_end_is_refused_at_once) {
+  for (bool kept : {false, true}) {
+    auto body = [](pool& p, fake_server& server) -> task<> {
+      server.refuses = db_errc::connection_lost;
+      server.restart();
+      time_point start = scheduler::current().now();
+      std::vector<task<std::optional<db_errc>>> hopeless;
+      for (int i = 0; i < 20; ++i) hopeless.push_back(failure_of(use(p, 1ms)));
+      std::vector<std::optional<db_errc>> failures = co_await gather(std::move(hopeless));
+      for (auto failure : failures) EXPECT_EQ(failure, db_errc::connection_lost);
+      EXPECT_LT(scheduler::current().now() - start, 1s);
+      server.refuses.reset();
+      co_await sleep_for(p.options().reconnect_max + 1s);
+      co_await use(p, 1ms);
+    };
+    pool_options options{.min_size = 2, .max_size = 4, .acquire_timeout = 1min, .refuse_when_unreachable = true};
+    kept ? with_kept_pool(options, body) : with_fake_pool(options, body);
+  }
+}
+
 }  // namespace
 }  // namespace penstock::db

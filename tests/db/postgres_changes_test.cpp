@@ -370,5 +370,26 @@ TEST_F(postgres_changes, a_batch_that_waited_for_a_new_trigger_has_the_ids_of_th
   });
 }
 
+TEST_F(postgres_changes, a_table_that_is_gone_is_said_to_be_missing) {
+  with_connection([](connection& c) -> task<> {
+    const table_definition into{"gone", "id", {{"k", column_type::integer}}, {}};
+    row_batch rows(1);
+    rows.add_integer(1);
+    rows.commit_row();
+    batch_report report;
+    for (bool is_there : {true, false}) {
+      co_await c.execute(is_there ? "CREATE TEMPORARY TABLE gone (id bigserial, k bigint)" : "DROP TABLE gone");
+      std::string said;
+      try {
+        co_await c.insert_batch(into, rows, report);
+      } catch (const database_error& e) {
+        EXPECT_FALSE(e.is_transient()) << e.message();
+        said = e.message();
+      }
+      EXPECT_EQ(said.find("no such table") != std::string::npos, !is_there) << said;
+    }
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db

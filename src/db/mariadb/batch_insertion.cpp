@@ -187,7 +187,7 @@ task<std::optional<complaint>> batch_insertion::insert_group() {
     said = co_await std::move(sending_ahead);
     if (said) co_return said;
   }
-  if (expected_->repeats) {
+  if (expected_->repeats && !has_triggers_) {
     task<std::optional<complaint>> setting_apart = set_repeated_apart();
     said = co_await std::move(setting_apart);
     if (said) co_return said;

@@ -107,7 +107,10 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   if (!version.rows.empty()) plan.version = std::get<std::string>(version.rows[0].at(0));
   task<result> asking_shape = query(shape_sql, parameters_of(table));
   result shape = co_await std::move(asking_shape);
-  if (shape.rows.empty()) throw altered_meanwhile(into);  // there, but only since
+  if (version.rows.empty() && shape.rows.empty())
+    throw database_error(db_errc::syntax, "PostgreSQL, insert into " + into.name + ": there is no such table", 0,
+                         "42P01");
+  if (shape.rows.empty()) throw altered_meanwhile(into);  // gone since then
   plan.shape = text_of(shape);
   plan.one_row = one_row_sql(into);
   forget_statement(plan.one_row);
