@@ -6,6 +6,11 @@
 
 namespace penstock::detail {
 
+void task_access::throw_spent(bool has_run) {
+  throw error(async_errc::task_spent, has_run ? "this task has run already: each is awaited once"
+                                              : "this task was moved from, or never held anything to run");
+}
+
 constinit thread_local std::coroutine_handle<> next_in_chain;
 
 void resume_chain(std::coroutine_handle<> first, scope_state& scope) noexcept {

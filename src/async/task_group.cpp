@@ -72,10 +72,11 @@ void task_group::start_background(task<void> t, std::string name, std::source_lo
 }
 
 void task_group::launch(task<void> t, std::string name, std::source_location where, bool background) {
+  detail::promise_base& promise = detail::task_access::promise_to_run(t);
   auto* m = new member(*this, std::move(t), std::move(name), background);
   live_.push_back(*m);
   ++(background ? background_ : foreground_);
-  detail::task_access::promise_of(m->work).start_queued(scope_, {.name = m->name, .where = where}, &on_ended, m);
+  promise.start_queued(scope_, {.name = m->name, .where = where}, &on_ended, m);
 }
 
 void task_group::on_ended(detail::promise_base&, void* context) noexcept {

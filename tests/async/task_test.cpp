@@ -1,5 +1,6 @@
 #include "virtual_time.h"
 #include <penstock/async/gather.h>
+#include <penstock/async/task_group.h>
 #include <penstock/async/timeout.h>
 #include <penstock/async/yield.h>
 
@@ -227,6 +228,44 @@ TEST(task, awaiting_one_that_does_not_wait_lets_no_other_run_first) {
     co_await gather(awaits(), other());
   }());
   EXPECT_EQ(log, "abc");
+}
+
+TEST(task, one_that_has_run_or_holds_nothing_is_told_so) {
+  using namespace std::chrono_literals;
+  auto spent = [](auto use) -> task<bool> {
+    try {
+      co_await use();
+    } catch (const error& e) {
+      co_return e.is(async_errc::task_spent);
+    }
+    co_return false;
+  };
+  auto body = [&]() -> task<> {
+    auto one = []() -> task<int> { co_return 1; };
+    task<int> twice = one();
+    EXPECT_EQ(co_await std::move(twice), 1);
+    auto awaited_again = [&]() -> task<> { co_await std::move(twice); };
+    EXPECT_TRUE(co_await spent(awaited_again));
+    auto empty = []() -> task<> { co_await task<>(); };
+    EXPECT_TRUE(co_await spent(empty));
+    auto gathered = [&]() -> task<> {
+      std::vector<task<int>> some;
+      some.push_back(one());
+      some.emplace_back();
+      co_await gather(std::move(some));
+    };
+    EXPECT_TRUE(co_await spent(gathered));
+    auto timed = []() -> task<> { co_await with_timeout(1s, task<>()); };
+    EXPECT_TRUE(co_await spent(timed));
+    auto grouped = []() -> task<> {
+      co_await with_task_group([](task_group& group) -> task<> {
+        group.start(task<>());
+        co_return;
+      });
+    };
+    EXPECT_TRUE(co_await spent(grouped));
+  };
+  in_virtual_time(body());
 }
 
 }  // namespace

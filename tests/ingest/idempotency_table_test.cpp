@@ -85,6 +85,7 @@ TEST(idempotency_table, an_answer_is_read_only_for_the_request_that_it_was_given
     db::row_batch rows(idempotency_table().columns.size());
     for (const char* key : {"same", "another"}) add_kept_answer(rows, "items", key, {"its hash", 200, "its answer"});
     db::batch_report kept;
+    co_await session->begin();
     co_await session->insert_rows(idempotency_table(), rows, kept);
     std::vector<batch_group> groups;
     for (const char* key : {"unknown", "another", "same"}) {

@@ -78,7 +78,7 @@ TEST(long_answers, of_a_batch_are_rendered_with_turns_between_and_inserted_in_pa
     commit_outcome outcome;
     task<void> counting = while_counting(turns, write_batch(session, into, stream, b, outcome));
     co_await std::move(counting);
-    EXPECT_EQ(b.groups.back().with->made.body.size(), mebibyte);
+    EXPECT_EQ(outcome.made.back().body.size(), mebibyte);
     b.groups.clear();
   };
   sim.run(main());

@@ -21,6 +21,7 @@ enum class async_errc {
   scope_in_use,         ///< A cancel_scope already runs a task.
   no_tasks,             ///< A race was given no task.
   deadlock,             ///< Every task waits for another and no timer is left.
+  task_spent,           ///< A task was to be run that has run already, was moved from, or never held anything.
   woken_twice,          ///< An awaitable woke a task that it had woken already: a defect of that awaitable.
 };
 
@@ -43,6 +44,8 @@ constexpr std::string_view code_name(async_errc code) noexcept {
       return "async.no_tasks";
     case async_errc::deadlock:
       return "async.deadlock";
+    case async_errc::task_spent:
+      return "async.task_spent";
     case async_errc::woken_twice:
       return "async.woken_twice";
   }

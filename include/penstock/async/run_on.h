@@ -16,7 +16,7 @@ template <class T>
 T run_on(scheduler& s, task<T> main, std::source_location where = std::source_location::current()) {
   detail::root_task root(s);
   task<T> running = std::move(main);  // destroyed before the root, whose scope it runs in
-  root.run(detail::task_access::promise_of(running), where);
+  root.run(detail::task_access::promise_to_run(running), where);
   return detail::task_access::promise_of(running).take();
 }
 

@@ -35,10 +35,10 @@ class task_access;
 
 /// An asynchronous operation that gives a T, throws, or is cancelled. Move-only.
 ///
-/// Await it once, as an rvalue. The awaiting task is the parent: the child inherits its cancellation, deadline and
-/// task-locals, and the parent goes on when the child is done. Awaiting is a direct transfer of control, not a trip
-/// through the ready queue. Destroying a task that has started and waits unwinds it without running it on; its
-/// destructors run.
+/// Await it once, as an rvalue: one that has run already, or was moved from, gives `async_errc::task_spent`. The
+/// awaiting task is the parent: the child inherits its cancellation, deadline and task-locals, and the parent goes on
+/// when the child is done. Awaiting is a direct transfer of control, not a trip through the ready queue. Destroying a
+/// task that has started and waits unwinds it without running it on; its destructors run.
 template <class T>
 class [[nodiscard]] task {
  public:
@@ -82,10 +82,20 @@ class task_access {
   static promise<T>& promise_of(task<T>& t) noexcept {
     return t.handle_.promise();
   }
+  // As above, of a task that is to be run. Throws `async_errc::task_spent`.
+  template <class T>
+  static promise<T>& promise_to_run(task<T>& t) {
+    if (!t.handle_ || t.handle_.done()) [[unlikely]]
+      throw_spent(static_cast<bool>(t.handle_));
+    return t.handle_.promise();
+  }
   template <class T>
   static std::coroutine_handle<promise<T>> release(task<T>& t) noexcept {
     return std::exchange(t.handle_, nullptr);
   }
+
+ private:
+  [[noreturn]] static void throw_spent(bool has_run);
 };
 
 template <class T>
@@ -132,19 +142,17 @@ class promise_common : public promise_base {
   void unhandled_exception() noexcept { fail(); }
 
   template <class U>
-  task_awaiter<U> await_transform(task<U>&& child,
-                                  std::source_location where = std::source_location::current()) noexcept {
+  task_awaiter<U> await_transform(task<U>&& child, std::source_location where = std::source_location::current()) {
     set_site(where);
-    return {task_access::promise_of(child), *this, scope()};
+    return {task_access::promise_to_run(child), *this, scope()};
   }
   template <class U>
   task_awaiter<U> await_transform(task<U>& child,
                                   std::source_location where = std::source_location::current()) = delete;
   template <class U>
-  task_awaiter<U> await_transform(scoped_task<U>& child,
-                                  std::source_location where = std::source_location::current()) noexcept {
+  task_awaiter<U> await_transform(scoped_task<U>& child, std::source_location where = std::source_location::current()) {
     set_site(where);
-    return {task_access::promise_of(child.inner), *this, child.scope};
+    return {task_access::promise_to_run(child.inner), *this, child.scope};
   }
   template <class Awaitable>
   auto await_transform(Awaitable&& awaitable, std::source_location where = std::source_location::current()) {

@@ -26,7 +26,7 @@ class join : public suspension {
   // whole frame is.
   template <class T>
   void start(task<T>& t) {
-    start_promise(task_access::promise_of(t));
+    start_promise(task_access::promise_to_run(t));
   }
   // The place of the first task that ended, in whatever way. Once all have.
   std::size_t first_ended() const noexcept { return first_ended_->task_index; }
