@@ -82,8 +82,9 @@ TEST(idempotency_table, an_answer_is_read_only_for_the_request_that_it_was_given
     db::database memory("sqlite::memory:");
     std::unique_ptr<db::connection> session = co_await memory.connect();
     co_await session->prepare_table(idempotency_table());
+    const std::string stream = "items";
     db::row_batch rows(idempotency_table().columns.size());
-    for (const char* key : {"same", "another"}) add_kept_answer(rows, "items", key, {"its hash", 200, "its answer"});
+    for (const char* key : {"same", "another"}) add_kept_answer(rows, stream, key, {"its hash", 200, "its answer"});
     db::batch_report kept;
     co_await session->begin();
     co_await session->insert_rows(idempotency_table(), rows, kept);
@@ -94,7 +95,7 @@ TEST(idempotency_table, an_answer_is_read_only_for_the_request_that_it_was_given
       groups.back().with->hash = "its hash";
     }
     groups[1].with->hash = "of another request";
-    auto looking = find_kept_answers(*session, "items", groups);
+    auto looking = find_kept_answers(*session, stream, groups);
     std::vector<std::optional<kept_answer>> found = co_await std::move(looking);
     EXPECT_FALSE(found.at(0).has_value());
     EXPECT_EQ(found.at(1).value().request_hash, "its hash");
