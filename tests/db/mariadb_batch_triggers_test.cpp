@@ -118,6 +118,23 @@ TEST_P(mariadb_batch_triggers, that_change_keys_leave_no_row_out_as_one_that_is_
   with_session(body, GetParam());
 }
 
+TEST_P(mariadb_batch_triggers, that_change_no_key_cost_repeats_no_trips_each) {
+  auto body = [&](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE t(id BIGINT AUTO_INCREMENT PRIMARY KEY, n BIGINT, at INT, UNIQUE(n))");
+    co_await c.execute("CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET NEW.at = 7");
+    const table_definition keyed{"t", "id", {{"n", column_type::integer}}, {"n"}};
+    co_await c.prepare_table(keyed);
+    row_batch rows = numbers(1'000);
+    batch_report report;
+    for (status expected : {status::stored, status::duplicate}) {
+      co_await c.insert_batch(keyed, rows, report);
+      EXPECT_EQ(count(report, expected), rows.rows());
+      EXPECT_LT(report.round_trips, 40u);
+    }
+  };
+  with_session(body, GetParam());
+}
+
 TEST_P(mariadb_batch_triggers, fail_for_their_row_alone_whatever_they_say) {
   auto body = [](connection&, const row_batch& rows, const batch_report& report) -> task<> {
     for (std::size_t i = 0; i < rows.rows(); ++i)

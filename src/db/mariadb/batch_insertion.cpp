@@ -132,10 +132,12 @@ void batch_insertion::start(wire& w, const server_facts& facts, const known_tabl
 
 void batch_insertion::take_what_is_known(const known_tables& known) {
   limits_.clear();
-  has_triggers_ = false;
+  has_triggers_ = keys_may_change_ = false;
   auto found = known.find(into_->name);
   if (found == known.end()) return;
   has_triggers_ = found->second.has_triggers;
+  keys_may_change_ = std::any_of(into_->unique_key.begin(), into_->unique_key.end(),
+                                 [&](const std::string& column) { return names_in_triggers(found->second, column); });
   if (found->second.limits.empty()) return;
   limits_.resize(into_->columns.size());
   for (const text_limit& limit : found->second.limits)
@@ -187,7 +189,7 @@ task<std::optional<complaint>> batch_insertion::insert_group() {
     said = co_await std::move(sending_ahead);
     if (said) co_return said;
   }
-  if (expected_->repeats && !has_triggers_) {
+  if (expected_->repeats && !keys_may_change_) {
     task<std::optional<complaint>> setting_apart = set_repeated_apart();
     said = co_await std::move(setting_apart);
     if (said) co_return said;

@@ -156,6 +156,7 @@ class batch_insertion {
   std::uint64_t opening_changed_ = 0;
   std::vector<const text_limit*> limits_;  // of each column or null; only while a batch starts
   bool has_triggers_ = false;              // see known_table
+  bool keys_may_change_ = false;           // a trigger may give a row another key than was sent
   std::vector<std::uint32_t> waiting_;     // rows that the database has to judge, in order
   std::size_t next_ = 0;                   // of them, the first that is in no group yet
   std::vector<std::uint32_t> group_;       // rows of one statement

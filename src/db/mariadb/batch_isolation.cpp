@@ -48,7 +48,7 @@ std::vector<std::size_t> ends_of_pieces(std::size_t rows, std::optional<std::siz
 
 task<std::optional<complaint>> batch_insertion::isolate(complaint said) {
   std::optional<complaint> failed;
-  bool looked_up = expected_->repeats || has_triggers_;  // which may give it another key than was sent
+  bool looked_up = expected_->repeats || keys_may_change_;
   const int most = takes_compounds() ? most_set_apart_before_compound : most_set_apart;
   for (int found = 0; !group_.empty(); ++found) {
     if (may_be_there(said.code) && !looked_up && group_.size() > 1) {

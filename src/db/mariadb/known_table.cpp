@@ -14,6 +14,14 @@ bool ends_blank(std::string_view text) noexcept {
          (std::string_view(" \t\n\v\f\r").find(text.back()) != std::string_view::npos || text.ends_with("\xc2\xa0"));
 }
 
+char in_lower_case(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
+
+bool is_of_a_name(char c) noexcept {
+  char lower = in_lower_case(c);
+  return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '$' ||
+         (static_cast<unsigned char>(c) & 0x80) != 0;
+}
+
 std::size_t characters_in(std::string_view text) noexcept {
   auto begins_one = [](char byte) { return (static_cast<unsigned char>(byte) & 0xc0) != 0x80; };
   return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), begins_one));
@@ -22,11 +30,12 @@ std::size_t characters_in(std::string_view text) noexcept {
 // What is beneath a view, an account need not see.
 std::string triggers_sql(const std::string& table) {
   std::string sql =
-      "SELECT 1 FROM information_schema.TRIGGERS WHERE EVENT_MANIPULATION = 'INSERT' AND ACTION_TIMING = 'BEFORE' AND "
+      "SELECT ACTION_STATEMENT FROM information_schema.TRIGGERS WHERE EVENT_MANIPULATION = 'INSERT' AND ACTION_TIMING "
+      "= 'BEFORE' AND "
       "EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE = ";
   append_quoted(sql, table);
   sql +=
-      " UNION ALL SELECT 1 FROM information_schema.TABLES WHERE TABLE_TYPE = 'VIEW' AND TABLE_SCHEMA = DATABASE() AND "
+      " UNION ALL SELECT '' FROM information_schema.TABLES WHERE TABLE_TYPE = 'VIEW' AND TABLE_SCHEMA = DATABASE() AND "
       "TABLE_NAME = ";
   append_quoted(sql, table);
   return sql;
@@ -53,8 +62,22 @@ known_table known_table_from(const text_result& columns, const text_result& trig
     known.limits.push_back({row[0].value_or(""), static_cast<std::size_t>(number_in(row[1])), in_bytes});
   }
   known.has_triggers = !triggers.rows.empty();
+  for (const auto& row : triggers.rows) known.trigger_texts += row[0].value_or("") + '\n';
   known.asked_for = scheduler::current().now();
   return known;
+}
+
+bool names_in_triggers(const known_table& known, std::string_view column) {
+  auto same = [](char a, char b) { return in_lower_case(a) == in_lower_case(b); };
+  std::string_view rest = known.trigger_texts;
+  for (bool behind_a_name = false; rest.size() >= column.size();) {
+    bool found = std::equal(column.begin(), column.end(), rest.begin(), same);
+    bool ends = rest.size() == column.size() || !is_of_a_name(rest[column.size()]);
+    if (found && ends && !behind_a_name) return true;
+    behind_a_name = is_of_a_name(rest.front());
+    rest.remove_prefix(1);
+  }
+  return false;
 }
 
 std::optional<std::string> cut_by(const text_limit& limit, const cell& c) {

@@ -29,7 +29,8 @@ struct known_table {
   // BEFORE INSERT, as far as the account may see them; a view is taken to have some. They may choose ids, and do for a
   // row that IGNORE drops what they do for one that is stored.
   bool has_triggers = false;
-  time_point asked_for{};  // when
+  std::string trigger_texts = {};  // of those that are no view's
+  time_point asked_for{};          // when
 };
 
 // By their names.
@@ -38,6 +39,9 @@ using known_tables = std::map<std::string, known_table, std::less<>>;
 // Two statements that ask for it, of a table of the session's database.
 std::string known_table_sql(const std::string& table);
 known_table known_table_from(const text_result& columns, const text_result& triggers);
+
+// Whether a trigger names the column, and so may change it.
+bool names_in_triggers(const known_table& known, std::string_view column);
 
 // Why a column would cut the cell's end off without an error, if it would; nothing else.
 std::optional<std::string> cut_by(const text_limit& limit, const cell& c);
