@@ -34,7 +34,7 @@ gzip_decoder::~gzip_decoder() = default;
 
 void gzip_decoder::feed(std::string_view piece) noexcept { inflation_->input = piece; }
 
-std::string_view gzip_decoder::next() noexcept {
+std::string_view gzip_decoder::next() {
   inflation& i = *inflation_;
   while (i.damage == nullptr && (!i.input.empty() || i.more_output)) {
     if (i.between_members) inflateReset(&i.stream);
@@ -47,6 +47,7 @@ std::string_view gzip_decoder::next() noexcept {
     i.input.remove_prefix(available - i.stream.avail_in);
     i.between_members = result == Z_STREAM_END;
     i.more_output = i.stream.avail_out == 0 && !i.between_members;
+    if (result == Z_MEM_ERROR) throw std::bad_alloc();
     if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
       i.damage = i.stream.msg != nullptr ? i.stream.msg : "it can't be unpacked";
     if (std::size_t made = i.output.size() - i.stream.avail_out; made > 0) return {i.output.data(), made};

@@ -54,8 +54,9 @@ struct pool_options {
   /// at random. Raise both where many processes share a database that is slow to start.
   duration reconnect_min = std::chrono::milliseconds(100);
   duration reconnect_max = std::chrono::seconds(5);
-  /// Whether acquirers fail as soon as the pool has no session and a connect has failed, with what that said, instead
-  /// of waiting for the database's return. Set it where a late answer is worth less than an early refusal.
+  /// Whether those who wait fail when the pool has no session and a connect fails, with what that said, instead of
+  /// waiting for the database's return; who comes in the pause before a connect waits for that one. Set it where a late
+  /// answer is worth less than an early refusal.
   bool refuse_when_unreachable = false;
   /// Where the pool's metrics go, labelled with its name: give the registry that `/metrics` shows. Null: nowhere.
   metrics::registry* registry = nullptr;

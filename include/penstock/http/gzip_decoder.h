@@ -26,8 +26,9 @@ class gzip_decoder {
 
   /// Takes the next piece of what came in, which stays valid until `next` has given nothing.
   void feed(std::string_view piece) noexcept;
-  /// The next unpacked piece, valid until the next call; empty when more must be fed, or `damage` says why not.
-  std::string_view next() noexcept;
+  /// The next unpacked piece, valid until the next call; empty when more must be fed, or `damage` says why not. Throws
+  /// `std::bad_alloc`.
+  std::string_view next();
   /// What is wrong with the data, as a text that lives as long as the program; null while nothing is.
   const char* damage() const noexcept;
   /// Nothing is amiss at the end: what came ends where a member does, or nothing came.

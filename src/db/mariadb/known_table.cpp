@@ -1,5 +1,6 @@
 #include "known_table.h"
 
+#include "sql.h"
 #include "wire.h"
 #include "wire_text.h"
 
@@ -14,11 +15,8 @@ bool ends_blank(std::string_view text) noexcept {
          (std::string_view(" \t\n\v\f\r").find(text.back()) != std::string_view::npos || text.ends_with("\xc2\xa0"));
 }
 
-char in_lower_case(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
-
 bool is_of_a_name(char c) noexcept {
-  char lower = in_lower_case(c);
-  return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '$' ||
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '$' ||
          (static_cast<unsigned char>(c) & 0x80) != 0;
 }
 
@@ -68,10 +66,9 @@ known_table known_table_from(const text_result& columns, const text_result& trig
 }
 
 bool names_in_triggers(const known_table& known, std::string_view column) {
-  auto same = [](char a, char b) { return in_lower_case(a) == in_lower_case(b); };
   std::string_view rest = known.trigger_texts;
   for (bool behind_a_name = false; rest.size() >= column.size();) {
-    bool found = std::equal(column.begin(), column.end(), rest.begin(), same);
+    bool found = same_name(rest.substr(0, column.size()), column);
     bool ends = rest.size() == column.size() || !is_of_a_name(rest[column.size()]);
     if (found && ends && !behind_a_name) return true;
     behind_a_name = is_of_a_name(rest.front());
