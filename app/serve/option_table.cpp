@@ -83,6 +83,11 @@ constexpr std::array all_options{
         [](config& c) -> duration& { return c.ingest.batch.attempt_timeout; },
         "How long a commit may take before its connection is given up as hung and the outcome looked up over another "
         "one; longer than waits for locks"),
+    timespan(
+        "batch.lock_timeout", "--batch-lock-timeout",
+        [](config& c) -> duration& { return c.ingest.batch.lock_timeout; },
+        "How long a batch waits for a lock that another session of a server holds; then it is stored without the "
+        "requests that need the lock, which are tried again by themselves"),
 
     bytes(
         "ingest.max_item_bytes", "--ingest-max-item-bytes",

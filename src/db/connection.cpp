@@ -28,6 +28,8 @@ task<void> connection::prepare_inserts(const table_definition&) { co_return; }
 
 task<void> connection::begin_for_batches() { return begin(); }
 
+task<void> connection::limit_lock_waits(duration) { co_return; }
+
 task<std::vector<finding>> connection::examine(const expected_load&) { co_return std::vector<finding>{}; }
 
 }  // namespace penstock::db

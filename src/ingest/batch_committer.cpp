@@ -1,5 +1,6 @@
 #include "batch_committer.h"
 
+#include "batch_parts.h"
 #include "idempotency_table.h"
 #include "penstock/async/cancel.h"
 #include "penstock/async/detail/join.h"
@@ -25,6 +26,11 @@ constexpr auto first_backoff = std::chrono::milliseconds(10);
 constexpr auto longest_backoff = std::chrono::milliseconds(500);
 // A stop does not wait longer for a tidy database: what is left there goes when it is old.
 constexpr auto retiring_takes_at_most = std::chrono::seconds(5);
+// While a lock is held for long, whole batches wait no longer than this, and parts of them less. Waits in vain that
+// were short say nothing of that: batches may wait for one another.
+constexpr auto a_lock_is_remembered_for = std::chrono::seconds(3);
+constexpr auto short_lock_wait = std::chrono::milliseconds(20);
+constexpr auto lock_wait_of_a_part = std::chrono::milliseconds(2);
 // BEGIN and the marker, where they do not travel with the rows.
 constexpr std::size_t round_trips_of_a_marked_begin = 2;
 
@@ -62,6 +68,12 @@ task<void> roll_back(db::connection& session) {
   } catch (const db::database_error& e) {
     log::debug("a transaction could not be rolled back", {{"reason", e.what()}});
   }
+}
+
+// Whether the server may still have a session of ours that is lost, and the locks of its transaction.
+bool may_be_held(const std::exception_ptr& failure) {
+  const auto* refused = detail::exception_as<db::database_error>(failure);
+  return refused != nullptr && refused->errc() == db::db_errc::connection_lost;
 }
 
 std::exception_ptr outcome_unknown(std::exception_ptr cause) {
@@ -105,9 +117,9 @@ task<void> batch_committer::prepare(db::connection& session) {
 }
 
 // Not shielded: a start does not wait for a server that says nothing.
-task<void> batch_committer::rehearse(db::connection& session) {
+task<void> batch_committer::rehearse(db::connection& session, const coalescer_options& limits) {
   if (!marked_) co_return;
-  task<std::exception_ptr> running = failure_of(run_through(session));
+  task<std::exception_ptr> running = failure_of(run_through(session, limits));
   std::exception_ptr failure = co_await std::move(running);
   if (session.state() == db::session_state::dirty) {
     task<std::exception_ptr> undoing = failure_of(session.rollback());
@@ -119,7 +131,9 @@ task<void> batch_committer::rehearse(db::connection& session) {
                          std::initializer_list<log::field>{{"stream", stream_}});
 }
 
-task<void> batch_committer::run_through(db::connection& session) {
+task<void> batch_committer::run_through(db::connection& session, const coalescer_options& limits) {
+  task<void> limiting = session.limit_lock_waits(limits.lock_timeout);
+  co_await std::move(limiting);
   task<void> beginning = session.begin_for_batches();
   co_await std::move(beginning);
   task<void> marking = commit_marker::rehearse(session);
@@ -133,11 +147,36 @@ task<void> batch_committer::run_through(db::connection& session) {
   co_await std::move(preparing_answers);
 }
 
-task<void> batch_committer::commit(batch& b, duration retry_for, duration attempt_timeout) {
+task<void> batch_committer::commit(batch& b, const coalescer_options& limits, patience how) {
+  const scheduler& clock = scheduler::current();
+  bool is_whole = b.apart.empty();
+  if (is_whole) {
+    bool was_met = met_lock_ && clock.now() - *met_lock_ < a_lock_is_remembered_for;
+    bool is_short = how == patience::short_while_locks_are_held && was_met;
+    attempt_limits whole{limits,
+                         is_short ? std::min<duration>(limits.lock_timeout, short_lock_wait) : limits.lock_timeout};
+    std::exception_ptr failure;
+    try {
+      task<void> committing = commit_whole(b, whole);
+      co_await std::move(committing);
+      co_return;
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    if (!marked_ || !waits_for_lock(failure)) std::rethrow_exception(failure);
+    if (!is_short) met_lock_ = clock.now();
+  }
+  attempt_limits of_part{limits, std::min<duration>(limits.lock_timeout, lock_wait_of_a_part)};
+  coalescer::commit_function commit_part = [&](batch& part) { return commit_whole(part, of_part); };
+  task<void> dividing = commit_in_parts(b, !is_whole, commit_part);
+  co_await std::move(dividing);
+}
+
+task<void> batch_committer::commit_whole(batch& b, const attempt_limits& limits) {
   std::unique_ptr<commit_marker> marker = marked_ ? take_marker() : nullptr;
   std::exception_ptr failure;
   try {
-    task<void> trying = try_for(retry_for, attempt_timeout, b, marker.get());
+    task<void> trying = try_for(limits, b, marker.get());
     co_await std::move(trying);
   } catch (...) {
     failure = std::current_exception();
@@ -145,30 +184,38 @@ task<void> batch_committer::commit(batch& b, duration retry_for, duration attemp
   if (marker && marker->in_doubt()) {
     unresolved_.add();
     failure = outcome_unknown(std::move(failure));
-  } else if (marker) {
+  } else if (marker && !may_be_held(failure)) {
     free_markers_.push_back(std::move(marker));
   }
   if (failure) std::rethrow_exception(failure);
   count(b);
 }
 
-task<void> batch_committer::try_for(duration retry_for, duration attempt_timeout, batch& b, commit_marker* marker) {
+task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, commit_marker* marker) {
   const scheduler& clock = scheduler::current();
-  time_point give_up = clock.now() + retry_for;
+  const coalescer_options& most = limits.of_batch;
+  time_point give_up = clock.now() + most.commit_retry;
   bool has_hung = false;
+  bool has_lost_session = false;
   duration backoff = first_backoff;
   for (;;) {
     std::exception_ptr failure;
     time_point begun = clock.now();
     try {
-      task<void> trying = attempt_within(attempt_timeout, b, marker);
+      task<void> trying = attempt_within(limits, b, marker);
       co_await std::move(trying);
     } catch (...) {
       failure = std::current_exception();
     }
     if (!failure) co_return;
-    if (clock.now() - begun >= attempt_timeout && !std::exchange(has_hung, true)) give_up = clock.now() + retry_for;
+    if (clock.now() - begun >= most.attempt_timeout && !std::exchange(has_hung, true))
+      give_up = clock.now() + most.commit_retry;
+    if (marker != nullptr && !marker->in_doubt() && waits_for_lock(failure)) {
+      if (!std::exchange(has_lost_session, false)) std::rethrow_exception(failure);
+      *marker = commit_marker();  // the session that was lost may have its row still
+    }
     if (!may_pass(failure) || clock.now() + backoff >= give_up) std::rethrow_exception(failure);
+    has_lost_session = has_lost_session || may_be_held(failure);
     retries_.add();
     co_await sleep_for(jittered(backoff));
     backoff = std::min<duration>(backoff * 2, longest_backoff);
@@ -176,10 +223,11 @@ task<void> batch_committer::try_for(duration retry_for, duration attempt_timeout
 }
 
 // A session whose server goes on saying nothing is given up.
-task<void> batch_committer::attempt_within(duration limit, batch& b, commit_marker* marker) {
+task<void> batch_committer::attempt_within(const attempt_limits& limits, batch& b, commit_marker* marker) {
+  duration limit = limits.of_batch.attempt_timeout;
   std::exception_ptr hung;
   try {
-    task<void> trying = with_timeout(limit, attempt(b, marker));
+    task<void> trying = with_timeout(limit, attempt(b, marker, limits));
     co_await std::move(trying);
   } catch (const timed_out&) {
     hung = std::current_exception();
@@ -190,9 +238,15 @@ task<void> batch_committer::attempt_within(duration limit, batch& b, commit_mark
         "the database did not answer within " + format_duration(limit) + ", and its session was closed", 0, {}, hung);
 }
 
-task<void> batch_committer::attempt(batch& b, commit_marker* marker) {
+task<void> batch_committer::attempt(batch& b, commit_marker* marker, const attempt_limits& limits) {
   auto acquiring = sessions_.acquire();
   db::pool::lease session = co_await std::move(acquiring);
+  if (marker != nullptr) {
+    // The row of a marker in doubt stays locked until the database is done with the commit.
+    task<void> limiting =
+        session->limit_lock_waits(marker->in_doubt() ? limits.of_batch.attempt_timeout : limits.lock_wait);
+    co_await std::move(limiting);
+  }
   if (marker == nullptr && b.groups.empty()) {
     task<void> inserting = session->insert_batch(into_, b.rows, b.report);
     co_await std::move(inserting);

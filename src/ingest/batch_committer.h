@@ -6,11 +6,12 @@
 
 #include "commit_marker.h"
 #include "penstock/db/pool.h"
-#include "penstock/ingest/batch.h"
+#include "penstock/ingest/coalescer.h"
 #include "penstock/observe/metrics.h"
 
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,20 +29,30 @@ class batch_committer {
   task<void> prepare(db::connection& session);
   // Has a session run what batches will run, so that the first ones need not wait for the server to find and plan it
   // all; nothing of it stays. What can't be run shows when it is needed.
-  task<void> rehearse(db::connection& session);
-  // Commits a batch; several may be under way. Tries again what may pass, for `retry_for`; the time that one hung
-  // attempt took, up to `attempt_timeout`, does not count. When it throws, nothing was stored, save with
-  // `ingest_errc::outcome_unknown`.
-  task<void> commit(batch& b, duration retry_for, duration attempt_timeout);
+  task<void> rehearse(db::connection& session, const coalescer_options& limits);
+  enum class patience {
+    short_while_locks_are_held,
+    full,  // for what waits for locks, and for nothing else
+  };
+  // Commits a batch; several may be under way. Tries again what may pass, for `commit_retry`; the time that one hung
+  // attempt took, up to `attempt_timeout`, does not count. On a server, submissions that wait for a lock for longer
+  // than `lock_timeout` are set apart. When it throws, nothing was stored, save with `ingest_errc::outcome_unknown`.
+  // The limits outlive the task.
+  task<void> commit(batch& b, const coalescer_options& limits, patience how);
   // Drops what `prepare` and `commit` have left in the database for themselves, as far as a moment suffices. When no
   // batch is under way.
   task<void> retire();
 
  private:
-  task<void> run_through(db::connection& session);
-  task<void> try_for(duration retry_for, duration attempt_timeout, batch& b, commit_marker* marker);
-  task<void> attempt_within(duration limit, batch& b, commit_marker* marker);
-  task<void> attempt(batch& b, commit_marker* marker);
+  task<void> run_through(db::connection& session, const coalescer_options& limits);
+  struct attempt_limits {
+    const coalescer_options& of_batch;
+    duration lock_wait;
+  };
+  task<void> commit_whole(batch& b, const attempt_limits& limits);
+  task<void> try_for(const attempt_limits& limits, batch& b, commit_marker* marker);
+  task<void> attempt_within(const attempt_limits& limits, batch& b, commit_marker* marker);
+  task<void> attempt(batch& b, commit_marker* marker, const attempt_limits& limits);
   task<void> attempt_transaction(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome);
   task<bool> write_step_by_step(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome);
   task<void> retire_markers();
@@ -56,6 +67,7 @@ class batch_committer {
   metrics::counter retries_, round_trips_, resolved_committed_, resolved_repeated_, unresolved_, replays_;
   std::vector<std::pair<std::string_view, metrics::counter>> rows_by_method_;
   std::vector<std::unique_ptr<commit_marker>> free_markers_;
+  std::optional<time_point> met_lock_;  // the last time that a batch waited for one for the full time, in vain
 };
 
 }  // namespace penstock::ingest

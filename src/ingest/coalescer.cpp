@@ -8,6 +8,7 @@
 #include "penstock/ingest/error.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 // The form is LevelDB's group commit: who comes while a commit is under way joins the next one. A row joins the open
@@ -17,7 +18,8 @@
 //   have no more rows at hand, or the linger is over;
 // - while another commit is under way, its share of the time that a commit takes is over (batch_pace).
 // It goes when the batches with earlier rows of the same submissions have ended: what a request holds is stored in
-// order. Where one commit runs at a time, the next one follows in `commit_one`, before anybody hears of the last.
+// order: where some of it is set apart, so is what has come behind it meanwhile. Where one commit runs at a time, the
+// next one follows in `commit_one`, before anybody hears of the last.
 
 namespace penstock::ingest {
 
@@ -95,6 +97,13 @@ coalescer::coalescer(std::size_t columns, commit_function commit, const coalesce
 }
 
 coalescer::~coalescer() {
+  forget_earlier();
+  if (lane_ == nullptr) return;
+  lane_->forget_earlier();
+  lane_->lane_of_ = nullptr;
+}
+
+void coalescer::forget_earlier() noexcept {
   std::vector<batch_ref> held;  // dropped afterwards, since that takes batches out of the list
   for (const std::unique_ptr<batch>& b : batches_)
     for (batch_ref& earlier : std::exchange(b->after, {})) held.push_back(std::move(earlier));
@@ -145,27 +154,40 @@ task<void> coalescer::run() {
 
 void coalescer::stop() noexcept {
   stopping_ = true;
+  stop_waiting_apart();
   has_rows_.set();
   if (gathering_ != nullptr) gathering_->enough();
+  if (lane_ != nullptr) lane_->stop();
 }
+
+void coalescer::set_lane(coalescer& for_waiting) noexcept {
+  lane_ = &for_waiting;
+  for_waiting.lane_of_ = this;
+}
+
+void coalescer::stop_waiting_apart() noexcept { tries_once_more_ = true; }
 
 coalescer_stats coalescer::stats() const noexcept {
   coalescer_stats now = stats_;
-  now.queued_rows = queued_rows_;
-  now.queued_bytes = queued_bytes_;
+  now.queued_rows = all_rows();
+  now.queued_bytes = all_bytes();
+  now.rows_apart = held_apart_ + (lane_ == nullptr ? 0 : lane_->queued_rows_);
   return now;
 }
 
 batch& coalescer::open_batch() {
-  if (open_) return *open_;
+  if (!open_) open_ = new_batch();
+  return *open_;
+}
+
+batch_ref coalescer::new_batch() {
   if (free_.empty()) {
     batches_.push_back(std::make_unique<batch>(*this, columns_));
-    open_ = batch_ref(*batches_.back());
-  } else {
-    open_ = batch_ref(*free_.back());
-    free_.pop_back();
+    return batch_ref(*batches_.back());
   }
-  return *open_;
+  batch_ref b(*free_.back());
+  free_.pop_back();
+  return b;
 }
 
 // A batch that an item opened which became no row is none yet.
@@ -211,13 +233,28 @@ batch_ref coalescer::earlier_than_next() const noexcept {
   return {};
 }
 
-batch_ref coalescer::take_next() noexcept {
+batch_ref coalescer::take_next() {
   if (sealed_.empty()) seal();
   batch_ref next = std::move(sealed_.front());
   sealed_.pop_front();
+  set_followers_apart(*next);
   next->after.clear();
   if (!has_work() && !stopping_) has_rows_.clear();
   return next;
+}
+
+// Rows whose submission has earlier ones that are to be tried again; they count as tried where those were.
+void coalescer::set_followers_apart(batch& b) {
+  std::map<std::uint64_t, bool> waiting;
+  for (const batch_ref& earlier : b.after)
+    for (const batch_share& s : earlier->shares) {
+      const rows_set_apart* apart = find_apart(*earlier, s.first, s.first + s.count);
+      if (apart != nullptr && apart->failure == nullptr) waiting.emplace(s.of, apart->tried);
+    }
+  if (waiting.empty()) return;
+  for (const batch_share& s : b.shares)
+    if (auto found = waiting.find(s.of); found != waiting.end())
+      b.apart.push_back({s.first, s.count, {}, found->second});
 }
 
 void coalescer::begin() noexcept {
@@ -240,9 +277,12 @@ task<void> coalescer::commit_one(batch_ref b, [[maybe_unused]] semaphore::permit
     try {
       const scheduler& clock = scheduler::current();
       time_point start = clock.now();
-      task<void> commit = commit_(*b);
-      co_await std::move(commit);
-      pace_->committed(b->rows.rows(), clock.now() - start);
+      bool is_whole = b->apart.empty();
+      if (is_whole || count_apart(*b) < b->rows.rows()) {
+        task<void> commit = commit_(*b);
+        co_await std::move(commit);
+      }
+      if (is_whole && b->apart.empty()) pace_->committed(b->rows.rows(), clock.now() - start);
     } catch (...) {
       failure = std::current_exception();
     }
@@ -263,7 +303,7 @@ void coalescer::finish(batch& b, std::exception_ptr failure) noexcept {
   if (failure)
     ++stats_.failed_batches;
   else
-    stats_.rows += b.rows.rows();
+    stats_.rows += b.rows.rows() - count_apart(b);
   b.failure = std::move(failure);
   b.groups.clear();
   b.done.set();
@@ -273,12 +313,13 @@ void coalescer::finish(batch& b, std::exception_ptr failure) noexcept {
 void coalescer::make_room_known() noexcept {
   room_.set();
   room_.clear();
+  if (lane_of_ != nullptr) lane_of_->make_room_known();
 }
 
 void coalescer::refuse_when_full() const {
   if (full())
-    throw error(ingest_errc::overloaded, "the queue is full: " + std::to_string(queued_rows_) + " items and " +
-                                             std::to_string(queued_bytes_) + " bytes wait for the database");
+    throw error(ingest_errc::overloaded, "the queue is full: " + std::to_string(all_rows()) + " items and " +
+                                             std::to_string(all_bytes()) + " bytes wait for the database");
 }
 
 void coalescer::fail_waiting() noexcept {
@@ -293,6 +334,8 @@ void coalescer::recycle(batch& b) noexcept {
   b.rows.clear();
   b.report.clear();
   b.report.wants_ids = false;
+  b.shares.clear();
+  b.apart.clear();
   b.failure = nullptr;
   b.done.clear();
   b.counted_bytes = 0;

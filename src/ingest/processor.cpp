@@ -37,13 +37,21 @@ processor_options fitting_options(processor_options options, const db::database&
   return options;
 }
 
+// One more session than commits: for what waits for locks.
+db::pool_options pool_options_of(const processor_options& options, const db::database& database,
+                                 metrics::registry& measure) {
+  db::pool_options pool = session_pool_options(options.stream.name, options.commits.commits_in_flight, measure);
+  if (database.commits_can_be_ambiguous()) ++pool.max_size;
+  return pool;
+}
+
 }  // namespace
 
 struct processor::implementation {
   implementation(const db::database& database, processor_options o, processing_step s, metrics::registry& measure)
       : options(fitting_options(std::move(o), database)),
         step(std::move(s)),
-        connections(database, session_pool_options(options.stream.name, options.commits.commits_in_flight, measure)),
+        connections(database, pool_options_of(options, database, measure)),
         writer(item_schema(options.stream), database, connections, options.commits, measure),
         turns(options.max_batches) {}
 
@@ -179,6 +187,7 @@ bool processor::busy() const noexcept { return implementation_->turns.available(
 task<void> processor::close() {
   implementation& p = *implementation_;
   p.taking = false;
+  p.writer.queue().stop_waiting_apart();
   {
     semaphore::permit all = co_await p.turns.acquire(p.options.max_batches);
     p.writer.queue().stop();

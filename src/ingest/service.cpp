@@ -273,7 +273,10 @@ task<bool> service::implementation::forget_some() {
   }
 }
 
-void service::stop_being_ready() noexcept { implementation_->leaving = true; }
+void service::stop_being_ready() noexcept {
+  implementation_->leaving = true;
+  for (auto& [name, stream] : implementation_->streams) stream.writer.queue().stop_waiting_apart();
+}
 
 void service::stop() noexcept {
   stop_being_ready();

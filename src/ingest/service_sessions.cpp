@@ -11,13 +11,16 @@ namespace {
 
 // A server serves only so many sessions well; with more streams than that, some take turns.
 constexpr std::size_t most_writing_sessions = 32;
+// For what waits for locks.
+constexpr std::size_t waiting_sessions = 1;
 // The server may need them elsewhere, and the account may have no more than these.
 constexpr auto spare_writing_sessions_are_kept = std::chrono::seconds(10);
 
 std::size_t writing_sessions(const service_options& options, const db::database& store) {
   std::size_t of_a_stream = fitting(options.batch, store).commits_in_flight;
   if (!store.commits_can_be_ambiguous()) return of_a_stream;
-  return std::max(of_a_stream, std::min(options.streams.size() * of_a_stream, most_writing_sessions));
+  return std::max(of_a_stream, std::min(options.streams.size() * of_a_stream, most_writing_sessions)) +
+         waiting_sessions;
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "stream_writer.h"
 
+#include "batch_parts.h"
+#include "penstock/async/gather.h"
 #include "penstock/async/timeout.h"
 #include "penstock/core/outcome.h"
 #include "penstock/db/error.h"
@@ -8,6 +10,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace penstock::ingest {
 namespace {
@@ -22,6 +25,7 @@ constexpr duration longest_reconnect_pause = std::chrono::milliseconds(500);
 constexpr auto failing_is_told_for = std::chrono::seconds(5);
 // The requests are told each failure; a log on the disk that is full, say, would make it worse.
 constexpr auto failures_alike_are_logged_every = std::chrono::seconds(5);
+constexpr auto gathering_of_what_waits = std::chrono::milliseconds(20);
 // Beside the queue, results of requests may take a quarter of its memory, or those of two or three requests.
 constexpr std::size_t least_result_room = std::size_t{4} << 20;
 
@@ -32,6 +36,13 @@ bool is_outage(const std::exception_ptr& failure) {
   if (refused == nullptr) return false;
   if (refused->is(db::db_errc::connection_lost)) return detail::exception_as<timed_out>(refused->cause()) == nullptr;
   return refused->is(db::db_errc::pool_timeout) || refused->is(ingest_errc::outcome_unknown);
+}
+
+// What waits comes together there, and is tried together.
+coalescer_options options_of_lane(coalescer_options options) {
+  options.commits_in_flight = 1;
+  options.linger = gathering_of_what_waits;
+  return options;
 }
 
 }  // namespace
@@ -60,8 +71,13 @@ stream_writer::stream_writer(item_schema schema, const db::database& database, d
       registry_(measure),
       results_{std::max(least_result_room, options.queue_bytes / 4)},
       committer_(name(), schema_.table(), writers, database.commits_can_be_ambiguous(), measure),
+      lane_(
+          schema_.table().columns.size(), [this](batch& b) { return commit(b, batch_committer::patience::full); },
+          options_of_lane(options)),
       queue_(
-          schema_.table().columns.size(), [this](batch& b) { return commit(b); }, options) {
+          schema_.table().columns.size(),
+          [this](batch& b) { return commit(b, batch_committer::patience::short_while_locks_are_held); }, options) {
+  queue_.set_lane(lane_);
   auto items = [&](const char* result) {
     return measure.counter("penstock_items_total", "Items, by how they ended.",
                            {{"stream", name()}, {"result", result}});
@@ -77,10 +93,15 @@ stream_writer::stream_writer(item_schema schema, const db::database& database, d
       measure.histogram("penstock_batch_rows", "Rows of a committed batch.", metrics::count_buckets(), of_stream);
   queued_rows_ = measure.gauge("penstock_queue_rows", "Rows that wait or are being committed.", of_stream);
   queued_bytes_ = measure.gauge("penstock_queue_bytes", "Bytes that wait or are being committed.", of_stream);
+  rows_apart_ = measure.gauge("penstock_queue_rows_apart",
+                              "Of the rows that wait, those that wait for a lock of another session.", of_stream);
+  set_apart_ = measure.counter("penstock_rows_set_apart_total",
+                               "Rows set apart from their batch since another session held a lock.", of_stream);
   gauge_hook_ = measure.add_hook([this] {
     coalescer_stats now = queue_.stats();
     queued_rows_.set(static_cast<double>(now.queued_rows));
     queued_bytes_.set(static_cast<double>(now.queued_bytes));
+    rows_apart_.set(static_cast<double>(now.rows_apart));
   });
 }
 
@@ -101,42 +122,51 @@ task<void> stream_writer::prepare(db::connection& session) {
 }
 
 task<void> stream_writer::run() {
-  task<void> committing = queue_.run();
+  std::vector<task<void>> both;
+  both.push_back(queue_.run());
+  both.push_back(lane_.run());
+  task<void> committing = gather(std::move(both));
   co_await std::move(committing);
   task<void> leaving = committer_.retire();
   co_await std::move(leaving);
 }
 
-task<void> stream_writer::commit(batch& b) {
+task<void> stream_writer::commit(batch& b, batch_committer::patience how) {
   if (b.rows.empty()) co_return;
   const scheduler& clock = scheduler::current();
   time_point start = clock.now();
-  auto under_way = begun_.insert(start);
+  bool in_lane = how == batch_committer::patience::full;  // where one may rightly take long
+  if (!in_lane) begun_.insert(start);
   std::exception_ptr failure;
   try {
-    task<void> committing = committer_.commit(b, queue_.options().commit_retry, queue_.options().attempt_timeout);
+    task<void> committing = committer_.commit(b, queue_.options(), how);
     co_await std::move(committing);
   } catch (...) {
     failure = std::current_exception();
   }
-  begun_.erase(under_way);
+  if (!in_lane) begun_.erase(begun_.find(start));
   if (!failure) {
-    committed(b, clock.now() - start);
+    committed(b, clock.now() - start, in_lane);
     co_return;
   }
-  failed(failure, b.rows);
+  failed(failure, b.rows.rows());
   std::rethrow_exception(failure);
 }
 
 bool stream_writer::failing() const noexcept {
   time_point some_time_ago = scheduler::current().now() - failing_is_told_for;
   bool failed_lately = failed_at_ && *failed_at_ > some_time_ago;
-  return failed_lately || (!begun_.empty() && *begun_.begin() <= some_time_ago);
+  bool is_locked = all_apart_since_ && *all_apart_since_ <= some_time_ago && *all_apart_at_ > some_time_ago;
+  return failed_lately || is_locked || (!begun_.empty() && *begun_.begin() <= some_time_ago);
 }
 
-void stream_writer::committed(const batch& b, duration elapsed) noexcept {
+void stream_writer::committed(const batch& b, duration elapsed, bool in_lane) noexcept {
+  std::size_t apart = count_apart(b);
+  if (apart > 0) tell_apart(b, apart, in_lane);
+  if (apart == b.rows.rows()) return;
+  all_apart_since_.reset();
   commit_seconds_.observe(elapsed);
-  batch_rows_.observe(static_cast<double>(b.rows.rows()));
+  batch_rows_.observe(static_cast<double>(b.rows.rows() - apart));
   if (b.report.method.empty()) return;  // all of it had been stored before, which says nothing of the table
   failed_at_.reset();
   if (!std::exchange(failure_is_told_, false)) return;
@@ -145,9 +175,26 @@ void stream_writer::committed(const batch& b, duration elapsed) noexcept {
   log::info("batches are committed again", {{"stream", name()}, {"failures_not_logged", untold}});
 }
 
-void stream_writer::failed(const std::exception_ptr& failure, const db::row_batch& rows) noexcept {
+// Those that come again, in the lane, are told of once. There one may wait alone; that says nothing of the table.
+void stream_writer::tell_apart(const batch& b, std::size_t rows, bool in_lane) noexcept {
   time_point now = scheduler::current().now();
-  if (!is_outage(failure)) failed_at_ = now;
+  for (const rows_set_apart& some : b.apart)
+    if (some.failure) failed(some.failure, some.count);
+  if (rows == b.rows.rows() && (!in_lane || b.shares.size() > 1)) {
+    if (!all_apart_since_ || now - *all_apart_at_ > failing_is_told_for) all_apart_since_ = now;
+    all_apart_at_ = now;
+  }
+  if (in_lane) return;
+  set_apart_.add(rows);
+  if (told_apart_at_ && now - *told_apart_at_ < failures_alike_are_logged_every) return;
+  told_apart_at_ = now;
+  log::warn("items wait for a lock that another session of the database holds: they are tried again by themselves",
+            {{"stream", name()}, {"items", rows}, {"of_batch", b.rows.rows()}});
+}
+
+void stream_writer::failed(const std::exception_ptr& failure, std::size_t rows) noexcept {
+  time_point now = scheduler::current().now();
+  if (!is_outage(failure) && !waits_for_lock(failure)) failed_at_ = now;
   const auto* refused = detail::exception_as<error>(failure);
   told_failure& told = told_[std::string(refused == nullptr ? std::string_view() : refused->code())];
   if (told.at && now - *told.at < failures_alike_are_logged_every) {
@@ -157,7 +204,7 @@ void stream_writer::failed(const std::exception_ptr& failure, const db::row_batc
   told.at = now;
   failure_is_told_ = true;
   log::exception(log::level::error, "batch was not committed", failure,
-                 {{"stream", name()}, {"rows", rows.rows()}, {"alike_not_logged", std::exchange(told.alike, 0)}});
+                 {{"stream", name()}, {"rows", rows}, {"alike_not_logged", std::exchange(told.alike, 0)}});
 }
 
 }  // namespace penstock::ingest

@@ -43,21 +43,22 @@ class stream_writer {
   // Makes the tables that are missing and checks the others.
   task<void> prepare(db::connection& session);
   // Makes a session ready for batches; afterwards it is as it was.
-  task<void> rehearse(db::connection& session) { return committer_.rehearse(session); }
+  task<void> rehearse(db::connection& session) { return committer_.rehearse(session, queue_.options()); }
   // Commits batches until the queue is stopped, then what is left, and leaves the database tidy.
   task<void> run();
   // Counts how items ended.
   void count(const item_counts& ended) const noexcept;
   // True while the database can't be reached.
   bool unreachable() const noexcept { return sessions_.unreachable(); }
-  // True when a batch lately failed to be committed though the database was there, and none was committed since; or
-  // when one has been under way for long.
+  // True when a batch lately failed to be committed though the database was there, and none was committed since; when
+  // one has been under way for long; or when all items of some time have waited for locks.
   bool failing() const noexcept;
 
  private:
-  task<void> commit(batch& b);
-  void committed(const batch& b, duration elapsed) noexcept;
-  void failed(const std::exception_ptr& failure, const db::row_batch& rows) noexcept;
+  task<void> commit(batch& b, batch_committer::patience how);
+  void committed(const batch& b, duration elapsed, bool in_lane) noexcept;
+  void tell_apart(const batch& b, std::size_t rows, bool in_lane) noexcept;
+  void failed(const std::exception_ptr& failure, std::size_t rows) noexcept;
 
   item_schema schema_;
   item_parser parser_;
@@ -65,19 +66,22 @@ class stream_writer {
   metrics::registry& registry_;
   std::optional<time_point> failed_at_;  // though the database was there; nothing once one was committed
   std::multiset<time_point> begun_;      // the commits under way
+  std::optional<time_point> all_apart_since_, all_apart_at_;  // the first of the batches that were, and the last
   struct told_failure {
     std::optional<time_point> at;
     std::uint64_t alike = 0;  // not logged since
   };
+  std::optional<time_point> told_apart_at_;
   std::map<std::string, told_failure> told_;  // by code
   bool failure_is_told_ = false;              // and that it is over is not
-  metrics::counter stored_, duplicates_, rejected_, failed_;
+  metrics::counter stored_, duplicates_, rejected_, failed_, set_apart_;
   metrics::histogram commit_seconds_, batch_rows_;
-  metrics::gauge queued_rows_, queued_bytes_;
+  metrics::gauge queued_rows_, queued_bytes_, rows_apart_;
   std::uint64_t gauge_hook_ = 0;
   keys_in_flight keys_;
   result_room results_;
   batch_committer committer_;
+  coalescer lane_;  // for what waits for locks; outlives the queue
   coalescer queue_;
 };
 

@@ -47,6 +47,16 @@ class conformance_session : public conformance_test {
 
   static task<std::int64_t> stored(connection& c) { return count(c, table()); }
 
+  // In seconds, as the server has it.
+  task<std::string> lock_bound(connection& c) const {
+    std::string asking_for = is_postgresql()
+                                 ? "SELECT (setting::bigint / 1000)::text FROM pg_settings WHERE name = 'lock_timeout'"
+                                 : "SELECT CONCAT(@@innodb_lock_wait_timeout, '')";
+    task<result> asking = c.query(asking_for);
+    result r = co_await std::move(asking);
+    co_return std::get<std::string>(r.rows.at(0).at(0));
+  }
+
   std::string lock_timeout_setting() const {
     return is_postgresql() ? "SET lock_timeout = '100ms'" : "SET innodb_lock_wait_timeout = 1";
   }
@@ -321,6 +331,39 @@ TEST_P(conformance_session, a_lock_held_for_too_long_is_told_as_such) {
     EXPECT_EQ(co_await std::move(failing), db_errc::lock_timeout);
     co_await c.rollback();
     EXPECT_NE(other->state(), session_state::dead);
+  });
+}
+
+TEST_P(conformance_session, waits_for_locks_no_longer_than_it_is_told) {
+  if (is_sqlite()) GTEST_SKIP() << "see sqlite_interrupt: SQLite's limit is in the URL";
+  with_numbers([this](database& here, connection& c) -> task<> {
+    co_await fill(c, 1);
+    task<std::unique_ptr<connection>> connecting = here.connect();
+    std::unique_ptr<connection> other = co_await std::move(connecting);
+    co_await other->limit_lock_waits(10ms);
+    co_await c.begin();
+    co_await c.execute("UPDATE " + table() + " SET x = 7");
+    task<std::optional<db_errc>> failing = failure_of(other->execute("UPDATE " + table() + " SET x = 8"));
+    EXPECT_EQ(co_await std::move(failing), db_errc::lock_timeout);
+    co_await c.rollback();
+    co_await other->begin();
+    co_await insert(*other, 9);
+    task<std::optional<db_errc>> refusing = failure_of(other->limit_lock_waits(1s));
+    EXPECT_EQ(co_await std::move(refusing), db_errc::other);
+    co_await other->rollback();
+    co_await c.begin();
+    const std::string lock = is_postgresql() ? "LOCK TABLE " + table() : "LOCK TABLES " + table() + " WRITE";
+    co_await c.execute(lock);
+    task<std::optional<db_errc>> waiting = failure_of(insert(*other, 9));
+    EXPECT_EQ(co_await std::move(waiting), db_errc::lock_timeout);
+    co_await c.reset();
+    EXPECT_FALSE(other->altered());
+    co_await other->limit_lock_waits(1h);
+    EXPECT_EQ(co_await lock_bound(*other), "3600");
+    co_await other->reset();
+    EXPECT_NE(co_await lock_bound(*other), "3600");
+    co_await other->limit_lock_waits(1h);
+    EXPECT_EQ(co_await lock_bound(*other), "3600");
   });
 }
 

@@ -204,13 +204,13 @@ TEST_F(many_streams, let_a_reader_wait_for_a_session_as_long_as_it_may) {
 
 TEST_F(many_streams, are_counted_for_the_sessions_that_a_service_uses) {
   db::database server(std::make_shared<marked_driver>(std::make_shared<marked_server>()));
-  EXPECT_EQ(used_sessions(streams(1), server), 2u + 3u);
-  EXPECT_EQ(used_sessions(streams(3), server), 2u + 9u);
-  EXPECT_EQ(used_sessions(streams(11), server), 2u + 32u);
+  EXPECT_EQ(used_sessions(streams(1), server), 2u + 4u);
+  EXPECT_EQ(used_sessions(streams(3), server), 2u + 10u);
+  EXPECT_EQ(used_sessions(streams(11), server), 2u + 33u);
   EXPECT_EQ(used_sessions(streams(9), db::database("sqlite::memory:")), 2u + 1u);
   service_options wide = streams(2);
   wide.batch.commits_in_flight = 40;
-  EXPECT_EQ(used_sessions(wide, server), 2u + 40u);
+  EXPECT_EQ(used_sessions(wide, server), 2u + 41u);
 }
 
 }  // namespace

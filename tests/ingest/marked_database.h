@@ -9,6 +9,7 @@
 #include <penstock/db/connection.h>
 #include <penstock/db/error.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -39,7 +40,8 @@ struct marked_server {
   std::function<event*(const std::string& what)> barrier = [](const std::string&) -> event* { return nullptr; };
   duration slow_commit = 200ms;  // of one whose connection is gone
   duration lock_timeout = 100ms;
-  bool away = false;  // connects are refused
+  std::set<std::string> locked_rows;  // that another session holds
+  bool away = false;                  // connects are refused
   std::size_t most_sessions = 100;
   bool commits_are_refused = false;
   // As a cluster: a marker's row is locked on one node alone, and a commit fails that comes behind another's.
@@ -100,6 +102,8 @@ class marked_connection final : public db::connection {
                          db::batch_report& report) override {
     task<bool> going = operate("ROWS " + into.name);
     bool lost = co_await std::move(going);
+    task<void> waiting = wait_for_locked(into, rows);
+    co_await std::move(waiting);
     report.clear();
     report.method = "made up";
     for (std::size_t r = 0; r < rows.rows(); ++r) {
@@ -143,6 +147,10 @@ class marked_connection final : public db::connection {
     bool lost = co_await std::move(going);
     end_transaction();
     if (lost) lose();
+  }
+  task<void> limit_lock_waits(duration most) override {
+    lock_waits_ = most;
+    co_return;
   }
   task<void> prepare_table(const db::table_definition&) override { co_return; }
   task<void> prepare_inserts(const db::table_definition& into) override {
@@ -191,6 +199,18 @@ class marked_connection final : public db::connection {
     throw db::database_error(db::db_errc::connection_lost, "the connection was cut");
   }
 
+  task<void> wait_for_locked(const db::table_definition& into, const db::row_batch& rows) {
+    auto is_locked = [&] {
+      for (std::size_t r = 0; into.name != "penstock_idempotency" && r < rows.rows(); ++r)
+        if (server_->locked_rows.contains(std::string(rows.row(r)[0].text()))) return true;
+      return false;
+    };
+    duration most = std::min(lock_waits_.value_or(server_->lock_timeout), server_->lock_timeout);
+    for (duration waited{}; is_locked(); waited += 1ms) {
+      if (waited >= most) throw db::database_error(db::db_errc::lock_timeout, "waited in vain");
+      co_await sleep_for(1ms);
+    }
+  }
   std::uint64_t insert_marker(const db::parameters& values) {
     if (!server_->markers.emplace(std::get<std::string>(values[0]), std::get<std::int64_t>(values[1])).second)
       throw db::database_error(db::db_errc::constraint, "there is such a row");
@@ -248,6 +268,7 @@ class marked_connection final : public db::connection {
 
   std::shared_ptr<marked_server> server_;
   db::session_state state_ = db::session_state::clean;
+  std::optional<duration> lock_waits_;
   std::vector<std::string> rows_;
   std::optional<marker_change> marker_;
   std::vector<std::string> made_markers_;  // in the open transaction

@@ -49,6 +49,10 @@ struct coalescer_options {
   /// How long one try may take before its connection is given up and the outcome looked up over another one, by those
   /// who commit for a coalescer. Longer than a database may take for a batch, waiting for locks included.
   duration attempt_timeout = std::chrono::seconds(30);
+  /// How long a batch waits for a lock that another session of the server holds, by those who commit for a coalescer.
+  /// Then it is stored without the submissions that need the lock; these are tried again by themselves until both times
+  /// above are over. Longer, and an item whose row is locked delays its neighbours for longer.
+  duration lock_timeout = std::chrono::seconds(1);
 };
 
 /// What a coalescer did so far.
@@ -58,19 +62,21 @@ struct coalescer_stats {
   std::uint64_t rows = 0;            ///< Of the committed batches.
   std::size_t queued_rows = 0;       ///< Waiting or being committed now.
   std::size_t queued_bytes = 0;
+  std::size_t rows_apart = 0;  ///< Of the queued rows, those that were set apart.
 };
 
 /// Gathers rows into batches and commits them. On one thread; outlives its submissions.
 ///
 /// Invariants: at most one batch is open, and only it grows; commits begin in the order in which batches were sealed,
 /// and that of a batch only when those with earlier rows of the same submissions have ended, so that what a submission
-/// holds is stored in order; every row of a submission gets exactly one outcome, after the commit that decided it.
+/// holds is stored in order, also where a commit sets some of it apart; every row of a submission gets exactly one
+/// outcome, after the commit that decided it.
 /// Where submissions wait for room before each row, the rows that wait or are being committed never exceed the queue's
 /// bound, and the bytes do by no more than one row.
 class coalescer {
  public:
-  /// Commits a batch's rows and writes an outcome a row into its report, or throws when nothing was stored. Called on
-  /// the coalescer's thread; the batch outlives the task.
+  /// Commits a batch's rows and writes an outcome a row into its report, save for those that it sets apart, or throws
+  /// when nothing was stored. Called on the coalescer's thread; the batch outlives the task.
   using commit_function = std::function<task<void>(batch& b)>;
 
   coalescer(std::size_t columns, commit_function commit, const coalescer_options& options = {});
@@ -85,9 +91,17 @@ class coalescer {
   /// submissions under way add before that is done.
   void stop() noexcept;
 
+  /// Where submissions send what was set apart after it was tried by itself: another coalescer, whose commits may wait
+  /// for longer. Without one they send it here again. It outlives this one, which stops it; its rows count as waiting
+  /// here.
+  void set_lane(coalescer& for_waiting) noexcept;
+  /// What is set apart is tried once more from now on, and given up: for whoever waits for what is under way before
+  /// `stop`, which says this too.
+  void stop_waiting_apart() noexcept;
+
   bool stopped() const noexcept { return stopping_; }
   /// True when a new submission would be refused.
-  bool full() const noexcept { return queued_rows_ >= options_.queue_rows || queued_bytes_ >= options_.queue_bytes; }
+  bool full() const noexcept { return all_rows() >= options_.queue_rows || all_bytes() >= options_.queue_bytes; }
   const coalescer_options& options() const noexcept { return options_; }
   coalescer_stats stats() const noexcept;
 
@@ -96,7 +110,11 @@ class coalescer {
   friend class batch_ref;
   class gathering;
 
+  std::size_t all_rows() const noexcept { return queued_rows_ + (lane_ == nullptr ? 0 : lane_->queued_rows_); }
+  std::size_t all_bytes() const noexcept { return queued_bytes_ + (lane_ == nullptr ? 0 : lane_->queued_bytes_); }
   batch& open_batch();
+  batch_ref new_batch();
+  void forget_earlier() noexcept;
   bool has_work() const noexcept;
   void row_added(batch& b) noexcept;
   void take_in_row(const db::row_batch& rows, std::size_t& counted_bytes) noexcept;
@@ -106,7 +124,8 @@ class coalescer {
   bool full_enough(const batch& b) const noexcept;
   void look_for_company() noexcept;
   batch_ref earlier_than_next() const noexcept;
-  batch_ref take_next() noexcept;
+  batch_ref take_next();
+  static void set_followers_apart(batch& b);
   void begin() noexcept;
   bool next_may_follow() const noexcept;
   task<void> commit_one(batch_ref b, semaphore::permit slot);
@@ -123,6 +142,11 @@ class coalescer {
   coalescer_options options_;
   bool stopping_ = false;
   bool ended_ = false;
+  bool tries_once_more_ = false;  // what was set apart, at most
+  coalescer* lane_ = nullptr;
+  coalescer* lane_of_ = nullptr;
+  std::uint64_t last_submission_ = 0;
+  std::size_t held_apart_ = 0;  // rows that submissions hold until they are tried again
   std::size_t queued_rows_ = 0;
   std::size_t queued_bytes_ = 0;
   std::size_t committing_ = 0;
@@ -142,7 +166,7 @@ class coalescer {
 };
 
 /// The rows of one request. Belongs to one task at a time; destroying it before the commit only means that nobody
-/// learns the outcome: rows that were added are committed.
+/// learns the outcome: rows that were added are committed, save for those that are set apart then.
 class submission {
  public:
   /// Tag of a submission whose rows go into one batch.
@@ -188,20 +212,22 @@ class submission {
   bool should_wait() const noexcept;
   /// Waits until some of its rows are committed, or the queue has room.
   task<void> wait_for_room();
-  /// Waits until all its rows are committed or refused. Cancellable; the rows are committed all the same.
+  /// Waits until all its rows are committed or refused. Cancellable; the rows are committed all the same, save for
+  /// those that were set apart.
   task<void> committed();
-  /// Gives, in order, the rows whose commit has ended since the last call: `visit(outcome, refusal, failure)` with
-  /// the outcome, why it was refused or null, and why its batch failed or null (the outcome says nothing then).
+  /// Gives, in order, the rows that were decided since the last call, up to the first that is not: `visit(outcome,
+  /// refusal, failure)` with the outcome, why it was refused or null, and why its batch failed or null (the outcome
+  /// says nothing then).
   template <class Visit>
   void collect(Visit visit) {
     std::size_t taken = 0;
-    for (; taken < segments_.size() && segments_[taken].in->done.is_set(); ++taken) {
+    for (; taken < segments_.size() && is_decided(segments_[taken]); ++taken) {
       const segment& s = segments_[taken];
       for (std::size_t r = s.first; r < s.first + s.count; ++r) visit_row(*s.in, r, visit);
       outstanding_ -= s.count;
-      if (taken + 1 == segments_.size() || &*segments_[taken + 1].in != &*s.in) --entered_;
     }
     segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(taken));
+    count_entered();
   }
   /// Rows whose outcome was not collected yet.
   std::size_t outstanding() const noexcept { return outstanding_; }
@@ -221,15 +247,33 @@ class submission {
       visit(none, nullptr, &b.failure);
       return;
     }
+    if (const rows_set_apart* apart = find_apart(b, row, row + 1)) {
+      visit(none, nullptr, &apart->failure);
+      return;
+    }
     const db::row_outcome& outcome = b.report.rows[row];
     bool refused = outcome.refusal >= 0;
     visit(outcome, refused ? &b.report.refusals[static_cast<std::size_t>(outcome.refusal)] : nullptr, nullptr);
   }
 
+  static bool waits(const segment& s) noexcept {
+    const rows_set_apart* apart = find_apart(*s.in, s.first, s.first + s.count);
+    return apart != nullptr && apart->failure == nullptr;
+  }
+  static bool is_decided(const segment& s) noexcept { return s.in->done.is_set() && !waits(s); }
+  void count_entered() noexcept;
   void set_at_hand(bool more) noexcept;
   void enter(batch& b) noexcept;
   void follow(batch& b);
+  void add_last_row(coalescer& to);
+  void join_batch(coalescer& to);
   void hold_row();
+  task<void> settle();
+  task<void> all_done();
+  bool take_back();
+  bool put_again(bool last_try);
+  void add_behind();
+  void give_up();
   void let_go() noexcept;
   void give_back_held() noexcept;
 
@@ -241,6 +285,14 @@ class submission {
   std::size_t entered_ = 0;  // batches that the segments are in
   std::size_t outstanding_ = 0;
   std::size_t held_bytes_ = 0;  // that the coalescer counts
+  std::shared_ptr<keyed_request> with_;
+  std::size_t answer_bytes_ = 0;
+  std::uint64_t number_ = 0;
+  // Of the rows that are held since they were set apart.
+  bool holds_apart_ = false;
+  std::optional<time_point> give_up_at_;  // of all that is ever set apart
+  std::vector<segment> behind_;
+  bool in_lane_ = false;
 };
 
 }  // namespace penstock::ingest

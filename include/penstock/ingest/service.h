@@ -76,7 +76,7 @@ class service {
   /// Commits batches until `stop`, then what is left, closes the database's connections, and ends. Start it once.
   /// Opens the service first when `open` could not, and throws what that throws.
   task<void> run();
-  /// `/readyz` says 503 from now on; requests are still served.
+  /// `/readyz` says 503 from now on; requests are still served, but items that wait for a lock no longer do.
   void stop_being_ready() noexcept;
   /// Takes no more items; `run` commits what it has and ends. Call it when no request is under way any more.
   void stop() noexcept;

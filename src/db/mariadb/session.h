@@ -35,6 +35,7 @@ class session final : public connection {
   task<void> begin() override;
   task<void> commit() override;
   task<void> rollback() override;
+  task<void> limit_lock_waits(duration most) override;
   task<void> prepare_table(const table_definition& definition) override;
   std::vector<std::string> creation_faults(const table_definition& definition) const override;
   task<void> reset() override;
@@ -106,6 +107,7 @@ class session final : public connection {
   bool begun_ = false;                    // a transaction, and the server has not said that it was told to end it
   std::optional<complaint> rolled_back_;  // why the server has rolled back what was begun, and will not say so again
   bool altered_ = false;
+  std::optional<std::int64_t> lock_wait_;  // seconds at most, where that was said
   std::string text_;
   std::vector<text_result> answers_;
   bound_parameters bound_;

@@ -3,6 +3,10 @@
 #include "penstock/db/error.h"
 #include "session.h"
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <string>
 #include <utility>
 
 #include <mysqld_error.h>
@@ -105,6 +109,25 @@ task<void> session::reset() {
   co_await std::move(setting_up);
   facts_ = facts_of(*wire_, answers_.back());
   altered_ = false;
+  lock_wait_.reset();
+}
+
+// https://mariadb.com/docs/server/server-usage/storage-engines/innodb/innodb-system-variables: 0 is NOWAIT, which MySQL
+// does not have. The other variable is for locks of whole tables, as of an ALTER TABLE.
+task<void> session::limit_lock_waits(duration most) {
+  constexpr std::int64_t a_year = 31'536'000;  // the server takes no more
+  bool is_no_wait = facts_.is_mariadb && most < std::chrono::seconds(1);
+  auto whole = std::clamp<std::int64_t>(std::chrono::ceil<std::chrono::seconds>(most).count(), 1, a_year);
+  std::int64_t seconds = is_no_wait ? 0 : whole;
+  if (lock_wait_ == seconds) co_return;
+  operation here(*this);
+  require_no_transaction();
+  lock_wait_.reset();
+  std::string said = std::to_string(seconds);
+  task<void> setting =
+      run_text("SET SESSION innodb_lock_wait_timeout=" + said + ",lock_wait_timeout=" + said, "limit waits for locks");
+  co_await std::move(setting);
+  lock_wait_ = seconds;
 }
 
 void session::close() noexcept {

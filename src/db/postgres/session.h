@@ -44,6 +44,7 @@ class session final : public connection {
   task<void> begin_for_batches() override;
   task<void> commit() override;
   task<void> rollback() override;
+  task<void> limit_lock_waits(duration most) override;
   task<void> prepare_table(const table_definition& definition) override;
   task<void> prepare_inserts(const table_definition& into) override;
   std::vector<std::string> creation_faults(const table_definition& definition) const override;
@@ -124,6 +125,7 @@ class session final : public connection {
   bool begin_is_due_ = false;
   bool for_batches_ = false;  // the transaction, alone
   bool altered_ = false;
+  std::optional<std::int64_t> lock_wait_;  // milliseconds at most, where that was said
   bool plan_was_stale_ = false;
   bool had_known_plan_ = false;  // a batch of this transaction, from before it
   std::uint64_t transactions_ = 0;

@@ -3,7 +3,12 @@
 #include "penstock/db/error.h"
 #include "session.h"
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <limits>
 #include <optional>
+#include <string>
 #include <utility>
 
 // How a session's transactions begin and end, and how it becomes clean again.
@@ -123,9 +128,28 @@ task<void> session::reset() {
   task<void> asking = w.run_plain(cleaning, keeping_failure(failed, "reset"));
   co_await std::move(asking);
   altered_ = failed.has_value();
+  lock_wait_.reset();
   if (!failed) co_return;
   close();  // it can't be made clean
   throw *std::move(failed);
+}
+
+// 0 would be no bound.
+task<void> session::limit_lock_waits(duration most) {
+  constexpr std::int64_t most_milliseconds = std::numeric_limits<std::int32_t>::max();
+  auto milliseconds =
+      std::clamp<std::int64_t>(std::chrono::ceil<std::chrono::milliseconds>(most).count(), 1, most_milliseconds);
+  if (lock_wait_ == milliseconds) co_return;
+  wire& w = open_wire();
+  if (in_transaction()) throw database_error(db_errc::other, "a transaction is open: end it first");
+  std::optional<database_error> failed;
+  lock_wait_.reset();
+  w.execute("SET lock_timeout = " + std::to_string(milliseconds));
+  w.sync();
+  task<void> asking = w.finish(keeping_failure(failed, "limit waits for locks"));
+  co_await std::move(asking);
+  if (failed) throw *std::move(failed);
+  lock_wait_ = milliseconds;
 }
 
 task<void> session::ping() {

@@ -1,0 +1,194 @@
+#include "batch_parts.h"
+
+#include "penstock/core/outcome.h"
+#include "penstock/db/error.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <vector>
+
+namespace penstock::ingest {
+namespace {
+
+// A part that goes well costs a commit, and one that waits a wait: 1,000 submissions are narrowed down to one by 5
+// waits and 15 commits.
+constexpr std::size_t parts_of_one = 4;
+// The batches behind this one wait for its slot meanwhile.
+constexpr auto longest_division = std::chrono::seconds(1);
+// Where it is the last chance of some: what is not tried then is given up too.
+constexpr auto longest_last_division = std::chrono::seconds(5);
+
+// What is committed together or not at all, as long as nothing of it is given up: the rows of a submission, or a row of
+// one that is on its last try.
+struct unit {
+  std::vector<batch_share> shares;
+  bool last_try = false;
+};
+
+// Units from `first` to before `end`.
+struct part {
+  std::size_t first;
+  std::size_t end;
+};
+
+std::vector<unit> units_of(const batch& b) {
+  std::vector<unit> units;
+  std::map<std::uint64_t, std::size_t> places;
+  for (const batch_share& s : b.shares) {
+    if (find_apart(b, s.first, s.first + s.count) != nullptr) continue;
+    auto [place, is_new] = places.try_emplace(s.of, units.size());
+    if (is_new) units.emplace_back();
+    unit& of = units[place->second];
+    of.shares.push_back(s);
+    of.last_try = s.last_try;
+  }
+  return units;
+}
+
+bool is_in_group(const batch& b, std::size_t row) {
+  return std::any_of(b.groups.begin(), b.groups.end(),
+                     [&](const batch_group& g) { return row >= g.first && row < g.first + g.count; });
+}
+
+class division {
+ public:
+  division(batch& whole, const coalescer::commit_function& commit)
+      : whole_(whole), commit_(commit), units_(units_of(whole)), piece_(whole.home, whole.rows.columns()) {
+    whole_.report.clear();
+    whole_.report.rows.resize(whole_.rows.rows());
+  }
+
+  task<void> run(bool at_once) {
+    const scheduler& clock = scheduler::current();
+    // Each in its turn the first: what waits may be more than there is time for, again and again.
+    if (!units_.empty()) {
+      auto first = static_cast<std::ptrdiff_t>(scheduler::current().random() % units_.size());
+      std::rotate(units_.begin(), units_.begin() + first, units_.end());
+    }
+    bool is_last = std::any_of(units_.begin(), units_.end(), [](const unit& u) { return u.last_try; });
+    time_point end = clock.now() + (is_last ? longest_last_division : longest_division);
+    if (at_once && !units_.empty())
+      due_.push_back({0, units_.size()});
+    else
+      divide({0, units_.size()});
+    while (!due_.empty() && clock.now() < end) {
+      part now = due_.back();
+      due_.pop_back();
+      take(now);
+      std::exception_ptr failure;
+      try {
+        task<void> committing = commit_(piece_);
+        co_await std::move(committing);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      if (!failure)
+        add_outcomes();
+      else if (!waits_for_lock(failure))
+        set_apart(now, failure);
+      else if (now.end - now.first > 1)
+        divide(now);
+      else
+        end_unit(now.first, failure);
+    }
+    for (; !due_.empty(); due_.pop_back()) leave(due_.back());
+    std::sort(whole_.apart.begin(), whole_.apart.end(),
+              [](const rows_set_apart& a, const rows_set_apart& b) { return a.first < b.first; });
+  }
+
+ private:
+  void divide(part of) {
+    std::size_t count = of.end - of.first;
+    std::size_t end = of.end;
+    for (std::size_t i = parts_of_one; i-- > 0;) {
+      std::size_t first = of.first + count * i / parts_of_one;
+      if (first < end) due_.push_back({first, end});
+      end = first;
+    }
+  }
+
+  // The rows go in the order that they have in the whole, as far as those of one submission are concerned.
+  void take(part of) {
+    piece_.rows.clear();
+    piece_.groups.clear();
+    piece_.report.wants_ids = whole_.report.wants_ids;
+    shares_.clear();
+    for (std::size_t u = of.first; u < of.end; ++u)
+      shares_.insert(shares_.end(), units_[u].shares.begin(), units_[u].shares.end());
+    std::sort(shares_.begin(), shares_.end(),
+              [](const batch_share& a, const batch_share& b) { return a.first < b.first; });
+    auto group = whole_.groups.begin();
+    for (const batch_share& s : shares_) {
+      while (group != whole_.groups.end() && group->first < s.first) ++group;
+      bool is_group = group != whole_.groups.end() && group->first == s.first;
+      if (is_group) piece_.groups.push_back({piece_.rows.rows(), group->count, group->with});
+      piece_.rows.append(whole_.rows, s.first, s.count);
+    }
+  }
+
+  void add_outcomes() {
+    db::batch_report& to = whole_.report;
+    auto refusals_before = static_cast<std::int32_t>(to.refusals.size());
+    std::size_t next = 0;
+    for (const batch_share& s : shares_)
+      for (std::size_t row = s.first; row < s.first + s.count; ++row) {
+        to.rows[row] = piece_.report.rows[next++];
+        if (to.rows[row].refusal >= 0) to.rows[row].refusal += refusals_before;
+      }
+    to.refusals.insert(to.refusals.end(), piece_.report.refusals.begin(), piece_.report.refusals.end());
+    to.method = piece_.report.method;
+  }
+
+  void set_apart(part of, const std::exception_ptr& why, bool tried = true) {
+    for (std::size_t u = of.first; u < of.end; ++u)
+      for (const batch_share& s : units_[u].shares) whole_.apart.push_back({s.first, s.count, why, tried});
+  }
+
+  // A unit waits for a lock by itself.
+  void end_unit(std::size_t which, const std::exception_ptr& why) {
+    const unit of = units_[which];
+    const batch_share& first = of.shares.front();
+    bool is_one_row = of.shares.size() == 1 && first.count == 1;
+    if (!of.last_try || is_one_row || is_in_group(whole_, first.first))
+      return set_apart({which, which + 1}, of.last_try ? why : nullptr);
+    std::size_t begin = units_.size();
+    for (const batch_share& s : of.shares)
+      for (std::size_t row = s.first; row < s.first + s.count; ++row) units_.push_back({{{row, 1, s.of, true}}, true});
+    divide({begin, units_.size()});
+  }
+
+  // There was no time to try these.
+  void leave(part of) {
+    for (std::size_t u = of.first; u < of.end; ++u)
+      set_apart({u, u + 1}, units_[u].last_try ? out_of_time() : nullptr, false);
+  }
+
+  static std::exception_ptr out_of_time() {
+    return std::make_exception_ptr(db::database_error(
+        db::db_errc::lock_timeout, "others of its batch waited for another session of the database for too long"));
+  }
+
+  batch& whole_;
+  const coalescer::commit_function& commit_;
+  std::vector<unit> units_;
+  std::vector<part> due_;  // the next one is the last
+  batch piece_;
+  std::vector<batch_share> shares_;  // of the piece
+};
+
+}  // namespace
+
+bool waits_for_lock(const std::exception_ptr& failure) noexcept {
+  const auto* refused = detail::exception_as<db::database_error>(failure);
+  return refused != nullptr && refused->errc() == db::db_errc::lock_timeout;
+}
+
+task<void> commit_in_parts(batch& whole, bool at_once, const coalescer::commit_function& commit) {
+  division parts(whole, commit);
+  task<void> running = parts.run(at_once);
+  co_await std::move(running);
+}
+
+}  // namespace penstock::ingest

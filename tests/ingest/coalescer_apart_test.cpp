@@ -1,0 +1,411 @@
+// Rows that a commit sets apart: they are tried again by themselves, keep their order, and end once.
+
+#include "coalescer_fixture.h"
+#include <penstock/async/gather.h>
+#include <penstock/ingest/error.h>
+#include <penstock/testing/random_stream.h>
+
+#include <functional>
+#include <map>
+#include <set>
+
+namespace penstock::ingest {
+namespace {
+
+// A store that sets submissions with locked items apart, and gives these up at the last try. It numbers what it stores.
+struct locking_store {
+  duration latency = 10ms;
+  std::set<std::string> locked;
+  std::map<std::string, std::vector<std::int64_t>> stored;
+  std::vector<std::vector<std::string>> tried;          // of all commits,
+  std::vector<std::vector<std::string>> tried_in_lane;  // and of those in the lane
+  std::function<bool()> fails = [] { return false; };
+  std::function<bool()> runs_out_of_time = [] { return false; };
+  std::int64_t last = 0;
+
+  static std::string item(const batch& b, std::size_t row) { return std::string(b.rows.row(row)[0].text()); }
+
+  task<void> commit(batch& b, bool in_lane) {
+    co_await sleep_for(latency);
+    if (fails()) throw std::runtime_error("disk on fire");
+    std::vector<std::string> now;
+    for (std::size_t r = 0; r < b.rows.rows(); ++r)
+      if (find_apart(b, r, r + 1) == nullptr) now.push_back(item(b, r));
+    (in_lane ? tried_in_lane : tried).push_back(now);
+    b.report.rows.resize(b.rows.rows());
+    std::set<std::uint64_t> waiting;
+    bool out_of_time = runs_out_of_time();
+    for (const batch_share& s : b.shares)
+      for (std::size_t r = s.first; r < s.first + s.count; ++r)
+        if (locked.contains(item(b, r)) && !s.last_try) waiting.insert(s.of);
+    std::vector<rows_set_apart> apart;
+    for (const batch_share& s : b.shares) {
+      if (find_apart(b, s.first, s.first + s.count) != nullptr) continue;
+      bool untried = out_of_time && !s.last_try;
+      if (untried || waiting.contains(s.of)) {
+        apart.push_back({s.first, s.count, {}, !untried});
+        continue;
+      }
+      for (std::size_t r = s.first; r < s.first + s.count; ++r) {
+        if (locked.contains(item(b, r)))
+          apart.push_back({r, 1, std::make_exception_ptr(std::runtime_error("locked"))});
+        else
+          stored[item(b, r)].push_back(b.report.rows[r].id = ++last);
+      }
+    }
+    b.apart.insert(b.apart.end(), apart.begin(), apart.end());
+    std::sort(b.apart.begin(), b.apart.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
+  }
+
+  std::size_t times_stored(const std::string& item) const {
+    auto found = stored.find(item);
+    return found == stored.end() ? 0 : found->second.size();
+  }
+};
+
+coalescer_options lane_options(coalescer_options options) {
+  options.commits_in_flight = 1;
+  options.linger = 20ms;
+  return options;
+}
+
+// A coalescer, and the lane for what waits.
+struct two_lanes {
+  coalescer lane;
+  coalescer main;
+
+  two_lanes(locking_store& store, const coalescer_options& options)
+      : lane(
+            1, [&store](batch& b) { return store.commit(b, true); }, lane_options(options)),
+        main(
+            1, [&store](batch& b) { return store.commit(b, false); }, options) {
+    main.set_lane(lane);
+  }
+  void expect_nothing_left() const {
+    EXPECT_EQ(main.stats().queued_rows, 0u);
+    EXPECT_EQ(main.stats().queued_bytes, 0u);
+    EXPECT_EQ(main.stats().rows_apart, 0u);
+  }
+};
+
+template <class Body>
+void with_locks(locking_store& store, const coalescer_options& options, Body body) {
+  penstock::testing::simulation sim;
+  auto main = [&]() -> task<> {
+    two_lanes both(store, options);
+    co_await with_task_group([&](task_group& group) -> task<> {
+      group.start(both.main.run(), "coalescer");
+      group.start(both.lane.run(), "lane");
+      co_await body(both.main);
+      both.main.stop();
+    });
+    both.expect_nothing_left();
+  };
+  sim.run(main());
+}
+
+task<void> unlock_after(duration wait, locking_store& store) {
+  co_await sleep_for(wait);
+  store.locked.clear();
+}
+
+// The outcomes of some items in their order: their ids, or -1 of those that failed.
+task<std::vector<std::int64_t>> ids_of(coalescer& to, std::vector<std::string> list, duration pace = 0ms) {
+  submission s(to);
+  std::vector<std::int64_t> ids;
+  auto take = [&](const db::row_outcome& o, const db::row_refusal*, const std::exception_ptr* failure) {
+    ids.push_back(failure == nullptr ? o.id : -1);
+  };
+  for (const std::string& item : list) {
+    while (s.should_wait()) {
+      co_await s.wait_for_room();
+      s.collect(take);
+    }
+    db::row_batch& rows = s.rows();
+    rows.add_text(item);
+    rows.commit_row();
+    s.row_added();
+    if (pace > duration::zero()) co_await sleep_for(pace);
+  }
+  co_await s.committed();
+  s.collect(take);
+  EXPECT_EQ(s.outstanding(), 0u);
+  co_return ids;
+}
+
+task<duration> time_of(coalescer& to, std::string item) {
+  time_point begun = scheduler::current().now();
+  std::vector<std::string> one(1, item);
+  task<std::vector<std::int64_t>> storing = ids_of(to, std::move(one));
+  std::vector<std::int64_t> ids = co_await std::move(storing);
+  EXPECT_GT(ids.at(0), 0) << item;
+  co_return scheduler::current().now() - begun;
+}
+
+}  // namespace
+
+TEST(coalescer_apart, rows_keep_nobody_else_waiting) {
+  locking_store store;
+  store.locked = {"b"};
+  with_locks(store, {}, [&](coalescer& c) -> task<> {
+    auto all = gather(time_of(c, "a"), time_of(c, "b"), time_of(c, "c"), unlock_after(3s, store));
+    auto [a, b, d, nothing] = co_await std::move(all);
+    EXPECT_LT(a, 20ms);
+    EXPECT_LT(d, 20ms);
+    EXPECT_GE(b, 3s);
+    EXPECT_LT(b, 4s);
+  });
+  for (const char* item : {"a", "b", "c"}) EXPECT_EQ(store.times_stored(item), 1u) << item;
+}
+
+TEST(coalescer_apart, a_submission_is_stored_in_its_order_whichever_of_its_rows_wait) {
+  const std::vector<std::string> five = items("a", "b", "c", "d", "e");
+  for (unsigned locked = 0; locked < 32; ++locked) {
+    for (duration pace : {0ms, 7ms}) {
+      locking_store store;
+      for (std::size_t i = 0; i < five.size(); ++i)
+        if ((locked >> i & 1U) != 0) store.locked.insert(five[i]);
+      coalescer_options options;
+      options.max_rows = 2;
+      options.commits_in_flight = 3;
+      with_locks(store, options, [&](coalescer& c) -> task<> {
+        auto both = gather(ids_of(c, five, pace), unlock_after(1s, store));
+        auto [ids, nothing] = co_await std::move(both);
+        EXPECT_EQ(ids.size(), five.size());
+        EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end())) << locked;
+        EXPECT_GT(ids.at(0), 0);
+      });
+      for (const std::string& item : five) EXPECT_EQ(store.times_stored(item), 1u) << item;
+    }
+  }
+}
+
+TEST(coalescer_apart, rows_are_given_up_one_by_one_when_their_time_is_over) {
+  locking_store store;
+  store.locked = {"b"};
+  coalescer_options options;
+  options.attempt_timeout = 3s;
+  options.commit_retry = 2s;
+  with_locks(store, options, [&](coalescer& c) -> task<> {
+    time_point begun = scheduler::current().now();
+    task<std::vector<std::int64_t>> storing = ids_of(c, items("a", "b", "c"));
+    std::vector<std::int64_t> ids = co_await std::move(storing);
+    EXPECT_EQ(ids.size(), 3u);
+    EXPECT_GT(ids.at(0), 0);
+    EXPECT_EQ(ids.at(1), -1);
+    EXPECT_GT(ids.at(2), 0);
+    EXPECT_GE(scheduler::current().now() - begun, 5s);
+    EXPECT_LT(scheduler::current().now() - begun, 6s);
+  });
+}
+
+TEST(coalescer_apart, rows_that_were_not_tried_by_themselves_stay_with_the_others) {
+  locking_store store;
+  int left = 3;
+  store.runs_out_of_time = [&] { return left-- > 0; };
+  with_locks(store, {}, [&](coalescer& c) -> task<> {
+    task<duration> storing = time_of(c, "a");
+    EXPECT_LT(co_await std::move(storing), 100ms);
+  });
+  EXPECT_EQ(store.tried.size(), 4u);
+  EXPECT_TRUE(store.tried_in_lane.empty());
+}
+
+TEST(coalescer_apart, rows_count_as_waiting_ones) {
+  locking_store store;
+  store.locked = {"a", "b"};
+  coalescer_options options;
+  options.queue_rows = 2;
+  with_locks(store, options, [&](coalescer& c) -> task<> {
+    auto refused = [&]() -> task<> {
+      for (int n = 0; n < 100; ++n) {
+        co_await sleep_for(10ms);
+        EXPECT_TRUE(c.full());
+        EXPECT_EQ(c.stats().queued_rows, 2u);
+      }
+      EXPECT_EQ(c.stats().rows_apart, 2u);
+      EXPECT_THROW(submission one(c), error);
+      store.locked.clear();
+    };
+    co_await gather(ids_of(c, items("a", "b")), refused());
+    EXPECT_FALSE(c.full());
+  });
+}
+
+TEST(coalescer_apart, whoever_is_to_stop_tries_once_more_and_waits_no_longer) {
+  locking_store store;
+  store.locked = {"a", "b"};
+  with_locks(store, {}, [&](coalescer& c) -> task<> {
+    auto stopping = [&]() -> task<> {
+      co_await sleep_for(2s);
+      store.locked = {"b"};
+      c.stop_waiting_apart();
+    };
+    time_point begun = scheduler::current().now();
+    auto all = gather(ids_of(c, items("a")), ids_of(c, items("b", "c")), stopping());
+    auto [first, second, stopped] = co_await std::move(all);
+    EXPECT_LT(scheduler::current().now() - begun, 3s);
+    EXPECT_GT(first.at(0), 0);
+    EXPECT_EQ(second.at(0), -1);
+    EXPECT_GT(second.at(1), 0);
+  });
+}
+
+TEST(coalescer_apart, a_stop_leaves_nobody_waiting) {
+  locking_store store;
+  store.locked = {"a"};
+  penstock::testing::simulation sim;
+  auto main = [&]() -> task<> {
+    two_lanes both(store, {});
+    auto stopping = [&]() -> task<> {
+      co_await sleep_for(2s);
+      both.main.stop();
+    };
+    auto all = gather(both.main.run(), both.lane.run(), ids_of(both.main, items("a", "b")), stopping());
+    auto [main_ended, lane_ended, ids, stopped] = co_await std::move(all);
+    EXPECT_EQ(ids, (std::vector<std::int64_t>{-1, -1}));
+    both.expect_nothing_left();
+  };
+  sim.run(main());
+}
+
+TEST(coalescer_apart, a_cancelled_coalescer_leaves_nobody_waiting) {
+  for (duration when : {5ms, 15ms, 30ms, 65ms, 500ms, 1000ms}) {
+    locking_store store;
+    store.locked = {"a"};
+    penstock::testing::simulation sim;
+    auto main = [&]() -> task<> {
+      two_lanes both(store, {});
+      auto until = [&](coalescer& c) -> task<> {
+        try {
+          task<> cancelled = with_timeout(when, c.run());
+          co_await std::move(cancelled);
+        } catch (const timed_out&) {
+        }
+      };
+      auto all = gather(until(both.main), until(both.lane), ids_of(both.main, items("a", "b")));
+      auto [main_ended, lane_ended, ids] = co_await std::move(all);
+      EXPECT_EQ(ids.size(), 2u);
+      EXPECT_EQ(ids.at(0), -1);
+      both.expect_nothing_left();
+    };
+    sim.run(main());
+  }
+}
+
+TEST(coalescer_apart, a_submission_that_is_gone_is_not_tried_again) {
+  locking_store store;
+  store.locked = {"a"};
+  with_locks(store, {}, [&](coalescer& c) -> task<> {
+    try {
+      task<std::vector<std::int64_t>> given_up = with_timeout(2s, ids_of(c, items("a")));
+      co_await std::move(given_up);
+      ADD_FAILURE() << "it ended";
+    } catch (const timed_out&) {
+    }
+    co_await sleep_for(1s);
+    EXPECT_EQ(c.stats().queued_rows, 0u);
+    store.locked.clear();
+    co_await sleep_for(10s);
+  });
+  EXPECT_EQ(store.times_stored("a"), 0u);
+}
+
+TEST(coalescer_apart, a_wait_that_was_cut_short_is_taken_up_again) {
+  for (duration when : {5ms, 15ms, 40ms, 200ms, 1000ms, 3000ms}) {
+    locking_store store;
+    store.locked = {"a"};
+    with_locks(store, {}, [&](coalescer& c) -> task<> {
+      submission s(c);
+      for (const char* item : {"a", "b"}) {
+        s.rows().add_text(item);
+        s.rows().commit_row();
+        s.row_added();
+      }
+      try {
+        task<> waiting = with_timeout(when, s.committed());
+        co_await std::move(waiting);
+        ADD_FAILURE() << "it ended";
+      } catch (const timed_out&) {
+      }
+      store.locked.clear();
+      co_await s.committed();
+      int stored = 0;
+      s.collect([&](const db::row_outcome& o, const db::row_refusal*, const std::exception_ptr* failure) {
+        if (failure == nullptr && o.id > 0) ++stored;
+      });
+      EXPECT_EQ(stored, 2);
+      EXPECT_EQ(s.outstanding(), 0u);
+    });
+  }
+}
+
+// Whatever is locked, fails and is left early, each row ends once, in its submission's order, and nothing is left.
+TEST(coalescer_apart, every_row_ends_once_under_any_locks) {
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    penstock::testing::random_stream draw(seed);
+    locking_store store;
+    store.latency = std::chrono::milliseconds(draw.below(20) + 1);
+    bool may_fail = draw.below(3) == 0;
+    store.fails = [&] { return may_fail && draw.below(8) == 0; };
+    store.runs_out_of_time = [&] { return draw.below(10) == 0; };
+    coalescer_options options;
+    options.max_rows = draw.below(20) + 1;
+    options.commits_in_flight = draw.below(3) + 1;
+    options.queue_rows = draw.below(100) + 20;
+    options.attempt_timeout = 2s;
+    options.commit_retry = 1s;
+    std::size_t clients = draw.below(12) + 1;
+    with_locks(store, options, [&](coalescer& c) -> task<> {
+      bool is_over = false;
+      auto locking = [&]() -> task<> {
+        while (!is_over) {
+          co_await sleep_for(std::chrono::milliseconds(draw.below(1'000)));
+          if (draw.below(3) == 0) store.locked.clear();
+          for (std::size_t n = draw.below(4); n > 0; --n)
+            store.locked.insert(std::to_string(draw.below(clients)) + "-" + std::to_string(draw.below(30)));
+        }
+      };
+      auto client = [&](std::size_t which) -> task<> {
+        for (std::size_t request = 0; request < 3; ++request) {
+          std::vector<std::string> list;
+          for (std::size_t n = draw.below(30) + 1; n > 0; --n)
+            list.push_back(std::to_string(which) + "-" + std::to_string(30 - n + 100 * request));
+          duration pace = draw.below(2) == 0 ? 0ms : std::chrono::milliseconds(draw.below(10));
+          bool is_left_early = draw.below(6) == 0;
+          std::vector<std::int64_t> ids;
+          try {
+            task<std::vector<std::int64_t>> storing = ids_of(c, list, pace);
+            task<std::vector<std::int64_t>> limited = with_timeout(is_left_early ? 200ms : 10min, std::move(storing));
+            ids = co_await std::move(limited);
+          } catch (const timed_out&) {
+            EXPECT_TRUE(is_left_early);
+            continue;
+          } catch (const error& e) {
+            EXPECT_TRUE(e.is(ingest_errc::overloaded));
+            continue;
+          }
+          EXPECT_EQ(ids.size(), list.size());
+          std::int64_t before = 0;
+          for (std::size_t i = 0; i < ids.size(); ++i) {
+            EXPECT_EQ(store.times_stored(list[i]), ids[i] < 0 ? 0u : 1u) << list[i] << " of seed " << seed;
+            if (ids[i] < 0) continue;
+            EXPECT_EQ(store.stored[list[i]].front(), ids[i]);
+            EXPECT_GT(ids[i], before) << list[i] << " of seed " << seed;
+            before = ids[i];
+          }
+        }
+      };
+      auto all = [&]() -> task<> {
+        std::vector<task<>> every;
+        for (std::size_t n = 0; n < clients; ++n) every.push_back(client(n));
+        co_await gather(std::move(every));
+        is_over = true;
+      };
+      co_await gather(locking(), all());
+    });
+    if (HasFailure()) return;
+  }
+}
+
+}  // namespace penstock::ingest
