@@ -107,7 +107,7 @@ in the file only; the first one there takes the place of the default, `items` in
 
 | key | type | default | |
 |---|---|---|---|
-| `name` | text | required | The name in the URL: letters, digits, `_` and `-` |
+| `name` | text | required | The name in the URL: at most 64 letters, digits, `_` and `-` |
 | `table` | text | the name | Made when missing, checked when there |
 | `key` | list of columns | none | Columns that are unique together; an item that repeats one is a duplicate, and not stored again. Each is required unless it has a default |
 | `columns` | list of tables | none | What goes into which column. None: the table is `id`, `data` (the item as JSON) and `created_at` |

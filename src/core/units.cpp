@@ -100,6 +100,7 @@ std::uint64_t parse_bytes(std::string_view text) {
   if (name.empty()) name = "B";
   for (const unit& u : byte_units) {
     if (!same_ignoring_case(u.name, name)) continue;
+    if (u.factor == 1 && !exact) fail(text, "a whole number of bytes");
     if (!scale(fraction, whole, exact, u.factor, result)) fail(text, "a size below 2^63 bytes");
     return result;
   }

@@ -128,8 +128,8 @@ bool pool::implementation::worth_waiting(const std::exception_ptr& failure) cons
 }
 
 bool pool::implementation::worth_retrying(const std::exception_ptr& failure) {
-  if (auto* e = penstock::detail::exception_as<database_error>(failure)) return e->is_transient();
-  return penstock::detail::exception_as<timed_out>(failure) != nullptr;
+  auto* e = penstock::detail::exception_as<database_error>(failure);
+  return e != nullptr && e->is_transient();
 }
 
 pool::lease pool::implementation::lend(lease slot, std::source_location where, time_point since) {
@@ -151,6 +151,12 @@ task<void> pool::implementation::connect(lease& slot) {
     opened = co_await std::move(connecting);
   } catch (const operation_cancelled&) {
     throw;
+  } catch (const timed_out&) {
+    std::string limit = format_duration(options.connect_timeout);
+    failure = std::make_exception_ptr(
+        database_error(db_errc::connection_lost,
+                       source.name() + ": no session was open within " + limit + ", the pool's connect_timeout", 0, {},
+                       std::current_exception()));
   } catch (...) {
     failure = std::current_exception();
   }

@@ -55,26 +55,36 @@ std::string_view take_part(std::string_view& list, char by) {
   return part;
 }
 
-// A weight of 0 means "not acceptable" (RFC 9110, section 12.4.2).
-bool names_ndjson(std::string_view range) {
-  std::string_view type = take_part(range, ';');
-  bool is_named =
-      http::equal_ignoring_case(type, "application/x-ndjson") || http::equal_ignoring_case(type, "application/ndjson");
-  while (is_named && !range.empty()) {
-    std::string_view parameter = take_part(range, ';');
-    if (parameter.starts_with("q=0") || parameter.starts_with("Q=0"))
-      is_named = parameter.find_first_not_of(".0", 2) != std::string_view::npos;
+// Of a range's parameters; in thousandths, and 1 where there is none (RFC 9110, section 12.4.2).
+int weight_in(std::string_view parameters) {
+  int weight = 1'000;
+  while (!parameters.empty()) {
+    std::string_view parameter = take_part(parameters, ';');
+    if (!parameter.starts_with("q=") && !parameter.starts_with("Q=")) continue;
+    double given = 0;
+    std::from_chars(parameter.data() + 2, parameter.data() + parameter.size(), given, std::chars_format::fixed);
+    weight = given >= 0 ? static_cast<int>(std::min(given, 1.0) * 1'000) : 0;
   }
-  return is_named;
+  return weight;
 }
 
+// It must be named, and preferred no less than JSON where that is named too.
 bool accepts_ndjson(const http::request& r) {
+  int ndjson = 0;
+  int json = 0;
   for (const http::header_field& field : r.headers()) {
     if (!http::equal_ignoring_case(field.name, "Accept")) continue;
-    for (std::string_view list = field.value; !list.empty();)
-      if (names_ndjson(take_part(list, ','))) return true;
+    for (std::string_view list = field.value; !list.empty();) {
+      std::string_view range = take_part(list, ',');
+      std::string_view type = take_part(range, ';');
+      if (http::equal_ignoring_case(type, "application/x-ndjson") ||
+          http::equal_ignoring_case(type, "application/ndjson"))
+        ndjson = std::max(ndjson, weight_in(range));
+      else if (http::equal_ignoring_case(type, "application/json"))
+        json = std::max(json, weight_in(range));
+    }
   }
-  return false;
+  return ndjson > 0 && ndjson >= json;
 }
 
 void append_real(std::string& out, double v) {

@@ -109,6 +109,8 @@ task<http::response> stream_endpoint::take_keyed(http::request& r, std::string k
   request->hash = hash.finish();
   task<keys_in_flight::hold> turn = writer_.keys().acquire(request->key);
   request->hold = co_await std::move(turn);
+  // Those that waited for it would wait for the database in vain, one after another.
+  if (writer_.unreachable()) co_return refusal_while_away(r);
   bool has_rows = taken.ledger().anything_waits();
   if (has_rows) {
     std::size_t bytes = estimate_answer(taken.ledger(), form.keep, request->most_result_bytes);

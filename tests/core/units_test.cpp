@@ -53,7 +53,8 @@ TEST(units, what_is_no_size_is_refused_by_name) {
                            "nan",        "4 MiB extra",
                            "1KBB",       "9223372036854775808",
                            "8388608TiB", "99999999999999999999",
-                           "9.3e18"})
+                           "9.3e18",     "0.5",
+                           "1.5B"})
     EXPECT_EQ(bytes(text), std::nullopt) << text;
 }
 

@@ -138,5 +138,20 @@ TEST(pool_connect_failure, whoever_is_not_to_wait_for_its_end_is_refused_at_once
   }
 }
 
+TEST(pool_connect_failure, a_connect_that_takes_too_long_is_told_as_that_to_whoever_is_refused) {
+  pool_options options{.acquire_timeout = 1min, .connect_timeout = 2s, .refuse_when_unreachable = true};
+  with_fake_pool(options, [](pool& p, fake_server& server) -> task<> {
+    server.connect_latency = 1h;
+    std::string said;
+    try {
+      co_await use(p, 1ms);
+    } catch (const database_error& e) {
+      EXPECT_EQ(e.errc(), db_errc::connection_lost);
+      said = e.what();
+    }
+    EXPECT_NE(said.find("within 2s, the pool's connect_timeout"), std::string::npos) << said;
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db

@@ -2,6 +2,7 @@
 
 #include "marked_database.h"
 #include "service_fixture.h"
+#include <penstock/async/gather.h>
 #include <penstock/async/timeout.h>
 #include <penstock/observe/log_capture.h>
 
@@ -221,6 +222,34 @@ TEST_F(outage, items_are_refused_at_once_while_the_database_is_away_and_taken_wh
     EXPECT_EQ(second.status, 200);
   });
   EXPECT_EQ(server->stored, (std::vector<std::string>{"1", "2"}));
+}
+
+// One after another they would wait for as long as the first.
+TEST_F(outage, requests_that_wait_for_one_with_their_key_are_refused_with_it_while_the_database_is_away) {
+  log::capture quiet;
+  auto server = std::make_shared<marked_server>();
+  server->cuts = [&](std::size_t, const std::string&) {
+    return server->away ? std::optional<cut>(cut::before) : std::nullopt;
+  };
+  service_options options = options_of(whole_items());
+  options.batch.commit_retry = 300ms;
+  serve(db::database(std::make_shared<marked_driver>(server)), options, [&]() -> task<void> {
+    server->armed = true;
+    auto repeat = [&]() -> task<std::string> {
+      header_list key;
+      key.emplace_back("Idempotency-Key", "k");
+      task<answer> posting = post("/v1/items", "[1]", "application/json", key);
+      answer a = co_await std::move(posting);
+      EXPECT_EQ(a.status, 503);
+      co_return a.json("/code");
+    };
+    server->away = true;
+    std::vector<task<std::string>> three;
+    for (int n = 0; n < 3; ++n) three.push_back(repeat());
+    task<std::vector<std::string>> all = gather(std::move(three));
+    std::vector<std::string> codes = co_await std::move(all);
+    EXPECT_EQ(std::count(codes.begin(), codes.end(), "\"ingest.store_unreachable\""), 2);
+  });
 }
 
 TEST_F(outage, a_read_that_is_caught_by_the_loss_of_the_database_is_refused_as_it_would_be_afterwards) {

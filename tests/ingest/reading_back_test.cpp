@@ -56,6 +56,8 @@ TEST_F(reading_back, an_export_is_made_only_where_the_client_takes_one) {
                                                {"text/html, Application/NDJSON ; q=0.5", true},
                                                {"application/x-ndjson;q=0.001", true},
                                                {"application/x-ndjson;q=0, application/json", false},
+                                               {"application/x-ndjson;q=0.9, application/json", false},
+                                               {"application/json;q=0.9, application/x-ndjson;q=0.9", true},
                                                {"application/x-ndjson ; q=0.000", false},
                                                {"application/x-ndjson-seq", false}};
     for (auto [accept, is_export] : accepted) {
