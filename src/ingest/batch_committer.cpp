@@ -241,12 +241,6 @@ task<void> batch_committer::attempt_within(const attempt_limits& limits, batch& 
 task<void> batch_committer::attempt(batch& b, commit_marker* marker, const attempt_limits& limits) {
   auto acquiring = sessions_.acquire();
   db::pool::lease session = co_await std::move(acquiring);
-  if (marker != nullptr) {
-    // The row of a marker in doubt stays locked until the database is done with the commit.
-    task<void> limiting =
-        session->limit_lock_waits(marker->in_doubt() ? limits.of_batch.attempt_timeout : limits.lock_wait);
-    co_await std::move(limiting);
-  }
   if (marker == nullptr && b.groups.empty()) {
     task<void> inserting = session->insert_batch(into_, b.rows, b.report);
     co_await std::move(inserting);
@@ -258,7 +252,7 @@ task<void> batch_committer::attempt(batch& b, commit_marker* marker, const attem
   std::swap(outcome.report, b.report);  // for its memory
   std::exception_ptr failure;
   try {
-    task<void> running = attempt_transaction(*session, b, marker, outcome);
+    task<void> running = attempt_transaction(*session, b, marker, limits, outcome);
     co_await std::move(running);
   } catch (...) {
     failure = std::current_exception();
@@ -284,10 +278,18 @@ task<void> batch_committer::attempt(batch& b, commit_marker* marker, const attem
 }
 
 task<void> batch_committer::attempt_transaction(db::connection& session, batch& b, commit_marker* marker,
-                                                commit_outcome& outcome) {
-  bool in_doubt = marker != nullptr && marker->in_doubt();
+                                                const attempt_limits& limits, commit_outcome& outcome) {
+  if (marker != nullptr && marker->in_doubt()) {
+    task<bool> settling = settle(session, *marker, limits, outcome);
+    bool is_committed = co_await std::move(settling);
+    if (is_committed) co_return;
+  }
+  if (marker != nullptr) {
+    task<void> limiting = session.limit_lock_waits(limits.lock_wait);
+    co_await std::move(limiting);
+  }
   bool written = false;
-  if (marker != nullptr && !in_doubt && b.groups.empty()) {
+  if (marker != nullptr && b.groups.empty()) {
     task<bool> writing = marker->begin_batch(session, into_, b.rows, outcome);
     written = co_await std::move(writing);
     if (written) {
@@ -296,33 +298,32 @@ task<void> batch_committer::attempt_transaction(db::connection& session, batch& 
     }
   }
   if (!written) {
-    task<bool> writing = write_step_by_step(session, b, marker, outcome);
-    written = co_await std::move(writing);
-  }
-  if (!written) {
-    resolved_committed_.add();
-    co_return;
+    task<void> writing = write_step_by_step(session, b, marker, outcome);
+    co_await std::move(writing);
   }
   task<void> committing = marker == nullptr ? session.commit() : marker->commit(session, outcome);
   co_await std::move(committing);
-  if (in_doubt) resolved_repeated_.add();
 }
 
-// False when an earlier attempt turns out to be committed.
-task<bool> batch_committer::write_step_by_step(db::connection& session, batch& b, commit_marker* marker,
+// True when an earlier attempt turns out to be committed.
+task<bool> batch_committer::settle(db::connection& session, commit_marker& marker, const attempt_limits& limits,
+                                   commit_outcome& outcome) {
+  // The marker's row stays locked until the database is done with the commit.
+  task<void> limiting = session.limit_lock_waits(limits.of_batch.attempt_timeout);
+  co_await std::move(limiting);
+  task<bool> settling = marker.settle(session, outcome);
+  bool is_committed = co_await std::move(settling);
+  (is_committed ? resolved_committed_ : resolved_repeated_).add();
+  co_return is_committed;
+}
+
+task<void> batch_committer::write_step_by_step(db::connection& session, batch& b, commit_marker* marker,
                                                commit_outcome& outcome) {
-  if (marker == nullptr) {
-    task<void> beginning = session.begin_for_batches();
-    co_await std::move(beginning);
-  } else {
-    task<bool> beginning = marker->begin(session, outcome);
-    bool to_write = co_await std::move(beginning);
-    if (!to_write) co_return false;
-  }
+  task<void> beginning = marker == nullptr ? session.begin_for_batches() : marker->begin(session);
+  co_await std::move(beginning);
   task<void> writing = write_batch(session, into_, stream_, b, outcome);
   co_await std::move(writing);
   outcome.report.round_trips += round_trips_of_a_marked_begin;
-  co_return true;
 }
 
 std::unique_ptr<commit_marker> batch_committer::take_marker() {

@@ -53,8 +53,11 @@ class batch_committer {
   task<void> try_for(const attempt_limits& limits, batch& b, commit_marker* marker);
   task<void> attempt_within(const attempt_limits& limits, batch& b, commit_marker* marker);
   task<void> attempt(batch& b, commit_marker* marker, const attempt_limits& limits);
-  task<void> attempt_transaction(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome);
-  task<bool> write_step_by_step(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome);
+  task<void> attempt_transaction(db::connection& session, batch& b, commit_marker* marker, const attempt_limits& limits,
+                                 commit_outcome& outcome);
+  task<bool> settle(db::connection& session, commit_marker& marker, const attempt_limits& limits,
+                    commit_outcome& outcome);
+  task<void> write_step_by_step(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome);
   task<void> retire_markers();
   std::unique_ptr<commit_marker> take_marker();
   void count(const batch& b);

@@ -4,11 +4,12 @@
 #include "penstock/db/error.h"
 #include "penstock/ingest/error.h"
 
+#include <algorithm>
 #include <utility>
 
 // The row is made by a statement of its own, before the first transaction that needs it: a row that an open transaction
-// inserts can't be waited for. An attempt that finds the row as it expects has proof only once it is committed itself:
-// in a cluster, an earlier one may be committed elsewhere and arrive first.
+// inserts can't be waited for. Who finds the row as expected has proof only once that is committed: in a cluster, an
+// earlier attempt may be committed elsewhere and arrive first.
 
 namespace penstock::ingest {
 namespace {
@@ -48,7 +49,22 @@ void commit_marker::start_over() {
   last_ = number_ = 0;
 }
 
-task<bool> commit_marker::begin(db::connection& session, commit_outcome& outcome) {
+task<bool> commit_marker::settle(db::connection& session, commit_outcome& outcome) {
+  task<void> beginning = session.begin_for_batches();
+  co_await std::move(beginning);
+  db::opening_statement next = next_number();
+  task<std::uint64_t> updating = session.execute(std::move(next.sql), std::move(next.values));
+  std::uint64_t changed = co_await std::move(updating);
+  if (changed != 1) {
+    task<bool> finding = find_committed(session, outcome);
+    co_return co_await std::move(finding);
+  }
+  task<void> committing = commit_attempt(session, nullptr);
+  co_await std::move(committing);
+  co_return false;
+}
+
+task<void> commit_marker::begin(db::connection& session) {
   for (;;) {
     task<void> requiring = require_row(session);
     co_await std::move(requiring);
@@ -57,10 +73,10 @@ task<bool> commit_marker::begin(db::connection& session, commit_outcome& outcome
     db::opening_statement next = next_number();
     task<std::uint64_t> updating = session.execute(std::move(next.sql), std::move(next.values));
     std::uint64_t changed = co_await std::move(updating);
-    if (changed == 1) co_return true;
-    task<bool> finding = find_committed(session, outcome);
-    bool committed = co_await std::move(finding);
-    if (committed) co_return false;
+    if (changed == 1) co_return;
+    task<void> ending = session.rollback();
+    co_await std::move(ending);
+    start_over();
   }
 }
 
@@ -108,37 +124,40 @@ task<void> commit_marker::insert_row(db::connection& session) {
   co_await std::move(inserting);
 }
 
-// The row is not as the attempt expected it. True: an earlier one is committed. False: there was none, the marker has
-// another row now. The transaction ends first: a later statement of it may not see what others have committed.
+// The row is not as it was expected: what is it then? The transaction ends first: a later statement of it may not see
+// what others have committed.
 task<bool> commit_marker::find_committed(db::connection& session, commit_outcome& outcome) {
   task<void> ending = session.rollback();
   co_await std::move(ending);
   task<db::result> asking =
       session.query(R"(SELECT "commit_number" FROM "penstock_writer" WHERE "writer" = ?)", db::parameters_of(writer_));
   db::result found = co_await std::move(asking);
-  if (!in_doubt()) {
-    start_over();
-    co_return false;
-  }
   if (found.rows.empty()) throw behind();
   auto number = std::get<std::int64_t>(found.rows.front().front());
   if (number < last_) throw behind();
-  for (attempt& earlier : open_) {
-    if (earlier.number != number) continue;
-    outcome = std::move(earlier.outcome);
-    last_ = number;
-    open_.clear();
-    co_return true;
-  }
-  throw unknown_outcome("its marker in table penstock_writer has a number that it never gave");
+  auto committed = std::find_if(open_.begin(), open_.end(), [&](const attempt& a) { return a.number == number; });
+  if (committed == open_.end())
+    throw unknown_outcome("its marker in table penstock_writer has a number that it never gave");
+  bool is_batch = committed->outcome.has_value();
+  if (is_batch) outcome = *std::move(committed->outcome);
+  last_ = number;
+  open_.clear();
+  co_return is_batch;
 }
 
 task<void> commit_marker::commit(db::connection& session, commit_outcome& outcome) {
+  return commit_attempt(session, &outcome);
+}
+
+task<void> commit_marker::commit_attempt(db::connection& session, commit_outcome* outcome) {
   try {
     task<void> committing = session.commit();
     co_await std::move(committing);
   } catch (const db::database_error& e) {
-    if (e.errc() == db::db_errc::ambiguous_commit) open_.push_back({number_, std::move(outcome)});
+    if (e.errc() == db::db_errc::ambiguous_commit) {
+      open_.push_back({number_, {}});
+      if (outcome != nullptr) open_.back().outcome = std::move(*outcome);
+    }
     throw;
   }
   last_ = number_;

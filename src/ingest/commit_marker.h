@@ -4,10 +4,13 @@
 // table penstock_writer; every transaction changes it, and waits for that before COMMIT is sent: so a COMMIT that is
 // still under way somewhere holds the row, and who looks at it waits for the end of that COMMIT.
 //
-//   bool to_write = co_await marker.begin(session, outcome);   // false: an earlier attempt did it, with that outcome
-//   …; co_await marker.commit(session, outcome);
+//   bool is_committed = marker.in_doubt() && co_await marker.settle(session, outcome);   // with that outcome
+//   if (!is_committed) {
+//     co_await marker.begin(session);
+//     …; co_await marker.commit(session, outcome);
+//   }
 //
-// A batch of which no attempt is in doubt goes faster: its rows travel with what `begin` sends.
+// It goes faster where the rows travel with what `begin` sends.
 //
 //   bool stored = co_await marker.begin_batch(session, into, rows, outcome);   // false: begin as above
 //   co_await marker.commit(session, outcome);
@@ -16,6 +19,7 @@
 #include "penstock/db/connection.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,13 +37,15 @@ class commit_marker {
 
   // True while it is unknown whether the batch is committed.
   bool in_doubt() const noexcept { return !open_.empty(); }
-  // Opens a transaction for the next attempt. False, without a transaction, when an earlier attempt turns out to be
-  // committed: `outcome` is then what that one made of the batch. While in doubt, a row that is missing or older than
-  // what is known to be committed is a transient `db_errc::serialization`: a node of a cluster may lag behind the one
-  // that was written through.
-  task<bool> begin(db::connection& session, commit_outcome& outcome);
-  // Opens a transaction with the rows in it. False, without a transaction, when `begin` has to find out why the row is
-  // not as it was left. Not while in doubt.
+  // Ends the doubt, by a commit that has nothing but the marker in it: whatever the batch waits for when it is tried
+  // again, it is known by then that it is not committed. True when an attempt turns out to be committed: `outcome` is
+  // then what that one made of the batch. A row that is missing or older than what is known to be committed is a
+  // transient `db_errc::serialization`: a node of a cluster may lag behind the one that was written through. While in
+  // doubt.
+  task<bool> settle(db::connection& session, commit_outcome& outcome);
+  // Opens a transaction for the next attempt. Not while in doubt.
+  task<void> begin(db::connection& session);
+  // Opens a transaction with the rows in it. False, without a transaction, when the row is gone. Not while in doubt.
   task<bool> begin_batch(db::connection& session, const db::table_definition& into, const db::row_batch& rows,
                          commit_outcome& outcome);
   // Commits it. When that ends in doubt, `outcome` is kept.
@@ -55,7 +61,7 @@ class commit_marker {
  private:
   struct attempt {
     std::int64_t number;
-    commit_outcome outcome;
+    std::optional<commit_outcome> outcome;  // none of one that had nothing in it
   };
 
   void start_over();
@@ -63,6 +69,7 @@ class commit_marker {
   db::opening_statement next_number();
   task<void> make_row(db::connection& session);
   task<void> insert_row(db::connection& session);
+  task<void> commit_attempt(db::connection& session, commit_outcome* outcome);
   task<bool> find_committed(db::connection& session, commit_outcome& outcome);
 
   std::string writer_;

@@ -197,6 +197,35 @@ TEST(locked_rows, leave_items_behind_them_in_the_queue_in_no_worse_a_place) {
   EXPECT_EQ(w.server->stored.size(), 21u);
 }
 
+// A row that somebody locked between the two tries of its batch is waited for no longer than in any other batch.
+TEST(locked_rows, keep_no_commit_in_doubt) {
+  for (cut how : {cut::before, cut::after, cut::during}) {
+    world w;
+    bool was_lost = false;
+    w.server->cuts = [&](std::size_t, const std::string& what) -> std::optional<cut> {
+      if (what != "COMMIT" || std::exchange(was_lost, true)) return std::nullopt;
+      w.server->locked_rows.insert("1");
+      return how;
+    };
+    w.run([&](processor& p) -> task<void> {
+      w.server->armed = true;
+      std::vector<task<end_of_items>> all;
+      for (const std::string& item : numbers(3)) {
+        std::vector<std::string> one(1, item);
+        all.push_back(process(p, std::move(one)));
+      }
+      task<void> unlocking = unlock_after(20s, *w.server);
+      auto both = gather(gather(std::move(all)), std::move(unlocking));
+      auto [ends, nothing] = co_await std::move(both);
+      for (const end_of_items& e : ends) EXPECT_EQ(e.items.front().status, item_status::stored);
+      EXPECT_LT(ends[0].after, 1500ms);
+      EXPECT_LT(ends[2].after, 1500ms);
+    });
+    for (const std::string& item : numbers(3)) EXPECT_EQ(w.times_stored(item), 1u) << item;
+    EXPECT_EQ(w.metric("penstock_rows_set_apart_total"), how == cut::before ? 1 : 0);
+  }
+}
+
 // What a connection that dies in the middle has committed is known from its marker: nothing is stored twice.
 TEST(locked_rows, are_stored_once_wherever_a_connection_dies) {
   for (std::size_t at = 0; at < 60; ++at) {
