@@ -77,6 +77,10 @@ void item_ledger::end_all(const db::batch_report& report, std::size_t first) {
   }
 }
 
+void item_ledger::fail_all(const std::exception_ptr& failure) {
+  while (anything_waits()) end({}, nullptr, &failure);
+}
+
 void item_ledger::close() {
   std::sort(results_.begin(), results_.end(),
             [](const item_result& a, const item_result& b) { return a.index < b.index; });

@@ -37,6 +37,8 @@ class item_ledger {
   void end(const db::row_outcome& outcome, const db::row_refusal* refusal, const std::exception_ptr* failure);
   // All that wait have ended: their rows are those of the report from `first` on.
   void end_all(const db::batch_report& report, std::size_t first);
+  // All that wait have failed.
+  void fail_all(const std::exception_ptr& failure);
   std::size_t waiting() const noexcept { return waiting_.size() - first_waiting_; }
   bool anything_waits() const noexcept { return waiting() > 0; }
   // Puts the results in order; when nothing waits any more.

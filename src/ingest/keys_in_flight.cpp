@@ -4,18 +4,20 @@ namespace penstock::ingest {
 
 task<keys_in_flight::hold> keys_in_flight::acquire(std::string key) {
   for (auto taken = held_.find(key); taken != held_.end(); taken = held_.find(key)) {
-    std::shared_ptr<event> released = taken->second;
-    co_await released->wait();
+    std::shared_ptr<turn> before = taken->second;
+    co_await before->ended.wait();
+    if (before->failure) co_return hold(before->failure);
   }
-  held_.emplace(key, std::make_shared<event>());
+  held_.emplace(key, std::make_shared<turn>());
   co_return hold(*this, std::move(key));
 }
 
-void keys_in_flight::release(const std::string& key) noexcept {
+void keys_in_flight::release(const std::string& key, std::exception_ptr failure) noexcept {
   auto mine = held_.find(key);
-  std::shared_ptr<event> released = std::move(mine->second);
+  std::shared_ptr<turn> ended = std::move(mine->second);
   held_.erase(mine);
-  released->set();
+  ended->failure = std::move(failure);
+  ended->ended.set();
 }
 
 }  // namespace penstock::ingest

@@ -109,10 +109,11 @@ task<http::response> stream_endpoint::take_keyed(http::request& r, std::string k
   request->hash = hash.finish();
   task<keys_in_flight::hold> turn = writer_.keys().acquire(request->key);
   request->hold = co_await std::move(turn);
-  // Those that waited for it would wait for the database in vain, one after another.
   if (writer_.unreachable()) co_return refusal_while_away(r);
   bool has_rows = taken.ledger().anything_waits();
-  if (has_rows) {
+  if (has_rows && request->hold.failure()) {
+    taken.ledger().fail_all(request->hold.failure());
+  } else if (has_rows) {
     std::size_t bytes = estimate_answer(taken.ledger(), form.keep, request->most_result_bytes);
     // The batch may need it for longer than the request lives; no copy of it, since results may be many.
     auto ledger = std::make_shared<item_ledger>(std::move(taken.ledger()));
@@ -129,6 +130,8 @@ task<http::response> stream_endpoint::take_keyed(http::request& r, std::string k
   if (request->found) co_return replay(*request, r.id());
   task<void> finishing = taken.finish();
   co_await std::move(finishing);
+  // Of one whose outcome is unknown, a repeat finds it.
+  if (taken.ledger().counts().failed > 0 && taken.ledger().unknown() == 0) request->hold.fail(taken.ledger().failure());
   if (has_rows && taken.ledger().counts().failed == 0) co_return response_of(std::move(request->made));
   if (long_answers::is_long(taken.ledger().result_bytes())) {
     task<void> waiting = long_answers_.turn();

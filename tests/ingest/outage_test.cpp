@@ -252,6 +252,44 @@ TEST_F(outage, requests_that_wait_for_one_with_their_key_are_refused_with_it_whi
   });
 }
 
+TEST_F(outage, requests_that_wait_for_one_with_their_key_fail_with_it) {
+  log::capture quiet;
+  auto server = std::make_shared<marked_server>();
+  server->lock_timeout = 1h;
+  server->locked_rows.insert("1");
+  service_options options = options_of(whole_items());
+  options.batch.lock_timeout = 10ms;
+  options.batch.attempt_timeout = 500ms;
+  options.batch.commit_retry = 500ms;
+  serve(db::database(std::make_shared<marked_driver>(server)), options, [&]() -> task<void> {
+    auto repeat = [&](std::string key, std::string body) -> task<answer> {
+      header_list keys;
+      keys.emplace_back("Idempotency-Key", std::move(key));
+      task<answer> posting = post("/v1/items", std::move(body), "application/json", keys);
+      co_return co_await std::move(posting);
+    };
+    std::vector<task<answer>> several;
+    for (int n = 0; n < 20; ++n) several.push_back(repeat("k", "[1]"));
+    several.push_back(repeat("other", "[2]"));
+    time_point begun = scheduler::current().now();
+    task<std::vector<answer>> all = gather(std::move(several));
+    std::vector<answer> answers = co_await std::move(all);
+    EXPECT_LT(scheduler::current().now() - begun, 10s);  // 20 s and more one after another
+    EXPECT_EQ(answers.back().status, 200);
+    answers.pop_back();
+    for (const answer& a : answers) {
+      EXPECT_EQ(a.status, 503);
+      EXPECT_EQ(a.json("/code"), "\"db.lock_timeout\"");
+      EXPECT_EQ(a.json("/failed"), "1");
+    }
+    server->locked_rows.clear();
+    task<answer> again = repeat("k", "[1]");
+    answer stored = co_await std::move(again);
+    EXPECT_EQ(stored.status, 200) << stored.body;
+  });
+  EXPECT_EQ(std::count(server->stored.begin(), server->stored.end(), "1"), 1);
+}
+
 TEST_F(outage, a_read_that_is_caught_by_the_loss_of_the_database_is_refused_as_it_would_be_afterwards) {
   log::capture quiet;
   for (const char* path : {"/v1/items", "/v1/items?format=ndjson", "/v1/items/1"}) {
