@@ -66,6 +66,11 @@ void append(header_list& list, const std::string& line) {
   list.reset(longer);
 }
 
+// Nothing was sent by what fails so.
+bool is_of_connecting(client_errc code) {
+  return code == client_errc::resolve_failed || code == client_errc::connect_failed || code == client_errc::tls_failed;
+}
+
 client_errc code_of(CURLcode result, bool answer_began) {
   switch (result) {
     case CURLE_COULDNT_RESOLVE_HOST:
@@ -302,7 +307,14 @@ void transfer::throw_failure() const {
                        "the kept connection was closed before an answer; not sent again, for it may have been carried "
                        "out: give it an Idempotency-Key if the server knows such");
   std::string reason = reason_[0] != '\0' ? reason_.data() : ::curl_easy_strerror(result_);
-  throw client_error(code_of(result_, header_bytes_ > 0), request_.method, where_.text(), reason);
+  client_errc code = code_of(result_, header_bytes_ > 0);
+  // What was sent over a kept connection that closed before an answer may have been carried out, though the connection
+  // that it was to be sent over again could not be made.
+  if (was_sent_ && is_of_connecting(code)) {
+    code = client_errc::connection_lost;
+    reason = "the kept connection was closed before an answer, and there was no other to send it again: " + reason;
+  }
+  throw client_error(code, request_.method, where_.text(), reason);
 }
 
 long transfer::connections_made() const noexcept {

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstddef>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -287,6 +288,41 @@ TEST(client_failure, a_get_and_a_post_with_an_idempotency_key_are_sent_again) {
       EXPECT_EQ(requests, 3);
     });
   }
+}
+
+// It may have been carried out: the server had it whole, and died.
+TEST(client_failure, what_was_sent_is_lost_and_not_unsent_when_no_connection_is_left_to_send_it_again) {
+  auto body = []() -> task<> {
+    std::unique_ptr<net::listener> at = net::listen(net::endpoint::parse("127.0.0.1:0"));
+    std::string url = "http://" + at->local_endpoint().to_string() + "/";
+    auto serve = [&]() -> task<> {
+      task<std::unique_ptr<net::stream>> accepting = at->accept();
+      std::unique_ptr<net::stream> peer = co_await std::move(accepting);
+      std::array<std::byte, 4096> request;
+      std::string_view answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+      for (bool first : {true, false}) {
+        task<std::size_t> reading = peer->read_some(request);
+        co_await std::move(reading);
+        if (!first) break;
+        task<void> writing = peer->write(std::as_bytes(std::span(answer)));
+        co_await std::move(writing);
+      }
+      at->close();
+    };
+    auto ask = [&]() -> task<> {
+      client c;
+      task<client_response> getting = c.get(url);
+      client_response first = co_await std::move(getting);
+      EXPECT_EQ(first.body, "ok");
+      task<client_error> failing = failure_of(c, client_request("POST", url).with("Idempotency-Key", "k1"));
+      client_error e = co_await std::move(failing);
+      EXPECT_EQ(e.errc(), client_errc::connection_lost) << e.what();
+      EXPECT_THAT(e.what(), HasSubstr("the kept connection was closed before an answer"));
+    };
+    auto both = gather(serve(), ask());
+    co_await std::move(both);
+  };
+  net::run(body());
 }
 
 TEST(client_failure, what_comes_beyond_the_waiting_limit_is_refused_at_once) {
