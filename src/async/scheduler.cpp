@@ -6,6 +6,7 @@
 #include "penstock/async/suspension.h"
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
 #include <string>
 #include <utility>
@@ -17,10 +18,12 @@ namespace penstock {
 namespace {
 constinit thread_local scheduler* current_scheduler = nullptr;
 
+std::atomic<std::uint64_t> next_number = 1;
+
 constexpr std::size_t children = 4;
 }  // namespace
 
-scheduler::scheduler() = default;
+scheduler::scheduler() : number_(next_number.fetch_add(1, std::memory_order_relaxed)) {}
 
 scheduler::~scheduler() {
   for (timer_entry& e : timers_) e.armed->owner_ = nullptr;

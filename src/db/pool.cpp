@@ -26,6 +26,7 @@ pool::~pool() { implementation_->begin_close(); }
 
 task<pool::lease> pool::acquire(std::source_location where) {
   std::shared_ptr<implementation> self = implementation_;
+  self->stay_at_home();
   time_point start = scheduler::current().now();
   if (self->state.closed()) self->throw_closed();
   implementation::offer first;

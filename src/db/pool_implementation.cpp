@@ -287,6 +287,15 @@ void pool::implementation::refuse_waiting(const std::exception_ptr& failure) {
 
 task<void> pool::implementation::wait_drained() { co_await drained.wait(); }
 
+void pool::implementation::stay_at_home() {
+  std::uint64_t here = scheduler::current().number();
+  if (home.value_or(here) != here)
+    throw error(async_errc::wrong_scheduler, "pool '" + options.name +
+                                                 "' is used under another scheduler than before: each loop needs a "
+                                                 "pool of its own, and a pool does not outlive its loop");
+  home = here;
+}
+
 void pool::implementation::throw_closed() const {
   throw database_error(db_errc::pool_closed, "pool '" + options.name + "' is closed");
 }

@@ -7,6 +7,8 @@
 #include "penstock/observe/metrics.h"
 #include "pool_state.h"
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +29,9 @@ struct pool::implementation : std::enable_shared_from_this<implementation> {
     lease slot;
     pool_step step = pool_step::use;
   };
+
+  // Sessions wait for their server on the loop that opened them: under another one, nobody would hear of an answer.
+  void stay_at_home();
 
   // Acquiring.
   task<lease> obtain(offer first, std::uint64_t number);
@@ -102,6 +107,7 @@ struct pool::implementation : std::enable_shared_from_this<implementation> {
     metrics::counter leaks;
   };
 
+  std::optional<std::uint64_t> home;  // the number of its scheduler
   database source;
   pool_options options;
   pool_state state;

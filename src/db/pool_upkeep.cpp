@@ -60,6 +60,7 @@ task<void> pool::implementation::keep(std::shared_ptr<implementation> self) {
     }
     implementation& home;
   };
+  self->stay_at_home();
   duty on_duty(*self);
   task<void> checked = self->keep_checked();
   task<void> connected = self->keep_connected();

@@ -20,8 +20,9 @@ enum class async_errc {
   semaphore_capacity,   ///< More permits were asked for than the semaphore can ever have.
   scope_in_use,         ///< A cancel_scope already runs a task.
   no_tasks,             ///< A race was given no task.
-  deadlock,             ///< Every task waits for another and no timer is left.
+  deadlock,             ///< Every task waits for another and no timer is left, or one waits for itself.
   task_spent,           ///< A task was to be run that has run already, was moved from, or never held anything.
+  wrong_scheduler,      ///< What belongs to one scheduler was used under another.
   woken_twice,          ///< An awaitable woke a task that it had woken already: a defect of that awaitable.
 };
 
@@ -46,6 +47,8 @@ constexpr std::string_view code_name(async_errc code) noexcept {
       return "async.deadlock";
     case async_errc::task_spent:
       return "async.task_spent";
+    case async_errc::wrong_scheduler:
+      return "async.wrong_scheduler";
     case async_errc::woken_twice:
       return "async.woken_twice";
   }

@@ -90,6 +90,9 @@ class scheduler {
   /// As `current`, or null outside a task.
   static scheduler* current_or_null() noexcept;
 
+  /// Tells it from every other one of the process, also from those that are gone.
+  std::uint64_t number() const noexcept { return number_; }
+
   /// The steady time, the same during one turn of the loop.
   virtual time_point now() const noexcept = 0;
   /// The wall-clock time.
@@ -170,6 +173,7 @@ class scheduler {
   void place(std::size_t position, const timer_entry& e) noexcept;
   static bool earlier(const timer_entry& a, const timer_entry& b) noexcept;
 
+  const std::uint64_t number_;
   scheduler_observer* observer_ = nullptr;
   detail::list<work_item> ready_;
   std::vector<timer_entry> timers_;  // a heap whose nodes have four children

@@ -25,7 +25,8 @@
 
 namespace penstock::db {
 
-/// Sessions with one database, lent one task at a time. Belongs to one loop.
+/// Sessions with one database, lent one task at a time. Belongs to the scheduler under which it is used first:
+/// `acquire` and `run` throw `error` with `async_errc::wrong_scheduler` under another, also when the first one is gone.
 ///
 /// Guarantees: who waits is served strictly in the order of coming; a session that may be dirty is reset before it is
 /// lent again, and closed when that fails; a cancelled acquirer leaves nothing behind, or a session for the next one;
