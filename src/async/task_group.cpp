@@ -32,14 +32,20 @@ class task_group::join_awaiter : public suspension, public joiner_hook {
   bool done() const noexcept { return group_.foreground_ == 0 && (!background_ || group_.background_ == 0); }
   bool await_ready() noexcept {
     if (check_cancelled()) group_.cancel(detail::current_scope->reason());
-    return done();
+    return group_.size() == 0;
   }
   template <class Promise>
-  void await_suspend(std::coroutine_handle<Promise> task) noexcept {
+  bool await_suspend(std::coroutine_handle<Promise> task) noexcept {
+    by_member_ = group_.is_member(task.promise());
+    if (by_member_ || done()) return false;
     group_.joining_.push_back(*this);
     suspend(task.promise());
+    return true;
   }
-  void await_resume() const noexcept {}
+  void await_resume() const {
+    if (by_member_)
+      throw error(async_errc::deadlock, "a task_group was joined by one of its own members, which waits for itself");
+  }
   void member_ended() noexcept {
     if (!done()) return;
     joiner_hook::unlink();
@@ -53,6 +59,7 @@ class task_group::join_awaiter : public suspension, public joiner_hook {
 
   task_group& group_;
   bool background_;
+  bool by_member_ = false;
 };
 
 task_group::task_group() : scope_(detail::require_scope()) {}
@@ -77,6 +84,13 @@ void task_group::launch(task<void> t, std::string name, std::source_location whe
   live_.push_back(*m);
   ++(background ? background_ : foreground_);
   promise.start_queued(scope_, {.name = m->name, .where = where}, &on_ended, m);
+}
+
+bool task_group::is_member(const detail::promise_base& running) const noexcept {
+  const detail::promise_base* started = &running;
+  while (started->parent() != nullptr) started = started->parent();
+  const void* of = started->completes_by(&on_ended);
+  return of != nullptr && &static_cast<const member*>(of)->group == this;
 }
 
 void task_group::on_ended(detail::promise_base&, void* context) noexcept {

@@ -199,6 +199,44 @@ TEST(task_group, two_tasks_may_join_it) {
   }());
 }
 
+TEST(task_group, a_member_that_joins_it_is_told_that_it_waits_for_itself) {
+  std::string told;
+  in_virtual_time([&]() -> task<> {
+    task_group group;
+    auto wait = [](task_group& g) -> task<> {
+      task<> joining = g.join();
+      co_await std::move(joining);
+    };
+    auto member = [&]() -> task<> {
+      task<> waiting = wait(group);
+      co_await std::move(waiting);
+    };
+    group.start(member());
+    task<std::string> failing = fails_with(group.join());
+    told = co_await std::move(failing);
+  }());
+  EXPECT_THAT(told, HasSubstr("async.deadlock"));
+  EXPECT_THAT(told, HasSubstr("one of its own members"));
+}
+
+TEST(task_group, a_background_member_that_joins_it_harms_no_other) {
+  in_virtual_time([]() -> task<> {
+    task_group group;
+    std::string told;
+    auto member = [&]() -> task<> {
+      task<std::string> joining = fails_with(group.join());
+      told = co_await std::move(joining);
+    };
+    int sum = 0;
+    group.start_background(add_after(sum, 1, 1s));
+    group.start_background(member());
+    co_await sleep_for(2s);
+    EXPECT_THAT(told, HasSubstr("async.deadlock"));
+    EXPECT_EQ(sum, 1);
+    co_await group.join();
+  }());
+}
+
 TEST(task_group, one_destroyed_with_members_alive_destroys_them_where_they_wait) {
   int alive = 0;
   in_virtual_time([&]() -> task<> {

@@ -48,7 +48,8 @@ class task_group {
 
   /// Waits until every member has ended, then throws the first failure. When the caller is cancelled, so are the
   /// members; a deadline around the join is one. The group may be used again, unless it was cancelled, which it also is
-  /// when a member failed or only background members were left.
+  /// when a member failed or only background members were left. Awaited by a member it throws `async_errc::deadlock`;
+  /// not so, and for ever, by a task that a member waits for in a combinator, such as `gather`.
   task<void> join();
   /// Cancels all members, present and future. Cancellations that follow are no failures; what had failed below one of
   /// them goes to the unhandled-error handler.
@@ -70,6 +71,7 @@ class task_group {
   };
 
   void launch(task<void> t, std::string name, std::source_location where, bool background);
+  bool is_member(const detail::promise_base& running) const noexcept;
   static void on_ended(detail::promise_base& promise, void* context) noexcept;
   void ended(member& m) noexcept;
   void drop_ended() noexcept;

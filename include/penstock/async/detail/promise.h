@@ -60,6 +60,8 @@ class promise_base : private work_item {
   // The failure, for whoever passes it on. One that nobody takes goes to the unhandled-error handler.
   std::exception_ptr take_failure() noexcept { return std::exchange(failure_, nullptr); }
   bool finished() const noexcept { return finished_; }
+  // What `done` will be called with; null when that is not how it is completed.
+  void* completes_by(completion done) const noexcept { return completion_ == done ? context_ : nullptr; }
   // Where the task awaits now, or last awaited.
   const std::source_location& await_site() const noexcept { return await_site_; }
   const std::source_location& definition() const noexcept { return definition_; }
