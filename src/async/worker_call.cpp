@@ -70,10 +70,11 @@ void worker_call::start(scheduler& home) {
   }
 }
 
-void worker_call::wait_if_running() noexcept {
+void worker_call::wait_if_running(bool was_asked_to_end) noexcept {
   if (!shared_) return;
   shared_->returned.wait(false, std::memory_order_acquire);
   shared_->abandoned = true;
+  if (was_asked_to_end) shared_->failure = nullptr;
 }
 
 void worker_call::rethrow() const {

@@ -18,6 +18,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 TEST(on_worker, gives_the_result_of_the_function) {
   in_virtual_time([]() -> task<> {
@@ -90,6 +91,27 @@ TEST(on_worker, when_the_task_is_destroyed_meanwhile_a_failure_is_reported) {
   }());
   set_unhandled_error_handler(previous);
   EXPECT_THAT(seen, ElementsAre("std::runtime_error: too late"));
+}
+
+TEST(on_worker, that_was_asked_to_end_by_the_end_of_its_task_may_say_so) {
+  std::vector<std::string> seen;
+  auto previous =
+      set_unhandled_error_handler([&](std::exception_ptr error, std::string_view) { seen.push_back(describe(error)); });
+  in_virtual_time([]() -> task<> {
+    bool asked = false;
+    auto work = [&]() -> task<> {
+      auto call = on_worker([] { throw std::runtime_error("interrupted"); }, [&]() noexcept { asked = true; });
+      co_await call;
+    };
+    {
+      task_group group;
+      group.start(work());
+      co_await yield();
+    }
+    EXPECT_TRUE(asked);
+  }());
+  set_unhandled_error_handler(previous);
+  EXPECT_THAT(seen, IsEmpty());
 }
 
 }  // namespace

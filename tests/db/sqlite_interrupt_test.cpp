@@ -1,5 +1,6 @@
 #include "temporary_folder.h"
 #include <penstock/async/cancel.h>
+#include <penstock/async/error.h>
 #include <penstock/async/task_group.h>
 #include <penstock/async/timeout.h>
 #include <penstock/async/yield.h>
@@ -58,6 +59,21 @@ TEST(sqlite_interrupt, a_cancel_ends_a_query_that_runs) {
       EXPECT_EQ(co_await count(c), 0);
     }
   });
+}
+
+TEST(sqlite_interrupt, a_task_that_is_destroyed_ends_its_query_and_nobody_is_told) {
+  int told = 0;
+  auto previous = set_unhandled_error_handler([&](std::exception_ptr, std::string_view) { ++told; });
+  with_file("", [](database&, connection& c) -> task<> {
+    {
+      task_group abandoned;
+      abandoned.start(c.query(endless));
+      co_await yield();
+    }
+    co_await yield();
+  });
+  set_unhandled_error_handler(previous);
+  EXPECT_EQ(told, 0);
 }
 
 TEST(sqlite_interrupt, a_cancel_rolls_back_the_transaction_of_the_statement) {

@@ -51,7 +51,8 @@ inline task<void> gather(std::vector<task<void>> tasks) {
 }
 
 /// Runs the tasks concurrently, lets each end as it will, and gives an outcome each, in order. Throws only when the
-/// calling task itself is cancelled, after all have ended; failures among the outcomes are then attached.
+/// calling task itself is cancelled, after all have ended (failures among the outcomes are then attached), and, before
+/// any begins, `async_errc::task_spent` when one of the tasks has run already or is empty.
 template <class... T>
 task<std::tuple<outcome<T>...>> gather_settled(task<T>... tasks) {
   detail::join all(detail::join::policy::settle, "gather_settled");

@@ -26,12 +26,13 @@ template <class Fn, class Interrupt = detail::no_interrupt>
 class [[nodiscard]] worker_awaiter : public suspension {
  public:
   using result = std::invoke_result_t<Fn&>;
+  static_assert(!std::is_reference_v<result>, "fn gives a reference: let it give a pointer or a copy");
 
   explicit worker_awaiter(Fn fn, Interrupt interrupt = {})
       : fn_(std::move(fn)), interrupt_(std::move(interrupt)), call_(&invoke, this, &finished) {}
   ~worker_awaiter() {
     if (running_) interrupt_();
-    call_.wait_if_running();
+    call_.wait_if_running(!std::is_same_v<Interrupt, detail::no_interrupt>);
   }
 
   bool await_ready() noexcept { return check_cancelled(); }

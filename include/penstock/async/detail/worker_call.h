@@ -21,8 +21,9 @@ class worker_call {
   ~worker_call();
 
   void start(scheduler& home);
-  // Blocks until the worker has let go of the context; its completion will not be called then.
-  void wait_if_running() noexcept;
+  // Blocks until the worker has let go of the context; its completion will not be called then. What a call that was
+  // asked to end failed with is that end.
+  void wait_if_running(bool was_asked_to_end) noexcept;
   void rethrow() const;
 
  private:
