@@ -1,10 +1,18 @@
 #include "penstock/db/value.h"
 
+#include "penstock/db/error.h"
+
 #include <array>
 #include <charconv>
 #include <cstdlib>
 
 namespace penstock::db {
+
+void detail::throw_too_large(std::uint64_t n) {
+  throw database_error(db_errc::data, "the whole number " + std::to_string(n) +
+                                          " is above 9223372036854775807, the largest that an integer holds");
+}
+
 namespace {
 
 // Reads a text from the left; `good` turns false at what is not as expected.

@@ -30,6 +30,27 @@ struct twelve {
   timestamp l;
 };
 
+struct with_character {
+  std::int64_t id;
+  char letter;
+};
+
+struct thirteen {
+  int a, b, c, d, e, f, g, h, i, j, k, l, m;
+};
+
+struct with_list {
+  std::int64_t id;
+  std::vector<int> list;
+};
+
+struct nothing {};
+
+// `rows_as` says what is wrong with the others, and nothing else.
+static_assert(detail::is_row<customer>() && detail::is_row<one_byte>() && detail::is_row<twelve>());
+static_assert(!detail::is_row<with_character>() && !detail::is_row<thirteen>());
+static_assert(!detail::is_row<with_list>() && !detail::is_row<nothing>());
+
 std::string refusal(const result& r) {
   try {
     rows_as<customer>(r);

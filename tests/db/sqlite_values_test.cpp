@@ -44,6 +44,21 @@ TEST(sqlite_values, integers) {
   expect_round_trip(column_type::integer, {limits::min(), limits::max(), std::int64_t{0}, std::int64_t{-1}, value()});
 }
 
+TEST(sqlite_values, a_whole_number_above_the_largest_integer_is_refused_and_no_other) {
+  EXPECT_EQ(to_value(std::uint64_t{INT64_MAX}), value(std::int64_t{INT64_MAX}));
+  EXPECT_EQ(to_value(std::uint8_t{255}), value(std::int64_t{255}));
+  EXPECT_EQ(to_value(INT64_MIN), value(std::int64_t{INT64_MIN}));
+  for (std::uint64_t n : {std::uint64_t{1} << 63, UINT64_MAX}) {
+    try {
+      static_cast<void>(parameters_of(n));
+      ADD_FAILURE() << n << " was taken";
+    } catch (const database_error& e) {
+      EXPECT_EQ(e.errc(), db_errc::data);
+      EXPECT_NE(e.message().find(std::to_string(n)), std::string::npos);
+    }
+  }
+}
+
 TEST(sqlite_values, reals) {
   using limits = std::numeric_limits<double>;
   expect_round_trip(column_type::real, {0.0, -0.5, 0.1, limits::max(), limits::lowest(), limits::min(),

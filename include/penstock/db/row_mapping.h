@@ -31,8 +31,12 @@ template <class T>
 struct is_optional<std::optional<T>> : std::true_type {};
 
 template <class T>
-concept plain_member =
-    std::is_arithmetic_v<T> || std::same_as<T, std::string> || std::same_as<T, timestamp> || std::same_as<T, blob>;
+concept character = std::same_as<T, char> || std::same_as<T, wchar_t> || std::same_as<T, char8_t> ||
+    std::same_as<T, char16_t> || std::same_as<T, char32_t>;
+
+template <class T>
+concept plain_member = (std::is_arithmetic_v<T> && !character<T>) || std::same_as<T, std::string> ||
+                       std::same_as<T, timestamp> || std::same_as<T, blob>;
 
 // Stands for a member of any type that a column can become, to count members with. An optional takes it by way of what
 // it holds.
@@ -41,21 +45,34 @@ struct any_member {
   operator T() const;
 };
 
-template <class T, std::size_t... I>
+// Stands for a member of whatever type.
+struct anything {
+  template <class T>
+  requires(!is_optional<T>::value) operator T() const;
+};
+
+template <class T, class Member, std::size_t... I>
 constexpr bool takes_members(std::index_sequence<I...>) {
-  return requires { T{((void)I, any_member())...}; };
+  return requires { T{((void)I, Member())...}; };
 }
 
 constexpr std::size_t most_members = 12;
 
-template <class T, std::size_t N = most_members>
+template <class T, class Member = any_member, std::size_t N = most_members + 1>
 constexpr std::size_t count_members() {
   if constexpr (N == 0)
     return 0;
-  else if constexpr (takes_members<T>(std::make_index_sequence<N>()))
+  else if constexpr (takes_members<T, Member>(std::make_index_sequence<N>()))
     return N;
   else
-    return count_members<T, N - 1>();
+    return count_members<T, Member, N - 1>();
+}
+
+// Whether a row can become one.
+template <class T>
+constexpr bool is_row() {
+  constexpr std::size_t members = count_members<T>();
+  return members > 0 && members <= most_members && members == count_members<T, anything>();
 }
 
 template <class T>
@@ -166,27 +183,29 @@ void require_columns(const result& r, std::size_t members);
 
 }  // namespace detail
 
-/// The rows of a result as structs: aggregates of 1 to 12 members, which are whole or real numbers, booleans,
-/// `std::string`, `timestamp`, `blob`, or a `std::optional` of one of these, which alone takes null. A whole number
-/// must fit its member, to the last digit where that is a real number. A real number is rounded to a `float` and must
-/// be in its range. 0 and 1 are booleans too, and a text that `parse_timestamp` reads is a timestamp, as SQLite has
-/// them. Throws `db_errc::data` naming the row, the column and the member's type when a value can't become its member,
-/// and when there are more or fewer columns than members.
+/// The rows of a result as structs: aggregates of 1 to 12 members, which are whole or real numbers, booleans (not
+/// `char`), `std::string`, `timestamp`, `blob`, or a `std::optional` of one of these, which alone takes null. A whole
+/// number must fit its member, to the last digit where that is a real number. A real number is rounded to a `float` and
+/// must be in its range. 0 and 1 are booleans too, and a text that `parse_timestamp` reads is a timestamp, as SQLite
+/// has them. Throws `db_errc::data` naming the row, the column and the member's type when a value can't become its
+/// member, and when there are more or fewer columns than members.
 template <class T>
 requires std::is_aggregate_v<T> std::vector<T> rows_as(const result& r) {
-  constexpr std::size_t members = detail::count_members<T>();
-  static_assert(members > 0, "the struct has a member that no column can become, or more than 12");
-  detail::require_columns(r, members);
+  constexpr bool is_row = detail::is_row<T>();
+  static_assert(is_row, "the struct has a member that no column can become, or more than 12, or none");
   std::vector<T> all(r.rows.size());
-  for (std::size_t row = 0; row < all.size(); ++row) {
-    std::size_t column = 0;
-    auto read = [&](auto& member) {
-      using member_type = std::remove_reference_t<decltype(member)>;
-      if (!detail::read_member(r.rows[row][column], member))
-        detail::throw_misfit(r, row, column, detail::member_name<member_type>());
-      ++column;
-    };
-    std::apply([&](auto&... member) { (read(member), ...); }, detail::members_of(all[row]));
+  if constexpr (is_row) {  // else the message above would be followed by many
+    detail::require_columns(r, detail::count_members<T>());
+    for (std::size_t row = 0; row < all.size(); ++row) {
+      std::size_t column = 0;
+      auto read = [&](auto& member) {
+        using member_type = std::remove_reference_t<decltype(member)>;
+        if (!detail::read_member(r.rows[row][column], member))
+          detail::throw_misfit(r, row, column, detail::member_name<member_type>());
+        ++column;
+      };
+      std::apply([&](auto&... member) { (read(member), ...); }, detail::members_of(all[row]));
+    }
   }
   return all;
 }

@@ -47,15 +47,22 @@ using value = std::variant<std::monostate, std::int64_t, double, std::string, bo
 /// What values take up, for bounds: the bytes of each text and blob, and 16 for each value.
 std::size_t bytes_of(const std::vector<value>& row) noexcept;
 
-/// A value from what C++ has at hand: any whole number becomes an integer, any text is copied.
+namespace detail {
+[[noreturn]] void throw_too_large(std::uint64_t n);
+}  // namespace detail
+
+/// A value from what C++ has at hand: any whole number becomes an integer, any text is copied. Throws `db_errc::data`
+/// for a whole number above 9223372036854775807, which an integer does not hold.
 template <class T>
 value to_value(T&& held) {
   using plain = std::remove_cvref_t<T>;
   if constexpr (std::is_same_v<plain, bool>)
     return value(std::in_place_type<bool>, held);
-  else if constexpr (std::is_integral_v<plain>)
-    return value(std::in_place_type<std::int64_t>, held);
-  else if constexpr (std::is_floating_point_v<plain>)
+  else if constexpr (std::is_integral_v<plain>) {
+    if constexpr (std::is_unsigned_v<plain> && sizeof(plain) >= sizeof(std::int64_t))
+      if (held > std::uint64_t{INT64_MAX}) detail::throw_too_large(held);
+    return value(std::in_place_type<std::int64_t>, static_cast<std::int64_t>(held));
+  } else if constexpr (std::is_floating_point_v<plain>)
     return value(std::in_place_type<double>, held);
   else if constexpr (std::is_convertible_v<const plain&, std::string_view> && !std::is_same_v<plain, std::string>)
     return value(std::in_place_type<std::string>, std::string_view(held));
