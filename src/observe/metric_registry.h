@@ -41,8 +41,8 @@ struct registry::implementation {
   mutable std::mutex mutex;
   std::map<std::string, family, std::less<>> families;
   // Guards the hooks apart from the families: a hook may ask for metrics.
-  mutable std::mutex hooks_mutex;
-  std::map<std::uint64_t, std::function<void()>> hooks;
+  mutable std::recursive_mutex hooks_mutex;  // a hook may add and remove some
+  std::map<std::uint64_t, std::shared_ptr<std::function<void()>>> hooks;
   std::uint64_t next_hook = 1;
   std::vector<std::function<void(std::vector<prometheus::MetricFamily>&)>> collectors;
 

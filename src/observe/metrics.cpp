@@ -199,7 +199,7 @@ histogram registry::histogram(std::string_view name, std::string_view help, std:
 std::uint64_t registry::add_hook(std::function<void()> hook) {
   std::lock_guard lock(implementation_->hooks_mutex);
   std::uint64_t key = implementation_->next_hook++;
-  implementation_->hooks.emplace(key, std::move(hook));
+  implementation_->hooks.emplace(key, std::make_shared<std::function<void()>>(std::move(hook)));
   return key;
 }
 
@@ -212,7 +212,12 @@ std::string registry::render() const {
   std::vector<prometheus::MetricFamily> collected;
   {
     std::lock_guard lock(implementation_->hooks_mutex);
-    for (auto& [key, hook] : implementation_->hooks) hook();
+    for (auto next = implementation_->hooks.begin(); next != implementation_->hooks.end();) {
+      std::uint64_t key = next->first;
+      std::shared_ptr<std::function<void()>> hook = next->second;  // it may remove itself
+      (*hook)();
+      next = implementation_->hooks.upper_bound(key);
+    }
     for (auto& collect : implementation_->collectors) collect(collected);
   }
   {

@@ -21,6 +21,7 @@ namespace penstock::metrics {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -207,6 +208,23 @@ TEST(metrics, hooks_set_gauges_before_rendering) {
   all.remove_hook(key);
   length = 6;
   EXPECT_THAT(all.render(), HasSubstr("queue_length 5\n"));
+}
+
+TEST(metrics, a_hook_may_remove_itself_and_others_and_add_more) {
+  registry all;
+  std::vector<int> called;
+  std::uint64_t later = 0;
+  std::uint64_t itself = all.add_hook([&] {
+    called.push_back(1);
+    all.remove_hook(later);
+    all.remove_hook(itself);
+    all.add_hook([&] { called.push_back(3); });
+  });
+  later = all.add_hook([&] { called.push_back(2); });
+  all.render();
+  called.clear();
+  all.render();
+  EXPECT_THAT(called, ElementsAre(3));
 }
 
 // The value of a metric without labels in a page; -1 when it is not there.

@@ -126,8 +126,9 @@ class registry {
                                std::span<const double> upper_bounds = duration_buckets(), const labels& with = {});
 
   /// Calls `hook` before each `render`, to set gauges from values that are kept elsewhere. It is called on the
-  /// rendering thread and must not throw. Gives a key for `remove_hook`.
+  /// rendering thread, must not throw, and may add and remove hooks. Gives a key for `remove_hook`.
   std::uint64_t add_hook(std::function<void()> hook);
+  /// Once it returns, the hook is not called any more; from another thread, it waits for one that runs.
   void remove_hook(std::uint64_t key) noexcept;
 
   /// Everything in the Prometheus text format, version 0.0.4: serve it as `text/plain; version=0.0.4`.
