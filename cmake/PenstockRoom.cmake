@@ -1,10 +1,11 @@
-# penstock_room(<name> [DEPENDS <room>…] [PRIVATE_LINKS <library>…])
+# penstock_room(<name> [DEPENDS <room>…] [PUBLIC_LINKS <library>…] [PRIVATE_LINKS <library>…])
 #
 # A room is one static library, penstock::<name>: every .cpp below src/<name>, with the public headers of
-# include/penstock/<name>. DEPENDS names the rooms whose headers its public headers include. The room is installed as a
-# component of the package, with what its private links need (PenstockInstall.cmake).
+# include/penstock/<name>. DEPENDS names the rooms whose headers its public headers include, PUBLIC_LINKS the libraries
+# of which they do. The room is installed as a component of the package, with what its links need
+# (PenstockInstall.cmake).
 function(penstock_room name)
-  cmake_parse_arguments(ROOM "" "" "DEPENDS;PRIVATE_LINKS" ${ARGN})
+  cmake_parse_arguments(ROOM "" "" "DEPENDS;PUBLIC_LINKS;PRIVATE_LINKS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
   add_library(penstock_${name} STATIC ${sources})
   add_library(penstock::${name} ALIAS penstock_${name})
@@ -16,11 +17,14 @@ function(penstock_room name)
   foreach(room IN LISTS ROOM_DEPENDS)
     target_link_libraries(penstock_${name} PUBLIC penstock_${room})
   endforeach()
-  target_link_libraries(penstock_${name} PRIVATE ${ROOM_PRIVATE_LINKS} $<BUILD_INTERFACE:penstock_build_flags>)
-  penstock_remember_room(${name} "${ROOM_DEPENDS}" "${ROOM_PRIVATE_LINKS}")
+  target_link_libraries(penstock_${name}
+    PUBLIC ${ROOM_PUBLIC_LINKS}
+    PRIVATE ${ROOM_PRIVATE_LINKS} $<BUILD_INTERFACE:penstock_build_flags>)
+  set(links ${ROOM_PUBLIC_LINKS} ${ROOM_PRIVATE_LINKS})
+  penstock_remember_room(${name} "${ROOM_DEPENDS}" "${links}")
 endfunction()
 
-# Notes the room for the package: its rooms in link order, itself last, and the finders of its own private links.
+# Notes the room for the package: its rooms in link order, itself last, and the finders of its own links.
 function(penstock_remember_room name depends links)
   set(closure)
   foreach(room IN LISTS depends)
