@@ -102,6 +102,9 @@ class fetch_run {
       std::string what = !trouble.empty()     ? trouble
                          : failure != nullptr ? std::string(failure->what()) + " (" + std::string(failure->code()) + ")"
                                               : describe(got.exception());
+      bool is_too_long = failure != nullptr && failure->is(http::client_errc::too_large) &&
+                         failure->message().find("(max_response_bytes)") != std::string::npos;
+      if (is_too_long) what += "; --max-bytes sets it";
       out_ << "failed  " << printable(what) << "\n";
     }
     // Without files the lines are all that there is, as when 'head' has read enough of them.

@@ -43,7 +43,8 @@ void add_config_options(CLI::App& command, serve_arguments& into) {
 config_sources sources_of(const serve_arguments& given) {
   config_sources sources{.environment = penstock_environment()};
   for (const given_option& variable : sources.environment)
-    if (variable.name == config_file_variable) sources.file = variable.values.front();
+    if (variable.name == config_file_variable && !variable.values.front().empty())
+      sources.file = variable.values.front();
   if (given.config_file) sources.file = given.config_file;
   for (std::size_t i = 0; i < given.texts.size(); ++i)
     if (!given.texts[i].empty()) sources.command_line.push_back({std::string(option_table()[i].flag), given.texts[i]});

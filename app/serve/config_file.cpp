@@ -85,8 +85,9 @@ class file_reader {
     if (array == nullptr || what.kind != value_kind::endpoints) return std::nullopt;
     std::vector<std::string> texts;
     for (const toml::node& element : *array) {
-      if (!element.is_string()) return std::nullopt;
-      texts.push_back(element.as_string()->get());
+      const auto* number_in_list = element.as_integer();
+      if (!element.is_string() && number_in_list == nullptr) return std::nullopt;
+      texts.push_back(number_in_list != nullptr ? std::to_string(number_in_list->get()) : element.as_string()->get());
     }
     return texts;
   }

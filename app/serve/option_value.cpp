@@ -33,6 +33,8 @@ std::uint64_t parse_mode(std::string_view text) {
   auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), mode, octal);
   if (text.empty() || failure != std::errc() || end != text.data() + text.size() || mode > 0777)
     refuse(text, "expected the mode of a file, three octal digits such as 0660");
+  constexpr std::uint64_t of_owner = 0600;
+  if ((mode & of_owner) != of_owner) refuse(text, "its owner must be let in: the first of the three digits is 6 or 7");
   return mode;
 }
 
@@ -79,14 +81,20 @@ log::line_format parse_format(std::string_view text) {
 // Lists may be given as one text with commas, as the environment has them.
 std::vector<net::endpoint> parse_endpoints(const std::vector<std::string>& values) {
   std::vector<net::endpoint> endpoints;
+  std::string wrong;
   for (std::string_view rest : values) {
     for (bool more = true; more;) {
       std::size_t comma = rest.find(',');
       more = comma != std::string_view::npos;
-      endpoints.push_back(net::endpoint::parse(rest.substr(0, comma)));
+      try {
+        endpoints.push_back(net::endpoint::parse(rest.substr(0, comma)));
+      } catch (const error& e) {
+        wrong += (wrong.empty() ? "" : "; ") + e.message();
+      }
       if (more) rest.remove_prefix(comma + 1);
     }
   }
+  if (!wrong.empty()) throw error(app_errc::bad_config, wrong);
   if (endpoints.empty()) throw error(app_errc::bad_config, "expected at least one endpoint, such as 127.0.0.1:8080");
   return endpoints;
 }

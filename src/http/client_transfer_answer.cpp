@@ -175,8 +175,7 @@ void transfer::add_body(std::string_view piece) {
 
 void transfer::throw_too_large() const {
   throw client_error(client_errc::too_large, request_.method, where_.text(),
-                     "the answer exceeds " + format_bytes(options_.max_response_bytes) +
-                         ": raise max_response_bytes if that is right");
+                     "the answer exceeds " + format_bytes(options_.max_response_bytes) + " (max_response_bytes)");
 }
 
 }  // namespace penstock::http

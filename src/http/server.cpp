@@ -7,6 +7,7 @@
 #include "penstock/observe/log.h"
 #include "server_implementation.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -81,7 +82,7 @@ task<void> server::implementation::stop_and_linger() {
 
 task<void> server::implementation::accept_all(net::listener& at, task_group& group) {
   for (;;) {
-    while (counts.open_connections() >= options.max_connections) {
+    while (counts.open_connections() >= std::max<std::size_t>(1, options.max_connections)) {
       room.clear();
       co_await room.wait();
     }

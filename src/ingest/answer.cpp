@@ -17,7 +17,10 @@ namespace {
 // They take some 100 KB, beside the results.
 constexpr std::size_t most_runs = 8'192;
 
-constexpr const char* stands_before = "; the items before it stand, what follows was not looked at";
+std::string what_stands(const item_ledger& taken) {
+  return taken.counts().all() == 0 ? "; there is no item before it, and what follows was not looked at"
+                                   : "; the items before it stand, what follows was not looked at";
+}
 
 template <class Integer>
 void append_number(std::string& out, Integer n) {
@@ -146,7 +149,7 @@ http::response malformed_body(const body_error& e, const item_ledger& taken, con
                               const std::string& request_id) {
   std::string where = "line " + std::to_string(e.line) + ", byte " + std::to_string(e.offset) + ": ";
   http::problem p = problem_with_counts(400, std::string(code_name(ingest_errc::malformed_body)),
-                                        where + e.message + stands_before, taken, results, request_id);
+                                        where + e.message + what_stands(taken), taken, results, request_id);
   p.members.emplace_back("offset", std::to_string(e.offset));
   p.members.emplace_back("line", std::to_string(e.line));
   return to_response(p);
@@ -183,7 +186,7 @@ http::response answer_of(const item_ledger& taken, const body_end& end, const st
   if (end.undecoded) {
     int status = end.undecoded->is(ingest_errc::body_too_large) ? 413 : 400;
     return to_response(problem_with_counts(status, std::string(end.undecoded->code()),
-                                           end.undecoded->message() + stands_before, taken, results, request_id));
+                                           end.undecoded->message() + what_stands(taken), taken, results, request_id));
   }
   if (end.malformed) return malformed_body(*end.malformed, taken, results, request_id);
   if (!end.is_collection && counts.rejected == 1) return single_rejection(*taken.results().front().error, request_id);

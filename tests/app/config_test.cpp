@@ -15,6 +15,7 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 std::string problems_of(const config_sources& sources) {
   try {
@@ -77,6 +78,8 @@ TEST(config, a_mode_is_octal_and_of_three_digits) {
   EXPECT_EQ(mode_of("600"), 0600u);
   for (const char* wrong : {"", "0o660", "rw", "0680", "1777", "-1"})
     EXPECT_THAT([&] { mode_of(wrong); }, testing::ThrowsMessage<error>(HasSubstr("three octal digits"))) << wrong;
+  for (const char* wrong : {"66", "060", "0466"})
+    EXPECT_THAT([&] { mode_of(wrong); }, testing::ThrowsMessage<error>(HasSubstr("its owner must be let in"))) << wrong;
 }
 
 TEST(config, a_list_is_replaced_as_a_whole_and_may_be_given_in_one_text) {
@@ -115,9 +118,15 @@ TEST(config, a_value_of_another_type_is_named_with_what_is_expected) {
             "FILE:2: batch.max_rows: expected a whole number, got a string");
   EXPECT_EQ(problems_of_file("grace_period = 5"),
             "FILE:1: grace_period: expected a duration, such as \"1ms\", got a whole number");
-  EXPECT_EQ(problems_of_file("listen = [1]"),
+  EXPECT_EQ(problems_of_file("listen = [true]"),
             "FILE:1: listen: expected a list of endpoints, such as [\"127.0.0.1:8080\"], got an array");
   EXPECT_EQ(problems_of_file("batch = 1"), "FILE:1: expected a table [batch], got a whole number");
+}
+
+TEST(config, all_entries_of_a_list_that_are_wrong_are_named) {
+  EXPECT_THAT(problems_of_file("listen = [\"127.0.0.1:99999\", \"127.0.0.1:1\", \"foo\", 3]"),
+              AllOf(HasSubstr("'127.0.0.1:99999': "), HasSubstr("; 'foo': "), HasSubstr("; '3': "),
+                    Not(HasSubstr("'127.0.0.1:1'"))));
 }
 
 TEST(config, a_value_that_does_not_fit_is_named_with_why) {

@@ -116,6 +116,17 @@ TEST(fetch, prints_a_line_for_each_url_and_the_sums) {
   });
 }
 
+TEST(fetch, an_answer_that_is_too_long_names_the_option) {
+  http::with_server(pages(), [](std::string url) -> task<> {
+    fetch_options options{.urls = {url + "/page/1"}};
+    options.client.max_response_bytes = 5;
+    task<fetched> fetching = fetch(options);
+    fetched got = co_await std::move(fetching);
+    EXPECT_THAT(got.out,
+                HasSubstr("the answer exceeds 5 (max_response_bytes) (client.too_large); --max-bytes sets it\n"));
+  });
+}
+
 TEST(fetch, writes_each_body_to_a_file_of_its_own) {
   temporary_folder folder;
   http::with_server(pages(), [&](std::string url) -> task<> {

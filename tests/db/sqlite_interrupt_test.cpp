@@ -65,9 +65,13 @@ TEST(sqlite_interrupt, a_task_that_is_destroyed_ends_its_query_and_nobody_is_tol
   int told = 0;
   auto previous = set_unhandled_error_handler([&](std::exception_ptr, std::string_view) { ++told; });
   with_file("", [](database&, connection& c) -> task<> {
+    auto ask = [&]() -> task<> {
+      task<result> asking = c.query(endless);
+      co_await std::move(asking);
+    };
     {
       task_group abandoned;
-      abandoned.start(c.query(endless));
+      abandoned.start(ask());
       co_await yield();
     }
     co_await yield();

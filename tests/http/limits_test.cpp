@@ -193,6 +193,8 @@ TEST(limits, a_client_that_takes_a_few_bytes_at_a_time_is_kept_until_it_takes_no
   });
 }
 
+TEST(limits, one_connection_is_always_taken) { EXPECT_EQ(status_for({.max_connections = 0}, get("/x")), 200); }
+
 TEST(limits, more_connections_wait_until_one_has_ended) {
   with_server(echo_routes(), {.max_connections = 2}, [](test_server& s) -> task<> {
     test_client a = s.connect();
