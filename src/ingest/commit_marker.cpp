@@ -134,7 +134,7 @@ task<bool> commit_marker::find_committed(db::connection& session, commit_outcome
   db::result found = co_await std::move(asking);
   if (found.rows.empty()) throw behind();
   auto number = std::get<std::int64_t>(found.rows.front().front());
-  if (number < last_) throw behind();
+  if (number <= last_) throw behind();  // also where it has caught up since
   auto committed = std::find_if(open_.begin(), open_.end(), [&](const attempt& a) { return a.number == number; });
   if (committed == open_.end())
     throw unknown_outcome("its marker in table penstock_writer has a number that it never gave");

@@ -11,6 +11,7 @@
 #include <penstock/testing/simulation.h>
 
 #include <algorithm>
+#include <map>
 
 #include <gtest/gtest.h>
 
@@ -182,6 +183,33 @@ TEST(exactly_once, a_commit_that_did_not_happen_is_repeated) {
   expect_exactly_once(*server, r);
   EXPECT_NE(r.metrics.find("penstock_ambiguous_commits_total{found=\"not_committed\",stream=\"items\"} 1"),
             std::string::npos);
+}
+
+// As in a cluster: what was committed through another node arrives between two statements.
+TEST(exactly_once, a_server_that_catches_up_while_it_is_asked_is_asked_again) {
+  auto server = std::make_shared<marked_server>();
+  enum class stage { before_the_cut, cut, behind, caught_up } now = stage::before_the_cut;
+  std::map<std::string, std::int64_t> ahead;
+  server->cuts = [&](std::size_t, const std::string& what) -> std::optional<cut> {
+    if (now == stage::before_the_cut && what == "COMMIT") {
+      now = stage::cut;
+      return cut::before;
+    }
+    if (now == stage::cut && what == "UPDATE") {
+      now = stage::behind;
+      ahead = server->markers;
+      for (auto& [writer, number] : server->markers) --number;
+    } else if (now == stage::behind && what == "SELECT") {
+      now = stage::caught_up;
+      for (const auto& [writer, number] : ahead)
+        if (server->markers[writer] == number - 1) server->markers[writer] = number;
+    }
+    return std::nullopt;
+  };
+  run_result r = send_all(server);
+  expect_exactly_once(*server, r);
+  EXPECT_EQ(now, stage::caught_up);
+  EXPECT_EQ(r.acknowledged.size(), static_cast<std::size_t>(clients * items_of_a_client));
 }
 
 TEST(exactly_once, an_outcome_that_nobody_tells_in_time_is_said_to_be_unknown) {
