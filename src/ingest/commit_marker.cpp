@@ -50,12 +50,9 @@ void commit_marker::start_over() {
 }
 
 task<bool> commit_marker::settle(db::connection& session, commit_outcome& outcome) {
-  task<void> beginning = session.begin_for_batches();
-  co_await std::move(beginning);
-  db::opening_statement next = next_number();
-  task<std::uint64_t> updating = session.execute(std::move(next.sql), std::move(next.values));
-  std::uint64_t changed = co_await std::move(updating);
-  if (changed != 1) {
+  task<bool> trying = try_to_begin(session);
+  bool is_open = co_await std::move(trying);
+  if (!is_open) {
     task<bool> finding = find_committed(session, outcome);
     co_return co_await std::move(finding);
   }
@@ -68,16 +65,23 @@ task<void> commit_marker::begin(db::connection& session) {
   for (;;) {
     task<void> requiring = require_row(session);
     co_await std::move(requiring);
-    task<void> beginning = session.begin_for_batches();
-    co_await std::move(beginning);
-    db::opening_statement next = next_number();
-    task<std::uint64_t> updating = session.execute(std::move(next.sql), std::move(next.values));
-    std::uint64_t changed = co_await std::move(updating);
-    if (changed == 1) co_return;
+    task<bool> trying = try_to_begin(session);
+    bool is_open = co_await std::move(trying);
+    if (is_open) co_return;
     task<void> ending = session.rollback();
     co_await std::move(ending);
     start_over();
   }
+}
+
+// False when the row is not as it was left.
+task<bool> commit_marker::try_to_begin(db::connection& session) {
+  task<void> beginning = session.begin_for_batches();
+  co_await std::move(beginning);
+  db::opening_statement next = next_number();
+  task<std::uint64_t> updating = session.execute(std::move(next.sql), std::move(next.values));
+  std::uint64_t changed = co_await std::move(updating);
+  co_return changed == 1;
 }
 
 task<bool> commit_marker::begin_batch(db::connection& session, const db::table_definition& into,

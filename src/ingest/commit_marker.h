@@ -69,6 +69,7 @@ class commit_marker {
   db::opening_statement next_number();
   task<void> make_row(db::connection& session);
   task<void> insert_row(db::connection& session);
+  task<bool> try_to_begin(db::connection& session);
   task<void> commit_attempt(db::connection& session, commit_outcome* outcome);
   task<bool> find_committed(db::connection& session, commit_outcome& outcome);
 
