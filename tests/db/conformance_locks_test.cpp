@@ -57,6 +57,36 @@ TEST_P(conformance_locks, the_victim_of_a_deadlock_is_told_and_retried) {
   });
 }
 
+// Had one been told that it has its locks, it would go on outside its transaction, which the server has rolled back.
+TEST_P(conformance_locks, a_deadlock_met_by_a_query_whose_rows_nobody_wants_is_told) {
+  if (is_sqlite()) GTEST_SKIP() << "SQLite has one lock, so no deadlock";
+  with_numbers([](database& here, connection& c) -> task<> {
+    co_await c.execute("INSERT INTO " + table() + "(id, x) VALUES (1, 100), (2, 100)");
+    task<std::unique_ptr<connection>> connecting = here.connect();
+    std::unique_ptr<connection> other = co_await std::move(connecting);
+    int holding = 0;
+    event both_hold_one;
+    auto transfer = [&](connection& session, int from, int to, std::string order) -> task<void> {
+      auto body = [&, from, to, order](connection& inside) -> task<void> {
+        co_await inside.execute("UPDATE " + table() + " SET x = x - 10 WHERE id = ?", parameters_of(from));
+        if (++holding == 2) both_hold_one.set();
+        co_await both_hold_one.wait();
+        co_await inside.execute("SELECT x FROM " + table() + " WHERE id > 0 ORDER BY id " + order + " FOR UPDATE");
+        co_await inside.execute("UPDATE " + table() + " SET x = x + 10 WHERE id = ?", parameters_of(to));
+      };
+      task<void> running = transaction(session, body);
+      co_await std::move(running);
+    };
+    task<void> there = transfer(c, 1, 2, "ASC");
+    task<void> back = transfer(*other, 2, 1, "DESC");
+    auto both = gather(std::move(there), std::move(back));
+    co_await std::move(both);
+    EXPECT_GE(holding, 3);
+    task<result> asking = c.query("SELECT x FROM " + table() + " WHERE x = 100");
+    EXPECT_EQ((co_await std::move(asking)).rows.size(), 2u);
+  });
+}
+
 TEST_P(conformance_locks, a_lock_held_for_too_long_is_told_as_such) {
   if (is_sqlite()) GTEST_SKIP() << "see sqlite_interrupt: SQLite's limit is in the URL";
   with_numbers([this](database& here, connection& c) -> task<> {

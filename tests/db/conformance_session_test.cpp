@@ -30,6 +30,45 @@ TEST_P(conformance_session, gives_rows_and_counts_changes) {
   });
 }
 
+TEST_P(conformance_session, counts_the_changes_of_each_statement_by_itself) {
+  with_numbers([this](database&, connection& c) -> task<> {
+    task<std::uint64_t> inserting = c.execute("INSERT INTO " + table() + "(x) VALUES (1), (2), (3)");
+    EXPECT_EQ(co_await std::move(inserting), 3u);
+    for (const std::string& sql : {"CREATE INDEX by_x ON " + table() + " (x)", "SELECT x FROM " + table(),
+                                   "DELETE FROM " + table() + " WHERE x = 9"}) {
+      task<std::uint64_t> running = c.execute(sql);
+      EXPECT_EQ(co_await std::move(running), 0u) << sql;
+    }
+    if (is_mysql()) co_return;  // has no RETURNING
+    task<std::uint64_t> adding = c.execute("INSERT INTO " + table() + "(x) VALUES (4), (5) RETURNING x");
+    EXPECT_EQ(co_await std::move(adding), 2u);
+    task<std::uint64_t> deleting = c.execute("DELETE FROM " + table() + " WHERE x > 1 RETURNING x");
+    EXPECT_EQ(co_await std::move(deleting), 4u);
+  });
+}
+
+// The server has begun to answer when it meets it.
+TEST_P(conformance_session, an_error_behind_the_first_rows_is_told) {
+  if (is_mysql()) GTEST_SKIP() << "MySQL has no RETURNING";
+  with_numbers([](database&, connection& c) -> task<> {
+    std::string sql = "INSERT INTO " + table() + "(id, x) VALUES (1, 1), (2, 2), (2, 3) RETURNING x";
+    for (bool inside : {false, true}) {
+      if (inside) co_await c.begin();
+      task<std::optional<db_errc>> executing = failure_of(c.execute(sql));
+      EXPECT_EQ(co_await std::move(executing), db_errc::constraint);
+      if (inside) co_await c.rollback();
+      EXPECT_EQ(c.state(), session_state::clean);
+    }
+    task<std::optional<db_errc>> asking = failure_of(c.query(sql));
+    EXPECT_EQ(co_await std::move(asking), db_errc::constraint);
+    row_consumer ignore = [](const result&) -> task<void> { co_return; };
+    task<std::optional<db_errc>> reading = failure_of(c.query_each(sql, {}, ignore, 1));
+    EXPECT_EQ(co_await std::move(reading), db_errc::constraint);
+    EXPECT_EQ(c.state(), session_state::clean);
+    EXPECT_EQ(co_await stored(c), 0);
+  });
+}
+
 TEST_P(conformance_session, a_transaction_is_seen_by_others_once_it_is_committed) {
   with_numbers([](database& here, connection& c) -> task<> {
     task<std::unique_ptr<connection>> connecting = here.connect();

@@ -94,6 +94,39 @@ TEST_F(mariadb_session, gives_nothing_of_a_statement_that_was_cancelled_to_the_n
   });
 }
 
+TEST_F(mariadb_session, tells_an_error_behind_the_first_rows_of_any_result_of_a_call) {
+  with_session([](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE numbers(n INT)");
+    co_await c.execute("INSERT INTO numbers VALUES (1), (2), (3)");
+    co_await c.execute("CREATE TABLE reached(n INT)");
+    co_await c.execute(
+        "CREATE FUNCTION bad_at(n INT, bad INT) RETURNS INT DETERMINISTIC BEGIN IF n = bad THEN SIGNAL SQLSTATE "
+        "'45000' SET MESSAGE_TEXT = 'no such number'; END IF; RETURN n; END");
+    co_await c.execute(
+        "CREATE PROCEDURE show_twice(first INT, second INT) BEGIN SELECT bad_at(n, first) FROM numbers; SELECT n, "
+        "bad_at(n, second) FROM numbers; INSERT INTO reached VALUES (1); END");
+    for (auto [first, second] : {std::pair(3, 0), std::pair(0, 3), std::pair(0, 0)}) {
+      std::optional<db_errc> expected;
+      if (first + second > 0) expected = db_errc::constraint;
+      for (bool wants_rows : {false, true}) {
+        std::optional<db_errc> failed;
+        try {
+          if (wants_rows)
+            co_await c.query("CALL show_twice(?, ?)", parameters_of(first, second));
+          else
+            co_await c.execute("CALL show_twice(?, ?)", parameters_of(first, second));
+        } catch (const database_error& e) {
+          failed = e.errc();
+        }
+        EXPECT_EQ(failed, expected) << first << ", " << second << (wants_rows ? ", rows" : "");
+        EXPECT_EQ(c.state(), session_state::clean);
+      }
+    }
+    task<result> asking = c.query("SELECT * FROM reached");
+    EXPECT_EQ((co_await std::move(asking)).rows.size(), 2u);
+  });
+}
+
 TEST_F(mariadb_session, takes_a_statement_again_whose_table_has_another_column_by_now) {
   with_session([&](connection& c) -> task<> {
     co_await c.execute("CREATE TABLE t(n INT)");

@@ -96,6 +96,26 @@ TEST_F(postgres_session, a_whole_number_is_stored_as_it_is_or_refused) {
   });
 }
 
+TEST_F(postgres_session, a_number_that_a_short_real_column_cannot_hold_is_refused) {
+  with_connection([](connection& c) -> task<> {
+    co_await c.execute("CREATE TEMPORARY TABLE t(a real)");
+    std::vector<value> good = {0.1, 3e38, -1e-38, 0.0, std::int64_t{16'777'216}};
+    for (const value& number : good) co_await c.execute("INSERT INTO t VALUES (?)", parameters(1, number));
+    std::vector<value> bad = {1e39, -1e39, 3.5e38, 1e-60, std::int64_t{16'777'217}};
+    for (const value& number : bad) {
+      std::optional<db_errc> errc;
+      try {
+        co_await c.execute("INSERT INTO t VALUES (?)", parameters(1, number));
+      } catch (const database_error& e) {
+        errc = e.errc();
+      }
+      EXPECT_EQ(errc, db_errc::data) << ::testing::PrintToString(number);
+    }
+    result r = co_await c.query("SELECT a FROM t WHERE a IN (0.1::real, 3e38::real, -1e-38::real, 0, 16777216)");
+    EXPECT_EQ(r.rows.size(), good.size());
+  });
+}
+
 TEST_F(postgres_session, results_with_a_type_of_no_counterpart_have_the_same_values) {
   with_connection([](connection& c) -> task<> {
     std::string typed =

@@ -118,7 +118,8 @@ class connection {
   /// the statement and is passed on; `take` must not use this session.
   virtual task<std::uint64_t> query_each(std::string sql, parameters values, row_consumer take,
                                          std::size_t max_rows = 1'000) = 0;
-  /// Runs a statement and gives the number of rows it changed.
+  /// Runs a statement and gives the number of rows it changed: 0 for a query, whose rows are passed over. MariaDB does
+  /// not tell it of a statement with RETURNING; it is the number of rows that this gives back there.
   virtual task<std::uint64_t> execute(std::string sql, parameters values = {}) = 0;
   /// Stores the rows of a batch inside the transaction that is open; a row the database refuses, or one whose unique
   /// key is there already, harms no other. `report` gets an outcome a row, which holds once the transaction is

@@ -1,7 +1,7 @@
 #include "session.h"
 
 #include "../piece.h"
-#include "../session_traces.h"
+#include "../statement_effects.h"
 #include "penstock/async/cancel.h"
 #include "penstock/db/error.h"
 #include "sql.h"
@@ -140,16 +140,32 @@ task<bool> session::fetch(MYSQL_STMT* statement) {
   co_return true;
 }
 
-// Reads what the statement still has to give, such as the further results of a CALL.
+// Rows that nobody wants are fetched all the same: an error may follow any of them, and mysql_stmt_free_result would
+// pass over it.
+task<std::uint64_t> session::count_rows(MYSQL_STMT* statement) {
+  std::uint64_t count = 0;
+  if (mysql_stmt_field_count(statement) == 0) co_return count;
+  reader_.open(statement);
+  for (;;) {
+    task<bool> fetching = fetch(statement);
+    bool more = co_await std::move(fetching);
+    if (!more) co_return count;
+    ++count;
+  }
+}
+
+// Reads what the statement still has to give when its first result has been read, such as the further results of a
+// CALL.
 task<void> session::finish(MYSQL_STMT* statement) {
-  wire_->start<mysql_stmt_free_result_start, mysql_stmt_free_result_cont>(statement);
-  if (wire_->under_way()) co_await wire_->done();
-  while (mysql_stmt_more_results(statement) != 0) {
+  for (;;) {
+    wire_->start<mysql_stmt_free_result_start, mysql_stmt_free_result_cont>(statement);
+    if (wire_->under_way()) co_await wire_->done();
+    if (mysql_stmt_more_results(statement) == 0) co_return;
     wire_->start<mysql_stmt_next_result_start, mysql_stmt_next_result_cont>(statement);
     if (wire_->under_way()) co_await wire_->done();
     if (wire_->number() > 0) fail_statement(statement);
-    wire_->start<mysql_stmt_free_result_start, mysql_stmt_free_result_cont>(statement);
-    if (wire_->under_way()) co_await wire_->done();
+    task<std::uint64_t> passing = count_rows(statement);
+    co_await std::move(passing);
   }
 }
 
@@ -178,7 +194,14 @@ task<std::uint64_t> session::execute(std::string sql, parameters values) {
   task<MYSQL_STMT*> running = run(std::move(sql), std::move(values));
   MYSQL_STMT* statement = co_await std::move(running);
   if (statement == nullptr) co_return answers_.front().changed;
-  std::uint64_t changed = mysql_stmt_field_count(statement) == 0 ? mysql_stmt_affected_rows(statement) : 0;
+  std::uint64_t changed = 0;
+  if (mysql_stmt_field_count(statement) == 0) {
+    changed = mysql_stmt_affected_rows(statement);
+  } else {
+    task<std::uint64_t> counting = count_rows(statement);
+    std::uint64_t given = co_await std::move(counting);
+    if (changes_rows(text_)) changed = given;  // the server does not tell how many it changed
+  }
   task<void> finishing = finish(statement);
   co_await std::move(finishing);
   co_return changed;
@@ -243,6 +266,8 @@ task<std::optional<complaint>> session::run_single(std::string sql, parameters v
   try {
     task<MYSQL_STMT*> running = run(std::move(sql), std::move(values));
     MYSQL_STMT* statement = co_await std::move(running);
+    task<std::uint64_t> passing = count_rows(statement);
+    co_await std::move(passing);
     task<void> finishing = finish(statement);
     co_await std::move(finishing);
   } catch (const database_error& e) {

@@ -88,6 +88,7 @@ class session final : public connection {
   task<void> send_in_pieces(MYSQL_STMT* statement);
   // False at the end of the rows.
   task<bool> fetch(MYSQL_STMT* statement);
+  task<std::uint64_t> count_rows(MYSQL_STMT* statement);
   task<void> finish(MYSQL_STMT* statement);
   task<std::optional<complaint>> run_single(std::string sql, parameters values);
   task<std::uint64_t> read_each(MYSQL_STMT* statement, const row_consumer* take, std::size_t max_rows);

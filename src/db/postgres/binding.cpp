@@ -101,6 +101,22 @@ std::string append_integer(std::string& to, const cell& c, wire_type type) {
   return {};
 }
 
+std::string shortest(double d) {
+  char digits[32];
+  return {digits, std::to_chars(digits, digits + sizeof digits, d).ptr};
+}
+
+// A number with a fraction may lose digits; one that would become infinite or zero is refused, as the server does with
+// a literal.
+std::string append_float(std::string& to, double d, bool may_be_rounded) {
+  auto f = static_cast<float>(d);
+  bool is_out_of_range = std::isfinite(d) && (std::isinf(f) || (f == 0 && d != 0));
+  if (is_out_of_range) return shortest(d) + " is out of range for real";
+  if (!may_be_rounded && static_cast<double>(f) != d) return shortest(d) + " has more digits than real keeps";
+  append_big_endian(to, std::bit_cast<std::uint32_t>(f));
+  return {};
+}
+
 std::string append_real(std::string& to, const cell& c, wire_type type) {
   double d = 0;
   if (c.type == cell::kind::real) {
@@ -115,7 +131,7 @@ std::string append_real(std::string& to, const cell& c, wire_type type) {
   if (type == wire_type::float8)
     append_big_endian(to, std::bit_cast<std::uint64_t>(d));
   else
-    append_big_endian(to, std::bit_cast<std::uint32_t>(static_cast<float>(d)));
+    return append_float(to, d, c.type != cell::kind::integer);
   return {};
 }
 

@@ -1,7 +1,7 @@
 #include "session.h"
 
 #include "../piece.h"
-#include "../session_traces.h"
+#include "../statement_effects.h"
 #include "failure.h"
 #include "penstock/async/cancel.h"
 #include "penstock/db/error.h"

@@ -1,6 +1,6 @@
 #include "driver.h"
 
-#include "../session_traces.h"
+#include "../statement_effects.h"
 #include "examination.h"
 #include "lock_wait.h"
 #include "penstock/async/cancel.h"

@@ -257,11 +257,14 @@ std::uint64_t session::run(const std::string& sql, const parameters& values, con
   use statement = prepare(sql);
   enter(statement.get());
   bind_values(statement.get(), values);
+  sqlite3_int64 before = sqlite3_total_changes64(handle_);
   int step = 0;
   while ((step = sqlite3_step(statement.get())) == SQLITE_ROW) {
   }
   if (step != SQLITE_DONE) fail(doing);
-  return static_cast<std::uint64_t>(sqlite3_changes64(handle_));
+  // What changes no rows leaves the count of the statement before it (https://www.sqlite.org/c3ref/changes.html).
+  bool changed = sqlite3_total_changes64(handle_) != before;
+  return changed ? static_cast<std::uint64_t>(sqlite3_changes64(handle_)) : 0;
 }
 
 // IMMEDIATE takes the write lock at once: a later upgrade could fail with SQLITE_BUSY in the middle.

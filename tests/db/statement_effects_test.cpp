@@ -1,11 +1,11 @@
-#include "db/session_traces.h"
+#include "db/statement_effects.h"
 
 #include <gtest/gtest.h>
 
 namespace penstock::db {
 namespace {
 
-TEST(session_traces, are_left_by_settings_variables_temporary_tables_and_locks) {
+TEST(statement_effects, settings_variables_temporary_tables_and_locks_leave_traces) {
   for (const char* sql : {"SET time_zone = '+05:00'",
                           "set @a = 1",
                           "  -- why\n /* and how */ SET x TO 1",
@@ -25,6 +25,9 @@ TEST(session_traces, are_left_by_settings_variables_temporary_tables_and_locks) 
                           "UPDATE t SET n = (@n := @n + 1)",
                           "INSERT INTO log SELECT GET_LOCK('job', 5)",
                           "DELETE FROM t WHERE pg_advisory_lock(id) IS NULL",
+                          "UPDATE pg_settings SET setting = 'x' WHERE name = 'search_path'",
+                          "CREATE TABLE z AS SELECT @w := 5",
+                          "CREATE TABLE z AS SELECT GET_LOCK('job', 5)",
                           "# update the zone\nSET time_zone = '+05:00'",
                           "ATTACH 'x' AS y",
                           "USE shop",
@@ -42,7 +45,7 @@ TEST(session_traces, are_left_by_settings_variables_temporary_tables_and_locks) 
     EXPECT_TRUE(leaves_traces(sql)) << sql;
 }
 
-TEST(session_traces, are_not_left_by_what_works_on_rows_and_tables) {
+TEST(statement_effects, what_works_on_rows_and_tables_leaves_no_traces) {
   for (const char* sql : {"SELECT temperature, x FROM t WHERE a @> b",
                           "select 1",
                           "WITH a AS (SELECT 1) SELECT * FROM a",
@@ -65,6 +68,14 @@ TEST(session_traces, are_not_left_by_what_works_on_rows_and_tables) {
                           "/* x */ SELECT 1",
                           "SELECT pg_advisory_xact_lock(1)"})
     EXPECT_FALSE(leaves_traces(sql)) << sql;
+}
+
+TEST(statement_effects, rows_are_changed_by_four_kinds_of_statements) {
+  for (const char* sql : {"INSERT INTO t VALUES (1) RETURNING n", "/* why */ replace t VALUES (1)", "DELETE FROM t",
+                          "  update t SET n = 1"})
+    EXPECT_TRUE(changes_rows(sql)) << sql;
+  for (const char* sql : {"SELECT 1 FOR UPDATE", "(SELECT 1)", "CALL p()", "SHOW TABLES", "INSERTED", ""})
+    EXPECT_FALSE(changes_rows(sql)) << sql;
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "session_traces.h"
+#include "statement_effects.h"
 
 #include <algorithm>
 #include <array>
@@ -18,13 +18,14 @@ constexpr std::array<std::string_view, 21> harmless{
 // They do what the rest of their text says.
 struct telling {
   std::array<std::string_view, 7> words;
-  std::array<std::string_view, 5> traces;
+  std::array<std::string_view, 6> traces;
 };
 constexpr std::array<telling, 3> looked_into{{
     {{"SELECT", "WITH", "VALUES", "TABLE", "EXPLAIN", "DESC", "ANALYZE"},
      {":=", "INTO", "GET_LOCK", "ADVISORY_LOCK", "SET_CONFIG"}},
-    {{"INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE"}, {":=", "GET_LOCK", "ADVISORY_LOCK", "SET_CONFIG"}},
-    {{"CREATE", "BEGIN"}, {"TEMP", "ATOMIC"}},
+    {{"INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE"},
+     {":=", "GET_LOCK", "ADVISORY_LOCK", "SET_CONFIG", "PG_SETTINGS"}},
+    {{"CREATE", "BEGIN"}, {"TEMP", "ATOMIC", ":=", "GET_LOCK", "ADVISORY_LOCK", "SET_CONFIG"}},
 }};
 
 char upper(char c) noexcept { return c >= 'a' && c <= 'z' ? static_cast<char>(c - ('a' - 'A')) : c; }
@@ -58,17 +59,27 @@ bool mentions(std::string_view sql, std::string_view what) noexcept {
   return !what.empty() && std::search(sql.begin(), sql.end(), what.begin(), what.end(), same_letter) != sql.end();
 }
 
+// Of what begins with a letter.
+std::string_view first_word(std::string_view sql) noexcept {
+  auto* end = std::find_if_not(sql.begin(), sql.end(), is_letter);
+  return {sql.begin(), static_cast<std::size_t>(end - sql.begin())};
+}
+
 }  // namespace
 
 bool leaves_traces(std::string_view sql) noexcept {
   sql = from_first_word(sql);
-  auto* end = std::find_if_not(sql.begin(), sql.end(), is_letter);
-  std::string_view word(sql.begin(), static_cast<std::size_t>(end - sql.begin()));
+  std::string_view word = first_word(sql);
   if (is_one_of(word, harmless)) return false;
   for (const telling& kind : looked_into)
     if (is_one_of(word, kind.words))
       return std::any_of(kind.traces.begin(), kind.traces.end(), [&](auto trace) { return mentions(sql, trace); });
   return true;
+}
+
+bool changes_rows(std::string_view sql) noexcept {
+  constexpr std::array<std::string_view, 4> changing{"INSERT", "REPLACE", "DELETE", "UPDATE"};
+  return is_one_of(first_word(from_first_word(sql)), changing);
 }
 
 }  // namespace penstock::db

@@ -1,0 +1,15 @@
+#pragma once
+
+// What a statement does, as far as its text tells.
+
+#include <string_view>
+
+namespace penstock::db {
+
+// True when it may leave a setting, a variable, a temporary table, a prepared statement, a cursor or a lock in its
+// session, which the next user would meet; what the functions and triggers that it runs may do is not looked into.
+bool leaves_traces(std::string_view sql) noexcept;
+// True when it inserts, replaces, deletes or updates rows, whatever it gives back.
+bool changes_rows(std::string_view sql) noexcept;
+
+}  // namespace penstock::db
