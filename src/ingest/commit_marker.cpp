@@ -50,22 +50,28 @@ void commit_marker::start_over() {
 }
 
 task<bool> commit_marker::settle(db::connection& session, commit_outcome& outcome) {
-  task<bool> trying = try_to_begin(session);
+  task<bool> trying = try_to_begin(session, last_);
   bool is_open = co_await std::move(trying);
+  std::optional<commit_outcome> found;
   if (!is_open) {
-    task<bool> finding = find_committed(session, outcome);
-    co_return co_await std::move(finding);
+    task<std::int64_t> finding = find_number(session);
+    std::int64_t number = co_await std::move(finding);
+    found = outcome_of(number);
+    task<bool> following = try_to_begin(session, number);
+    is_open = co_await std::move(following);
+    if (!is_open) throw behind();
   }
-  task<void> committing = commit_attempt(session, nullptr);
+  task<void> committing = commit_attempt(session, found ? &*found : nullptr);
   co_await std::move(committing);
-  co_return false;
+  if (found) outcome = *std::move(found);
+  co_return found.has_value();
 }
 
 task<void> commit_marker::begin(db::connection& session) {
   for (;;) {
     task<void> requiring = require_row(session);
     co_await std::move(requiring);
-    task<bool> trying = try_to_begin(session);
+    task<bool> trying = try_to_begin(session, last_);
     bool is_open = co_await std::move(trying);
     if (is_open) co_return;
     task<void> ending = session.rollback();
@@ -74,11 +80,11 @@ task<void> commit_marker::begin(db::connection& session) {
   }
 }
 
-// False when the row is not as it was left.
-task<bool> commit_marker::try_to_begin(db::connection& session) {
+// False when the row's number is another.
+task<bool> commit_marker::try_to_begin(db::connection& session, std::int64_t from) {
   task<void> beginning = session.begin_for_batches();
   co_await std::move(beginning);
-  db::opening_statement next = next_number();
+  db::opening_statement next = next_number(from);
   task<std::uint64_t> updating = session.execute(std::move(next.sql), std::move(next.values));
   std::uint64_t changed = co_await std::move(updating);
   co_return changed == 1;
@@ -88,7 +94,7 @@ task<bool> commit_marker::begin_batch(db::connection& session, const db::table_d
                                       const db::row_batch& rows, commit_outcome& outcome) {
   task<void> requiring = require_row(session);
   co_await std::move(requiring);
-  db::opening_statement next = next_number();
+  db::opening_statement next = next_number(last_);
   task<void> storing = session.begin_batch(next, into, rows, outcome.report);
   co_await std::move(storing);
   if (next.changed == 1) co_return true;
@@ -103,11 +109,11 @@ task<void> commit_marker::require_row(db::connection& session) {
   co_await std::move(making);
 }
 
-db::opening_statement commit_marker::next_number() {
+db::opening_statement commit_marker::next_number(std::int64_t from) {
   ++number_;
   return {
       R"(UPDATE "penstock_writer" SET "commit_number" = ?, "committed_at" = ? WHERE "writer" = ? AND "commit_number" = ?)",
-      db::parameters_of(number_, current_time(), writer_, last_)};
+      db::parameters_of(number_, current_time(), writer_, from)};
 }
 
 task<void> commit_marker::make_row(db::connection& session) {
@@ -130,7 +136,7 @@ task<void> commit_marker::insert_row(db::connection& session) {
 
 // The row is not as it was expected: what is it then? The transaction ends first: a later statement of it may not see
 // what others have committed.
-task<bool> commit_marker::find_committed(db::connection& session, commit_outcome& outcome) {
+task<std::int64_t> commit_marker::find_number(db::connection& session) {
   task<void> ending = session.rollback();
   co_await std::move(ending);
   task<db::result> asking =
@@ -139,28 +145,28 @@ task<bool> commit_marker::find_committed(db::connection& session, commit_outcome
   if (found.rows.empty()) throw behind();
   auto number = std::get<std::int64_t>(found.rows.front().front());
   if (number <= last_) throw behind();  // also where it has caught up since
+  co_return number;
+}
+
+std::optional<commit_outcome> commit_marker::outcome_of(std::int64_t number) const {
   auto committed = std::find_if(open_.begin(), open_.end(), [&](const attempt& a) { return a.number == number; });
   if (committed == open_.end())
     throw unknown_outcome("its marker in table penstock_writer has a number that it never gave");
-  bool is_batch = committed->outcome.has_value();
-  if (is_batch) outcome = *std::move(committed->outcome);
-  last_ = number;
-  open_.clear();
-  co_return is_batch;
+  return committed->outcome;
 }
 
 task<void> commit_marker::commit(db::connection& session, commit_outcome& outcome) {
   return commit_attempt(session, &outcome);
 }
 
-task<void> commit_marker::commit_attempt(db::connection& session, commit_outcome* outcome) {
+task<void> commit_marker::commit_attempt(db::connection& session, const commit_outcome* outcome) {
   try {
     task<void> committing = session.commit();
     co_await std::move(committing);
   } catch (const db::database_error& e) {
     if (e.errc() == db::db_errc::ambiguous_commit) {
       open_.push_back({number_, {}});
-      if (outcome != nullptr) open_.back().outcome = std::move(*outcome);
+      if (outcome != nullptr) open_.back().outcome = *outcome;
     }
     throw;
   }
@@ -179,7 +185,7 @@ task<void> commit_marker::rehearse(db::connection& session) {
   commit_marker nobodys;
   task<void> inserting = nobodys.insert_row(session);
   co_await std::move(inserting);
-  db::opening_statement next = nobodys.next_number();
+  db::opening_statement next = nobodys.next_number(0);
   task<std::uint64_t> updating = session.execute(std::move(next.sql), std::move(next.values));
   co_await std::move(updating);
 }

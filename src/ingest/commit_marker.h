@@ -39,16 +39,17 @@ class commit_marker {
   bool in_doubt() const noexcept { return !open_.empty(); }
   // Ends the doubt, by a commit that has nothing but the marker in it: whatever the batch waits for when it is tried
   // again, it is known by then that it is not committed. True when an attempt turns out to be committed: `outcome` is
-  // then what that one made of the batch. A row that is missing or older than what is known to be committed is a
-  // transient `db_errc::serialization`: a node of a cluster may lag behind the one that was written through. While in
-  // doubt.
+  // then what that one made of the batch. That, too, holds only once this commit is answered: one that is seen may not
+  // be on the standby yet that its answer would have waited for, and this one's is behind it. A row that is missing or
+  // older than what is known to be committed is a transient `db_errc::serialization`: a node of a cluster may lag
+  // behind the one that was written through. While in doubt.
   task<bool> settle(db::connection& session, commit_outcome& outcome);
   // Opens a transaction for the next attempt. Not while in doubt.
   task<void> begin(db::connection& session);
   // Opens a transaction with the rows in it. False, without a transaction, when the row is gone. Not while in doubt.
   task<bool> begin_batch(db::connection& session, const db::table_definition& into, const db::row_batch& rows,
                          commit_outcome& outcome);
-  // Commits it. When that ends in doubt, `outcome` is kept.
+  // Commits it. When that ends in doubt, `outcome` is remembered.
   task<void> commit(db::connection& session, commit_outcome& outcome);
   // Drops the row. Not while in doubt.
   task<void> retire(db::connection& session);
@@ -66,12 +67,14 @@ class commit_marker {
 
   void start_over();
   task<void> require_row(db::connection& session);
-  db::opening_statement next_number();
+  db::opening_statement next_number(std::int64_t from);
   task<void> make_row(db::connection& session);
   task<void> insert_row(db::connection& session);
-  task<bool> try_to_begin(db::connection& session);
-  task<void> commit_attempt(db::connection& session, commit_outcome* outcome);
-  task<bool> find_committed(db::connection& session, commit_outcome& outcome);
+  task<bool> try_to_begin(db::connection& session, std::int64_t from);
+  // The outcome is null for one that has nothing in it.
+  task<void> commit_attempt(db::connection& session, const commit_outcome* outcome);
+  task<std::int64_t> find_number(db::connection& session);
+  std::optional<commit_outcome> outcome_of(std::int64_t number) const;
 
   std::string writer_;
   bool has_row_ = false;

@@ -5,9 +5,10 @@ import collections
 import pathlib
 import subprocess
 import tempfile
+import threading
 import unittest
 
-from penstock_process import SOURCE, BlackBoxTest, Clients, Serve, main
+from penstock_process import SOURCE, BlackBoxTest, Clients, Serve, main, wait_until
 
 GALERA = pathlib.Path("/usr/lib/galera/libgalera_smm.so")
 PASSWORD = "only for tests"
@@ -95,16 +96,53 @@ class SeveralServers(BlackBoxTest):
         tool("test-server", "kill", self.servers / "primary")
         tool("standby", "promote", self.servers)
         self.writes_go_on()
+        self.stop_and_compare(lambda: self.ask("standby", "SELECT data->>'id' FROM processed_data"))
 
-        def stored():
-            port = (self.servers / "standby/port").read_text().strip()
-            return subprocess.run(
-                ["psql", "-X", "-q", "-A", "-t", f"postgresql://penstock@127.0.0.1:{port}/penstock",
-                 "-c", "SELECT data->>'id' FROM processed_data"],
-                env={"PGPASSWORD": PASSWORD, "PATH": "/usr/bin:/bin"}, stdout=subprocess.PIPE, text=True,
-                check=True).stdout.split()
+    def ask(self, server, sql):
+        """The words of what a server of tools/standby answers."""
+        port = (self.servers / server / "port").read_text().strip()
+        return subprocess.run(
+            ["psql", "-X", "-q", "-A", "-t", f"postgresql://penstock@127.0.0.1:{port}/penstock", "-c", sql],
+            env={"PGPASSWORD": PASSWORD, "PATH": "/usr/bin:/bin"}, stdout=subprocess.PIPE, text=True,
+            check=True).stdout.split()
 
-        self.stop_and_compare(stored)
+    def test_nothing_is_acknowledged_that_a_synchronous_standby_does_not_have(self):
+        self.addCleanup(tool, "standby", "down", self.servers)
+        url = tool("standby", "up", self.servers)
+        service = Serve(self.folder, "--store", f"{url}?silence_timeout=500ms")
+        self.addCleanup(service.close)
+        answers = {}
+
+        def post(item):
+            answers[item] = service.post({"id": item})
+
+        def waiting_commits():
+            return self.ask("primary", "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+
+        post("before")
+        tool("test-server", "kill", self.servers / "standby")
+        # The service loses its patience with COMMIT, the server restarts under it, and somebody cancels it: each time
+        # the transaction is committed on the primary, where the next look finds it.
+        post("given up")
+        for item in ("restarted", "cancelled"):
+            posting = threading.Thread(target=post, args=(item,))
+            posting.start()
+            wait_until(waiting_commits, "a commit that waits for the standby")
+            if item == "restarted":
+                tool("test-server", "kill", self.servers / "primary")
+                tool("test-server", "start", "postgresql", self.servers / "primary")
+            while posting.is_alive():
+                if item == "cancelled":
+                    self.ask("primary", "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+                posting.join(0.05)
+        tool("test-server", "kill", self.servers / "primary")
+        tool("test-server", "start", "postgresql", self.servers / "standby")
+        tool("standby", "promote", self.servers)
+        self.assertEqual({item: status for item, (status, _) in answers.items()},
+                         {"before": 200, "given up": 503, "restarted": 503, "cancelled": 503}, answers)
+        wait_until(lambda: service.post({"id": "after"})[0] == 200, "an item stored on the promoted standby")
+        self.assertEqual(sorted(set(self.ask("standby", "SELECT data->>'id' FROM processed_data"))), ["after", "before"])
+        self.assertEqual(service.stop(), 0, service.log())
 
 
 if __name__ == "__main__":

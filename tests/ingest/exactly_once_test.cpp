@@ -115,6 +115,38 @@ TEST(exactly_once, closing_waits_no_more_than_a_moment_for_a_server_that_says_no
   EXPECT_NE(logged.text().find("commit markers stay in the database"), std::string::npos) << logged.text();
 }
 
+// As on a primary whose standby does not have it yet, and is promoted.
+TEST(exactly_once, a_commit_that_is_seen_is_believed_once_one_behind_it_is_answered) {
+  log::capture quiet;
+  auto server = std::make_shared<marked_server>();
+  std::map<std::string, std::int64_t> on_standby;
+  int commits = 0;
+  server->cuts = [&](std::size_t, const std::string& what) -> std::optional<cut> {
+    if (what != "COMMIT" || ++commits > 2) return std::nullopt;
+    if (commits == 1) {
+      on_standby = server->markers;
+      return cut::after;
+    }
+    server->markers = on_standby;
+    server->stored.clear();
+    return cut::before;
+  };
+  penstock::testing::simulation sim;
+  auto main = [&]() -> task<void> {
+    processor p(db::database(std::make_shared<marked_driver>(server)), {});
+    co_await p.open();
+    server->armed = true;
+    std::vector<std::string> one;
+    one.push_back(item_of(0, 0));
+    task<batch_result> processing = p.process(std::move(one));
+    batch_result r = co_await std::move(processing);
+    EXPECT_EQ(r.items.front().status, item_status::stored);
+    EXPECT_EQ(server->stored.size(), 1u);
+    co_await p.close();
+  };
+  sim.run(main());
+}
+
 class exactly_once_after : public ::testing::TestWithParam<cut> {};
 
 TEST_P(exactly_once_after, any_one_operation_lost_its_connection) {

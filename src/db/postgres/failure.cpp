@@ -152,4 +152,9 @@ database_error loss_of(PGconn* c, const std::string& doing) {
           "PostgreSQL, " + doing + ": the connection was lost: " + without_line_end(PQerrorMessage(c))};
 }
 
+database_error without_standby() {
+  return {db_errc::ambiguous_commit,
+          "PostgreSQL: the wait for the synchronous standby was cut short: what was committed may not be on it"};
+}
+
 }  // namespace penstock::db::postgres

@@ -29,4 +29,7 @@ database_error failure_of(const PGresult* r, const std::string& doing);
 database_error connect_failure(PGconn* c);
 database_error loss_of(PGconn* c, const std::string& doing);
 
+// Of a commit whose wait for its synchronous standby was cut short: it may be lost with the primary.
+database_error without_standby();
+
 }  // namespace penstock::db::postgres

@@ -169,6 +169,7 @@ task<void> session::run(const std::string& sql, const parameters& values, const 
     };
     task<void> asking = w.finish(look);
     co_await std::move(asking);
+    if (!failed && w.passed_over_standby()) throw without_standby();
     if (!failed) co_return;
     // A parameter's type may be another by now: its value is read, or written, as that of then.
     bool typed_anew = !stale && known && (failed->errc() == db_errc::syntax || failed->sqlstate().starts_with("22P0"));

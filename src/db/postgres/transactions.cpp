@@ -54,6 +54,7 @@ task<void> commit_on(wire& w, bool& refuses_rows) {
                          "PostgreSQL: the connection was lost during COMMIT: whether it happened must be looked up", 0,
                          failed ? failed->sqlstate() : std::string(), lost);
   if (failed) throw *std::move(failed);
+  if (w.passed_over_standby()) throw without_standby();
   if (rolled_back)
     throw database_error(db_errc::other, "PostgreSQL: a statement of the transaction had failed: it was rolled back");
 }

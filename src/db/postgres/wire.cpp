@@ -20,12 +20,21 @@ constexpr duration patience_before_request = std::chrono::milliseconds(10);
 constexpr duration first_patience = std::chrono::milliseconds(20);
 constexpr duration longest_patience = std::chrono::seconds(2);
 
-void log_notice(void*, const PGresult* r) { log::debug("PostgreSQL has a remark", {{"said", said_by(r)}}); }
+// The message may be in any language, and its SQLSTATE is any warning's
+// (SyncRepWaitForLSN in src/backend/replication/syncrep.c).
+bool says_that_no_standby_was_awaited(const PGresult* remark) {
+  const char* file = PQresultErrorField(remark, PG_DIAG_SOURCE_FILE);
+  return file != nullptr && std::string_view(file) == "syncrep.c";
+}
 
 }  // namespace
 
 wire::wire(connection_handle connected) : connection_(std::move(connected)), socket_(PQsocket(handle())) {
-  PQsetNoticeReceiver(handle(), &log_notice, nullptr);
+  auto hear_remark = [](void* self, const PGresult* r) {
+    log::debug("PostgreSQL has a remark", {{"said", said_by(r)}});
+    if (says_that_no_standby_was_awaited(r)) static_cast<wire*>(self)->passed_over_standby_ = true;
+  };
+  PQsetNoticeReceiver(handle(), hear_remark, this);
   PQsetnonblocking(handle(), 1);
   PQenterPipelineMode(handle());
 }
@@ -41,6 +50,7 @@ std::size_t wire::sent(int ok) {
     if (!alive()) lose();
     throw database_error(db_errc::other, std::string("PostgreSQL: ") + PQerrorMessage(handle()));
   }
+  if (commands_ == 0) passed_over_standby_ = false;
   ++unsynced_;
   return commands_++;
 }

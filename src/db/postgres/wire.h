@@ -74,6 +74,10 @@ class wire {
   // The answers are not those to what was asked: the session is of no use any more. Throws `db_errc::connection_lost`.
   [[noreturn]] void give_up_on_answers();
 
+  // True when a commit of the last trip was answered although the synchronous standby does not have it, since somebody
+  // cut the wait for that short.
+  bool passed_over_standby() const noexcept { return passed_over_standby_; }
+
   // Round trips so far: how often the server was waited for.
   std::size_t round_trips() const noexcept { return round_trips_; }
 
@@ -97,6 +101,7 @@ class wire {
   std::size_t current_ = 0;
   bool plain_ = false;
   bool broken_ = false;  // though the connection is whole: nobody knows what comes next
+  bool passed_over_standby_ = false;
   duration silence_limit_ = duration::zero();
   duration absence_limit_ = duration::zero();
   std::size_t round_trips_ = 0;
