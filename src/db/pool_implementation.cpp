@@ -325,10 +325,8 @@ void pool::implementation::throw_timed_out() {
 
 void pool::implementation::report_connect_failure(const std::exception_ptr& failure, time_point now) {
   failure_logged_at = now;
-  log::warn("could not connect to the database", {{"pool", options.name},
-                                                  {"reason", describe(failure)},
-                                                  {"for", now - failing_since},
-                                                  {"will_retry", worth_retrying(failure)}});
+  log::warn("could not connect to the database",
+            {{"pool", options.name}, {"reason", describe(failure)}, {"for", now - failing_since}});
 }
 
 void pool::implementation::report_unreturned() const {

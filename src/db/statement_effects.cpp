@@ -82,4 +82,10 @@ bool changes_rows(std::string_view sql) noexcept {
   return is_one_of(first_word(from_first_word(sql)), changing);
 }
 
+// PostgreSQL's WITH may change rows.
+bool only_reads(std::string_view sql) noexcept {
+  constexpr std::array<std::string_view, 4> reading{"SELECT", "VALUES", "TABLE", "SHOW"};
+  return is_one_of(first_word(from_first_word(sql)), reading);
+}
+
 }  // namespace penstock::db

@@ -11,5 +11,7 @@ namespace penstock::db {
 bool leaves_traces(std::string_view sql) noexcept;
 // True when it inserts, replaces, deletes or updates rows, whatever it gives back.
 bool changes_rows(std::string_view sql) noexcept;
+// True when it asks for rows and does nothing else, but for what the functions in it do: it may be run again.
+bool only_reads(std::string_view sql) noexcept;
 
 }  // namespace penstock::db

@@ -159,7 +159,8 @@ task<http::response> stream_endpoint::unless_away(const http::request& r, task<h
   } catch (const no_answer& e) {
     co_return refusal(r, ingest_errc::store_unreachable, e.message() + "; try again later");
   } catch (const db::database_error& e) {
-    if (!says_that_it_is_away(e)) throw;
+    bool lets_nobody_in = e.errc() == db::db_errc::auth && readers_.unreachable();
+    if (!says_that_it_is_away(e) && !lets_nobody_in) throw;
     log::debug("a read was refused", {{"stream", writer_.name()}, {"reason", e.what()}});
     if (e.errc() == db::db_errc::pool_timeout && !readers_.unreachable())
       co_return refusal(r, ingest_errc::store_unreachable,

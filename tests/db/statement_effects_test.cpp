@@ -78,5 +78,13 @@ TEST(statement_effects, rows_are_changed_by_four_kinds_of_statements) {
     EXPECT_FALSE(changes_rows(sql)) << sql;
 }
 
+TEST(statement_effects, only_questions_may_be_asked_again) {
+  for (const char* sql : {"SELECT 1", "(select 1)", "VALUES (1)", "TABLE t", "/* all */ SHOW TABLES"})
+    EXPECT_TRUE(only_reads(sql)) << sql;
+  for (const char* sql : {"WITH a AS (DELETE FROM t RETURNING n) SELECT * FROM a", "CALL p()",
+                          "INSERT INTO t VALUES (1) RETURNING n", "EXPLAIN ANALYZE DELETE FROM t", ""})
+    EXPECT_FALSE(only_reads(sql)) << sql;
+}
+
 }  // namespace
 }  // namespace penstock::db

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <utility>
 
 // Strings are fetched in two steps: the row tells their length, then each is copied into a text of that size.
@@ -88,8 +89,11 @@ void row_reader::open(MYSQL_STMT* statement) {
   // The statement's own list keeps the names that columns had when it was prepared.
   const MYSQL* session = statement->mysql;
   bool is_fresh = session->fields != nullptr && session->field_count == count;
-  const MYSQL_FIELD* fields = is_fresh ? session->fields : mariadb_stmt_fetch_fields(statement);
+  const MYSQL_FIELD* prepared = mariadb_stmt_fetch_fields(statement);
+  const MYSQL_FIELD* fields = is_fresh ? session->fields : prepared;
+  renamed_ = false;
   for (unsigned i = 0; i < count; ++i) {
+    renamed_ = renamed_ || std::strcmp(fields[i].name, prepared[i].name) != 0;
     names_.emplace_back(fields[i].name, fields[i].name_length);
     column& c = columns_[i];
     c.type = fields[i].type;

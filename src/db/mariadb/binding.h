@@ -37,6 +37,8 @@ class row_reader {
   // Binds the statement's columns. A reader serves one statement at a time, and outlives the reading.
   void open(MYSQL_STMT* statement);
   const std::vector<std::string>& columns() const noexcept { return names_; }
+  // True where the columns have other names by now than when the statement was prepared.
+  bool renamed() const noexcept { return renamed_; }
   // The row that was fetched last.
   std::vector<value> row();
 
@@ -58,6 +60,7 @@ class row_reader {
   std::string bytes_of(std::size_t index);
 
   MYSQL_STMT* statement_ = nullptr;
+  bool renamed_ = false;
   std::vector<std::string> names_;
   std::vector<column> columns_;
   std::vector<MYSQL_BIND> binds_;

@@ -46,7 +46,8 @@ std::string settings_of_session(const server_url& url) {
 constexpr const char* questions =
     ";SHOW VARIABLES WHERE Variable_name IN "
     "('hostname','port','server_id','max_allowed_packet','local_infile',"
-    "'wsrep_on','innodb_autoinc_lock_mode','auto_increment_increment','read_only','super_read_only',"
+    "'wsrep_on','wsrep_reject_queries','innodb_autoinc_lock_mode','auto_increment_increment','read_only','super_read_"
+    "only',"
     "'innodb_read_only','innodb_rollback_on_timeout','explicit_defaults_for_timestamp')";
 
 using variables = std::map<std::string, std::string>;
@@ -169,6 +170,10 @@ task<std::unique_ptr<wire>> find_and_log_in(const server_url* url, server_addres
   std::rethrow_exception(failed);
 }
 
+database_error node_away(const server_address& at, const std::string& why) {
+  return {db_errc::connection_lost, at.to_string() + ": " + why, 1047, "08S01"};
+}
+
 // A node that is not in its cluster answers such questions, but takes no other statement.
 task<void> require_cluster(wire* w, server_address at) {
   std::vector<text_result> shown;
@@ -176,8 +181,7 @@ task<void> require_cluster(wire* w, server_address at) {
   bool answered = co_await std::move(asking);
   if (!answered) throw failure(at, "ask for its cluster", w->complaint_of_session());
   if (!is_on(variables_of(shown.front()), "wsrep_ready"))
-    throw database_error(db_errc::connection_lost, at.to_string() + ": the node is not connected to its cluster", 1047,
-                         "08S01");
+    throw node_away(at, "the node is not connected to its cluster");
 }
 
 }  // namespace
@@ -196,6 +200,8 @@ server_facts facts_of(wire& w, const text_result& shown) {
   facts.takes_files = is_on(all, "local_infile");
   facts.takes_arrays = facts.is_mariadb && facts.version >= first_to_return_ids;
   facts.has_cluster = is_on(all, "wsrep_on");
+  auto rejects = all.find("wsrep_reject_queries");
+  facts.rejects_queries = facts.has_cluster && rejects != all.end() && rejects->second != "NONE";
   facts.holds_id_lock = number(all, "innodb_autoinc_lock_mode", 2) < 2;
   facts.id_step = number(all, "auto_increment_increment", 1);
   facts.rolls_back_on_timeout =
@@ -221,7 +227,10 @@ task<std::unique_ptr<wire>> open_session(const server_url* url, server_address a
   if (!set_up) throw failure(at, "set the session up", w->complaint_of_session());
   *facts = facts_of(*w, answers.back());
   if (url->primary_only && facts->is_read_only)
-    throw database_error(db_errc::read_only, at.to_string() + ": the server is read-only; target=any takes it", 1290);
+    throw database_error(db_errc::read_only,
+                         at.to_string() + ": the server is read-only (target=any takes it, to read from)", 1290);
+  if (facts->rejects_queries)
+    throw node_away(at, "the node takes no statements while its wsrep_reject_queries is not NONE");
   if (facts->has_cluster) {
     task<void> requiring = require_cluster(w.get(), at);
     co_await std::move(requiring);

@@ -26,6 +26,7 @@ struct server_facts {
   bool rolls_back_on_timeout = true;  // a lock timeout ends the transaction, or may
   bool nulls_become_now = false;      // in a TIMESTAMP that takes none: explicit_defaults_for_timestamp is off
   bool is_read_only = false;
+  bool rejects_queries = false;  // a node of a cluster that was taken out of service
 };
 
 // Statements that make a session that was reset what `open_session` makes of a new one. The last answer tells the

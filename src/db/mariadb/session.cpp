@@ -71,15 +71,37 @@ task<MYSQL_STMT*> session::run(std::string sql, parameters values) {
   bound_.hold(std::move(values));
   text_ = std::move(sql);
   altered_ = altered_ || leaves_traces(text_);
-  task<MYSQL_STMT*> preparing = statements_.prepare(*wire_, text_);
-  MYSQL_STMT* statement = co_await std::move(preparing);
-  std::size_t given = bound_.binds().size();
-  if (statement == nullptr && statements_.refused().code == ER_UNSUPPORTED_PS && given == 0) {
-    task<void> running = run_text(std::move(text_), "run a statement");
-    co_await std::move(running);
-    co_return nullptr;
+  for (bool again = false;; again = true) {
+    task<MYSQL_STMT*> preparing = statements_.prepare(*wire_, text_);
+    MYSQL_STMT* statement = co_await std::move(preparing);
+    if (statement == nullptr && statements_.refused().code == ER_UNSUPPORTED_PS && bound_.binds().empty()) {
+      task<void> running = run_text(std::move(text_), "run a statement");
+      co_await std::move(running);
+      co_return nullptr;
+    }
+    if (statement == nullptr) fail("prepare a statement", statements_.refused());
+    task<void> binding = bind(statement);
+    co_await std::move(binding);
+    wire_->count_round_trip();
+    wire_->start<mysql_stmt_execute_start, mysql_stmt_execute_cont>(statement);
+    if (wire_->under_way()) co_await wire_->done();
+    bool ran = wire_->number() == 0;
+    complaint said;
+    if (!ran) said = complaint_of_statement(statement);
+    // The library takes no row with more or fewer columns than there were before, though the statement has run: what
+    // does more than ask is prepared anew each time.
+    bool is_stale = said.code == CR_NEW_STMT_METADATA;
+    if (ran || is_stale) statements_.keep_last(ran && (mysql_stmt_field_count(statement) == 0 || only_reads(text_)));
+    if (ran) co_return statement;
+    if (!is_stale) fail("run a statement", said);
+    task<void> finishing = finish(statement);
+    co_await std::move(finishing);
+    if (again || !only_reads(text_)) fail("run a statement", said);
   }
-  if (statement == nullptr) fail("prepare a statement", statements_.refused());
+}
+
+task<void> session::bind(MYSQL_STMT* statement) {
+  std::size_t given = bound_.binds().size();
   std::size_t wanted = mysql_stmt_param_count(statement);
   if (wanted != given)
     throw database_error(db_errc::syntax, "the statement has " + std::to_string(wanted) +
@@ -91,15 +113,12 @@ task<MYSQL_STMT*> session::run(std::string sql, parameters values) {
   }
   unsigned no_array = 0;  // the statement may have served a batch
   mysql_stmt_attr_set(statement, STMT_ATTR_ARRAY_SIZE, &no_array);
-  wire_->count_round_trip();
-  wire_->start<mysql_stmt_execute_start, mysql_stmt_execute_cont>(statement);
-  if (wire_->under_way()) co_await wire_->done();
-  if (wire_->number() == 0)
-    statements_.keep_last(true);
-  else if (complaint_of_statement(statement).code == CR_NEW_STMT_METADATA)
-    statements_.keep_last(false);
-  if (wire_->number() != 0) fail_statement(statement);
-  co_return statement;
+}
+
+// Its columns' names are those of now; the next execution would have the old ones again.
+void session::open_reader(MYSQL_STMT* statement) {
+  reader_.open(statement);
+  if (reader_.renamed()) statements_.keep_last(false);
 }
 
 task<void> session::run_text(std::string text, std::string doing) {
@@ -145,7 +164,7 @@ task<bool> session::fetch(MYSQL_STMT* statement) {
 task<std::uint64_t> session::count_rows(MYSQL_STMT* statement) {
   std::uint64_t count = 0;
   if (mysql_stmt_field_count(statement) == 0) co_return count;
-  reader_.open(statement);
+  open_reader(statement);
   for (;;) {
     task<bool> fetching = fetch(statement);
     bool more = co_await std::move(fetching);
@@ -176,7 +195,7 @@ task<result> session::query(std::string sql, parameters values) {
   if (statement == nullptr) co_return result_of(std::move(answers_.front()));
   result all;
   if (mysql_stmt_field_count(statement) == 0) co_return all;
-  reader_.open(statement);
+  open_reader(statement);
   all.columns = reader_.columns();
   while (true) {
     task<bool> fetching = fetch(statement);
@@ -240,7 +259,7 @@ task<std::uint64_t> session::read_each(MYSQL_STMT* statement, const row_consumer
   }
   std::uint64_t count = 0;
   bool more = mysql_stmt_field_count(statement) > 0;
-  if (more) reader_.open(statement);
+  if (more) open_reader(statement);
   while (more) {
     result some;
     some.columns = reader_.columns();

@@ -85,6 +85,8 @@ class session final : public connection {
   task<void> look_again(std::string table);
   // Gives the statement, executed, or null where only a text will do; its answer is in `answers_` then.
   task<MYSQL_STMT*> run(std::string sql, parameters values);
+  task<void> bind(MYSQL_STMT* statement);
+  void open_reader(MYSQL_STMT* statement);
   task<void> send_in_pieces(MYSQL_STMT* statement);
   // False at the end of the rows.
   task<bool> fetch(MYSQL_STMT* statement);

@@ -138,13 +138,24 @@ database_error failure_of(const PGresult* r, const std::string& doing) {
   return {classify(sqlstate), "PostgreSQL, " + doing + ": " + said_by(r), 0, sqlstate};
 }
 
+// What libpq itself refuses, in its own words (src/interfaces/libpq/fe-secure-openssl.c, fe-connect.c): trying again
+// changes nothing.
+bool is_of_credentials(PGconn* c, std::string_view said) {
+  constexpr std::array<std::string_view, 4> refusals{"server does not support SSL", "certificate", "private key file",
+                                                     "no password supplied"};
+  return PQconnectionNeedsPassword(c) != 0 ||
+         std::any_of(refusals.begin(), refusals.end(),
+                     [&](std::string_view refusal) { return said.find(refusal) != std::string_view::npos; });
+}
+
 database_error connect_failure(PGconn* c) {
   if (c == nullptr) return {db_errc::other, "PostgreSQL: out of memory"};
   std::string said = without_line_end(PQerrorMessage(c));
   std::string sqlstate = sqlstate_in(said);
   std::size_t location = said.find("\nLOCATION:");  // of the server's source code
   if (!sqlstate.empty() && location != std::string::npos) said.erase(location);
-  return {sqlstate.empty() ? db_errc::connection_lost : classify(sqlstate), "PostgreSQL: " + said, 0, sqlstate};
+  db_errc errc = is_of_credentials(c, said) ? db_errc::auth : db_errc::connection_lost;
+  return {sqlstate.empty() ? errc : classify(sqlstate), "PostgreSQL: " + said, 0, sqlstate};
 }
 
 database_error loss_of(PGconn* c, const std::string& doing) {

@@ -40,6 +40,12 @@ database_error stale_statement(const database_error& failed) {
   return {db_errc::serialization, failed.message() + " (another session changed the table)", 0, failed.sqlstate()};
 }
 
+// A parameter's type may be another by now than when its statement was prepared: its value is read, or written, as that
+// of then.
+bool may_be_of_stale_types(const database_error& failed) {
+  return failed.errc() == db_errc::syntax || failed.sqlstate().starts_with("22P0");
+}
+
 bool is_failure(const PGresult* r) {
   ExecStatusType status = PQresultStatus(r);
   return status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE;
@@ -171,8 +177,7 @@ task<void> session::run(const std::string& sql, const parameters& values, const 
     co_await std::move(asking);
     if (!failed && w.passed_over_standby()) throw without_standby();
     if (!failed) co_return;
-    // A parameter's type may be another by now: its value is read, or written, as that of then.
-    bool typed_anew = !stale && known && (failed->errc() == db_errc::syntax || failed->sqlstate().starts_with("22P0"));
+    bool typed_anew = !stale && known && may_be_of_stale_types(*failed);
     if (typed_anew) statements_.forget(s);
     if ((stale || typed_anew) && alone && !again) continue;
     if (stale) throw stale_statement(*failed);
@@ -205,9 +210,14 @@ task<std::uint64_t> session::query_each(std::string sql, parameters values, row_
   altered_ = altered_ || leaves_traces(sql);
   for (bool again = false;; again = true) {
     wire& w = open_wire();
+    bool known = statements_.find(sql) != nullptr;
     task<statement*> preparing = prepared(sql);
     statement* s = co_await std::move(preparing);
     std::string misfit = fill(arguments_, *s, values);
+    if (!misfit.empty() && known && !again) {
+      statements_.forget(s);
+      continue;
+    }
     if (!misfit.empty()) throw database_error(db_errc::data, misfit);
     bool in_savepoint = in_transaction();
     send_begin(w);
@@ -234,7 +244,9 @@ task<std::uint64_t> session::query_each(std::string sql, parameters values, row_
     }
     if (left) std::rethrow_exception(left);
     if (!failed) co_return count;
-    if (stale && !in_savepoint && !again) continue;
+    bool typed_anew = !stale && known && count == 0 && may_be_of_stale_types(*failed);
+    if (typed_anew) statements_.forget(s);
+    if ((stale || typed_anew) && !in_savepoint && !again) continue;
     if (stale) throw stale_statement(*failed);
     throw *std::move(failed);
   }

@@ -107,6 +107,11 @@ constexpr const char* unique_keys_sql =
     "WHERE i.indrelid = to_regclass(?) AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL "
     "AND i.indexprs IS NULL AND k.place <= i.indnkeyatts ORDER BY i.indexrelid, k.place";
 
+// Whether the table, or a partition of it, is not written to the log.
+constexpr const char* unlogged_sql =
+    "SELECT EXISTS (SELECT FROM pg_class WHERE relpersistence = 'u' AND (oid = t.oid OR oid IN "
+    "(SELECT relid FROM pg_partition_tree(t.oid)))) FROM (SELECT to_regclass(?)::oid AS oid) AS t";
+
 std::vector<std::vector<std::string>> unique_keys_of(const result& found) {
   std::vector<std::vector<std::string>> keys;
   const value* last = nullptr;
@@ -220,6 +225,11 @@ task<void> session::prepare_table(const table_definition& definition) {
     result ids = co_await std::move(asking_ids);
     for (std::string& difference : id_differences(definition, ids)) differences.push_back(std::move(difference));
   }
+  task<result> asking_lasting = query(unlogged_sql, parameters_of(table));
+  result unlogged = co_await std::move(asking_lasting);
+  if (std::get<bool>(unlogged.rows.at(0).at(0)))
+    differences.push_back("it is UNLOGGED, which the server empties after a crash: ALTER TABLE " + table +
+                          " SET LOGGED");
   if (differences.empty()) {
     task<std::string> asking_server = server_difference(definition);
     std::string difference = co_await std::move(asking_server);
