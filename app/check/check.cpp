@@ -30,7 +30,12 @@ db::expected_load load_of(const ingest::service_options& options, const db::data
   return {ingest::used_sessions(options, store), options.batch.max_bytes, ingest::used_tables(options)};
 }
 
-finding unreachable(const error& failure) { return {level::error, "the store can't be used", failure.message(), {}}; }
+finding unusable(const db::database_error& failure) {
+  std::string change;
+  if (failure.errc() == db::db_errc::read_only)
+    change = "name the server that takes writes in the URL, or several servers: the one that does is looked for";
+  return {level::error, "the store can't be used", failure.message(), change};
+}
 
 task<finding> round_trip(db::connection& c) {
   constexpr int count = 20;
@@ -51,6 +56,7 @@ task<std::optional<std::string>> drift(db::connection& c, const db::table_defini
     task<db::result> looking = c.query("SELECT 1 FROM " + c.quoted_table(table.name) + " WHERE 1 = 0");
     co_await std::move(looking);
   } catch (const db::database_error& e) {
+    if (e.errc() == db::db_errc::auth) co_return e.message();
     if (e.errc() != db::db_errc::syntax) throw;
     is_missing = true;
   }
@@ -81,6 +87,15 @@ task<finding> stream_finding(db::connection& c, const ingest::stream_definition&
                     "change the table, or the stream's columns, or name another table"};
 }
 
+// Nothing of one that fits, or that serving would make.
+task<std::optional<finding>> own_table_finding(db::connection& c, const db::table_definition& table) {
+  task<std::optional<std::string>> comparing = drift(c, table);
+  std::optional<std::string> differences = co_await std::move(comparing);
+  if (!differences || differences->empty()) co_return std::nullopt;
+  co_return finding{level::error, "table '" + table.name + "', which `penstock serve` makes for itself", *differences,
+                    "change the table; or rename it while no service runs, and a new one is made"};
+}
+
 // The SQLite file that serving would make; empty when there is none such, or it could not be made.
 std::string file_to_be_made(std::string_view url) {
   if (!url.starts_with("sqlite:")) return {};
@@ -97,6 +112,32 @@ std::string file_to_be_made(std::string_view url) {
 
 }  // namespace
 
+namespace {
+
+task<void> check_session(db::connection& session, const db::database& store, const serve_config& config, report& into) {
+  db::expected_load load = load_of(config.ingest, store);
+  task<std::vector<finding>> examining = session.examine(load);
+  std::vector<finding> found = co_await std::move(examining);
+  for (const finding& f : found) into.add(f);
+  if (store.commits_can_be_ambiguous()) {
+    task<finding> measuring = round_trip(session);
+    finding measured = co_await std::move(measuring);
+    into.add(measured);
+  }
+  for (const ingest::stream_definition& stream : config.ingest.streams) {
+    task<finding> comparing = stream_finding(session, stream);
+    finding compared = co_await std::move(comparing);
+    into.add(compared);
+  }
+  for (const db::table_definition& table : ingest::own_tables(store)) {
+    task<std::optional<finding>> comparing = own_table_finding(session, table);
+    std::optional<finding> compared = co_await std::move(comparing);
+    if (compared) into.add(*compared);
+  }
+}
+
+}  // namespace
+
 task<void> check_store(const serve_config& config, report& into) {
   std::optional<finding> failed;
   try {
@@ -107,22 +148,10 @@ task<void> check_store(const serve_config& config, report& into) {
     }
     task<std::unique_ptr<db::connection>> connecting = database.connect();
     std::unique_ptr<db::connection> session = co_await std::move(connecting);
-    db::expected_load load = load_of(config.ingest, database);
-    task<std::vector<finding>> examining = session->examine(load);
-    std::vector<finding> found = co_await std::move(examining);
-    for (const finding& f : found) into.add(f);
-    if (database.commits_can_be_ambiguous()) {
-      task<finding> measuring = round_trip(*session);
-      finding measured = co_await std::move(measuring);
-      into.add(measured);
-    }
-    for (const ingest::stream_definition& stream : config.ingest.streams) {
-      task<finding> comparing = stream_finding(*session, stream);
-      finding compared = co_await std::move(comparing);
-      into.add(compared);
-    }
-  } catch (const error& e) {
-    failed = unreachable(e);
+    task<void> checking = check_session(*session, database, config, into);
+    co_await std::move(checking);
+  } catch (const db::database_error& e) {
+    failed = unusable(e);
   }
   if (failed) into.add(*failed);
 }

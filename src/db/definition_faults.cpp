@@ -38,4 +38,11 @@ void require_no_faults(const table_definition& definition, const std::vector<std
   throw database_error(db_errc::table_drift, "table '" + definition.name + "' can't be made: " + list);
 }
 
+void require_width(const table_definition& into, const row_batch& rows) {
+  if (rows.columns() == into.columns.size()) return;
+  throw database_error(db_errc::data, "insert into " + into.name + ": the batch has " + std::to_string(rows.columns()) +
+                                          " columns, but the table's definition " +
+                                          std::to_string(into.columns.size()));
+}
+
 }  // namespace penstock::db

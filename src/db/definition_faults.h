@@ -2,6 +2,7 @@
 
 // What databases can't have of a table's definition, whether or not the table is there.
 
+#include "penstock/db/row_batch.h"
 #include "penstock/db/table.h"
 
 #include <cstddef>
@@ -20,5 +21,8 @@ std::vector<std::string> long_names(const table_definition& definition, std::siz
 
 // Throws `db_errc::table_drift` that names the table and each fault, when there is one.
 void require_no_faults(const table_definition& definition, const std::vector<std::string>& faults);
+
+// Throws `db_errc::data` when the rows have more or fewer cells than the definition has columns.
+void require_width(const table_definition& into, const row_batch& rows);
 
 }  // namespace penstock::db

@@ -88,4 +88,9 @@ bool only_reads(std::string_view sql) noexcept {
   return is_one_of(first_word(from_first_word(sql)), reading);
 }
 
+bool may_commit_halfway(std::string_view sql) noexcept {
+  constexpr std::array<std::string_view, 2> procedures{"CALL", "DO"};
+  return is_one_of(first_word(from_first_word(sql)), procedures);
+}
+
 }  // namespace penstock::db

@@ -13,5 +13,7 @@ bool leaves_traces(std::string_view sql) noexcept;
 bool changes_rows(std::string_view sql) noexcept;
 // True when it asks for rows and does nothing else, but for what the functions in it do: it may be run again.
 bool only_reads(std::string_view sql) noexcept;
+// True when some of it may be committed though it fails.
+bool may_commit_halfway(std::string_view sql) noexcept;
 
 }  // namespace penstock::db

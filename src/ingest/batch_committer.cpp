@@ -41,6 +41,11 @@ bool may_pass(const std::exception_ptr& failure) {
                                 refused->errc() == db::db_errc::pool_timeout);
 }
 
+// Where it is unknown whether a batch is stored, what would be permanent for the batch is not for the question.
+bool is_of_database(const std::exception_ptr& failure) {
+  return detail::exception_as<db::database_error>(failure) != nullptr;
+}
+
 // Between half of the backoff and the whole of it, so that writers who failed together do not come back together.
 duration jittered(duration backoff) {
   auto half = backoff / 2;
@@ -214,7 +219,8 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, comm
       if (!std::exchange(has_lost_session, false)) std::rethrow_exception(failure);
       *marker = commit_marker();  // the session that was lost may have its row still
     }
-    if (!may_pass(failure) || clock.now() + backoff >= give_up) std::rethrow_exception(failure);
+    bool is_worth_it = may_pass(failure) || (marker != nullptr && marker->in_doubt() && is_of_database(failure));
+    if (!is_worth_it || clock.now() + backoff >= give_up) std::rethrow_exception(failure);
     has_lost_session = has_lost_session || may_be_held(failure);
     retries_.add();
     co_await sleep_for(jittered(backoff));

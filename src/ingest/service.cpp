@@ -57,6 +57,12 @@ bool may_heal(const db::database_error& why, const db::database& store) {
 
 }  // namespace
 
+std::vector<db::table_definition> own_tables(const db::database& store) {
+  std::vector<db::table_definition> tables = {idempotency_table()};
+  if (store.commits_can_be_ambiguous()) tables.push_back(commit_marker::table());
+  return tables;
+}
+
 std::vector<db::used_table> used_tables(const service_options& options) {
   std::vector<db::used_table> tables;
   tables.reserve(options.streams.size() + 2);

@@ -77,17 +77,26 @@ class SeveralServers(BlackBoxTest):
                 self.writes_go_on()
                 tool("galera", come_back, self.servers, node)
                 self.writes_go_on()
+        for node in (1, 2, 3):
+            with self.subTest(node=node, leave="rejects queries"):
+                self.ask_node(node, "SET GLOBAL wsrep_reject_queries = ALL")
+                self.writes_go_on()
+                self.ask_node(node, "SET GLOBAL wsrep_reject_queries = NONE")
 
         def stored(node):
-            return subprocess.run(
-                ["mariadb", "--no-defaults", f"--socket={self.servers}/node{node}/socket", "--user=penstock",
-                 f"--password={PASSWORD}", "--batch", "--skip-column-names", "penstock",
-                 "--execute=SET SESSION wsrep_sync_wait = 1; SELECT JSON_VALUE(data, '$.id') FROM processed_data"],
-                stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+            return self.ask_node(node, "SET SESSION wsrep_sync_wait = 1; "
+                                       "SELECT JSON_VALUE(data, '$.id') FROM penstock.processed_data")
 
         self.stop_and_compare(lambda: stored(1))
         self.assertEqual(sorted(stored(1)), sorted(stored(2)), "the nodes differ")
         self.assertEqual(sorted(stored(1)), sorted(stored(3)), "the nodes differ")
+
+    def ask_node(self, node, sql):
+        """The words of what a node of tools/galera answers."""
+        return subprocess.run(
+            ["mariadb", "--no-defaults", f"--socket={self.servers}/node{node}/socket", "--user=penstock",
+             f"--password={PASSWORD}", "--batch", "--skip-column-names", f"--execute={sql}"],
+            stdout=subprocess.PIPE, text=True, check=True).stdout.split()
 
     def test_writes_go_on_after_a_synchronous_standby_was_promoted(self):
         self.addCleanup(tool, "standby", "down", self.servers)

@@ -98,6 +98,27 @@ class conformance_rows : public conformance_test {
   }
 };
 
+TEST_P(conformance_rows, a_batch_of_another_width_than_its_table_is_refused_as_a_whole) {
+  with_connection([](database&, connection& c) -> task<> {
+    table_definition table = customers();
+    co_await c.prepare_table(table);
+    for (std::size_t columns : {1, 3, 40}) {
+      for (int count : {5, 600}) {
+        row_batch rows(columns);
+        for (int r = 0; r < count; ++r) {
+          for (std::size_t i = 0; i < columns; ++i) rows.add_text("x");
+          rows.commit_row();
+        }
+        batch_report report;
+        task<std::optional<db_errc>> inserting = failure_of(c.insert_batch(table, rows, report));
+        EXPECT_EQ(co_await std::move(inserting), db_errc::data) << columns << " columns, " << count << " rows";
+        EXPECT_EQ(c.state(), session_state::clean);
+      }
+    }
+    EXPECT_EQ(co_await count(c, quote_identifier(table_name())), 0);
+  });
+}
+
 TEST_P(conformance_rows, each_refused_row_stands_alone) {
   with_connection([&](database&, connection& c) -> task<> {
     task<void> making = make_strict_table(c);

@@ -191,6 +191,26 @@ TEST_P(mariadb_batch_refusals, of_keys_that_the_columns_character_set_lacks_are_
 }
 
 // The server tells of no row then what was wrong with it.
+TEST_P(mariadb_batch_refusals, of_a_key_that_is_no_text_is_of_its_row_alone) {
+  with_table(
+      [&](connection& c) -> task<> {
+        row_batch rows(3);
+        add_good(rows, 50);
+        rows.add_integer(2);
+        rows.add_blob(std::as_bytes(std::span("\xff\xfe", 2)));
+        rows.add_null();
+        rows.commit_row();
+        for (auto expected : {row_outcome::status::stored, row_outcome::status::duplicate}) {
+          batch_report report;
+          task<void> inserting = c.insert_batch(table, rows, report);
+          co_await std::move(inserting);
+          EXPECT_EQ(code_of(report, 50), "db.data");
+          for (std::size_t r = 0; r < 50; ++r) EXPECT_EQ(report.rows.at(r).what, expected) << "row " << r;
+        }
+      },
+      GetParam());
+}
+
 TEST_P(mariadb_batch_refusals, are_told_in_a_session_that_keeps_no_warnings) {
   const std::vector<std::string> schema{"DROP TABLE IF EXISTS numbered",
                                         "CREATE TABLE numbered(id BIGINT AUTO_INCREMENT PRIMARY KEY, n BIGINT, "

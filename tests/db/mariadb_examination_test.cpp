@@ -31,14 +31,17 @@ class mariadb_examination : public mariadb_test {
       administer("CREATE TABLE " + name_ + "." + table + "(id BIGINT PRIMARY KEY, v TEXT) ENGINE=InnoDB");
   }
 
+  std::string url_of_account() const {
+    std::string scheme = server_.substr(0, server_.find("//") + 2);
+    std::string host = server_.substr(server_.rfind('@'));
+    return scheme + account() + ":only%20for%20tests" + host.substr(0, host.rfind('/') + 1) + name_;
+  }
+
   // What the account is told in findings that begin so, and how bad that is.
   std::vector<finding> told(std::string_view beginning, std::size_t sessions = 1) {
     std::vector<finding> told;
     auto main = [&]() -> task<> {
-      std::string scheme = server_.substr(0, server_.find("//") + 2);
-      std::string host = server_.substr(server_.rfind('@'));
-      task<std::unique_ptr<connection>> connecting =
-          database(scheme + account() + ":only%20for%20tests" + host.substr(0, host.rfind('/') + 1) + name_).connect();
+      task<std::unique_ptr<connection>> connecting = database(url_of_account()).connect();
       std::unique_ptr<connection> c = co_await std::move(connecting);
       expected_load load;
       load.sessions = sessions;
@@ -124,6 +127,26 @@ TEST_F(mariadb_examination, an_account_that_gets_fewer_sessions_than_are_used_is
   EXPECT_EQ(found[0].what, "max_user_connections = 6");
   EXPECT_NE(found[0].change.find("WITH MAX_USER_CONNECTIONS 68"), std::string::npos) << found[0].change;
   EXPECT_TRUE(told("max_user_connections", 6).empty());
+}
+
+// A pool resets what is altered.
+TEST_F(mariadb_examination, a_right_that_was_missing_and_is_given_is_seen_after_a_reset) {
+  make_tables();
+  administer("GRANT SELECT ON " + everything_in_it() + " TO " + account());
+  auto main = [&]() -> task<> {
+    task<std::unique_ptr<connection>> connecting = database(url_of_account()).connect();
+    std::unique_ptr<connection> c = co_await std::move(connecting);
+    const std::string sql = "INSERT INTO orders VALUES (1, 'x')";
+    EXPECT_EQ(co_await failure_of(*c, sql), db_errc::auth);
+    EXPECT_TRUE(c->altered());
+    task<std::unique_ptr<connection>> connecting_admin = database(server_).connect();
+    std::unique_ptr<connection> admin = co_await std::move(connecting_admin);
+    co_await admin->execute("GRANT INSERT ON " + everything_in_it() + " TO " + account());
+    co_await c->reset();
+    EXPECT_FALSE(c->altered());
+    EXPECT_EQ(co_await failure_of(*c, sql), std::nullopt);
+  };
+  net::run(main());
 }
 
 }  // namespace

@@ -78,6 +78,12 @@ TEST(statement_effects, rows_are_changed_by_four_kinds_of_statements) {
     EXPECT_FALSE(changes_rows(sql)) << sql;
 }
 
+TEST(statement_effects, procedures_may_commit_halfway) {
+  for (const char* sql : {"CALL p()", "  do $$ BEGIN END $$"}) EXPECT_TRUE(may_commit_halfway(sql)) << sql;
+  for (const char* sql : {"SELECT p()", "DROP TABLE t", "INSERT INTO t VALUES (1)"})
+    EXPECT_FALSE(may_commit_halfway(sql)) << sql;
+}
+
 TEST(statement_effects, only_questions_may_be_asked_again) {
   for (const char* sql : {"SELECT 1", "(select 1)", "VALUES (1)", "TABLE t", "/* all */ SHOW TABLES"})
     EXPECT_TRUE(only_reads(sql)) << sql;

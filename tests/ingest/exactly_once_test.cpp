@@ -147,6 +147,33 @@ TEST(exactly_once, a_commit_that_is_seen_is_believed_once_one_behind_it_is_answe
   sim.run(main());
 }
 
+TEST(exactly_once, a_commit_in_doubt_is_asked_for_again_though_nobody_is_let_in_for_a_moment) {
+  log::capture quiet;
+  auto server = std::make_shared<marked_server>();
+  int commits = 0;
+  server->cuts = [&](std::size_t, const std::string& what) -> std::optional<cut> {
+    if (what != "COMMIT" || ++commits > 1) return std::nullopt;
+    server->account_is_locked = true;
+    return cut::after;
+  };
+  penstock::testing::simulation sim;
+  auto main = [&]() -> task<void> {
+    processor p(db::database(std::make_shared<marked_driver>(server)), {});
+    co_await p.open();
+    server->armed = true;
+    run_result r;
+    auto let_in = [&]() -> task<void> {
+      co_await sleep_for(3s);
+      server->account_is_locked = false;
+    };
+    co_await gather(send_items(p, 0, r), let_in());
+    EXPECT_EQ(r.acknowledged.size(), 3u);
+    EXPECT_EQ(server->stored.size(), 3u);
+    co_await p.close();
+  };
+  sim.run(main());
+}
+
 class exactly_once_after : public ::testing::TestWithParam<cut> {};
 
 TEST_P(exactly_once_after, any_one_operation_lost_its_connection) {

@@ -42,6 +42,7 @@ struct marked_server {
   duration lock_timeout = 100ms;
   std::set<std::string> locked_rows;  // that another session holds
   bool away = false;                  // connects are refused
+  bool account_is_locked = false;
   std::size_t most_sessions = 100;
   bool commits_are_refused = false;
   // As a cluster: a marker's row is locked on one node alone, and a commit fails that comes behind another's.
@@ -281,6 +282,7 @@ class marked_driver final : public db::driver {
   task<std::unique_ptr<db::connection>> connect() override {
     co_await sleep_for(server_->latency);
     if (server_->away) throw db::database_error(db::db_errc::connection_lost, "nobody listens");
+    if (server_->account_is_locked) throw db::database_error(db::db_errc::auth, "the account is locked");
     if (server_->sessions >= server_->most_sessions)
       throw db::database_error(db::db_errc::too_many_connections, "it has no more");
     co_return std::make_unique<marked_connection>(server_);

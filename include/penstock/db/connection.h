@@ -111,7 +111,7 @@ class connection {
   connection& operator=(const connection&) = delete;
   virtual ~connection() = default;
 
-  /// Runs a statement and gives its rows, all of them: see `query_each` where there may be many.
+  /// Runs a statement and gives its rows, of a CALL its first result's: see `query_each` where there may be many.
   virtual task<result> query(std::string sql, parameters values = {}) = 0;
   /// Runs a statement and hands its rows to `take`, at most `max_rows` (0 counts as 1) and about a megabyte at a time
   /// and in order, so that memory is bounded however many there are. Gives the number of rows. What `take` throws ends

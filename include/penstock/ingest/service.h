@@ -46,6 +46,8 @@ struct service_options {
 /// How many sessions with the database a service with these options holds at most: those for reading back, and on a
 /// server `batch.commits_in_flight` for each stream, up to 32 or one stream's where that is more.
 std::size_t used_sessions(const service_options& options, const db::database& store);
+/// The tables that a service makes for itself, beside those of its streams.
+std::vector<db::table_definition> own_tables(const db::database& store);
 /// The tables that a service with these options uses: for `db::expected_load`.
 std::vector<db::used_table> used_tables(const service_options& options);
 

@@ -16,11 +16,11 @@ namespace penstock::db::mariadb {
 namespace {
 constexpr std::uint32_t stored_before = 0xffff'ffff;
 
-// A key that the column's character set does not have makes the question one that can't be asked; the row itself is
-// refused for it.
-bool compares_unlike(const complaint& said) noexcept {
-  return said.code == ER_CANT_AGGREGATE_2COLLATIONS || said.code == ER_CANT_AGGREGATE_3COLLATIONS ||
-         said.code == ER_CANT_AGGREGATE_NCOLLATIONS;
+// A key that the column's character set does not have, or that is no text, makes the question one that can't be asked;
+// the row itself is refused for it.
+bool can_not_be_asked(const complaint& said) noexcept {
+  return classify(said) == db_errc::data || said.code == ER_CANT_AGGREGATE_2COLLATIONS ||
+         said.code == ER_CANT_AGGREGATE_3COLLATIONS || said.code == ER_CANT_AGGREGATE_NCOLLATIONS;
 }
 
 }  // namespace
@@ -85,7 +85,7 @@ task<std::optional<complaint>> batch_insertion::set_repeated_apart() {
   expected_->repeats = true;
   task<std::optional<complaint>> looking_up = look_up_keys(group_);
   std::optional<complaint> failed = co_await std::move(looking_up);
-  if (failed && compares_unlike(*failed)) co_return std::nullopt;
+  if (failed && can_not_be_asked(*failed)) co_return std::nullopt;
   if (failed) co_return failed;
   std::unordered_map<std::string, std::uint32_t> seen;
   std::string key;

@@ -157,7 +157,8 @@ class examination {
     if (std::optional<std::int64_t> packet = settings_.number("max_allowed_packet"); packet && *packet < wanted)
       add(level::warning, settings_.line("max_allowed_packet"),
           "larger values, and statements of larger batches, are refused by the server",
-          set_global("max_allowed_packet", std::to_string(wanted)) + "; or lower batch.max_bytes");
+          set_global("max_allowed_packet", std::to_string(wanted)) +
+              "; sessions that are open keep the old one, so start the service anew then; or lower batch.max_bytes");
     auto sessions = static_cast<std::int64_t>(load_.sessions);
     if (std::optional<std::int64_t> most = settings_.number("max_connections"); most && *most < 2 * sessions)
       add(level::warning, settings_.line("max_connections"),
@@ -208,7 +209,7 @@ task<bool> may_delete(connection* c, const std::string* table) {
     co_await std::move(explaining);
   } catch (const database_error& e) {
     if (e.errc() == db_errc::auth) co_return false;
-    if (e.is_transient()) throw;
+    if (e.is_transient() && e.errc() != db_errc::read_only) throw;
   }
   co_return true;
 }

@@ -1,5 +1,6 @@
 #include "session.h"
 
+#include "../definition_faults.h"
 #include "../piece.h"
 #include "../statement_effects.h"
 #include "penstock/async/cancel.h"
@@ -52,6 +53,8 @@ void session::require_usable() const {
 
 void session::fail(const std::string& doing, const complaint& said) {
   if (begun_ && !rolled_back_ && rolls_transaction_back(said, facts_.rolls_back_on_timeout)) rolled_back_ = said;
+  // The server keeps the rights to a database as they were when the session chose it: a reset chooses it again.
+  altered_ = altered_ || classify(said) == db_errc::auth;
   if (ends_session(said)) close();
   throw failure(at_, doing, said);
 }
@@ -133,7 +136,7 @@ task<void> session::send_in_pieces(MYSQL_STMT* statement) {
   for (const MYSQL_BIND& b : bound_.binds())
     if (goes_in_pieces(b) && b.buffer_length + packet_margin > facts_.max_packet)
       throw database_error(db_errc::data, "a value of " + std::to_string(b.buffer_length) +
-                                              " bytes is more than the server takes: its max_allowed_packet is " +
+                                              " bytes does not fit into the server's max_allowed_packet of " +
                                               std::to_string(facts_.max_packet));
   statements_.keep_last(false);
   for (std::size_t i = 0; i < bound_.binds().size(); ++i) {
@@ -319,6 +322,7 @@ task<void> session::begin_batch(opening_statement& first, const table_definition
 
 task<void> session::store(const table_definition& into, const row_batch& rows, batch_report& report,
                           std::string opening) {
+  require_width(into, rows);
   require_whole_transaction("insert into " + into.name);
   std::size_t round_trips_before = wire_->round_trips();
   if (should_look_again(into.name)) {

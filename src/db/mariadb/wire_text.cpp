@@ -82,7 +82,7 @@ std::optional<std::string> unstorable(const cell& c, std::size_t max_packet) {
       return std::nullopt;
   }
   if (c.size + packet_margin <= max_packet) return std::nullopt;
-  return "a value of " + std::to_string(c.size) + " bytes is more than the server takes: its max_allowed_packet is " +
+  return "a value of " + std::to_string(c.size) + " bytes does not fit into the server's max_allowed_packet of " +
          std::to_string(max_packet);
 }
 

@@ -4,6 +4,7 @@
 #include "session.h"
 
 #include <algorithm>
+#include <charconv>
 #include <string_view>
 #include <utility>
 
@@ -13,6 +14,15 @@ namespace penstock::db::postgres {
 namespace {
 
 using level = finding::level;
+
+// "a, b" awaits one; "2 (a, b, c)", "FIRST 2 (…)" and "ANY 2 (…)" as many as they say (20.6 "Replication").
+std::int64_t standbys_awaited(std::string_view names) {
+  std::size_t list = names.find('(');
+  std::size_t digit = names.find_first_of("0123456789");
+  std::int64_t count = 1;
+  if (list != std::string_view::npos && digit < list) std::from_chars(names.data() + digit, names.data() + list, count);
+  return count;
+}
 
 class examination {
  public:
@@ -26,6 +36,11 @@ class examination {
   void lacks_table(const std::string& table, const std::string& schema) {
     lacking_.push_back({level::error, "no right to create table " + table, "it is missing and can't be made",
                         "GRANT CREATE ON SCHEMA " + schema + " TO this account; or make the table by hand"});
+  }
+  void lacks_schema(const std::string& table) {
+    std::string schema = table.substr(0, table.find('.'));
+    lacking_.push_back({level::error, "no right to use schema " + schema, "table " + table + " can't be reached",
+                        "GRANT USAGE ON SCHEMA " + schema + " TO this account"});
   }
   void lacks_sequence(const std::string& sequence) {
     lacking_.push_back({level::warning, "no right to use sequence " + sequence, without_own_ids,
@@ -111,10 +126,13 @@ class examination {
           "loss of the primary, loses acknowledged items",
           set_where_it_comes_from("synchronous_commit", "on"));
     bool waits = settings_.text("synchronous_commit") != "local" && settings_.text("synchronous_commit") != "off";
-    if (waits && settings_.text("synchronous_standbys") == "0")
-      add(level::warning, "no synchronous standby is connected",
-          "commits wait for one, so nothing is stored until it comes",
-          "start the standby; or empty synchronous_standby_names");
+    std::int64_t there = settings_.number("synchronous_standbys").value_or(0);
+    std::int64_t awaited = standbys_awaited(settings_.text("synchronous_standby_names"));
+    if (waits && there < awaited)
+      add(level::warning,
+          std::to_string(there) + " of " + std::to_string(awaited) + " synchronous standbys are connected",
+          "commits wait for them, so no item is acknowledged until they come",
+          "start them; or take those that are gone out of synchronous_standby_names");
   }
 
   void look_at_capacity() {
@@ -218,8 +236,13 @@ task<std::vector<finding>> examine_server(connection& c, const expected_load* lo
   }
   examination looking(settings, *load);
   for (const used_table& table : load->tables) {
-    task<void> at_table = look_at_table(&c, &table, &looking);
-    co_await std::move(at_table);
+    try {
+      task<void> at_table = look_at_table(&c, &table, &looking);
+      co_await std::move(at_table);
+    } catch (const database_error& e) {
+      if (e.errc() != db_errc::auth) throw;
+      looking.lacks_schema(quote_table(table.name));
+    }
   }
   co_return looking.findings();
 }

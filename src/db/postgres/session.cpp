@@ -35,6 +35,9 @@ std::uint64_t changed_rows(const PGresult* r) {
 }
 
 constexpr std::size_t most_orphans = 64;
+// libpq loses track of a session whose server describes more (pqParseInput3 in src/interfaces/libpq/fe-protocol3.c: a
+// message of that kind has 30,000 bytes at most).
+constexpr std::size_t most_parameters = 7'498;
 
 database_error stale_statement(const database_error& failed) {
   return {db_errc::serialization, failed.message() + " (another session changed the table)", 0, failed.sqlstate()};
@@ -105,9 +108,14 @@ task<statement*> session::prepared(const std::string& sql) {
   statement s;
   s.sql = sql;
   s.name = statements_.new_name();
+  numbered_sql numbered = number_placeholders(sql);
+  if (numbered.parameters > most_parameters)
+    throw database_error(db_errc::syntax, "the statement has " + std::to_string(numbered.parameters) +
+                                              " parameters; on PostgreSQL one takes at most " +
+                                              std::to_string(most_parameters) + ", but arrays have no bound");
   wire& w = open_wire();
   send_begin(w);
-  std::size_t preparing = w.prepare(s.name, number_placeholders(sql).text);
+  std::size_t preparing = w.prepare(s.name, numbered.text);
   std::size_t describing = w.describe(s.name);
   w.sync();
   std::optional<database_error> failed;
@@ -156,7 +164,7 @@ task<void> session::run(const std::string& sql, const parameters& values, const 
       continue;
     }
     if (!misfit.empty()) throw database_error(db_errc::data, misfit);
-    bool alone = !in_transaction();
+    bool may_run_again = !again && !in_transaction() && !may_commit_halfway(sql);
     send_begin(w);
     for (const std::string& name : statements_.take_evicted()) w.execute("DEALLOCATE " + quote_identifier(name));
     std::size_t mine = w.execute(s->name, arguments_.bound(), s->binary);
@@ -179,7 +187,7 @@ task<void> session::run(const std::string& sql, const parameters& values, const 
     if (!failed) co_return;
     bool typed_anew = !stale && known && may_be_of_stale_types(*failed);
     if (typed_anew) statements_.forget(s);
-    if ((stale || typed_anew) && alone && !again) continue;
+    if ((stale || typed_anew) && may_run_again) continue;
     if (stale) throw stale_statement(*failed);
     if (failed->errc() == db_errc::connection_lost) close();
     throw *std::move(failed);
@@ -246,7 +254,7 @@ task<std::uint64_t> session::query_each(std::string sql, parameters values, row_
     if (!failed) co_return count;
     bool typed_anew = !stale && known && count == 0 && may_be_of_stale_types(*failed);
     if (typed_anew) statements_.forget(s);
-    if ((stale || typed_anew) && !in_savepoint && !again) continue;
+    if ((stale || typed_anew) && !in_savepoint && !again && !may_commit_halfway(sql)) continue;
     if (stale) throw stale_statement(*failed);
     throw *std::move(failed);
   }

@@ -299,6 +299,7 @@ task<void> session::begin_batch(opening_statement& first, const table_definition
 
 task<void> session::insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) {
   report.clear();
+  require_width(into, rows);
   open_wire();
   if (!in_transaction()) throw database_error(db_errc::other, "insert_rows needs a transaction: begin one first");
   if (rows.empty()) co_return;

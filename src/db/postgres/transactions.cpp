@@ -190,7 +190,8 @@ task<void> session::require_primary() {
     result answer = co_await std::move(asking);
     takes_no_writes = std::get<bool>(answer.rows.at(0).at(0));
   }
-  if (takes_no_writes) throw database_error(db_errc::read_only, "PostgreSQL: the server takes no writes");
+  if (takes_no_writes)
+    throw database_error(db_errc::read_only, "PostgreSQL, " + server_ + ": the server takes no writes");
 }
 
 }  // namespace penstock::db::postgres

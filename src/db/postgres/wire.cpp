@@ -150,8 +150,9 @@ task<result_handle> wire::next() {
 // An error that no server has classed is libpq's own: it did not understand the answer.
 void wire::hear(const PGresult* r) {
   if (r == nullptr || PQresultStatus(r) != PGRES_FATAL_ERROR) return;
-  last_said_ = said_by(r);
-  if (sqlstate_of(r).empty()) broken_ = true;
+  bool is_libpqs = sqlstate_of(r).empty();
+  if (!is_libpqs || last_said_.empty()) last_said_ = said_by(r);
+  broken_ = broken_ || is_libpqs;
 }
 
 // It would wait for data that nobody gives, or give some that nobody takes, and a pipeline can't end it.

@@ -1,5 +1,6 @@
 #include "session.h"
 
+#include "../definition_faults.h"
 #include "../piece.h"
 #include "failure.h"
 #include "penstock/db/error.h"
@@ -330,10 +331,7 @@ bool session::try_commit() {
 
 void session::insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) {
   report.clear();
-  if (rows.columns() != into.columns.size())
-    throw database_error(db_errc::data, "insert into " + into.name + ": the batch has " +
-                                            std::to_string(rows.columns()) + " columns, but the table's definition " +
-                                            std::to_string(into.columns.size()));
+  require_width(into, rows);
   report.rows.resize(rows.rows());
   if (way_in way = way_into(into.name); way == way_in::grouped)
     insert_grouped(into, rows, report);
