@@ -7,9 +7,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <span>
+#include <system_error>
 #include <utility>
+
+#include <unistd.h>
 
 namespace penstock::db {
 namespace {
@@ -230,6 +234,16 @@ std::string server_address::to_string() const {
 
 tls_mode server_url::tls_for(const server_address& a) const noexcept {
   return !tls_given && a.is_local() ? tls_mode::off : tls;
+}
+
+void server_url::require_tls_files() const {
+  const std::pair<const char*, const std::string*> files[] = {
+      {"tls_ca", &tls_ca}, {"tls_cert", &tls_cert}, {"tls_key", &tls_key}};
+  for (const auto& [option, file] : files) {
+    if (file->empty() || ::access(file->c_str(), R_OK) == 0) continue;
+    throw database_error(db_errc::auth, "'" + name + "': " + option + "=" + *file +
+                                            " can't be read: " + std::generic_category().message(errno));
+  }
 }
 
 server_url parse_server_url(const std::string& url, std::uint16_t default_port) {

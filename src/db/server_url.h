@@ -13,8 +13,7 @@
 //   silence_timeout=5s    after which a server that says nothing when it is asked to begin, to commit or to end a
 //                         statement, or that acknowledges nothing on the network, counts as lost
 //   idle_transaction_timeout=30s  after which the server takes the client of a transaction that does nothing for gone,
-//   and
-//                         rolls it back; 0: as the server is set
+//                         and rolls it back; 0: as the server is set
 //   target=primary|any    whether a server that takes no writes is passed over; primary without it
 //   bulk=auto|values      whether rows may go in by what the server has for bulk loading, or by plain INSERT alone
 
@@ -59,6 +58,8 @@ struct server_url {
   bool bulk_allowed = true;
 
   tls_mode tls_for(const server_address& a) const noexcept;
+  // Throws `db_errc::auth` when a file that is named for TLS can't be read: the libraries do not say which one it is.
+  void require_tls_files() const;
 };
 
 // Throws `db_errc::bad_url`, which names the part that is wrong and not the password.

@@ -80,6 +80,12 @@ TEST_P(own_server_tls, each_mode_checks_of_the_certificate_what_it_says) {
       std::optional<bool> encrypted = co_await encryption(a.url);
       EXPECT_EQ(encrypted, a.encrypted) << a.url << "; the last refusal: " << refusal_;
     }
+    for (const char* option : {"tls_ca", "tls_cert", "tls_key"}) {
+      std::string missing = std::string(option) + "=" + keys() + "/missing.pem";
+      std::optional<bool> encrypted = co_await encryption(by_name + "?tls=require&" + missing);
+      EXPECT_EQ(encrypted, std::nullopt);
+      EXPECT_NE(refusal_.find(missing + " can't be read: No such file"), std::string::npos) << refusal_;
+    }
   };
   net::run(main());
 }

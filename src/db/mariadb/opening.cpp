@@ -84,6 +84,7 @@ const char* or_null(const std::string& text) { return text.empty() ? nullptr : t
 
 void set_tls(MYSQL* handle, const server_url& url, tls_mode mode) {
   if (mode == tls_mode::off) return;
+  url.require_tls_files();
   my_bool yes = 1;
   my_bool verify = mode == tls_mode::verify_full ? 1 : 0;
   if (mode == tls_mode::verify_ca && url.tls_ca.empty())

@@ -119,9 +119,10 @@ task<void> session::limit_lock_waits(duration most) {
   bool is_no_wait = facts_.is_mariadb && most < std::chrono::seconds(1);
   auto whole = std::clamp<std::int64_t>(std::chrono::ceil<std::chrono::seconds>(most).count(), 1, a_year);
   std::int64_t seconds = is_no_wait ? 0 : whole;
+  require_usable();
+  require_no_transaction();
   if (lock_wait_ == seconds) co_return;
   operation here(*this);
-  require_no_transaction();
   lock_wait_.reset();
   std::string said = std::to_string(seconds);
   task<void> setting =

@@ -77,6 +77,7 @@ void set_tls(connect_options& options, const server_url& url, const server_addre
   options.set("sslmode", mode_name(mode));
   options.set("gssencmode", "disable");
   if (mode == tls_mode::off) return;
+  url.require_tls_files();
   bool verifies = mode == tls_mode::verify_ca || mode == tls_mode::verify_full;
   std::string authorities = url.tls_ca.empty() && verifies ? system_certificates() : url.tls_ca;
   if (!authorities.empty()) options.set("sslrootcert", authorities);

@@ -140,9 +140,9 @@ task<void> session::limit_lock_waits(duration most) {
   constexpr std::int64_t most_milliseconds = std::numeric_limits<std::int32_t>::max();
   auto milliseconds =
       std::clamp<std::int64_t>(std::chrono::ceil<std::chrono::milliseconds>(most).count(), 1, most_milliseconds);
-  if (lock_wait_ == milliseconds) co_return;
   wire& w = open_wire();
   if (in_transaction()) throw database_error(db_errc::other, "a transaction is open: end it first");
+  if (lock_wait_ == milliseconds) co_return;
   std::optional<database_error> failed;
   lock_wait_.reset();
   w.execute("SET lock_timeout = " + std::to_string(milliseconds));
