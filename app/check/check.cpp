@@ -56,7 +56,6 @@ task<std::optional<std::string>> drift(db::connection& c, const db::table_defini
     task<db::result> looking = c.query("SELECT 1 FROM " + c.quoted_table(table.name) + " WHERE 1 = 0");
     co_await std::move(looking);
   } catch (const db::database_error& e) {
-    if (e.errc() == db::db_errc::auth) co_return e.message();
     if (e.errc() != db::db_errc::syntax) throw;
     is_missing = true;
   }
@@ -70,12 +69,13 @@ task<std::optional<std::string>> drift(db::connection& c, const db::table_defini
     task<void> comparing = c.prepare_table(table);
     co_await std::move(comparing);
   } catch (const db::database_error& e) {
+    if (e.errc() == db::db_errc::auth) throw;
     co_return e.message();
   }
   co_return std::string();
 }
 
-task<finding> stream_finding(db::connection& c, const ingest::stream_definition& stream) {
+task<std::optional<finding>> stream_finding(db::connection& c, const ingest::stream_definition& stream) {
   std::string name = "stream '" + stream.name + "'";
   ingest::item_schema schema(stream);
   task<std::optional<std::string>> comparing = drift(c, schema.table());
@@ -92,8 +92,9 @@ task<std::optional<finding>> own_table_finding(db::connection& c, const db::tabl
   task<std::optional<std::string>> comparing = drift(c, table);
   std::optional<std::string> differences = co_await std::move(comparing);
   if (!differences || differences->empty()) co_return std::nullopt;
-  co_return finding{level::error, "table '" + table.name + "', which `penstock serve` makes for itself", *differences,
-                    "change the table; or rename it while no service runs, and a new one is made"};
+  co_return finding{
+      level::error, "table '" + table.name + "', which `penstock serve` makes for itself", *differences,
+      "change the table; or rename it while no service runs: a new one is made, without what it has kept"};
 }
 
 // The SQLite file that serving would make; empty when there is none such, or it could not be made.
@@ -110,9 +111,17 @@ std::string file_to_be_made(std::string_view url) {
   return missing && ::access(folder.c_str(), W_OK | X_OK) == 0 ? file.string() : std::string();
 }
 
-}  // namespace
-
-namespace {
+// Rights that are missing are told by whoever examined the server: what can't be looked at for want of one is not told
+// once more.
+task<std::optional<finding>> unless_forbidden(task<std::optional<finding>> looking, std::optional<finding>& no_right) {
+  try {
+    co_return co_await std::move(looking);
+  } catch (const db::database_error& e) {
+    if (e.errc() != db::db_errc::auth) throw;
+    no_right = unusable(e);
+  }
+  co_return std::nullopt;
+}
 
 task<void> check_session(db::connection& session, const db::database& store, const serve_config& config, report& into) {
   db::expected_load load = load_of(config.ingest, store);
@@ -124,16 +133,18 @@ task<void> check_session(db::connection& session, const db::database& store, con
     finding measured = co_await std::move(measuring);
     into.add(measured);
   }
+  std::optional<finding> no_right;
   for (const ingest::stream_definition& stream : config.ingest.streams) {
-    task<finding> comparing = stream_finding(session, stream);
-    finding compared = co_await std::move(comparing);
-    into.add(compared);
-  }
-  for (const db::table_definition& table : ingest::own_tables(store)) {
-    task<std::optional<finding>> comparing = own_table_finding(session, table);
+    task<std::optional<finding>> comparing = unless_forbidden(stream_finding(session, stream), no_right);
     std::optional<finding> compared = co_await std::move(comparing);
     if (compared) into.add(*compared);
   }
+  for (const db::table_definition& table : ingest::own_tables(store)) {
+    task<std::optional<finding>> comparing = unless_forbidden(own_table_finding(session, table), no_right);
+    std::optional<finding> compared = co_await std::move(comparing);
+    if (compared) into.add(*compared);
+  }
+  if (no_right && into.errors() == 0) into.add(*no_right);
 }
 
 }  // namespace

@@ -82,10 +82,10 @@ bool changes_rows(std::string_view sql) noexcept {
   return is_one_of(first_word(from_first_word(sql)), changing);
 }
 
-// PostgreSQL's WITH may change rows.
-bool only_reads(std::string_view sql) noexcept {
-  constexpr std::array<std::string_view, 4> reading{"SELECT", "VALUES", "TABLE", "SHOW"};
-  return is_one_of(first_word(from_first_word(sql)), reading);
+// EXPLAIN ANALYZE may change rows.
+bool only_asks(std::string_view sql) noexcept {
+  constexpr std::array<std::string_view, 5> asking{"SELECT", "WITH", "VALUES", "TABLE", "SHOW"};
+  return is_one_of(first_word(from_first_word(sql)), asking);
 }
 
 bool may_commit_halfway(std::string_view sql) noexcept {

@@ -11,8 +11,9 @@ namespace penstock::db {
 bool leaves_traces(std::string_view sql) noexcept;
 // True when it inserts, replaces, deletes or updates rows, whatever it gives back.
 bool changes_rows(std::string_view sql) noexcept;
-// True when it asks for rows and does nothing else, but for what the functions in it do: it may be run again.
-bool only_reads(std::string_view sql) noexcept;
+// Of a statement of MariaDB or MySQL that gives rows: true when it does nothing else, but for what the functions in it
+// do, and so may be run again.
+bool only_asks(std::string_view sql) noexcept;
 // True when some of it may be committed though it fails.
 bool may_commit_halfway(std::string_view sql) noexcept;
 

@@ -48,11 +48,11 @@ service_options fitting_options(service_options options, const db::database& dat
   return options;
 }
 
-// Whether time, or another server, may heal what a session could not be opened for. A file that may not be written has
-// no other that takes over for it.
+// Whether time, or another server, may heal what a start has failed for; what it was doing may be done again. A file
+// that may not be written has no other that takes over for it.
 bool may_heal(const db::database_error& why, const db::database& store) {
   if (why.errc() == db::db_errc::read_only && !store.commits_can_be_ambiguous()) return false;
-  return why.is_transient();
+  return why.is_transient() || why.errc() == db::db_errc::ambiguous_commit;
 }
 
 }  // namespace

@@ -130,23 +130,33 @@ TEST_F(mariadb_examination, an_account_that_gets_fewer_sessions_than_are_used_is
 }
 
 // A pool resets what is altered.
-TEST_F(mariadb_examination, a_right_that_was_missing_and_is_given_is_seen_after_a_reset) {
+TEST_F(mariadb_examination, a_right_that_was_missing_and_is_given_is_seen_after_a_reset_wherever_it_comes_from) {
   make_tables();
-  administer("GRANT SELECT ON " + everything_in_it() + " TO " + account());
-  auto main = [&]() -> task<> {
-    task<std::unique_ptr<connection>> connecting = database(url_of_account()).connect();
-    std::unique_ptr<connection> c = co_await std::move(connecting);
-    const std::string sql = "INSERT INTO orders VALUES (1, 'x')";
-    EXPECT_EQ(co_await failure_of(*c, sql), db_errc::auth);
-    EXPECT_TRUE(c->altered());
-    task<std::unique_ptr<connection>> connecting_admin = database(server_).connect();
-    std::unique_ptr<connection> admin = co_await std::move(connecting_admin);
-    co_await admin->execute("GRANT INSERT ON " + everything_in_it() + " TO " + account());
-    co_await c->reset();
-    EXPECT_FALSE(c->altered());
-    EXPECT_EQ(co_await failure_of(*c, sql), std::nullopt);
-  };
-  net::run(main());
+  for (const std::string& where : {everything_in_it(), std::string("*.*"), role()}) {
+    administer("GRANT SELECT ON " + everything_in_it() + " TO " + account());
+    auto main = [&]() -> task<> {
+      task<std::unique_ptr<connection>> connecting = database(url_of_account()).connect();
+      std::unique_ptr<connection> c = co_await std::move(connecting);
+      task<std::unique_ptr<connection>> connecting_admin = database(server_).connect();
+      std::unique_ptr<connection> admin = co_await std::move(connecting_admin);
+      const std::string sql = "INSERT INTO orders VALUES (1, 'x')";
+      EXPECT_EQ(co_await failure_of(*c, sql), db_errc::auth) << where;
+      EXPECT_TRUE(c->altered());
+      if (where == role()) {
+        co_await admin->execute("GRANT INSERT ON " + everything_in_it() + " TO " + role());
+        co_await admin->execute("GRANT " + role() + " TO " + account());
+        co_await admin->execute("SET DEFAULT ROLE " + role() + (is_mysql() ? " TO " : " FOR ") + account());
+      } else {
+        co_await admin->execute("GRANT INSERT ON " + where + " TO " + account());
+      }
+      co_await c->reset();
+      EXPECT_FALSE(c->altered());
+      EXPECT_EQ(co_await failure_of(*c, sql), std::nullopt) << where;
+      co_await admin->execute("DELETE FROM " + name_ + ".orders");
+      co_await admin->execute("REVOKE ALL PRIVILEGES, GRANT OPTION FROM " + account());
+    };
+    net::run(main());
+  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <penstock/async/timeout.h>
 
 #include <chrono>
+#include <stdexcept>
 
 // What a session keeps from one statement to the next, and from one user to the next.
 
@@ -165,6 +166,64 @@ TEST_F(mariadb_session, runs_once_what_does_more_than_ask_whatever_columns_it_gi
     result r = co_await c.query(sql);
     EXPECT_EQ(r.columns.size(), 2u);
     EXPECT_EQ(co_await ask(c, "SELECT count(*) FROM t"), value(std::int64_t{5}));
+  });
+}
+
+// The library learns of the columns of now from the answer, once.
+TEST_F(mariadb_session, prepares_a_statement_anew_that_was_cut_short) {
+  if (is_mysql()) GTEST_SKIP() << "MySQL has no RETURNING";
+  with_session([&](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE t(a INT PRIMARY KEY, b INT)");
+    co_await c.execute("INSERT INTO t VALUES (1, 1000)");
+    const std::string select = "SELECT * FROM t WHERE SLEEP(IF(@slow, 60, 0)) = 0";
+    const std::string insert = "INSERT INTO t(a, b) SELECT 7 + SLEEP(IF(@slow, 60, 0)), 1 RETURNING t.*";
+    for (const std::string& sql : {select, insert}) {
+      co_await c.execute("SET @slow = 1");
+      bool cut = false;
+      try {
+        task<result> limited = with_timeout(20ms, c.query(sql));
+        co_await std::move(limited);
+      } catch (const timed_out&) {
+        cut = true;
+      }
+      EXPECT_TRUE(cut);
+      co_await c.rollback();
+      co_await c.execute("SET @slow = 0");
+      co_await c.execute(sql == select ? "ALTER TABLE t MODIFY b INT FIRST" : "ALTER TABLE t ADD d INT");
+      if (sql == insert) {
+        result r = co_await c.query(sql);
+        EXPECT_EQ(r.columns.size(), 3u);
+        continue;
+      }
+      for (int times = 0; times < 2; ++times) {
+        result r = co_await c.query(sql);
+        EXPECT_EQ(r.columns, (std::vector<std::string>{"b", "a"}));
+        EXPECT_EQ(r.rows.at(0).at(0), value(std::int64_t{1000}));
+      }
+    }
+  });
+}
+
+TEST_F(mariadb_session, is_in_step_after_a_consumer_that_wants_no_more_of_a_call) {
+  with_session([&](connection& c) -> task<> {
+    co_await c.execute("CREATE PROCEDURE show_twice() BEGIN SELECT 1 UNION SELECT 2; SELECT 3; SELECT 4; END");
+    row_consumer refuse = [](const result&) -> task<void> {
+      throw std::runtime_error("no more");
+      co_return;
+    };
+    for (bool inside : {false, true}) {
+      if (inside) co_await c.begin();
+      bool threw = false;
+      try {
+        co_await c.query_each("CALL show_twice()", {}, refuse, 1);
+      } catch (const std::runtime_error&) {
+        threw = true;
+      }
+      EXPECT_TRUE(threw);
+      EXPECT_EQ(co_await ask(c, "SELECT 5"), value(std::int64_t{5}));
+      if (inside) co_await c.rollback();
+      EXPECT_EQ(c.state(), session_state::clean);
+    }
   });
 }
 

@@ -25,7 +25,7 @@ constexpr std::size_t piece_size = std::size_t{1} << 20;
 // What a packet takes beside the values.
 constexpr std::size_t packet_margin = 4'096;
 
-bool goes_in_pieces(const MYSQL_BIND& b) noexcept {
+bool may_go_in_pieces(const MYSQL_BIND& b) noexcept {
   return b.buffer_type == MYSQL_TYPE_STRING || b.buffer_type == MYSQL_TYPE_LONG_BLOB;
 }
 
@@ -54,8 +54,8 @@ void session::require_usable() const {
 
 void session::fail(const std::string& doing, const complaint& said) {
   if (begun_ && !rolled_back_ && rolls_transaction_back(said, facts_.rolls_back_on_timeout)) rolled_back_ = said;
-  // The server keeps the rights to a database as they were when the session chose it: a reset chooses it again.
-  altered_ = altered_ || classify(said) == db_errc::auth;
+  rights_may_be_old_ = rights_may_be_old_ || classify(said) == db_errc::auth;
+  altered_ = altered_ || rights_may_be_old_;  // whoever is next may have them
   if (ends_session(said)) close();
   throw failure(at_, doing, said);
 }
@@ -78,6 +78,8 @@ task<MYSQL_STMT*> session::run(std::string sql, parameters values) {
     if (statement == nullptr) fail("prepare a statement", statements_.refused());
     task<void> binding = bind(statement);
     co_await std::move(binding);
+    // One that is cut short, and may have met columns that are new, is not to be executed again.
+    statements_.keep_last(false);
     wire_->count_round_trip();
     wire_->start<mysql_stmt_execute_start, mysql_stmt_execute_cont>(statement);
     if (wire_->under_way()) co_await wire_->done();
@@ -87,12 +89,14 @@ task<MYSQL_STMT*> session::run(std::string sql, parameters values) {
     // The library takes no row with more or fewer columns than there were before, though the statement has run: what
     // does more than ask is prepared anew each time.
     bool is_stale = said.code == CR_NEW_STMT_METADATA;
-    if (ran || is_stale) statements_.keep_last(ran && (mysql_stmt_field_count(statement) == 0 || only_reads(text_)));
+    bool may_have_pieces = !ran && goes_in_pieces();
+    if (!is_stale && !may_have_pieces)
+      statements_.keep_last(mysql_stmt_field_count(statement) == 0 || only_asks(text_));
     if (ran) co_return statement;
     if (!is_stale) fail("run a statement", said);
     task<void> finishing = finish(statement);
     co_await std::move(finishing);
-    if (again || !only_reads(text_)) fail("run a statement", said);
+    if (again || !only_asks(text_)) fail("run a statement", said);
   }
 }
 
@@ -103,7 +107,7 @@ task<void> session::bind(MYSQL_STMT* statement) {
     throw database_error(db_errc::syntax, "the statement has " + std::to_string(wanted) +
                                               " parameters, but was given " + std::to_string(given));
   if (given > 0 && mysql_stmt_bind_param(statement, bound_.binds().data()) != 0) fail_statement(statement);
-  if (bound_.bytes() + packet_margin > facts_.max_packet) {
+  if (goes_in_pieces()) {
     task<void> sending = send_in_pieces(statement);
     co_await std::move(sending);
   }
@@ -124,17 +128,19 @@ task<void> session::run_text(std::string text, std::string doing) {
   if (!ran) fail(doing, wire_->complaint_of_session());
 }
 
+bool session::goes_in_pieces() const noexcept { return bound_.bytes() + packet_margin > facts_.max_packet; }
+
 // The server keeps pieces until the statement is executed, for whoever executes it.
 task<void> session::send_in_pieces(MYSQL_STMT* statement) {
   for (const MYSQL_BIND& b : bound_.binds())
-    if (goes_in_pieces(b) && b.buffer_length + packet_margin > facts_.max_packet)
+    if (may_go_in_pieces(b) && b.buffer_length + packet_margin > facts_.max_packet)
       throw database_error(db_errc::data, "a value of " + std::to_string(b.buffer_length) +
                                               " bytes does not fit into the server's max_allowed_packet of " +
                                               std::to_string(facts_.max_packet));
   statements_.keep_last(false);
   for (std::size_t i = 0; i < bound_.binds().size(); ++i) {
     const MYSQL_BIND& b = bound_.binds()[i];
-    if (!goes_in_pieces(b)) continue;
+    if (!may_go_in_pieces(b)) continue;
     std::size_t size = b.buffer_length;
     const char* data = static_cast<const char*>(b.buffer);
     for (std::size_t sent = 0; sent == 0 || sent < size; sent += piece_size) {

@@ -87,6 +87,7 @@ class session final : public connection {
   task<MYSQL_STMT*> run(std::string sql, parameters values);
   task<void> bind(MYSQL_STMT* statement);
   void open_reader(MYSQL_STMT* statement);
+  bool goes_in_pieces() const noexcept;
   task<void> send_in_pieces(MYSQL_STMT* statement);
   // False at the end of the rows.
   task<bool> fetch(MYSQL_STMT* statement);
@@ -110,6 +111,7 @@ class session final : public connection {
   bool begun_ = false;                    // a transaction, and the server has not said that it was told to end it
   std::optional<complaint> rolled_back_;  // why the server has rolled back what was begun, and will not say so again
   bool altered_ = false;
+  bool rights_may_be_old_ = false;
   std::optional<std::int64_t> lock_wait_;  // seconds at most, where that was said
   std::string text_;
   std::vector<text_result> answers_;

@@ -93,17 +93,29 @@ task<void> session::settle_and_roll_back() {
   }
 }
 
-// COM_RESET_CONNECTION undoes what statements have set and made for the session, the settings of `open_session` and
-// prepared statements included. The server's settings may be others than they were, and a database that was chosen
-// stays so.
+// A session keeps the rights that it had when it logged in, but for those to single tables: COM_CHANGE_USER logs in
+// anew (https://mariadb.com/kb/en/com_change_user/) and undoes the same as COM_RESET_CONNECTION, which undoes what
+// statements have set and made for the session, the settings of `open_session` and prepared statements included. The
+// server's settings may be others than they were, and a database that was chosen stays so.
 task<void> session::reset() {
   task<void> rolling_back = settle_and_roll_back();
   co_await std::move(rolling_back);
   operation here(*this);
   wire_->count_round_trip();
-  wire_->start<mysql_reset_connection_start, mysql_reset_connection_cont>(wire_->handle());
-  if (wire_->under_way()) co_await wire_->done();
-  if (wire_->number() != 0) fail("reset", wire_->complaint_of_session());
+  bool is_refused = false;
+  if (rights_may_be_old_) {
+    const server_url& url = home_->url;
+    wire_->start<mysql_change_user_start, mysql_change_user_cont>(wire_->handle(), url.user.c_str(),
+                                                                  url.password.c_str(), url.database.c_str());
+    if (wire_->under_way()) co_await wire_->done();
+    is_refused = wire_->failed();
+  } else {
+    wire_->start<mysql_reset_connection_start, mysql_reset_connection_cont>(wire_->handle());
+    if (wire_->under_way()) co_await wire_->done();
+    is_refused = wire_->number() != 0;
+  }
+  if (is_refused) fail("reset", wire_->complaint_of_session());
+  rights_may_be_old_ = false;
   statements_.clear();
   task<void> setting_up = run_text(words_after_reset(home_->url), "set the session up");
   co_await std::move(setting_up);

@@ -158,10 +158,16 @@ task<void> wire::close_statement(MYSQL_STMT* statement) {
 
 task<void> wire::drain() {
   co_await done();
-  if (is_statement_ && connected()) {
-    // Reads the rows and results that are left.
-    start<mysql_stmt_free_result_start, mysql_stmt_free_result_cont>(static_cast<MYSQL_STMT*>(subject_));
+  // The rows and results that are left.
+  for (bool more = is_statement_; more && connected();) {
+    auto* statement = static_cast<MYSQL_STMT*>(subject_);
+    start<mysql_stmt_free_result_start, mysql_stmt_free_result_cont>(statement);
     co_await done();
+    more = connected() && mysql_stmt_more_results(statement) != 0;
+    if (!more) break;
+    start<mysql_stmt_next_result_start, mysql_stmt_next_result_cont>(statement);
+    co_await done();
+    more = number() == 0;
   }
   mysql_free_result(std::exchange(given_.rows, nullptr));
   while (!is_statement_ && connected()) {

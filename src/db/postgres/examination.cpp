@@ -178,7 +178,8 @@ constexpr const char* facts_query =
     "UNION ALL SELECT 'account_limit', rolconnlimit::text FROM pg_roles WHERE rolname = session_user AND NOT rolsuper "
     "UNION ALL SELECT 'database_limit', datconnlimit::text FROM pg_database, pg_roles "
     "WHERE datname = current_database() AND rolname = session_user AND NOT rolsuper "
-    "UNION ALL SELECT 'synchronous_standbys', count(*)::text FROM pg_stat_replication WHERE sync_state <> 'async'";
+    "UNION ALL SELECT 'synchronous_standbys', count(*)::text FROM pg_stat_replication WHERE sync_state IS DISTINCT "
+    "FROM 'async'";
 
 // Nothing for a table that is missing. A right to some columns may be all that is needed.
 constexpr const char* lacking_rights_query =

@@ -141,6 +141,9 @@ database_error failure_of(const PGresult* r, const std::string& doing) {
 // What libpq itself refuses, in its own words (src/interfaces/libpq/fe-secure-openssl.c, fe-connect.c): trying again
 // changes nothing.
 bool is_of_credentials(PGconn* c, std::string_view said) {
+  constexpr std::string_view before = "failed: ";  // and behind the host, or the socket's path
+  std::size_t found = said.rfind(before);
+  if (found != std::string_view::npos) said.remove_prefix(found + before.size());
   constexpr std::array<std::string_view, 4> refusals{"server does not support SSL", "certificate", "private key file",
                                                      "no password supplied"};
   return PQconnectionNeedsPassword(c) != 0 ||

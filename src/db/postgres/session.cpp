@@ -49,6 +49,9 @@ bool may_be_of_stale_types(const database_error& failed) {
   return failed.errc() == db_errc::syntax || failed.sqlstate().starts_with("22P0");
 }
 
+// Whether a routine had begun.
+bool is_from_inside(const PGresult* failed) { return PQresultErrorField(failed, PG_DIAG_CONTEXT) != nullptr; }
+
 bool is_failure(const PGresult* r) {
   ExecStatusType status = PQresultStatus(r);
   return status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE;
@@ -164,7 +167,7 @@ task<void> session::run(const std::string& sql, const parameters& values, const 
       continue;
     }
     if (!misfit.empty()) throw database_error(db_errc::data, misfit);
-    bool may_run_again = !again && !in_transaction() && !may_commit_halfway(sql);
+    bool may_run_again = !again && !in_transaction();
     send_begin(w);
     for (const std::string& name : statements_.take_evicted()) w.execute("DEALLOCATE " + quote_identifier(name));
     std::size_t mine = w.execute(s->name, arguments_.bound(), s->binary);
@@ -175,6 +178,7 @@ task<void> session::run(const std::string& sql, const parameters& values, const 
       if (is_failure(r) && !failed) {
         failed = failure_of(r, command == mine ? "execute" : "prepare to execute");
         stale = forgets_stale_plan(s, r);
+        may_run_again = may_run_again && !(may_commit_halfway(sql) && is_from_inside(r));
       } else if (PQresultStatus(r) == PGRES_EMPTY_QUERY) {
         failed = database_error(db_errc::syntax, "PostgreSQL: the statement is empty");
       } else if (command == mine && !failed) {
@@ -251,6 +255,7 @@ task<std::uint64_t> session::query_each(std::string sql, parameters values, row_
       co_await std::move(leaving);
     }
     if (left) std::rethrow_exception(left);
+    if (!failed && w.passed_over_standby()) throw without_standby();
     if (!failed) co_return count;
     bool typed_anew = !stale && known && count == 0 && may_be_of_stale_types(*failed);
     if (typed_anew) statements_.forget(s);

@@ -26,7 +26,9 @@ constexpr const char* session_options =
     // A client whose machine is gone would be found out after hours.
     "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 "
     "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c standard_conforming_strings=on "
-    "-c bytea_output=hex -c extra_float_digits=1 -c quote_all_identifiers=off";
+    "-c bytea_output=hex -c extra_float_digits=1 -c quote_all_identifiers=off "
+    // A warning alone tells of a commit that did not wait for its standby.
+    "-c client_min_messages=warning";
 
 class connect_options {
  public:

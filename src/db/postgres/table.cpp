@@ -107,10 +107,12 @@ constexpr const char* unique_keys_sql =
     "WHERE i.indrelid = to_regclass(?) AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL "
     "AND i.indexprs IS NULL AND k.place <= i.indnkeyatts ORDER BY i.indexrelid, k.place";
 
-// Whether the table, or a partition of it, is not written to the log.
+// Those that are not written to the log: the table, or partitions of it. What a partitioned table is declared as says
+// nothing of these.
 constexpr const char* unlogged_sql =
-    "SELECT EXISTS (SELECT FROM pg_class WHERE relpersistence = 'u' AND (oid = t.oid OR oid IN "
-    "(SELECT relid FROM pg_partition_tree(t.oid)))) FROM (SELECT to_regclass(?)::oid AS oid) AS t";
+    "SELECT c.oid::regclass::text FROM pg_class AS c, (SELECT to_regclass(?)::oid AS oid) AS t "
+    "WHERE c.relpersistence = 'u' AND c.relkind = 'r' AND (c.oid = t.oid OR c.oid IN "
+    "(SELECT relid FROM pg_partition_tree(t.oid))) ORDER BY 1";
 
 std::vector<std::vector<std::string>> unique_keys_of(const result& found) {
   std::vector<std::vector<std::string>> keys;
@@ -227,9 +229,11 @@ task<void> session::prepare_table(const table_definition& definition) {
   }
   task<result> asking_lasting = query(unlogged_sql, parameters_of(table));
   result unlogged = co_await std::move(asking_lasting);
-  if (std::get<bool>(unlogged.rows.at(0).at(0)))
-    differences.push_back("it is UNLOGGED, which the server empties after a crash: ALTER TABLE " + table +
-                          " SET LOGGED");
+  for (const auto& row : unlogged.rows) {
+    const auto& emptied = std::get<std::string>(row[0]);
+    differences.push_back("the server empties " + emptied + " after a crash, since it is UNLOGGED: ALTER TABLE " +
+                          emptied + " SET LOGGED");
+  }
   if (differences.empty()) {
     task<std::string> asking_server = server_difference(definition);
     std::string difference = co_await std::move(asking_server);
