@@ -30,9 +30,9 @@ db::expected_load load_of(const ingest::service_options& options, const db::data
   return {ingest::used_sessions(options, store), options.batch.max_bytes, ingest::used_tables(options)};
 }
 
-finding unusable(const db::database_error& failure) {
+finding unusable(const error& failure) {
   std::string change;
-  if (failure.errc() == db::db_errc::read_only)
+  if (failure.is(db::db_errc::read_only))
     change = "name the server that takes writes in the URL, or several servers: the one that does is looked for";
   return {level::error, "the store can't be used", failure.message(), change};
 }
@@ -161,7 +161,7 @@ task<void> check_store(const serve_config& config, report& into) {
     std::unique_ptr<db::connection> session = co_await std::move(connecting);
     task<void> checking = check_session(*session, database, config, into);
     co_await std::move(checking);
-  } catch (const db::database_error& e) {
+  } catch (const error& e) {
     failed = unusable(e);
   }
   if (failed) into.add(*failed);

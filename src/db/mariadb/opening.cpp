@@ -45,10 +45,9 @@ std::string settings_of_session(const server_url& url) {
 
 constexpr const char* questions =
     ";SHOW VARIABLES WHERE Variable_name IN "
-    "('hostname','port','server_id','max_allowed_packet','local_infile',"
-    "'wsrep_on','wsrep_reject_queries','innodb_autoinc_lock_mode','auto_increment_increment','read_only','super_read_"
-    "only',"
-    "'innodb_read_only','innodb_rollback_on_timeout','explicit_defaults_for_timestamp')";
+    "('hostname','port','server_id','max_allowed_packet','local_infile','wsrep_on','wsrep_reject_queries',"
+    "'innodb_autoinc_lock_mode','auto_increment_increment','read_only','super_read_only','innodb_read_only',"
+    "'innodb_rollback_on_timeout','explicit_defaults_for_timestamp')";
 
 using variables = std::map<std::string, std::string>;
 

@@ -28,7 +28,7 @@ constexpr const char* session_options =
     "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c standard_conforming_strings=on "
     "-c bytea_output=hex -c extra_float_digits=1 -c quote_all_identifiers=off "
     // A warning alone tells of a commit that did not wait for its standby.
-    "-c client_min_messages=warning";
+    "-c client_min_messages=notice";
 
 class connect_options {
  public:
