@@ -36,6 +36,23 @@ TEST_P(conformance_transaction, that_is_begun_in_another_one_leaves_that_one_as_
   });
 }
 
+TEST_P(conformance_transaction, that_a_statement_has_ended_is_not_called_committed) {
+  with_connection([this](database&, connection& c) -> task<> {
+    table_definition wanted{table_name(), "id", {{"x", column_type::integer, true}}, {}};
+    task<void> preparing = c.prepare_table(wanted);
+    co_await std::move(preparing);
+    co_await c.begin();
+    co_await c.execute("INSERT INTO " + quote_identifier(table_name()) + "(x) VALUES (1)");
+    co_await c.execute("ROLLBACK");
+    task<std::optional<db_errc>> failing = failure_of(c.commit());
+    EXPECT_EQ(co_await std::move(failing), db_errc::other);
+    co_await c.rollback();
+    EXPECT_EQ(c.state(), session_state::clean);
+    task<void> again = transaction(c, [](connection&) -> task<> { co_return; });
+    co_await std::move(again);
+  });
+}
+
 // Its client may be gone with its machine, and others wait for its locks.
 TEST_P(conformance_transaction, that_does_nothing_for_long_is_ended_by_the_server) {
   if (is_sqlite()) GTEST_SKIP() << "SQLite has no server: a client's end ends its transaction";

@@ -151,7 +151,8 @@ class connection {
   virtual task<void> rollback() = 0;
   /// Bounds how long a statement waits for a lock that another session holds, before `db_errc::lock_timeout`; until it
   /// is said anew, or `reset`. Call it between transactions. PostgreSQL counts milliseconds, from 1 on; MariaDB whole
-  /// seconds, and does not wait at all below one; MySQL whole seconds, from 1 on. A trip only where the bound was
+  /// seconds, and does not wait at all below one; MySQL whole seconds, and below one the session has each statement
+  /// ended that takes longer, from 100 ms on (KILL QUERY over a connection more). A trip only where the bound was
   /// another. Does nothing where sessions have no such bound: by default, and on SQLite, which has one in its URL.
   virtual task<void> limit_lock_waits(duration most);
   /// Makes the table when it is missing; throws `db_errc::table_drift` naming each difference when it is another.

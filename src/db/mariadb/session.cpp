@@ -4,6 +4,7 @@
 #include "../piece.h"
 #include "../statement_effects.h"
 #include "penstock/async/cancel.h"
+#include "penstock/core/units.h"
 #include "penstock/db/error.h"
 #include "sql.h"
 
@@ -57,6 +58,11 @@ void session::fail(const std::string& doing, const complaint& said) {
   rights_may_be_old_ = rights_may_be_old_ || classify(said) == db_errc::auth;
   altered_ = altered_ || rights_may_be_old_;  // whoever is next may have them
   if (ends_session(said)) close();
+  if (was_ended_ && said.code == ER_QUERY_INTERRUPTED)
+    throw database_error(db_errc::lock_timeout,
+                         at_.to_string() + ", " + doing + ": the statement was ended after " +
+                             format_duration(end_waits_after_) + ", as one that waits for another session's lock",
+                         static_cast<int>(said.code), said.sqlstate);
   throw failure(at_, doing, said);
 }
 
@@ -192,6 +198,7 @@ task<void> session::finish(MYSQL_STMT* statement) {
 
 task<result> session::query(std::string sql, parameters values) {
   operation here(*this);
+  lock_wait_limit limit(*this);
   task<MYSQL_STMT*> running = run(std::move(sql), std::move(values));
   MYSQL_STMT* statement = co_await std::move(running);
   if (statement == nullptr) co_return result_of(std::move(answers_.front()));
@@ -212,6 +219,7 @@ task<result> session::query(std::string sql, parameters values) {
 
 task<std::uint64_t> session::execute(std::string sql, parameters values) {
   operation here(*this);
+  lock_wait_limit limit(*this);
   task<MYSQL_STMT*> running = run(std::move(sql), std::move(values));
   MYSQL_STMT* statement = co_await std::move(running);
   if (statement == nullptr) co_return answers_.front().changed;
@@ -233,6 +241,7 @@ task<std::uint64_t> session::query_each(std::string sql, parameters values, row_
   std::exception_ptr failed;
   {
     operation here(*this);
+    lock_wait_limit limit(*this);
     try {
       task<MYSQL_STMT*> running = run(std::move(sql), std::move(values));
       MYSQL_STMT* statement = co_await std::move(running);
@@ -321,6 +330,7 @@ task<void> session::begin_batch(opening_statement& first, const table_definition
 
 task<void> session::store(const table_definition& into, const row_batch& rows, batch_report& report,
                           std::string opening) {
+  lock_wait_limit limit(*this);
   require_width(into, rows);
   require_whole_transaction("insert into " + into.name);
   std::size_t round_trips_before = wire_->round_trips();

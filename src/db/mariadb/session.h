@@ -75,6 +75,24 @@ class session final : public connection {
     session& session_;
   };
 
+  // While it lives, a statement that lasts for too long is ended, where the server has no such limit for locks itself.
+  class lock_wait_limit {
+   public:
+    explicit lock_wait_limit(session& s) : session_(s) {
+      if (!s.begun_) s.was_ended_ = false;
+      if (s.end_waits_after_ != duration::zero())
+        s.wire_->step_in_after(s.end_waits_after_, [&s] { return s.end_lock_wait(); });
+    }
+    lock_wait_limit(const lock_wait_limit&) = delete;
+    lock_wait_limit& operator=(const lock_wait_limit&) = delete;
+    ~lock_wait_limit() {
+      if (session_.wire_) session_.wire_->step_in_after(duration::zero(), nullptr);
+    }
+
+   private:
+    session& session_;
+  };
+
   void require_usable() const;
   void require_no_transaction() const;
   void require_whole_transaction(const std::string& doing) const;
@@ -100,6 +118,7 @@ class session final : public connection {
   task<void> settle();
   task<void> settle_and_roll_back();
   task<void> end_what_runs();
+  task<void> end_lock_wait();
   task<bool> drained_within(duration limit);
   [[noreturn]] void fail(const std::string& doing, const complaint& said);
   [[noreturn]] void fail_statement(MYSQL_STMT* statement);
@@ -112,7 +131,9 @@ class session final : public connection {
   std::optional<complaint> rolled_back_;  // why the server has rolled back what was begun, and will not say so again
   bool altered_ = false;
   bool rights_may_be_old_ = false;
-  std::optional<std::int64_t> lock_wait_;  // seconds at most, where that was said
+  std::optional<std::int64_t> lock_wait_;        // seconds at most, where that was said
+  duration end_waits_after_ = duration::zero();  // where the server can't; 0: it does
+  bool was_ended_ = false;                       // a statement of this transaction, by us
   std::string text_;
   std::vector<text_result> answers_;
   bound_parameters bound_;

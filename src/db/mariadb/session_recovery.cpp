@@ -1,6 +1,7 @@
 #include "penstock/async/cancel.h"
 #include "penstock/async/timeout.h"
 #include "penstock/db/error.h"
+#include "penstock/observe/log.h"
 #include "session.h"
 
 #include <algorithm>
@@ -22,6 +23,8 @@ using namespace std::chrono_literals;
 // Most statements are shorter than logging in once more.
 constexpr duration patience = 50ms;
 constexpr duration patience_after_kill = 1s;
+// Those that wait for no lock are to end by themselves.
+constexpr duration shortest_statement_limit = 100ms;
 constexpr std::size_t most_orphans = 64;
 
 }  // namespace
@@ -67,6 +70,21 @@ task<void> session::end_what_runs() {
   close();
   throw database_error(db_errc::connection_lost,
                        at_.to_string() + ": a statement that was cut short could not be ended", 0, {}, failed);
+}
+
+// A statement that waits for a lock, or takes long for another reason: the server does not tell which without a right.
+// Where it can't be ended, the server ends the wait later.
+task<void> session::end_lock_wait() {
+  was_ended_ = true;
+  try {
+    task<void> ending = with_timeout(
+        patience_after_kill, end_statement(&home_->url, at_, facts_.identity, mysql_thread_id(wire_->handle())));
+    co_await std::move(ending);
+  } catch (const operation_cancelled&) {
+    throw;
+  } catch (const error& e) {
+    log::debug("a statement that may wait for a lock could not be ended", {{"reason", e.what()}});
+  }
 }
 
 task<void> session::rollback() {
@@ -122,17 +140,21 @@ task<void> session::reset() {
   facts_ = facts_of(*wire_, answers_.back());
   altered_ = false;
   lock_wait_.reset();
+  end_waits_after_ = duration::zero();
 }
 
 // https://mariadb.com/docs/server/server-usage/storage-engines/innodb/innodb-system-variables: 0 is NOWAIT, which MySQL
-// does not have. The other variable is for locks of whole tables, as of an ALTER TABLE.
+// does not have: there a statement is ended from another session. The other variable is for locks of whole tables, as
+// of an ALTER TABLE.
 task<void> session::limit_lock_waits(duration most) {
   constexpr std::int64_t a_year = 31'536'000;  // the server takes no more
-  bool is_no_wait = facts_.is_mariadb && most < std::chrono::seconds(1);
+  bool is_short = most < 1s;
+  bool is_no_wait = facts_.is_mariadb && is_short;
   auto whole = std::clamp<std::int64_t>(std::chrono::ceil<std::chrono::seconds>(most).count(), 1, a_year);
   std::int64_t seconds = is_no_wait ? 0 : whole;
   require_usable();
   require_no_transaction();
+  end_waits_after_ = is_short && !is_no_wait ? std::max(most, shortest_statement_limit) : duration::zero();
   if (lock_wait_ == seconds) co_return;
   operation here(*this);
   lock_wait_.reset();

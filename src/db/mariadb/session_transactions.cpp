@@ -33,6 +33,7 @@ task<void> session::end_what_was_begun() {
 
 void session::note_end() noexcept {
   begun_ = false;
+  was_ended_ = false;
   rolled_back_.reset();
 }
 
@@ -56,8 +57,11 @@ task<void> session::commit() {
 task<void> session::finish_commit() {
   operation here(*this);
   require_whole_transaction("commit");
-  if (!begun_ && !wire_->in_transaction())
-    throw database_error(db_errc::other, "no transaction is open: begin one first");
+  if (!wire_->in_transaction())
+    throw database_error(db_errc::other, begun_
+                                             ? "a statement has ended the transaction: what came after it was stored "
+                                               "by itself"
+                                             : "no transaction is open: begin one first");
   silence_limit patience(*this);
   text_ = "COMMIT";
   task<bool> running = wire_->run(text_, answers_, 1);

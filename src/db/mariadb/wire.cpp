@@ -60,7 +60,7 @@ task<void> wire::done() {
       watch_.emplace(now);
       watched_ = now;
     }
-    task<net::readiness> waiting = wait();
+    task<net::readiness> waiting = step_in_ ? wait_and_step_in() : wait();
     net::readiness ready = co_await std::move(waiting);
     if (ready == net::readiness::none)
       abandon();
@@ -84,6 +84,23 @@ task<net::readiness> wire::wait_within_limit() {
   } catch (const timed_out&) {
     co_return net::readiness::none;
   }
+}
+
+void wire::step_in_after(duration limit, intervention step_in) noexcept {
+  step_in_after_ = limit;
+  step_in_ = std::move(step_in);
+}
+
+task<net::readiness> wire::wait_and_step_in() {
+  try {
+    task<net::readiness> waiting = with_timeout(step_in_after_, wait());
+    co_return co_await std::move(waiting);
+  } catch (const timed_out&) {
+  }
+  task<void> stepping_in = step_in_();
+  co_await std::move(stepping_in);
+  task<net::readiness> waiting = wait();
+  co_return co_await std::move(waiting);
 }
 
 void wire::limit_absence(duration limit) noexcept {

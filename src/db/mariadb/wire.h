@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -66,6 +67,10 @@ class wire {
   task<void> done();
   // 0: no limit.
   void limit_silence(duration limit) noexcept { silence_limit_ = limit; }
+  // Has `step_in` run, once for each wait, when the server has been waited for for so long; the wait goes on after it.
+  // Null: no more. What it throws leaves the call under way, as a cancellation does.
+  using intervention = std::function<task<void>()>;
+  void step_in_after(duration limit, intervention step_in) noexcept;
   // After it, a server whose system leaves what was sent unanswered for longer counts as lost too.
   void limit_absence(duration limit) noexcept;
   // Runs the statements of a text, which must stay where it is until nothing is under way; gives what each gave, or
@@ -112,6 +117,7 @@ class wire {
 
   task<net::readiness> wait();
   task<net::readiness> wait_within_limit();
+  task<net::readiness> wait_and_step_in();
   void resume(int ready) noexcept;
   void set_file_handler() noexcept;
 
@@ -126,6 +132,8 @@ class wire {
   file_source* file_ = nullptr;
   duration silence_limit_ = duration::zero();
   duration absence_limit_ = duration::zero();
+  duration step_in_after_ = duration::zero();
+  intervention step_in_;
   my_socket watched_ = -1;
   std::optional<net::descriptor_watch> watch_;
 };
