@@ -167,7 +167,7 @@ TEST(sqlite_groups, what_a_trigger_of_the_session_leaves_behind_is_undone) {
 TEST(sqlite_groups, ids_are_told_where_they_are_drawn_at_random) {
   for (std::int64_t highest : {std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::max() - 10})
     with_memory_database([&](connection& c) -> task<> {
-      co_await c.prepare_table(numbers);
+      co_await c.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER NOT NULL)");
       parameters values = parameters_of(highest, -1);
       co_await c.execute("INSERT INTO t(id, n) VALUES (?, ?)", values);
       std::vector<std::int64_t> given = counted(0, 40);

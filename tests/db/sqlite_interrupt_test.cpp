@@ -86,9 +86,18 @@ TEST(sqlite_interrupt, a_cancel_rolls_back_the_transaction_of_the_statement) {
     co_await c.execute("INSERT INTO t VALUES (1)");
     task<bool> cut = times_out(5ms, c.query(endless));
     EXPECT_TRUE(co_await std::move(cut));
-    EXPECT_EQ(c.state(), session_state::clean);
+    EXPECT_EQ(c.state(), session_state::dirty);
     std::unique_ptr<connection> other = co_await file.connect();
     co_await other->execute("INSERT INTO t VALUES (2)");  // the lock is free
+    bool refused = false;
+    try {
+      co_await c.execute("INSERT INTO t VALUES (3)");  // it would be stored by itself
+    } catch (const database_error&) {
+      refused = true;
+    }
+    EXPECT_TRUE(refused);
+    co_await c.rollback();
+    EXPECT_EQ(c.state(), session_state::clean);
     EXPECT_EQ(co_await count(c), 1);
   });
 }

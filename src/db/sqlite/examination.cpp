@@ -20,17 +20,20 @@ task<std::string> pragma(connection& c, const char* name) {
   co_return rows.rows.empty() ? std::string() : std::get<std::string>(rows.rows[0][0]);
 }
 
-// Takes the write lock and lets it go.
+// Writes, and takes it back.
 task<std::optional<std::string>> reason_against_writing(connection& c) {
+  std::optional<std::string> reason;
   try {
     task<void> beginning = c.begin();
     co_await std::move(beginning);
+    task<std::uint64_t> writing = c.execute("PRAGMA user_version = 1");
+    co_await std::move(writing);
   } catch (const database_error& e) {
-    co_return e.message();
+    reason = e.message();
   }
   task<void> ending = c.rollback();
   co_await std::move(ending);
-  co_return std::nullopt;
+  co_return reason;
 }
 
 }  // namespace

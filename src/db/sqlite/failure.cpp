@@ -93,6 +93,11 @@ void throw_moved(const std::string& path) {
                        SQLITE_READONLY_DBMOVED);
 }
 
+void throw_unwritable(const std::string& name) {
+  throw database_error(db_errc::read_only, "SQLite '" + name + "': this account may not write to the file",
+                       SQLITE_READONLY);
+}
+
 void throw_left_behind(sqlite3* handle, const std::string& name, const std::string& path) {
   throw database_error(db_errc::connection_lost,
                        "SQLite '" + name + "': what was committed last to the file that was moved is in '" + path +

@@ -25,6 +25,7 @@ db_errc classify(int extended) noexcept;
 
 // Where FILE-wal belongs to another file than the one that is to be opened. `path` is FILE without links.
 // What the handle of a moved file could not write to it.
+[[noreturn]] void throw_unwritable(const std::string& name);
 [[noreturn]] void throw_left_behind(sqlite3* handle, const std::string& name, const std::string& path);
 // The file of a FILE-wal is not there.
 [[noreturn]] void throw_wal_alone(const std::string& name, const std::string& path);

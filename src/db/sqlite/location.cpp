@@ -32,6 +32,9 @@ location parse_location(const std::string& text) {
   l.file = rest.substr(0, question);
   l.name = l.file;
   if (l.file.empty()) throw database_error(db_errc::bad_url, "'sqlite:" + text + "' names no file");
+  if (l.file.starts_with("file:"))
+    throw database_error(db_errc::bad_url, "'sqlite:" + text + "': SQLite's own URIs are not taken: write sqlite:" +
+                                               l.file.substr(std::string_view("file:").size()));
   while (question != std::string_view::npos) {
     rest.remove_prefix(question + 1);
     question = rest.find('&');

@@ -69,7 +69,7 @@ void session::open() {
 int session::open_handle(int flags) {
   sqlite3_close(std::exchange(handle_, nullptr));
   flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-  if (where_.file.starts_with("file:")) flags |= SQLITE_OPEN_URI;
+  if (in_memory()) flags |= SQLITE_OPEN_URI;
   return sqlite3_open_v2(where_.file.c_str(), &handle_, flags, nullptr);
 }
 
@@ -144,7 +144,17 @@ void session::enter(sqlite3_stmt* statement) {
   wrote_ = true;
 }
 
+void session::note_loss(const database_error& cause) {
+  db_errc errc = cause.errc() == db_errc::interrupted ? db_errc::other : cause.errc();
+  lost_.emplace(errc, "SQLite '" + where_.name + "': the transaction was rolled back: " + cause.message());
+}
+
+void session::require_whole_transaction() const {
+  if (lost_) throw *lost_;
+}
+
 session::use session::prepare(const std::string& sql) {
+  require_whole_transaction();
   if (!transacting()) throw_if_moved();
   was_reading_ = sqlite3_txn_state(handle_, nullptr) == SQLITE_TXN_READ;
   auto found = statements_.find(sql);
@@ -226,6 +236,7 @@ result session::query(const std::string& sql, const parameters& values) {
 
 void session::start_reading(const std::string& sql, const parameters& values) {
   end_reading();
+  require_whole_transaction();
   if (!transacting()) throw_if_moved();
   was_reading_ = sqlite3_txn_state(handle_, nullptr) == SQLITE_TXN_READ;
   reading_ = compile(sql);
@@ -268,10 +279,17 @@ std::uint64_t session::run(const std::string& sql, const parameters& values, con
   return changed ? static_cast<std::uint64_t>(sqlite3_changes64(handle_)) : 0;
 }
 
+// A file that may only be read is opened all the same (https://www.sqlite.org/c3ref/open.html).
+void session::require_writable() const {
+  if (handle_ != nullptr && sqlite3_db_readonly(handle_, "main") == 1) throw_unwritable(where_.name);
+}
+
 // IMMEDIATE takes the write lock at once: a later upgrade could fail with SQLITE_BUSY in the middle.
 void session::begin() { run("BEGIN IMMEDIATE", {}, "begin"); }
 void session::commit() {
+  committing_ = true;
   throw_if_moved();
+  require_whole_transaction();
   if (!transacting()) throw database_error(db_errc::other, "no transaction is open: begin one first");
   run("COMMIT", {}, "commit");
 }
@@ -279,11 +297,12 @@ void session::commit() {
 void session::rollback() noexcept {
   // Some failures have rolled back already (https://www.sqlite.org/lang_transaction.html).
   if (transacting()) sqlite3_exec(handle_, "ROLLBACK", nullptr, nullptr, nullptr);
+  lost_.reset();
 }
 
 bool session::in_transaction() const noexcept {
   std::lock_guard turn(in_use_);
-  return transacting();
+  return transacting() || lost_;
 }
 
 bool session::transacting() const noexcept { return handle_ != nullptr && sqlite3_get_autocommit(handle_) == 0; }
@@ -330,6 +349,7 @@ bool session::try_commit() {
 }
 
 void session::insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) {
+  require_whole_transaction();
   report.clear();
   require_width(into, rows);
   report.rows.resize(rows.rows());

@@ -54,11 +54,13 @@ class session {
   void begin();
   void commit();
   void rollback() noexcept;
-  // From the thread that owns the session, when no call is under way.
+  // From the thread that owns the session, when no call is under way. One that SQLite has rolled back by itself lasts
+  // until `rollback`: what follows in it would be stored by itself.
   bool in_transaction() const noexcept;
   // Throws `db_errc::connection_lost` when the file's path leads to another one, or to none: the system goes on taking
   // what is written to such a file, and nobody finds it again. The session is of no use then.
   void throw_if_moved();
+  void require_writable() const;
   bool moved() const noexcept;
 
   // Runs one of the above while no other thread has the session.
@@ -114,6 +116,8 @@ class session {
   // The file was found to be moved, so that the session ends with its call.
   bool is_retired() const noexcept;
   static int look_for_interrupt(void* self) noexcept;
+  void note_loss(const database_error& cause);
+  void require_whole_transaction() const;
   // Before a statement's first step.
   void enter(sqlite3_stmt* statement);
   use prepare(const std::string& sql);
@@ -161,6 +165,8 @@ class session {
   bool queueing_ = false;
   bool wrote_ = false;        // may have had the write lock since `take_released`
   bool was_reading_ = false;  // the statement began in a transaction that had only read
+  bool committing_ = false;
+  std::optional<database_error> lost_;  // the transaction was rolled back for it, and nobody has rolled it back yet
   struct cached_statement {
     sqlite3_stmt* statement;
     std::uint64_t last_use;
@@ -183,7 +189,14 @@ std::invoke_result_t<Fn&> session::exclusively(Fn fn) {
   };
   retirement at_end{*this};  // once the turn is over
   std::lock_guard turn(in_use_);
-  return fn();
+  const bool inside = transacting();
+  committing_ = false;
+  try {
+    return fn();
+  } catch (const database_error& e) {
+    if (inside && !transacting() && !committing_) note_loss(e);
+    throw;
+  }
 }
 
 template <class Fn>

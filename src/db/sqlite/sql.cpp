@@ -30,7 +30,10 @@ std::string name_list(const std::vector<std::string>& names) {
 
 std::string create_table_sql(const table_definition& definition) {
   std::string sql;
-  if (!definition.id_column.empty()) sql = quote_identifier(definition.id_column) + " INTEGER PRIMARY KEY";
+  // Without AUTOINCREMENT the ids of the last rows are given again once these are deleted, and whoever reads on from an
+  // id never sees the new ones (https://www.sqlite.org/autoinc.html).
+  if (!definition.id_column.empty())
+    sql = quote_identifier(definition.id_column) + " INTEGER PRIMARY KEY AUTOINCREMENT";
   for (const table_column& column : definition.columns) {
     if (!sql.empty()) sql += ", ";
     sql += quote_identifier(column.name) + " " + std::string(storage_type(column.type));

@@ -3,6 +3,8 @@
 #include "session.h"
 #include "sql.h"
 
+#include <algorithm>
+#include <string_view>
 #include <utility>
 
 // Makes a table, or says how the one that exists differs.
@@ -10,12 +12,10 @@
 namespace penstock::db::sqlite {
 namespace {
 
+bool holds_text(column_type type) noexcept { return type == column_type::text || type == column_type::json; }
+
 std::vector<existing_column> columns_of(session& s, const std::string& table) {
-  // ANY keeps everything as it is in a strict table only.
-  result found = s.query(
-      "SELECT name, CASE WHEN upper(type) = 'ANY' AND (SELECT max(strict) FROM pragma_table_list(?1)) THEN 'BLOB' ELSE "
-      "type END, \"notnull\", dflt_value, pk FROM pragma_table_info(?1)",
-      {table});
+  result found = s.query("SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_info(?1)", {table});
   std::vector<existing_column> columns;
   for (auto& row : found.rows) {
     bool has_default = !std::holds_alternative<std::monostate>(row[3]);
@@ -26,22 +26,74 @@ std::vector<existing_column> columns_of(session& s, const std::string& table) {
   return columns;
 }
 
+struct unique_key {
+  std::vector<std::string> columns;
+  std::vector<std::string> collations;  // of each column
+};
+
 // Without the indexes that cover only some rows. An expression in an index has no name: it stands as "", which is no
-// column's. The primary key stands first, since an INTEGER PRIMARY KEY has no index.
-std::vector<std::vector<std::string>> unique_keys_of(session& s, const std::string& table) {
+// column's. An INTEGER PRIMARY KEY has no index.
+std::vector<unique_key> unique_keys_of(session& s, const std::string& table) {
   result found = s.query(
-      "SELECT -1 AS key, name, pk AS place FROM pragma_table_info(?1) WHERE pk UNION ALL "
-      "SELECT l.seq, ifnull(i.name, ''), i.seqno FROM pragma_index_list(?1) AS l JOIN pragma_index_info(l.name) AS i "
-      "WHERE l.\"unique\" AND NOT l.partial ORDER BY key, place",
+      "SELECT -1 AS key, name, pk AS place, 'BINARY' FROM pragma_table_info(?1) WHERE pk AND NOT EXISTS "
+      "(SELECT 1 FROM pragma_index_list(?1) WHERE origin = 'pk') UNION ALL "
+      "SELECT l.seq, ifnull(i.name, ''), i.seqno, i.coll FROM pragma_index_list(?1) AS l "
+      "JOIN pragma_index_xinfo(l.name) AS i WHERE l.\"unique\" AND NOT l.partial AND i.key ORDER BY key, place",
       {table});
-  std::vector<std::vector<std::string>> keys;
+  std::vector<unique_key> keys;
   std::int64_t last = 0;
   for (auto& row : found.rows) {
     if (keys.empty() || std::get<std::int64_t>(row[0]) != last) keys.emplace_back();
     last = std::get<std::int64_t>(row[0]);
-    keys.back().push_back(std::get<std::string>(row[1]));
+    keys.back().columns.push_back(std::get<std::string>(row[1]));
+    keys.back().collations.push_back(std::get<std::string>(row[3]));
   }
   return keys;
+}
+
+std::vector<std::vector<std::string>> columns_of(const std::vector<unique_key>& keys) {
+  std::vector<std::vector<std::string>> columns;
+  columns.reserve(keys.size());
+  for (const unique_key& key : keys) columns.push_back(key.columns);
+  return columns;
+}
+
+// Others ignore the case of letters, or blanks at the end: an item would be called a duplicate of another one.
+std::vector<std::string> collation_differences(const table_definition& wanted, const std::vector<unique_key>& keys) {
+  std::vector<std::string> differences;
+  for (const unique_key& key : keys) {
+    if (!std::is_permutation(key.columns.begin(), key.columns.end(), wanted.unique_key.begin(), wanted.unique_key.end(),
+                             same_name))
+      continue;
+    for (std::size_t i = 0; i < key.columns.size(); ++i)
+      for (const table_column& column : wanted.columns)
+        if (same_name(column.name, key.columns[i]) && holds_text(column.type) &&
+            !same_name(key.collations[i], "BINARY"))
+          differences.push_back("column '" + column.name + "' of the unique key has the collation " +
+                                key.collations[i] + ", which takes different texts for the same: use BINARY");
+  }
+  return differences;
+}
+
+// Such a table refuses what its columns' types are not (https://www.sqlite.org/stricttables.html).
+bool is_strict(session& s, const std::string& table) {
+  result found = s.query("SELECT ifnull(max(strict), 0) FROM pragma_table_list(?1)", {table});
+  return std::get<std::int64_t>(found.rows.at(0).at(0)) != 0;
+}
+
+bool strictly_keeps(std::string_view declared, column_type type) {
+  if (same_name(declared, "ANY")) return true;
+  switch (type) {
+    case column_type::integer:
+    case column_type::boolean:
+      return same_name(declared, "INTEGER") || same_name(declared, "INT");
+    case column_type::real:
+      return same_name(declared, "REAL");
+    case column_type::blob:
+      return same_name(declared, "BLOB");
+    default:
+      return same_name(declared, "TEXT");
+  }
 }
 
 // True where a column of this declared type would keep a value as another one than was given: its affinity turns
@@ -77,29 +129,61 @@ bool gives_ids(session& s, const table_definition& wanted) {
   return std::get<std::int64_t>(found.rows.at(0).at(0)) != 0;
 }
 
-std::vector<std::string> type_differences(const table_definition& wanted,
-                                          const std::vector<existing_column>& existing) {
+std::vector<std::string> type_differences(const table_definition& wanted, const std::vector<existing_column>& existing,
+                                          bool strict) {
+  auto keeps = [strict](const std::string& declared, column_type type) {
+    return strict ? strictly_keeps(declared, type) : !would_change(declared, type);
+  };
   std::vector<std::string> differences;
   for (const table_column& column : wanted.columns)
     for (const existing_column& there : existing)
-      if (same_name(there.name, column.name) && would_change(there.declared_type, column.type))
+      if (same_name(there.name, column.name) && !keeps(there.declared_type, column.type))
         differences.push_back("column '" + column.name + "' is " + there.declared_type + ", which does not keep " +
                               std::string(name_of(column.type)) + " values as they are");
   return differences;
 }
 
+// Of 66 code points the library makes another one when it turns a text into UTF-16.
+std::string encoding_difference(session& s) {
+  result found = s.query("SELECT encoding FROM pragma_encoding", {});
+  const auto& encoding = std::get<std::string>(found.rows.at(0).at(0));
+  if (encoding == "UTF-8") return {};
+  return "the encoding of its file is " + encoding + ", which does not keep every text as it is: only UTF-8 does";
+}
+
+// A foreign key, or a trigger, may name a table that is not there; SQLite tells when it prepares a statement.
+std::string refusal_to_insert(session& s, const table_definition& definition) {
+  try {
+    s.query("EXPLAIN " + insert_sql(definition, 1), parameters(definition.columns.size()));
+  } catch (const database_error& e) {
+    if (e.errc() != db_errc::syntax) throw;
+    return "it takes no rows: " + e.message();
+  }
+  return {};
+}
+
 }  // namespace
 
 void session::prepare_table(const table_definition& definition) {
+  require_writable();
   execute(create_table_sql(definition), {});
   std::vector<existing_column> existing = columns_of(*this, definition.name);
-  std::vector<std::string> differences =
-      table_differences(definition, existing, unique_keys_of(*this, definition.name));
+  std::vector<unique_key> keys = unique_keys_of(*this, definition.name);
+  std::vector<std::string> differences = table_differences(definition, existing, columns_of(keys));
   if (!definition.id_column.empty() && differences.empty() && !gives_ids(*this, definition))
     differences.push_back("column '" + definition.id_column + "' is no INTEGER PRIMARY KEY, so it gets no numbers");
   if (is_view(*this, definition.name))
     differences = {"it is a view: how many rows an INSTEAD OF trigger stores is not told; name the table behind it"};
-  for (std::string& difference : type_differences(definition, existing)) differences.push_back(std::move(difference));
+  bool strict = is_strict(*this, definition.name);
+  for (std::string& difference : type_differences(definition, existing, strict))
+    differences.push_back(std::move(difference));
+  for (std::string& difference : collation_differences(definition, keys)) differences.push_back(std::move(difference));
+  if (std::string difference = encoding_difference(*this); !difference.empty())
+    differences.push_back(std::move(difference));
+  if (differences.empty()) {
+    std::string difference = refusal_to_insert(*this, definition);
+    if (!difference.empty()) differences.push_back(std::move(difference));
+  }
   if (differences.empty()) return;
   std::string list;
   for (const std::string& difference : differences) list += (list.empty() ? "" : "; ") + difference;
