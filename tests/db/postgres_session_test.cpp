@@ -201,6 +201,49 @@ TEST_F(postgres_session, a_generated_column_that_is_to_be_filled_is_drift) {
   });
 }
 
+TEST_F(postgres_session, a_key_whose_collation_takes_different_texts_for_the_same_is_drift) {
+  with_connection([](connection& c) -> task<> {
+    co_await c.begin();
+    co_await c.execute(
+        "CREATE COLLATION pg_temp.no_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)");
+    const table_definition table{"t", "", {{"k", column_type::text}, {"v", column_type::text}}, {"k"}};
+    for (const char* made :
+         {"k text COLLATE pg_temp.no_case UNIQUE, v text", "k text UNIQUE, v text COLLATE pg_temp.no_case UNIQUE"}) {
+      co_await c.execute("CREATE TEMPORARY TABLE t (" + std::string(made) + ")");
+      task<std::string> preparing = drift_of(c, table);
+      std::string difference = co_await std::move(preparing);
+      bool is_told = difference.find("'k' of the unique key has the collation no_case") != std::string::npos;
+      EXPECT_EQ(is_told, std::string(made).starts_with("k text COLLATE")) << difference;
+      EXPECT_EQ(is_told, !difference.empty()) << difference;
+      co_await c.execute("DROP TABLE t");
+    }
+    co_await c.rollback();
+  });
+}
+
+TEST_F(postgres_session, one_that_is_told_to_write_nothing_is_no_dead_one) {
+  with_connection([](connection& c) -> task<> {
+    auto body = [](connection& inside) -> task<> {
+      co_await inside.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY");
+      throw database_error(db_errc::other, "the body's own");
+    };
+    std::string told;
+    try {
+      task<void> reporting = transaction(c, body);
+      co_await std::move(reporting);
+    } catch (const database_error& e) {
+      told = e.message();
+    }
+    EXPECT_EQ(told, "the body's own");
+    EXPECT_EQ(c.state(), session_state::clean);
+    co_await c.execute("SET default_transaction_read_only = on");
+    EXPECT_EQ(c.state(), session_state::clean);
+    co_await c.reset();
+    EXPECT_EQ(c.state(), session_state::clean);
+    co_await c.execute("CREATE TEMPORARY TABLE t(n integer)");
+  });
+}
+
 TEST_F(postgres_session, a_commit_after_a_failed_statement_says_that_nothing_was_committed) {
   with_connection([](connection& c) -> task<> {
     co_await c.begin();

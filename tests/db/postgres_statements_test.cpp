@@ -39,6 +39,17 @@ TEST_F(postgres_statements, a_statement_is_prepared_again_when_its_table_has_cha
   });
 }
 
+// Kept statements make room for others first.
+TEST_F(postgres_statements, one_that_must_be_alone_is_run_when_many_are_kept) {
+  with_connection([](connection& c) -> task<> {
+    co_await c.execute("CREATE TEMPORARY TABLE t(a integer)");
+    for (int i = 0; i < 200; ++i) co_await c.query("SELECT " + std::to_string(i));
+    co_await c.execute("VACUUM t");
+    result r = co_await c.query("SELECT count(*) FROM t");
+    EXPECT_EQ(r.rows.at(0).at(0), value(std::int64_t{0}));
+  });
+}
+
 struct read_rows {
   std::uint64_t taken = 0;
   std::optional<db_errc> failed;

@@ -62,11 +62,16 @@ task<void> batch_insert::run() {
   if (report_.method.empty()) report_.method = many_ != nullptr ? "unnest" : "statement";
   auto first_to_do = std::find(session_.to_do_.begin(), session_.to_do_.end(), 1);
   auto first = static_cast<std::size_t>(first_to_do - session_.to_do_.begin());
-  do {
-    hold_back_repeats(first);
-    task<void> inserting = insert_all_to_do(first);
-    co_await std::move(inserting);
-  } while (decide_held());
+  hold_back_repeats(first);
+  task<void> inserting = insert_all_to_do(first);
+  co_await std::move(inserting);
+  std::sort(parentless_.begin(), parentless_.end(), [](const part& a, const part& b) { return a.first < b.first; });
+  decide_held();
+  // One by one, each behind all before it. A row that had no parent may have one by now: its part came to pieces, or
+  // that of its parent, and the pieces went in behind later ones.
+  for (const part& p : parentless_) session_.to_do_[p.first] = 1;
+  task<void> inserting_rest = insert_singly();
+  co_await std::move(inserting_rest);
 }
 
 void batch_insert::hold_back_repeats(std::size_t first) {
@@ -83,19 +88,23 @@ void batch_insert::hold_back_repeats(std::size_t first) {
   }
 }
 
-// True when rows are to do again: those that repeat one that was refused.
-bool batch_insert::decide_held() {
+// Those that repeat one that is not stored are to do yet.
+void batch_insert::decide_held() {
   std::fill(session_.to_do_.begin(), session_.to_do_.end(), static_cast<unsigned char>(0));
-  bool any = false;
   for (auto [row, repeated] : held_) {
-    bool was_refused = report_.rows[repeated].what == row_outcome::status::refused;
-    any = any || was_refused;
-    if (was_refused)
-      session_.to_do_[row] = 1;
-    else
+    bool is_stored =
+        report_.rows[repeated].what != row_outcome::status::refused && find_parentless(repeated) == nullptr;
+    if (is_stored)
       report_.rows[row].what = row_outcome::status::duplicate;
+    else
+      session_.to_do_[row] = 1;
   }
-  return any;
+}
+
+const batch_insert::part* batch_insert::find_parentless(std::size_t row) const {
+  auto at = std::lower_bound(parentless_.begin(), parentless_.end(), row,
+                             [](const part& p, std::size_t wanted) { return p.first < wanted; });
+  return at != parentless_.end() && at->first == row ? &*at : nullptr;
 }
 
 task<void> batch_insert::insert_all_to_do(std::size_t first) {
@@ -105,7 +114,11 @@ task<void> batch_insert::insert_all_to_do(std::size_t first) {
     co_await std::move(trip);
     std::vector<part> smaller;
     for (part& p : parts) {
-      if (p.failed && p.count == 1) refuse(p.first, p.errc, std::move(p.said), p.lacks_value);
+      bool may_have_one_later = p.lacks_parent && plan_.may_bring_parents;
+      if (p.failed && p.count == 1 && may_have_one_later)
+        parentless_.push_back(p);
+      else if (p.failed && p.count == 1)
+        refuse(p.first, p.errc, std::move(p.said), p.lacks_value);
       if (!p.failed || p.count == 1) continue;
       std::vector<part> pieces = cut(p, smaller_than(p.count));
       smaller.insert(smaller.end(), pieces.begin(), pieces.end());
@@ -138,7 +151,9 @@ task<void> batch_insert::insert_singly() {
   co_await std::move(trip);
   for (part& p : parts) {
     bool is_duplicate = keys_are_new_ && p.repeats_key;
-    if (p.failed && !is_duplicate) refuse(p.first, p.errc, std::move(p.said), p.lacks_value);
+    // The row that it meets now was behind it.
+    const part* before = p.repeats_key ? find_parentless(p.first) : nullptr;
+    if (p.failed && !is_duplicate) refuse(p.first, p.errc, before != nullptr ? before->said : p.said, p.lacks_value);
     if (report_.rows[p.first].what != row_outcome::status::duplicate) session_.to_do_[p.first] = 0;
   }
 }
@@ -280,6 +295,7 @@ void batch_insert::take_failure(part* of, const PGresult* r) {
   of->said = said_by(r);
   of->lacks_value = lacks_value(r);
   of->repeats_key = sqlstate_of(r) == "23505";
+  of->lacks_parent = sqlstate_of(r) == "23503";
 }
 
 void batch_insert::take_one(std::size_t row, const PGresult* r) {

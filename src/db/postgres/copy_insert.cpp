@@ -45,6 +45,9 @@ std::size_t line_of(const PGresult* r) {
   return line;
 }
 
+// The other may be of the same COPY, which is undone, and be refused itself when it goes again.
+bool meets_another_row(const PGresult* r) { return sqlstate_of(r) == "23505" || sqlstate_of(r) == "23P01"; }
+
 }  // namespace
 
 copy_insert::copy_insert(session& s, insert_plan& plan, std::string version_statement, const row_batch& rows,
@@ -93,7 +96,7 @@ task<bool> copy_insert::run() {
                                                    [](std::size_t, const PGresult*) {});
     co_await std::move(undoing);
   }
-  bool all_done = next_ == order_.size();
+  bool all_done = next_ == order_.size() && left_.empty();
   if (all_done && failures == 0 && segment_rows_ == history_.segment_rows)
     history_.segment_rows = std::min(most_rows, segment_rows_ * 2);
   co_return all_done;
@@ -106,7 +109,7 @@ void copy_insert::put_suspects_last() {
   auto from = order_.begin() + static_cast<std::ptrdiff_t>(next_);
   auto to = order_.begin() + static_cast<std::ptrdiff_t>(suspects_from_);
   auto is_good = [&](std::size_t row) {
-    return report_.rows[row].what == row_outcome::status::refused || !refused.suspects(rows_.row(row));
+    return report_.rows[row].what == row_outcome::status::refused || is_left(row) || !refused.suspects(rows_.row(row));
   };
   std::vector<std::size_t> suspects;
   auto kept = from;
@@ -212,7 +215,7 @@ task<void> copy_insert::send_segment() {
   segment_end_ = next_ + rows_of_segment(next_);
   for (std::size_t position = next_; position < segment_end_; ++position) {
     std::size_t row = order_[position];
-    if (report_.rows[row].what == row_outcome::status::refused) continue;
+    if (report_.rows[row].what == row_outcome::status::refused || is_left(row)) continue;
     std::size_t before = data.size();
     std::string misfit = append_row(data, row);
     if (misfit.empty()) {
@@ -289,7 +292,10 @@ copy_insert::ending copy_insert::take_failure(const PGresult* r, std::optional<d
   if (in_savepoint_ && refusal) {
     if (line == 0 || line > sent_.size()) return ending::impossible;
     refused_row_ = sent_[line - 1];
-    refuse(refused_row_, *refusal, said_by(r), lacks_value(r));
+    if (meets_another_row(r))
+      left_.insert(std::upper_bound(left_.begin(), left_.end(), refused_row_), refused_row_);
+    else
+      refuse(refused_row_, *refusal, said_by(r), lacks_value(r));
     if (next_ >= suspects_from_) {
       next_ = segment_end_;
       return ending::suspect_refused;
@@ -303,6 +309,8 @@ copy_insert::ending copy_insert::take_failure(const PGresult* r, std::optional<d
   if (!in_savepoint_ || !unsupported) fatal = failure_of(r, "copy into " + plan_.into.name);
   return ending::impossible;
 }
+
+bool copy_insert::is_left(std::size_t row) const { return std::binary_search(left_.begin(), left_.end(), row); }
 
 void copy_insert::take_version(const PGresult* r) {
   if (PQntuples(r) != 1) session_.wire_->give_up_on_answers();

@@ -13,8 +13,9 @@
 // rows.
 //
 // The server tells the line of a row that it refuses. That row is left out, and its segment goes again, as a small one
-// where it can't be told what is wrong with the row. Rows that are suspected to be refused too go last, each in a
-// segment of its own. Invariant: what stands before `next_` in the order is stored or refused.
+// where it can't be told what is wrong with the row. One that meets another in a unique index is left to an INSERT.
+// Rows that are suspected to be refused too go last, each in a segment of its own. Invariant: what stands before
+// `next_` in the order is stored or refused.
 
 #include "../insertion_turns.h"
 #include "insert_plan.h"
@@ -59,6 +60,7 @@ class copy_insert {
   void take_success(const PGresult* r, std::optional<database_error>& fatal);
   ending take_failure(const PGresult* r, std::optional<database_error>& fatal);
   void refuse(std::size_t row, db_errc errc, std::string why, bool lacks_value = false);
+  bool is_left(std::size_t row) const;
   void take_version(const PGresult* r);
   void take_ids(const PGresult* r);
   std::int64_t id_of(std::size_t row) const;
@@ -80,6 +82,7 @@ class copy_insert {
   std::size_t segment_end_ = 0;      // one past its last
   std::size_t refused_row_ = 0;      // the last one
   std::vector<std::size_t> sent_;    // the rows of the segment, line by line
+  std::vector<std::size_t> left_;    // the rows that an INSERT is to judge, ascending
   std::size_t segment_rows_;         // few, where rows are refused
   std::size_t most_segments_;        // of a message; more after one that stored all
   std::size_t most_failures_;        // that are better than INSERTs

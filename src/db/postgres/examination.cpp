@@ -37,6 +37,12 @@ class examination {
     lacking_.push_back({level::error, "no right to create table " + table, "it is missing and can't be made",
                         "GRANT CREATE ON SCHEMA " + schema + " TO this account; or make the table by hand"});
   }
+  void lacks_search_path(const std::string& table) {
+    lacking_.push_back(
+        {level::error, "no schema to make table " + table + " in",
+         "it is missing, and search_path names no schema that is there",
+         "ALTER ROLE " + settings_.text("account") + " SET search_path = public; or name the table with its schema"});
+  }
   void lacks_schema(const std::string& table) {
     std::string schema = table.substr(0, table.find('.'));
     lacking_.push_back({level::error, "no right to use schema " + schema, "table " + table + " can't be reached",
@@ -63,6 +69,9 @@ class examination {
  private:
   static constexpr const char* without_own_ids =
       "large batches go in by INSERT instead of COPY, and rows with a unique key one by one: slower";
+
+  // As long as a batch may take by default (batch.attempt_timeout).
+  static constexpr std::int64_t shortest_limit_ms = 30'000;
 
   void add(level how, std::string what, std::string means, std::string change = {}) {
     found_.push_back({how, std::move(what), std::move(means), std::move(change)});
@@ -143,6 +152,11 @@ class examination {
               ": with what else connects, the server may run out",
           alter_system("max_connections", std::to_string(std::max<std::int64_t>(100, 4 * sessions))) +
               " Then restart the server.");
+    for (const char* limit : {"statement_timeout", "transaction_timeout"})
+      if (std::optional<std::int64_t> most = settings_.number(limit); most && *most > 0 && *most < shortest_limit_ms)
+        add(level::warning, std::string(limit) + " = " + std::to_string(*most) + " ms",
+            "a batch that takes longer is ended by the server, each time that it is tried again",
+            set_where_it_comes_from(limit, "0"));
     look_at_limit("account_limit", "the account", "ALTER ROLE " + settings_.text("account"));
     look_at_limit("database_limit", "the database", "ALTER DATABASE " + settings_.text("database"));
   }
@@ -167,8 +181,10 @@ class examination {
 constexpr const char* settings_query =
     "SELECT name::text, setting::text FROM pg_settings WHERE name IN ('server_version', 'server_version_num', 'fsync', "
     "'synchronous_commit', 'full_page_writes', 'default_transaction_read_only', 'synchronous_standby_names', "
-    "'max_connections') UNION ALL SELECT 'source of ' || name, source FROM pg_settings "
-    "WHERE name IN ('synchronous_commit', 'default_transaction_read_only')";
+    "'max_connections', 'statement_timeout', 'transaction_timeout') UNION ALL SELECT 'source of ' || name, source FROM "
+    "pg_settings "
+    "WHERE name IN ('synchronous_commit', 'default_transaction_read_only', 'statement_timeout', "
+    "'transaction_timeout')";
 
 // Superusers have no limits.
 constexpr const char* facts_query =
@@ -201,9 +217,9 @@ constexpr const char* lacking_id_columns_query =
     "WHERE d.refobjid = to_regclass(?) AND s.relkind = 'S' AND has_any_column_privilege(d.refobjid, 'INSERT') "
     "AND NOT has_column_privilege(d.refobjid, a.attnum, 'INSERT')";
 
-// The schema that a table is missing in and may not be made in; there may be no such schema.
+// The schema that a table is missing in and may not be made in, null for no schema; there may be none of that name.
 constexpr const char* closed_schema_query =
-    "SELECT s FROM (SELECT COALESCE(?, quote_ident(current_schema()), 'public') AS s) AS named "
+    "SELECT s FROM (SELECT COALESCE(?, quote_ident(current_schema())) AS s) AS named "
     "WHERE to_regclass(?) IS NULL AND NOT COALESCE(has_schema_privilege(to_regnamespace(s), 'CREATE'), false)";
 
 task<void> look_at_table(connection* c, const used_table* table, examination* into) {
@@ -214,7 +230,11 @@ task<void> look_at_table(connection* c, const used_table* table, examination* in
   value schema = dot == std::string::npos ? value() : value(quote_identifier(table->name.substr(0, dot)));
   task<result> asking_schema = c->query(closed_schema_query, parameters_of(std::move(schema), name));
   result closed = co_await std::move(asking_schema);
-  for (const auto& row : closed.rows) into->lacks_table(name, std::get<std::string>(row[0]));
+  for (const auto& row : closed.rows)
+    if (const auto* there = std::get_if<std::string>(&row[0]))
+      into->lacks_table(name, *there);
+    else
+      into->lacks_search_path(name);
   task<result> asking = c->query(lacking_rights_query, parameters_of(rights, name, name));
   result lacking = co_await std::move(asking);
   for (const auto& row : lacking.rows) into->lacks_right(name, std::get<std::string>(row[0]));

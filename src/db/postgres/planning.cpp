@@ -55,7 +55,9 @@ const std::string shape_sql =
     "ELSE (SELECT string_agg(DISTINCT quote_ident(s.nspname) || '.' || quote_ident(c.conname), ', ') "
     "FROM pg_constraint AS c JOIN tree ON tree.oid = c.conrelid JOIN pg_namespace AS s ON s.oid = c.connamespace "
     "WHERE c.condeferred) END, "
-    "t.relhasrules, EXISTS (SELECT FROM triggers WHERE tgtype & 7 = 7) "  // row, before, insert
+    "t.relhasrules, EXISTS (SELECT FROM triggers WHERE tgtype & 7 = 7), "  // row, before, insert
+    "EXISTS (SELECT FROM triggers) OR EXISTS (SELECT FROM pg_constraint AS c JOIN tree ON tree.oid = c.conrelid "
+    "WHERE c.contype = 'f' AND c.confrelid IN (SELECT oid FROM tree)) "
     "FROM t";
 
 std::string text_of(const result& shape) {
@@ -145,6 +147,7 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
     const auto* characters = std::get_if<std::int64_t>(&told.at(next_length++));
     if (characters != nullptr && *characters > 0) plan.lengths.push_back({i, static_cast<std::size_t>(*characters)});
   }
+  plan.may_bring_parents = std::get<bool>(shape.rows.at(0).at(4));
   bool rules_judge = std::get<bool>(shape.rows.at(0).at(2));
   bool triggers_judge = std::get<bool>(shape.rows.at(0).at(3));
   // A trigger may give a row another id than the one that was taken for it.

@@ -105,6 +105,13 @@ void session::send_begin(wire& w) {
   begin_is_due_ = false;
 }
 
+// What must not be in a transaction, such as a VACUUM, is to be the first behind a sync.
+void session::send_evictions(wire& w, bool inside_transaction) {
+  std::vector<std::string> evicted = statements_.take_evicted();
+  for (const std::string& name : evicted) w.execute("DEALLOCATE " + quote_identifier(name));
+  if (!evicted.empty() && !inside_transaction) w.sync();
+}
+
 task<statement*> session::prepared(const std::string& sql) {
   if (statement* known = statements_.find(sql)) co_return known;
   if (sql.find('\0') != std::string::npos) throw database_error(db_errc::syntax, "the statement has a zero byte");
@@ -152,10 +159,16 @@ bool session::forgets_stale_plan(const statement* s, const PGresult* failed) {
   return true;
 }
 
+void session::note_traces(const std::string& sql) {
+  if (!leaves_traces(sql)) return;
+  altered_ = true;
+  lock_wait_.reset();  // it may have been set to another
+}
+
 // A statement whose tables were changed after it was prepared is prepared once more. Inside a transaction the server
 // has given that up by then.
 task<void> session::run(const std::string& sql, const parameters& values, const result_taker& take) {
-  altered_ = altered_ || leaves_traces(sql);
+  note_traces(sql);
   for (bool again = false;; again = true) {
     wire& w = open_wire();
     bool known = statements_.find(sql) != nullptr;
@@ -167,9 +180,10 @@ task<void> session::run(const std::string& sql, const parameters& values, const 
       continue;
     }
     if (!misfit.empty()) throw database_error(db_errc::data, misfit);
-    bool may_run_again = !again && !in_transaction();
+    bool inside = in_transaction();
+    bool may_run_again = !again && !inside;
     send_begin(w);
-    for (const std::string& name : statements_.take_evicted()) w.execute("DEALLOCATE " + quote_identifier(name));
+    send_evictions(w, inside);
     std::size_t mine = w.execute(s->name, arguments_.bound(), s->binary);
     w.sync();
     std::optional<database_error> failed;
@@ -219,7 +233,7 @@ task<std::uint64_t> session::execute(std::string sql, parameters values) {
 
 // Inside a transaction a savepoint lets the statement end early without ending the transaction.
 task<std::uint64_t> session::query_each(std::string sql, parameters values, row_consumer take, std::size_t max_rows) {
-  altered_ = altered_ || leaves_traces(sql);
+  note_traces(sql);
   for (bool again = false;; again = true) {
     wire& w = open_wire();
     bool known = statements_.find(sql) != nullptr;
@@ -233,7 +247,7 @@ task<std::uint64_t> session::query_each(std::string sql, parameters values, row_
     if (!misfit.empty()) throw database_error(db_errc::data, misfit);
     bool in_savepoint = in_transaction();
     send_begin(w);
-    for (const std::string& name : statements_.take_evicted()) w.execute("DEALLOCATE " + quote_identifier(name));
+    send_evictions(w, in_savepoint);
     if (in_savepoint) w.execute("SAVEPOINT penstock_read");
     std::size_t mine = w.execute(s->name, arguments_.bound(), s->binary);
     if (in_savepoint) w.execute("RELEASE SAVEPOINT penstock_read");

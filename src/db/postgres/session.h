@@ -85,6 +85,8 @@ class session final : public connection {
   bool is_read_only_where_a_primary_is_wanted() const noexcept;
   const char* begin_sql() const noexcept;
   void send_begin(wire& w);
+  void send_evictions(wire& w, bool inside_transaction);
+  void note_traces(const std::string& sql);
   // Runs a statement once; its results go to `take`.
   task<void> run(const std::string& sql, const parameters& values, const result_taker& take);
   task<statement*> prepared(const std::string& sql);

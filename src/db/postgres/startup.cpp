@@ -1,7 +1,9 @@
 #include "startup.h"
 
+#include "../host_rotation.h"
 #include "failure.h"
 #include "penstock/async/on_worker.h"
+#include "penstock/async/timeout.h"
 #include "penstock/net/descriptor.h"
 #include "penstock/net/resolver.h"
 
@@ -116,7 +118,10 @@ connect_options options_for(const server_url& url, const server_address& at, con
                   std::to_string(std::chrono::ceil<std::chrono::milliseconds>(url.idle_transaction_timeout).count());
   options.set("options", of_session);
   // For logging in and for requests to cancel; a session's own are set once it is there.
-  auto silence = std::chrono::ceil<std::chrono::seconds>(url.silence_timeout).count();
+  // Linux takes no longer one between keepalives (include/net/tcp.h, MAX_TCP_KEEPIDLE).
+  constexpr long long longest_third = 32'767;
+  auto silence =
+      std::min<long long>(std::chrono::ceil<std::chrono::seconds>(url.silence_timeout).count(), 3 * longest_third);
   std::string third = std::to_string(std::max<long long>(silence / 3, 1));
   options.set("keepalives_idle", third);
   options.set("keepalives_interval", third);
@@ -159,10 +164,13 @@ task<connection_handle> connect_to(const server_url& url, const server_address& 
     addresses.emplace_back();
   }
   std::exception_ptr failure;
-  for (const std::string& address : addresses) {
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
     try {
-      task<connection_handle> shaking = handshake(url, at, address);
-      co_return co_await std::move(shaking);
+      task<connection_handle> shaking = handshake(url, at, addresses[i]);
+      task<connection_handle> limited = with_timeout(share_of_time_left(addresses.size() - i), std::move(shaking));
+      co_return co_await std::move(limited);
+    } catch (const timed_out&) {
+      failure = std::current_exception();
     } catch (const database_error& e) {
       // The server itself has spoken: its other addresses would say the same.
       if (e.errc() != db_errc::connection_lost) throw;

@@ -99,11 +99,14 @@ const std::string ids_sql =
     "WHERE g.tgtype & 7 = 7 AND (g.tgrelid = c.oid OR g.tgrelid IN (SELECT relid FROM pg_partition_tree(c.oid)))) "
     "FROM id JOIN pg_class AS c ON c.oid = id.attrelid JOIN pg_type AS y ON y.oid = id.atttypid";
 
-// The columns of its unique indexes that hold for all rows.
+// The columns of its unique indexes that hold for all rows, and by what they take different texts for the same.
 constexpr const char* unique_keys_sql =
-    "SELECT i.indexrelid::bigint, a.attname::text FROM pg_index AS i "
+    "SELECT i.indexrelid::bigint, a.attname::text, CASE WHEN y.typname = 'citext' THEN 'type citext' "
+    "WHEN NOT c.collisdeterministic THEN 'collation ' || c.collname END FROM pg_index AS i "
     "CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY AS k(attnum, place) "
     "JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum "
+    "JOIN pg_type AS y ON y.oid = a.atttypid "
+    "LEFT JOIN pg_collation AS c ON c.oid = i.indcollation[(k.place - 1)::integer] "
     "WHERE i.indrelid = to_regclass(?) AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL "
     "AND i.indexprs IS NULL AND k.place <= i.indnkeyatts ORDER BY i.indexrelid, k.place";
 
@@ -123,6 +126,23 @@ std::vector<std::vector<std::string>> unique_keys_of(const result& found) {
     keys.back().push_back(std::get<std::string>(row[1]));
   }
   return keys;
+}
+
+// An item would be called a duplicate of another one.
+std::vector<std::string> collation_differences(const table_definition& wanted, const result& found) {
+  std::vector<std::string> differences;
+  std::vector<std::vector<std::string>> keys = unique_keys_of(found);
+  auto row = found.rows.begin();
+  for (const std::vector<std::string>& key : keys) {
+    bool is_wanted = std::is_permutation(key.begin(), key.end(), wanted.unique_key.begin(), wanted.unique_key.end());
+    for (const std::string& column : key) {
+      const auto* by = std::get_if<std::string>(&(*row++)[2]);
+      if (by == nullptr || !is_wanted) continue;
+      differences.push_back("column '" + column + "' of the unique key has the " + *by +
+                            ", which takes different texts for the same: use text, with a deterministic collation");
+    }
+  }
+  return differences;
 }
 
 // A longer name is cut off without an error, and is then another table's perhaps
@@ -222,6 +242,7 @@ task<void> session::prepare_table(const table_definition& definition) {
   std::vector<std::string> differences = table_differences(definition, existing, unique_keys_of(keys), name_case::kept);
   for (std::string& difference : type_differences(definition, columns)) differences.push_back(std::move(difference));
   for (std::string& difference : generated_columns(definition, columns)) differences.push_back(std::move(difference));
+  for (std::string& difference : collation_differences(definition, keys)) differences.push_back(std::move(difference));
   if (!definition.id_column.empty()) {
     task<result> asking_ids = query(ids_sql, parameters_of(table, definition.id_column));
     result ids = co_await std::move(asking_ids);

@@ -175,8 +175,9 @@ std::optional<bool> says_it_is_read_only(PGconn* c) noexcept {
 
 }  // namespace
 
+// A session that was told to write nothing is as good as another one, once it is reset.
 bool session::is_read_only_where_a_primary_is_wanted() const noexcept {
-  return home_->url.primary_only && says_it_is_read_only(wire_->handle()).value_or(false);
+  return home_->url.primary_only && !altered_ && says_it_is_read_only(wire_->handle()).value_or(false);
 }
 
 task<void> session::require_primary() {
