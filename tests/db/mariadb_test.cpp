@@ -18,6 +18,41 @@ TEST_F(mariadb, gives_typed_rows_for_typed_parameters) {
   });
 }
 
+TEST_F(mariadb, tells_the_kind_of_a_time_that_is_all_zero) {
+  with_session([](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE t(at TIME, exact TIME(3), day DATE, both_of_them DATETIME)");
+    co_await c.execute("SET sql_mode = ''");
+    co_await c.execute("INSERT INTO t VALUES ('00:00:00', '00:00:00', '0000-00-00', '0000-00-00 00:00:00')");
+    result r = co_await c.query("SELECT *, TIMEDIFF('10:00', '10:00') FROM t");
+    EXPECT_EQ(r.rows.at(0), (std::vector<value>{value("00:00:00"), value("00:00:00"), value("0000-00-00"),
+                                                value("0000-00-00 00:00:00.000000"), value("00:00:00")}));
+  });
+}
+
+// There a backslash ends no quote, and what is written for one of them would.
+TEST_F(mariadb, stores_no_batch_while_backslashes_escape_nothing) {
+  with_session([](connection& c) -> task<> {
+    const table_definition table{"t", "", {{"v", column_type::text}}, {}};
+    co_await c.prepare_table(table);
+    co_await c.execute("SET sql_mode = CONCAT(@@sql_mode, ',NO_BACKSLASH_ESCAPES')");
+    row_batch rows(1);
+    rows.add_text("'); DROP TABLE t; -- ");
+    rows.commit_row();
+    batch_report report;
+    std::string told;
+    try {
+      co_await c.insert_batch(table, rows, report);
+    } catch (const database_error& e) {
+      told = e.message();
+    }
+    EXPECT_NE(told.find("NO_BACKSLASH_ESCAPES"), std::string::npos) << told;
+    co_await c.reset();
+    co_await c.insert_batch(table, rows, report);
+    value stored = co_await ask(c, "SELECT v FROM t");
+    EXPECT_EQ(stored, value("'); DROP TABLE t; -- "));
+  });
+}
+
 TEST_F(mariadb, has_the_same_settings_in_every_session) {
   with_session([&](connection& c) -> task<> {
     for (int round = 0; round < 2; ++round) {

@@ -164,10 +164,12 @@ class batch_insertion {
     std::uint32_t row;
     std::uint32_t first;  // row with the same key, in the same group
   };
-  std::vector<repeated> held_;            // until the first of them has its outcome
-  std::vector<std::size_t> key_columns_;  // of the unique key, by their places in a row
-  std::vector<std::uint32_t> there_;      // see look_up_each
-  bool many_refused_ = false;             // of the last group, so that the next one goes one by one at once
+  std::vector<repeated> held_;                  // until the first of them has its outcome
+  std::vector<std::uint32_t> wrong_otherwise_;  // of the rows that go in once more, those that met no key
+  bool meets_later_row_ = false;                // one of these, now
+  std::vector<std::size_t> key_columns_;        // of the unique key, by their places in a row
+  std::vector<std::uint32_t> there_;            // see look_up_each
+  bool many_refused_ = false;                   // of the last group, so that the next one goes one by one at once
   // Of the next batch for a table, by what the last one had; batches for several tables take turns in a session.
   struct expectations {
     bool repeats = false;          // keys are looked up before rows are sent

@@ -75,7 +75,8 @@ task<std::optional<complaint>> batch_insertion::insert_leniently(lenient_way way
     task<std::optional<complaint>> inserting = insert_suspects(run.suspects);
     std::optional<complaint> said = co_await std::move(inserting);
     if (said) co_return said;
-    if (left_out || run.suspects.size() < 2 || all_refused(run.suspects)) {
+    bool is_known = left_out || run.suspects.size() < 2 || all_refused(run.suspects);
+    if (is_known && !meets_later_row_) {
       report_->method = way == lenient_way::ignoring ? "bulk_ignore" : "load_data";
       waiting_.insert(waiting_.end(), run.left.begin(), run.left.end());
       co_return std::nullopt;
@@ -172,10 +173,15 @@ bool batch_insertion::all_refused(const std::vector<suspect>& suspects) const {
 }
 
 // All others are stored. Rows that repeat a key wait, so that keys are looked up; the rest go in one by one, so that
-// each is refused for what is wrong with it, even when a later row with its key was stored.
+// each is refused for what is wrong with it. The server looks at unique indexes first: where one of these meets a row
+// there now, that was a later one, and what is wrong with it is not told.
 task<std::optional<complaint>> batch_insertion::insert_suspects(std::vector<suspect> suspects) {
   waiting_.clear();
   group_.clear();
+  meets_later_row_ = false;
+  wrong_otherwise_.clear();
+  for (const suspect& s : suspects)
+    if (s.code != ER_DUP_ENTRY) wrong_otherwise_.push_back(s.row);
   for (const suspect& s : suspects) {
     std::vector<std::uint32_t>& to = may_be_there(s.code) ? waiting_ : group_;
     if (to.empty() || to.back() != s.row) to.push_back(s.row);

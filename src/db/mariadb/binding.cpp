@@ -157,10 +157,10 @@ value row_reader::value_of(std::size_t index) {
     case MYSQL_TYPE_DATETIME:
     case MYSQL_TYPE_TIMESTAMP:
       if (std::optional<timestamp> t = from_datetime(c.time)) return *t;
-      return format_time(c.time);
+      return format_time(c.time, c.type);
     case MYSQL_TYPE_DATE:
     case MYSQL_TYPE_TIME:
-      return format_time(c.time);
+      return format_time(c.time, c.type);
     default:
       break;
   }

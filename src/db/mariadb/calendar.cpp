@@ -57,11 +57,12 @@ void write_datetime(const MYSQL_TIME& t, std::span<char, 26> to) noexcept {
   write_digits(at + 20, t.second_part, 6);
 }
 
-std::string format_time(const MYSQL_TIME& t) {
+// What has no parts that are not 0 comes without any, and the library does not say of what kind it is.
+std::string format_time(const MYSQL_TIME& t, enum_field_types type) {
   char text[26];
-  if (t.time_type != MYSQL_TIMESTAMP_TIME) {
+  if (type != MYSQL_TYPE_TIME) {
     write_datetime(t, text);
-    return std::string(text, t.time_type == MYSQL_TIMESTAMP_DATE ? 10 : 26);
+    return std::string(text, type == MYSQL_TYPE_DATE ? 10 : 26);
   }
   std::string made = t.neg ? "-" : "";
   unsigned hours = t.day * 24 + t.hour;

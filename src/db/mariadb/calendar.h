@@ -19,6 +19,6 @@ std::optional<timestamp> from_datetime(const MYSQL_TIME& t) noexcept;
 // "2026-01-31 09:30:00.000000": 26 characters.
 void write_datetime(const MYSQL_TIME& t, std::span<char, 26> to) noexcept;
 // A DATE, DATETIME or TIME as the server writes it.
-std::string format_time(const MYSQL_TIME& t);
+std::string format_time(const MYSQL_TIME& t, enum_field_types type);
 
 }  // namespace penstock::db::mariadb

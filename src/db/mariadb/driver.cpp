@@ -48,23 +48,29 @@ class mariadb_driver final : public driver {
     co_return std::make_unique<session>(context_, std::move(at), std::move(w), std::move(facts));
   }
 
-  // Sessions are numbered upwards, so that one with a lower number than ours is of the same run of the server.
+  // A server that was started again gives the numbers of its sessions again, to others; none of these has run its
+  // statement for as long as the orphan has.
   task<void> end_orphans(wire* w, std::string identity) {
-    std::string kills;
-    unsigned long newest = mysql_thread_id(w->handle());
+    std::string wanted;
     time_point now = scheduler::current().now();
     std::erase_if(context_->orphans, [&](const orphan& o) {
       bool recent = now - o.since < orphans_live;
-      if (recent && o.identity == identity && o.thread_id < newest)
-        kills.append(kills.empty() ? "" : ";").append("KILL CONNECTION ").append(std::to_string(o.thread_id));
+      if (recent && o.identity == identity)
+        wanted.append(wanted.empty() ? "" : " OR ")
+            .append("ID = " + std::to_string(o.thread_id) + " AND COMMAND <> 'Sleep' AND TIME >= " +
+                    std::to_string(std::chrono::floor<std::chrono::seconds>(now - o.since).count()));
       return !recent || o.identity == identity;
     });
-    while (!kills.empty()) {
-      std::size_t end = std::min(kills.find(';'), kills.size());
-      std::string one = kills.substr(0, end);
-      kills.erase(0, end + 1);
-      std::vector<text_result> answers;
-      task<bool> killing = w->run(one, answers);
+    if (wanted.empty()) co_return;
+    std::string text = "SELECT ID FROM information_schema.PROCESSLIST WHERE " + wanted;
+    std::vector<text_result> answers;
+    task<bool> asking = w->run(text, answers, 1);
+    bool answered = co_await std::move(asking);
+    if (!answered) co_return;
+    const text_result found = std::move(answers.front());
+    for (const auto& row : found.rows) {
+      text = "KILL CONNECTION " + row.at(0).value_or("0");
+      task<bool> killing = w->run(text, answers);
       co_await std::move(killing);  // false for one that has ended already
     }
   }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <map>
 #include <string>
 #include <string_view>
@@ -159,6 +160,12 @@ class examination {
           "larger values, and statements of larger batches, are refused by the server",
           set_global("max_allowed_packet", std::to_string(wanted)) +
               "; sessions that are open keep the old one, so start the service anew then; or lower batch.max_bytes");
+    // MariaDB's, in seconds and parts of one, as long as a batch may take by default (batch.attempt_timeout); 0: none.
+    double longest = std::strtod(settings_.text("max_statement_time").c_str(), nullptr);
+    if (longest > 0 && longest < 30)
+      add(level::warning, settings_.line("max_statement_time"),
+          "a batch that takes longer is ended by the server, each time that it is tried again",
+          "ALTER USER of this account WITH MAX_STATEMENT_TIME 0; or " + set_global("max_statement_time", "0"));
     auto sessions = static_cast<std::int64_t>(load_.sessions);
     if (std::optional<std::int64_t> most = settings_.number("max_connections"); most && *most < 2 * sessions)
       add(level::warning, settings_.line("max_connections"),

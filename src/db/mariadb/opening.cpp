@@ -1,6 +1,8 @@
 #include "opening.h"
 
+#include "../host_rotation.h"
 #include "penstock/async/on_worker.h"
+#include "penstock/async/timeout.h"
 #include "penstock/db/error.h"
 #include "penstock/net/descriptor.h"
 #include "penstock/net/resolver.h"
@@ -158,10 +160,14 @@ task<std::unique_ptr<wire>> find_and_log_in(const server_url* url, server_addres
   bool by_name = url->tls_for(at) == tls_mode::verify_full && addresses.front() != at.host;
   if (by_name) addresses = {at.host};
   std::exception_ptr failed;
-  for (const std::string& address : addresses) {
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
     try {
-      task<std::unique_ptr<wire>> logging_in = log_in(url, at, address, by_name);
-      co_return co_await std::move(logging_in);
+      task<std::unique_ptr<wire>> logging_in = log_in(url, at, addresses[i], by_name);
+      task<std::unique_ptr<wire>> limited =
+          with_timeout(share_of_time_left(addresses.size() - i), std::move(logging_in));
+      co_return co_await std::move(limited);
+    } catch (const timed_out&) {
+      failed = std::current_exception();
     } catch (const database_error& e) {
       if (e.errc() != db_errc::connection_lost) throw;
       failed = std::current_exception();

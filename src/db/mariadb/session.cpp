@@ -72,7 +72,10 @@ task<MYSQL_STMT*> session::run(std::string sql, parameters values) {
   require_whole_transaction("run a statement");
   bound_.hold(std::move(values));
   text_ = std::move(sql);
-  altered_ = altered_ || leaves_traces(text_);
+  if (leaves_traces(text_)) {
+    altered_ = true;
+    lock_wait_.reset();  // it may have been set to another
+  }
   for (bool again = false;; again = true) {
     task<MYSQL_STMT*> preparing = statements_.prepare(*wire_, text_);
     MYSQL_STMT* statement = co_await std::move(preparing);
@@ -333,6 +336,10 @@ task<void> session::store(const table_definition& into, const row_batch& rows, b
   lock_wait_limit limit(*this);
   require_width(into, rows);
   require_whole_transaction("insert into " + into.name);
+  if (wire_->takes_backslashes_as_they_are())
+    throw database_error(db_errc::other, at_.to_string() + ", insert into " + into.name +
+                                             ": batches can't go in while the session's sql_mode has "
+                                             "NO_BACKSLASH_ESCAPES: reset the session");
   std::size_t round_trips_before = wire_->round_trips();
   if (should_look_again(into.name)) {
     task<void> looking = look_again(into.name);

@@ -91,6 +91,10 @@ class wire {
   // -1 when it is not connected.
   int socket() const noexcept { return static_cast<int>(mysql_get_socket(handle_)); }
   bool in_transaction() const noexcept { return (handle_->server_status & SERVER_STATUS_IN_TRANS) != 0; }
+  // Whether a backslash in a text's literal is one: the session has NO_BACKSLASH_ESCAPES in its sql_mode.
+  bool takes_backslashes_as_they_are() const noexcept {
+    return (handle_->server_status & SERVER_STATUS_NO_BACKSLASH_ESCAPES) != 0;
+  }
   complaint complaint_of_session() const;
   // Times the server was waited for.
   std::size_t round_trips() const noexcept { return round_trips_; }
