@@ -6,6 +6,7 @@
 #include "penstock/core/units.h"
 #include "penstock/db/error.h"
 
+#include <algorithm>
 #include <exception>
 #include <string>
 #include <utility>
@@ -45,6 +46,13 @@ class attempt {
 };
 
 }  // namespace
+
+duration share_of_time_left(std::size_t attempts) {
+  std::optional<time_point> deadline = current_deadline();
+  if (!deadline) return duration::max();
+  duration left = std::max(duration::zero(), *deadline - scheduler::current().now());
+  return left / static_cast<duration::rep>(attempts);
+}
 
 task<std::unique_ptr<connection>> host_rotation::connect(opener open) {
   std::size_t count = url_.addresses.size();

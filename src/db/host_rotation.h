@@ -14,6 +14,10 @@
 
 namespace penstock::db {
 
+// What one of so many attempts may take of the time that is left to all: a host's address that swallows packets is not
+// to use up what its next one needs.
+duration share_of_time_left(std::size_t attempts);
+
 class host_rotation {
  public:
   // Opens a session with one server, or throws; `db_errc::read_only` for one that takes no writes when a primary is

@@ -13,11 +13,29 @@
 
 namespace penstock::db {
 
+namespace {
+
+constexpr std::size_t most_sessions = 65'536;
+// What is counted from a point in time is to stay within the clock's range.
+constexpr duration as_good_as_never = std::chrono::hours(24 * 365 * 10);
+// Shorter ones are a storm for a server that comes back.
+constexpr duration shortest_pause = std::chrono::milliseconds(10);
+
+}  // namespace
+
 pool::pool(database to, pool_options options) {
   if (options.max_size == 0 || options.min_size > options.max_size)
     throw database_error(db_errc::bad_options, "a pool of at least " + std::to_string(options.min_size) +
                                                    " and at most " + std::to_string(options.max_size) +
                                                    " sessions: max_size must be at least 1 and at least min_size");
+  if (options.max_size > most_sessions)
+    throw database_error(db_errc::bad_options, "a pool of at most " + std::to_string(options.max_size) +
+                                                   " sessions: max_size may be " + std::to_string(most_sessions) +
+                                                   " at most");
+  for (duration* limit : {&options.max_lifetime, &options.idle_timeout, &options.keepalive, &options.leak_after})
+    *limit = std::min(*limit, as_good_as_never);
+  options.reconnect_min = std::max(options.reconnect_min, shortest_pause);
+  options.reconnect_max = std::max(options.reconnect_max, options.reconnect_min);
   if (options.name.empty()) options.name = to.name();
   implementation_ = std::make_shared<implementation>(std::move(to), std::move(options));
 }

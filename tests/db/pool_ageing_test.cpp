@@ -3,6 +3,8 @@
 #include <penstock/observe/log_capture.h>
 #include <penstock/observe/metrics.h>
 
+#include <limits>
+
 #include <gmock/gmock.h>
 
 // What time does to a pool: idle and old sessions, keepalive, leases held for long.
@@ -89,6 +91,30 @@ TEST(pool_ageing, run_notices_sessions_that_died_and_replaces_them) {
     EXPECT_EQ(server.connects, 4);
     EXPECT_EQ(p.stats().idle, 2u);
   });
+}
+
+// The clock's range is not left, whatever is added.
+TEST(pool_ageing, limits_as_long_as_can_be_said_are_none) {
+  pool_options options;
+  options.max_lifetime = options.idle_timeout = options.keepalive = options.leak_after = duration::max();
+  with_kept_pool(options, [](pool& p, fake_server& server) -> task<> {
+    pool::lease c = co_await p.acquire();
+    co_await sleep_for(24h);
+    c.release();
+    co_await sleep_for(24h);
+    EXPECT_EQ(server.connects, 1);
+    EXPECT_EQ(p.stats().leaks, 0u);
+  });
+}
+
+TEST(pool_ageing, more_sessions_than_any_server_has_are_refused) {
+  database_error refused(db_errc::other, "");
+  try {
+    pool(database("sqlite::memory:"), {.max_size = std::numeric_limits<std::size_t>::max()});
+  } catch (const database_error& e) {
+    refused = e;
+  }
+  EXPECT_EQ(refused.errc(), db_errc::bad_options);
 }
 
 TEST(pool_leak, a_lease_held_for_long_is_reported_once_with_its_acquire_site) {
