@@ -130,5 +130,11 @@ TEST(row_mapping, another_number_of_columns_is_refused_without_rows_too) {
   EXPECT_EQ(refusal({names, {}}), "");
 }
 
+TEST(to_value, nothing_is_null) {
+  std::optional<int> number;
+  EXPECT_EQ(parameters_of(nullptr, std::nullopt, number, std::optional<std::string>("text"), std::optional(7)),
+            (parameters{value(), value(), value(), value("text"), value(std::int64_t{7})}));
+}
+
 }  // namespace
 }  // namespace penstock::db

@@ -153,7 +153,8 @@ class connection {
   /// is said anew, or `reset`. Call it between transactions. PostgreSQL counts milliseconds, from 1 on; MariaDB whole
   /// seconds, and does not wait at all below one; MySQL whole seconds, and below one the session has each statement
   /// ended that takes longer, from 100 ms on (KILL QUERY over a connection more). A trip only where the bound was
-  /// another. Does nothing where sessions have no such bound: by default, and on SQLite, which has one in its URL.
+  /// another. A pool does not undo it: whoever leases such a session next says their own. Does nothing where sessions
+  /// have no such bound: by default, and on SQLite, which has one in its URL.
   virtual task<void> limit_lock_waits(duration most);
   /// Makes the table when it is missing; throws `db_errc::table_drift` naming each difference when it is another.
   /// `definition` must outlive it.

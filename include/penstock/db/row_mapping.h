@@ -26,11 +26,6 @@ namespace penstock::db {
 namespace detail {
 
 template <class T>
-struct is_optional : std::false_type {};
-template <class T>
-struct is_optional<std::optional<T>> : std::true_type {};
-
-template <class T>
 concept character = std::same_as<T, char> || std::same_as<T, wchar_t> || std::same_as<T, char8_t> ||
     std::same_as<T, char16_t> || std::same_as<T, char32_t>;
 
@@ -48,7 +43,7 @@ struct any_member {
 // Stands for a member of whatever type.
 struct anything {
   template <class T>
-  requires(!is_optional<T>::value) operator T() const;
+  requires(!is_optional<T>) operator T() const;
 };
 
 template <class T, class Member, std::size_t... I>
@@ -126,7 +121,7 @@ bool read_timestamp(const value& from, timestamp& to) noexcept;
 
 template <class T>
 bool read_member(const value& from, T& to) {
-  if constexpr (is_optional<T>::value) {
+  if constexpr (is_optional<T>) {
     if (std::holds_alternative<std::monostate>(from)) {
       to.reset();
       return true;
@@ -160,7 +155,7 @@ bool read_member(const value& from, T& to) {
 
 template <class T>
 constexpr std::string_view member_name() {
-  if constexpr (is_optional<T>::value)
+  if constexpr (is_optional<T>)
     return member_name<typename T::value_type>();
   else if constexpr (std::is_same_v<T, bool>)
     return "a boolean";

@@ -49,14 +49,23 @@ std::size_t bytes_of(const std::vector<value>& row) noexcept;
 
 namespace detail {
 [[noreturn]] void throw_too_large(std::uint64_t n);
+template <class T>
+inline constexpr bool is_optional = false;
+template <class T>
+inline constexpr bool is_optional<std::optional<T>> = true;
 }  // namespace detail
 
-/// A value from what C++ has at hand: any whole number becomes an integer, any text is copied. Throws `db_errc::data`
-/// for a whole number above 9223372036854775807, which an integer does not hold.
+/// A value from what C++ has at hand: any whole number becomes an integer, any text is copied, and nullptr and an empty
+/// optional become null. Throws `db_errc::data` for a whole number above 9223372036854775807, which an integer does not
+/// hold.
 template <class T>
 value to_value(T&& held) {
   using plain = std::remove_cvref_t<T>;
-  if constexpr (std::is_same_v<plain, bool>)
+  if constexpr (std::is_null_pointer_v<plain> || std::is_same_v<plain, std::nullopt_t>)
+    return value();
+  else if constexpr (detail::is_optional<plain>)
+    return held ? to_value(*std::forward<T>(held)) : value();
+  else if constexpr (std::is_same_v<plain, bool>)
     return value(std::in_place_type<bool>, held);
   else if constexpr (std::is_integral_v<plain>) {
     if constexpr (std::is_unsigned_v<plain> && sizeof(plain) >= sizeof(std::int64_t))
