@@ -30,10 +30,21 @@ db::expected_load load_of(const ingest::service_options& options, const db::data
   return {ingest::used_sessions(options, store), options.batch.max_bytes, ingest::used_tables(options)};
 }
 
-finding unusable(const error& failure) {
+// Where SQLite has it; empty for other databases.
+std::string_view file_of(std::string_view url) {
+  constexpr std::string_view scheme = "sqlite:";
+  if (!url.starts_with(scheme)) return {};
+  url.remove_prefix(scheme.size());
+  if (url.starts_with("//")) url.remove_prefix(2);
+  return url.substr(0, url.find('?'));
+}
+
+finding unusable(const error& failure, std::string_view url) {
   std::string change;
   if (failure.is(db::db_errc::read_only))
-    change = "name the server that takes writes in the URL, or several servers: the one that does is looked for";
+    change = !file_of(url).empty()
+                 ? "let this account write to the file and to its folder"
+                 : "name the server that takes writes in the URL, or several servers: the one that does is looked for";
   return {level::error, "the store can't be used", failure.message(), change};
 }
 
@@ -99,26 +110,26 @@ task<std::optional<finding>> own_table_finding(db::connection& c, const db::tabl
 
 // The SQLite file that serving would make; empty when there is none such, or it could not be made.
 std::string file_to_be_made(std::string_view url) {
-  if (!url.starts_with("sqlite:")) return {};
-  url.remove_prefix(std::string_view("sqlite:").size());
-  if (url.starts_with("//")) url.remove_prefix(2);
-  url = url.substr(0, url.find('?'));
-  if (url == ":memory:") return {};
-  std::filesystem::path file = url;
+  std::filesystem::path file = file_of(url);
+  if (file.empty() || file == ":memory:") return {};
   std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
   std::error_code unknown;
   bool missing = !std::filesystem::exists(file, unknown) && !unknown;
+  std::filesystem::path wal = file;
+  wal += "-wal";
+  if (std::filesystem::exists(wal, unknown)) return {};  // of a file that was here
   return missing && ::access(folder.c_str(), W_OK | X_OK) == 0 ? file.string() : std::string();
 }
 
 // Rights that are missing are told by whoever examined the server: what can't be looked at for want of one is not told
 // once more.
-task<std::optional<finding>> unless_forbidden(task<std::optional<finding>> looking, std::optional<finding>& no_right) {
+task<std::optional<finding>> unless_forbidden(task<std::optional<finding>> looking, std::optional<finding>& no_right,
+                                              std::string_view url) {
   try {
     co_return co_await std::move(looking);
   } catch (const db::database_error& e) {
     if (e.errc() != db::db_errc::auth) throw;
-    no_right = unusable(e);
+    no_right = unusable(e, url);
   }
   co_return std::nullopt;
 }
@@ -135,12 +146,14 @@ task<void> check_session(db::connection& session, const db::database& store, con
   }
   std::optional<finding> no_right;
   for (const ingest::stream_definition& stream : config.ingest.streams) {
-    task<std::optional<finding>> comparing = unless_forbidden(stream_finding(session, stream), no_right);
+    task<std::optional<finding>> comparing =
+        unless_forbidden(stream_finding(session, stream), no_right, config.store_url);
     std::optional<finding> compared = co_await std::move(comparing);
     if (compared) into.add(*compared);
   }
   for (const db::table_definition& table : ingest::own_tables(store)) {
-    task<std::optional<finding>> comparing = unless_forbidden(own_table_finding(session, table), no_right);
+    task<std::optional<finding>> comparing =
+        unless_forbidden(own_table_finding(session, table), no_right, config.store_url);
     std::optional<finding> compared = co_await std::move(comparing);
     if (compared) into.add(*compared);
   }
@@ -153,6 +166,9 @@ task<void> check_store(const serve_config& config, report& into) {
   std::optional<finding> failed;
   try {
     db::database database(config.store_url);
+    if (file_of(config.store_url) == ":memory:")
+      into.add({level::warning, "the store is in memory", "all items are gone when the service ends",
+                "name one on disk, such as sqlite:items.db"});
     if (std::string file = file_to_be_made(config.store_url); !file.empty()) {
       into.add({level::note, "file '" + file + "'", "missing; `penstock serve` makes it", {}});
       database = db::database("sqlite::memory:");
@@ -162,7 +178,7 @@ task<void> check_store(const serve_config& config, report& into) {
     task<void> checking = check_session(*session, database, config, into);
     co_await std::move(checking);
   } catch (const error& e) {
-    failed = unusable(e);
+    failed = unusable(e, config.store_url);
   }
   if (failed) into.add(*failed);
 }

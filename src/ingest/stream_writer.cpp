@@ -149,7 +149,8 @@ task<void> stream_writer::commit(batch& b, batch_committer::patience how) {
     committed(b, clock.now() - start, in_lane);
     co_return;
   }
-  failed(failure, b.rows.rows());
+  if (!is_outage(failure)) failed_at_ = clock.now();
+  tell_failure(failure, b.rows.rows());
   std::rethrow_exception(failure);
 }
 
@@ -178,8 +179,11 @@ void stream_writer::committed(const batch& b, duration elapsed, bool in_lane) no
 // Those that come again, in the lane, are told of once. There one may wait alone; that says nothing of the table.
 void stream_writer::tell_apart(const batch& b, std::size_t rows, bool in_lane) noexcept {
   time_point now = scheduler::current().now();
-  for (const rows_set_apart& some : b.apart)
-    if (some.failure) failed(some.failure, some.count);
+  for (const rows_set_apart& some : b.apart) {
+    if (!some.failure) continue;
+    if (!is_outage(some.failure) && !waits_for_lock(some.failure)) failed_at_ = now;
+    tell_failure(some.failure, some.count);
+  }
   if (rows == b.rows.rows() && (!in_lane || b.shares.size() > 1)) {
     if (!all_apart_since_ || now - *all_apart_at_ > failing_is_told_for) all_apart_since_ = now;
     all_apart_at_ = now;
@@ -192,9 +196,8 @@ void stream_writer::tell_apart(const batch& b, std::size_t rows, bool in_lane) n
             {{"stream", name()}, {"items", rows}, {"of_batch", b.rows.rows()}});
 }
 
-void stream_writer::failed(const std::exception_ptr& failure, std::size_t rows) noexcept {
+void stream_writer::tell_failure(const std::exception_ptr& failure, std::size_t rows) noexcept {
   time_point now = scheduler::current().now();
-  if (!is_outage(failure) && !waits_for_lock(failure)) failed_at_ = now;
   const auto* refused = detail::exception_as<error>(failure);
   told_failure& told = told_[std::string(refused == nullptr ? std::string_view() : refused->code())];
   if (told.at && now - *told.at < failures_alike_are_logged_every) {

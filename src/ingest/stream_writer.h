@@ -58,7 +58,7 @@ class stream_writer {
   task<void> commit(batch& b, batch_committer::patience how);
   void committed(const batch& b, duration elapsed, bool in_lane) noexcept;
   void tell_apart(const batch& b, std::size_t rows, bool in_lane) noexcept;
-  void failed(const std::exception_ptr& failure, std::size_t rows) noexcept;
+  void tell_failure(const std::exception_ptr& failure, std::size_t rows) noexcept;
 
   item_schema schema_;
   item_parser parser_;

@@ -26,14 +26,37 @@ class Checking(BlackBoxTest):
             done = self.check("--store", url)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             self.assertNotIn("file", done.stdout)
+            self.assertIn("WARNING  the store is in memory", done.stdout)
+
+    def check_as_nobody(self, *arguments):
+        drop_rights = (lambda: os.setresuid(65534, 65534, 65534)) if os.geteuid() == 0 else None
+        self.folder.chmod(0o755)
+        return subprocess.run([PROGRAM, "check", *arguments], cwd=self.folder, env=environment(),
+                              preexec_fn=drop_rights, capture_output=True, text=True, timeout=60, check=False)
+
+    def test_a_file_that_may_only_be_read_is_an_error(self):
+        folder = self.folder / "open"
+        folder.mkdir()
+        folder.chmod(0o777)
+        with sqlite3.connect(folder / "old.db") as database:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("CREATE TABLE processed_data "
+                             "(id INTEGER PRIMARY KEY AUTOINCREMENT, data TEXT NOT NULL, created_at TEXT NOT NULL)")
+        (folder / "old.db").chmod(0o444)
+        done = self.check_as_nobody("--store", "sqlite:open/old.db")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("the file can't be written to", done.stdout)
+
+    def test_the_log_of_a_file_that_is_not_there_is_an_error(self):
+        (self.folder / "k.db-wal").write_bytes(b"commits")
+        done = self.check("--store", "sqlite:k.db")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("k.db-wal' has commits, but their file is missing", done.stdout)
+        self.assertFalse((self.folder / "k.db").exists())
 
     def test_a_folder_that_may_not_be_written_is_named(self):
         (self.folder / "closed").mkdir(mode=0o555)
-        drop_rights = (lambda: os.setresuid(65534, 65534, 65534)) if os.geteuid() == 0 else None
-        self.folder.chmod(0o755)
-        done = subprocess.run([PROGRAM, "check", "--store", "sqlite:closed/new.db"], cwd=self.folder,
-                              env=environment(), preexec_fn=drop_rights, capture_output=True, text=True, timeout=60,
-                              check=False)
+        done = self.check_as_nobody("--store", "sqlite:closed/new.db")
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         self.assertIn("the folder 'closed' must be writable", done.stdout)
 

@@ -282,6 +282,28 @@ TEST_F(service_test, a_batch_that_can_not_be_committed_is_a_503_and_the_service_
   });
 }
 
+TEST_F(service_test, a_file_that_stays_locked_makes_the_service_unready_until_it_is_written_to_again) {
+  service_options options = options_of(whole_items());
+  options.batch.commit_retry = std::chrono::milliseconds(1);
+  serve(db::database("sqlite:" + database_file() + "?busy_timeout=20ms"), options, [&]() -> task<void> {
+    db::database file("sqlite:" + database_file());
+    task<std::unique_ptr<db::connection>> connecting = file.connect();
+    std::unique_ptr<db::connection> other = co_await std::move(connecting);
+    co_await other->begin();
+    auto asking = post("/v1/items", "1");
+    answer refused = co_await std::move(asking);
+    EXPECT_EQ(refused.status, 503);
+    EXPECT_EQ(refused.json("/code"), R"("db.lock_timeout")") << refused.body;
+    auto probing = get("/readyz");
+    EXPECT_EQ((co_await std::move(probing)).status, 503);
+    co_await other->rollback();
+    auto again = post("/v1/items", "1");
+    EXPECT_EQ((co_await std::move(again)).status, 200);
+    auto probing_again = get("/readyz");
+    EXPECT_EQ((co_await std::move(probing_again)).status, 200);
+  });
+}
+
 TEST_F(service_test, failures_alike_are_logged_once_with_a_count_of_the_others) {
   log::capture logged;
   service_options options = options_of(whole_items());
