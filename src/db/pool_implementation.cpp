@@ -186,6 +186,7 @@ task<void> pool::implementation::connect(lease& slot) {
 
 task<bool> pool::implementation::check(lease& slot, pool_step step) {
   std::exception_ptr failure;
+  bool is_silent = false;
   try {
     task<void> asking = step == pool_step::reset ? slot->reset() : slot->ping();
     task<void> limited = cut_short_by_close(options.validation_timeout, std::move(asking));
@@ -195,12 +196,16 @@ task<bool> pool::implementation::check(lease& slot, pool_step step) {
     // Cut short in the middle: nobody knows in what state it is.
     slot.discard();
     throw;
+  } catch (const timed_out&) {
+    failure = std::current_exception();
+    is_silent = true;
   } catch (...) {
     failure = std::current_exception();
   }
   log::write_exception(log::level::debug, "closed a pooled connection that failed its check", failure,
                        std::initializer_list<log::field>{{"pool", options.name}});
   slot.connection_.reset();
+  if (is_silent) state.retire_as_old_as(slot.slot_);
   state.suspect_idle();
   co_return false;
 }

@@ -164,6 +164,11 @@ void pool_state::suspect_idle() noexcept {
   for (std::size_t slot : idle_) slots_[slot].suspect = true;
 }
 
+void pool_state::retire_as_old_as(std::size_t slot) {
+  for (std::size_t i = idle_.size(); i-- > 0;)
+    if (slots_[idle_[i]].alive_at <= slots_[slot].alive_at) retire(i);
+}
+
 std::vector<std::size_t> pool_state::take_retired() {
   std::vector<std::size_t> taken;
   if (!retired_.empty()) {

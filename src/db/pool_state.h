@@ -71,6 +71,9 @@ class pool_state {
   void dropped(std::size_t slot);
   // A session was found dead: those that are idle may be, too.
   void suspect_idle() noexcept;
+  // The session of the slot was given up, since it said nothing: something on the way has cut it off, and with it all
+  // that have been silent for as long. To ask each would take them a timeout one after another.
+  void retire_as_old_as(std::size_t slot);
   // Idle slots whose sessions are to be closed now; they are empty already.
   std::vector<std::size_t> take_retired();
 

@@ -115,6 +115,22 @@ TEST(pool_dead_connection, one_that_cannot_be_reset_is_closed) {
   });
 }
 
+// As behind a firewall that forgets connections on which nothing is said for long.
+TEST(pool_dead_connection, one_that_says_nothing_is_given_up_with_all_that_were_idle_for_as_long) {
+  with_fake_pool({.min_size = 0, .max_size = 10}, [](pool& p, fake_server& server) -> task<> {
+    std::vector<task<void>> users;
+    for (int i = 0; i < 10; ++i) users.push_back(run_query(p, "before"));
+    co_await gather(std::move(users));
+    co_await sleep_for(p.options().validate_after_idle);
+    server.latency = 1h;
+    time_point asked = scheduler::current().now();
+    pool::lease c = co_await p.acquire();
+    EXPECT_EQ(scheduler::current().now() - asked, p.options().validation_timeout + server.connect_latency);
+    EXPECT_EQ(server.pings, 1);
+    EXPECT_EQ(server.open, 1u);
+  });
+}
+
 TEST(pool_dead_connection, one_that_does_not_answer_its_ping_is_given_up_in_time) {
   with_fake_pool({.acquire_timeout = 5s, .validation_timeout = 1s}, [](pool& p, fake_server& server) -> task<> {
     co_await run_query(p, "before");

@@ -146,7 +146,7 @@ void session::enter(sqlite3_stmt* statement) {
 
 void session::note_loss(const database_error& cause) {
   db_errc errc = cause.errc() == db_errc::interrupted ? db_errc::other : cause.errc();
-  lost_.emplace(errc, "SQLite '" + where_.name + "': the transaction was rolled back: " + cause.message());
+  lost_.emplace(errc, "the transaction was rolled back: " + cause.message());
 }
 
 void session::require_whole_transaction() const {
