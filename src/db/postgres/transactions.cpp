@@ -165,19 +165,23 @@ task<void> session::ping() {
 
 namespace {
 
+bool is_on(PGconn* c, const char* setting) noexcept {
+  const char* told = PQparameterStatus(c, setting);
+  return told != nullptr && std::string_view(told) == "on";
+}
+
 // The server tells of both settings as they change, since version 14; nothing before that.
 std::optional<bool> says_it_is_read_only(PGconn* c) noexcept {
-  const char* standby = PQparameterStatus(c, "in_hot_standby");
-  const char* read_only = PQparameterStatus(c, "default_transaction_read_only");
-  if (standby == nullptr || read_only == nullptr) return std::nullopt;
-  return std::string_view(standby) == "on" || std::string_view(read_only) == "on";
+  if (PQparameterStatus(c, "in_hot_standby") == nullptr) return std::nullopt;
+  return is_on(c, "in_hot_standby") || is_on(c, "default_transaction_read_only");
 }
 
 }  // namespace
 
-// A session that was told to write nothing is as good as another one, once it is reset.
+// A session that was told to write nothing is as good as another one, once it is reset; one of a standby is not.
 bool session::is_read_only_where_a_primary_is_wanted() const noexcept {
-  return home_->url.primary_only && !altered_ && says_it_is_read_only(wire_->handle()).value_or(false);
+  if (!home_->url.primary_only) return false;
+  return altered_ ? is_on(wire_->handle(), "in_hot_standby") : says_it_is_read_only(wire_->handle()).value_or(false);
 }
 
 task<void> session::require_primary() {
