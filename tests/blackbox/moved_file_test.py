@@ -27,7 +27,8 @@ class MovedFile(BlackBoxTest):
             made.execute("PRAGMA journal_mode=WAL")
             made.execute("CREATE TABLE customers(id INTEGER PRIMARY KEY, name TEXT)")
             made.executemany("INSERT INTO customers(name) VALUES (?)", [(f"customer {i}",) for i in range(2000)])
-            for (sql,) in rows(self.file, "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL"):
+            for (sql,) in rows(self.file, "SELECT sql FROM sqlite_schema "
+                                   "WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite%'"):
                 made.execute(sql)
             made.executemany("INSERT INTO processed_data(data, created_at) VALUES (?, '2026-01-01T00:00:00.000000Z')",
                              [(json.dumps({"id": f"old-{i}"}),) for i in range(500)])

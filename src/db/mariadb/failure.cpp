@@ -100,6 +100,7 @@ constexpr std::array meanings = std::to_array<meaning>({
     {3572, db_errc::lock_timeout},          // NOWAIT
     {3751, db_errc::data},                  // a value that does not fit MySQL's functional index
     {3819, db_errc::constraint},            // CHECK, on MySQL
+    {3854, db_errc::data},                  // a text that its character set does not have, on MySQL
     {4025, db_errc::constraint},            // CHECK, on MariaDB
     {4031, db_errc::connection_lost},       // closed by MySQL after wait_timeout
     {4151, db_errc::auth},                  // the account is locked, on MariaDB
