@@ -117,7 +117,8 @@ std::string file_to_be_made(std::string_view url) {
   bool missing = !std::filesystem::exists(file, unknown) && !unknown;
   std::filesystem::path wal = file;
   wal += "-wal";
-  if (std::filesystem::exists(wal, unknown)) return {};  // of a file that was here
+  if (std::filesystem::exists(wal, unknown) && std::filesystem::file_size(wal, unknown) > 0)
+    return {};  // opening the file tells of it, and makes none
   return missing && ::access(folder.c_str(), W_OK | X_OK) == 0 ? file.string() : std::string();
 }
 

@@ -53,6 +53,10 @@ class Checking(BlackBoxTest):
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         self.assertIn("k.db-wal' has commits, but their file is missing", done.stdout)
         self.assertFalse((self.folder / "k.db").exists())
+        (self.folder / "k.db-wal").write_bytes(b"")
+        done = self.check("--store", "sqlite:k.db")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertFalse((self.folder / "k.db").exists())
 
     def test_a_folder_that_may_not_be_written_is_named(self):
         (self.folder / "closed").mkdir(mode=0o555)
