@@ -13,7 +13,7 @@
 // When an INSERT fails, the server skips what follows up to the sync. Invariant: behind each sync the transaction holds
 // exactly the parts that went well. Parts that failed are cut smaller and go again, in the next trip; a row that fails
 // alone is refused. So a batch takes one trip when all is well, and four however many rows are refused; one more for
-// rows that repeat the key of one that is not stored, and for those that had no parent, where they may have one by then.
+// rows that repeat the key of one that is not stored, and for those that had no parent where one may have come.
 
 #include "insert_plan.h"
 #include "penstock/db/connection.h"
