@@ -60,6 +60,17 @@ TEST(sqlite_file, a_url_with_an_unknown_or_bad_option_is_refused) {
   EXPECT_EQ(database("sqlite:a.db?busy_timeout=1s").name(), "sqlite:a.db?busy_timeout=1s");
 }
 
+TEST(sqlite_file, a_uri_of_sqlites_own_is_refused_with_what_to_write) {
+  std::string told;
+  try {
+    database("sqlite:file:items.db");
+  } catch (const database_error& e) {
+    EXPECT_EQ(e.errc(), db_errc::bad_url);
+    told = e.message();
+  }
+  EXPECT_NE(told.find("write sqlite:items.db"), std::string::npos) << told;
+}
+
 TEST(sqlite_file, is_in_wal_mode_and_syncs_each_commit) {
   temporary_folder folder;
   auto main = [&]() -> task<> {

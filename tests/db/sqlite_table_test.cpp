@@ -1,25 +1,14 @@
-#include "memory_database.h"
+#include "sqlite_things.h"
 #include "table_drift.h"
-#include <penstock/db/transaction.h>
 
 #include <string>
 
 #include <gtest/gtest.h>
 
-// What SQLite's tables, and its transactions, must be so that nothing is taken for something else.
+// What SQLite's tables must be so that nothing is taken for something else.
 
 namespace penstock::db {
 namespace {
-
-table_definition things() {
-  return {"things", "id", {{"name", column_type::text, true}, {"size", column_type::integer, false}}, {"name"}};
-}
-
-void add(row_batch& rows, std::string_view name, std::int64_t size) {
-  rows.add_text(name);
-  rows.add_integer(size);
-  rows.commit_row();
-}
 
 // Who reads on from the last id that it knows would never see it.
 TEST(sqlite, an_id_is_not_given_again_when_its_row_is_deleted) {
@@ -93,17 +82,6 @@ TEST(sqlite, a_strict_column_that_would_refuse_values_is_drift) {
     });
 }
 
-TEST(sqlite, a_uri_of_sqlites_own_is_refused_with_what_to_write) {
-  std::string told;
-  try {
-    database("sqlite:file:items.db");
-  } catch (const database_error& e) {
-    EXPECT_EQ(e.errc(), db_errc::bad_url);
-    told = e.message();
-  }
-  EXPECT_NE(told.find("write sqlite:items.db"), std::string::npos) << told;
-}
-
 TEST(sqlite, a_table_that_refers_to_one_that_is_not_there_is_drift) {
   for (bool by_trigger : {false, true})
     with_memory_database([&](connection& c) -> task<> {
@@ -117,66 +95,6 @@ TEST(sqlite, a_table_that_refers_to_one_that_is_not_there_is_drift) {
       std::string difference = co_await std::move(preparing);
       EXPECT_NE(difference.find("missing"), std::string::npos) << difference;
     });
-}
-
-// What comes behind a statement for which SQLite has rolled the transaction back would be stored by itself.
-TEST(sqlite, a_transaction_that_was_rolled_back_in_its_midst_stores_nothing_more) {
-  with_memory_database([](connection& c) -> task<> {
-    co_await c.execute("CREATE TABLE account(name TEXT PRIMARY KEY, sum INTEGER)");
-    co_await c.execute("INSERT INTO account VALUES ('ann', 100), ('bob', 0)");
-    auto body = [](connection& inside) -> task<> {
-      co_await inside.execute("UPDATE account SET sum = 70 WHERE name = 'ann'");
-      bool failed = false;
-      try {
-        co_await inside.execute("INSERT OR ROLLBACK INTO account VALUES ('ann', 1)");
-      } catch (const database_error&) {
-        failed = true;
-      }
-      EXPECT_TRUE(failed);
-      EXPECT_EQ(inside.state(), session_state::dirty);
-      co_await inside.execute("UPDATE account SET sum = 30 WHERE name = 'bob'");
-    };
-    std::string told;
-    try {
-      task<void> moving = transaction(c, body);
-      co_await std::move(moving);
-    } catch (const database_error& e) {
-      EXPECT_EQ(e.errc(), db_errc::constraint);
-      told = e.message();
-    }
-    EXPECT_NE(told.find("the transaction was rolled back: "), std::string::npos) << told;
-    EXPECT_EQ(c.state(), session_state::clean);
-    result sums = co_await c.query("SELECT sum FROM account ORDER BY name");
-    EXPECT_EQ(sums.rows.at(0).at(0), value(std::int64_t{100}));
-    EXPECT_EQ(sums.rows.at(1).at(0), value(std::int64_t{0}));
-  });
-}
-
-// As a text that ends it does, which is the body's own doing.
-TEST(sqlite, a_session_whose_transaction_was_rolled_back_is_as_new_after_a_rollback) {
-  with_memory_database([](connection& c) -> task<> {
-    co_await c.execute("CREATE TABLE t(n INTEGER PRIMARY KEY)");
-    co_await c.begin();
-    co_await c.execute("INSERT INTO t VALUES (1)");
-    bool failed = false;
-    try {
-      co_await c.execute("INSERT OR ROLLBACK INTO t VALUES (1)");
-    } catch (const database_error&) {
-      failed = true;
-    }
-    EXPECT_TRUE(failed);
-    failed = false;
-    try {
-      co_await c.commit();
-    } catch (const database_error&) {
-      failed = true;
-    }
-    EXPECT_TRUE(failed);
-    co_await c.rollback();
-    co_await c.execute("INSERT INTO t VALUES (2)");
-    result all = co_await c.query("SELECT n FROM t");
-    EXPECT_EQ(all.rows.size(), 1u);
-  });
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "memory_database.h"
+#include "sqlite_things.h"
 #include <penstock/db/connection.h>
 #include <penstock/db/error.h>
 
@@ -9,16 +9,6 @@
 
 namespace penstock::db {
 namespace {
-
-table_definition things() {
-  return {"things", "id", {{"name", column_type::text, true}, {"size", column_type::integer, false}}, {"name"}};
-}
-
-void add(row_batch& rows, std::string_view name, std::int64_t size) {
-  rows.add_text(name);
-  rows.add_integer(size);
-  rows.commit_row();
-}
 
 TEST(sqlite, stores_a_batch_and_gives_each_row_its_id) {
   with_memory_database([](connection& c) -> task<> {
