@@ -39,13 +39,14 @@ std::string_view file_of(std::string_view url) {
   return url.substr(0, url.find('?'));
 }
 
-finding unusable(const error& failure, std::string_view url) {
-  std::string change;
-  if (failure.is(db::db_errc::read_only))
-    change = !file_of(url).empty()
-                 ? "let this account write to the file and to its folder"
-                 : "name the server that takes writes in the URL, or several servers: the one that does is looked for";
-  return {level::error, "the store can't be used", failure.message(), change};
+finding unusable(const error& failure, std::string change = {}) {
+  return {level::error, "the store can't be used", failure.message(), std::move(change)};
+}
+
+std::string change_for(const error& failure, std::string_view url) {
+  if (!failure.is(db::db_errc::read_only)) return {};
+  if (!file_of(url).empty()) return "let this account write to the file and to its folder";
+  return "name the server that takes writes in the URL, or several servers: the one that does is looked for";
 }
 
 task<finding> round_trip(db::connection& c) {
@@ -124,13 +125,12 @@ std::string file_to_be_made(std::string_view url) {
 
 // Rights that are missing are told by whoever examined the server: what can't be looked at for want of one is not told
 // once more.
-task<std::optional<finding>> unless_forbidden(task<std::optional<finding>> looking, std::optional<finding>& no_right,
-                                              std::string_view url) {
+task<std::optional<finding>> unless_forbidden(task<std::optional<finding>> looking, std::optional<finding>& no_right) {
   try {
     co_return co_await std::move(looking);
   } catch (const db::database_error& e) {
     if (e.errc() != db::db_errc::auth) throw;
-    no_right = unusable(e, url);
+    no_right = unusable(e);
   }
   co_return std::nullopt;
 }
@@ -147,14 +147,12 @@ task<void> check_session(db::connection& session, const db::database& store, con
   }
   std::optional<finding> no_right;
   for (const ingest::stream_definition& stream : config.ingest.streams) {
-    task<std::optional<finding>> comparing =
-        unless_forbidden(stream_finding(session, stream), no_right, config.store_url);
+    task<std::optional<finding>> comparing = unless_forbidden(stream_finding(session, stream), no_right);
     std::optional<finding> compared = co_await std::move(comparing);
     if (compared) into.add(*compared);
   }
   for (const db::table_definition& table : ingest::own_tables(store)) {
-    task<std::optional<finding>> comparing =
-        unless_forbidden(own_table_finding(session, table), no_right, config.store_url);
+    task<std::optional<finding>> comparing = unless_forbidden(own_table_finding(session, table), no_right);
     std::optional<finding> compared = co_await std::move(comparing);
     if (compared) into.add(*compared);
   }
@@ -179,7 +177,7 @@ task<void> check_store(const serve_config& config, report& into) {
     task<void> checking = check_session(*session, database, config, into);
     co_await std::move(checking);
   } catch (const error& e) {
-    failed = unusable(e, config.store_url);
+    failed = unusable(e, change_for(e, config.store_url));
   }
   if (failed) into.add(*failed);
 }
