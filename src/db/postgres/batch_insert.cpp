@@ -65,6 +65,7 @@ task<void> batch_insert::run() {
   hold_back_repeats(first);
   task<void> inserting = insert_all_to_do(first);
   co_await std::move(inserting);
+  if (held_.empty() && parentless_.empty()) co_return;
   std::sort(parentless_.begin(), parentless_.end(), [](const part& a, const part& b) { return a.first < b.first; });
   decide_held();
   // One by one, each behind all before it. A row that had no parent may have one by now: its part came to pieces, or

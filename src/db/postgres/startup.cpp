@@ -117,9 +117,9 @@ connect_options options_for(const server_url& url, const server_address& at, con
     of_session += " -c idle_in_transaction_session_timeout=" +
                   std::to_string(std::chrono::ceil<std::chrono::milliseconds>(url.idle_transaction_timeout).count());
   options.set("options", of_session);
-  // For logging in and for requests to cancel; a session's own are set once it is there.
-  // Linux takes no longer one between keepalives (include/net/tcp.h, MAX_TCP_KEEPIDLE).
+  // Of the seconds between keepalives, by Linux (include/net/tcp.h, MAX_TCP_KEEPIDLE).
   constexpr long long longest_third = 32'767;
+  // For logging in and for requests to cancel; a session's own are set once it is there.
   auto silence =
       std::min<long long>(std::chrono::ceil<std::chrono::seconds>(url.silence_timeout).count(), 3 * longest_third);
   std::string third = std::to_string(std::max<long long>(silence / 3, 1));
