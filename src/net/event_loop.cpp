@@ -13,6 +13,9 @@
 
 // One turn: fire due timers, run what is ready, then let Asio run one handler, waiting for it only when nothing is
 // ready. Asio's handlers only queue tasks, so a task never runs inside one.
+//
+// A loop that was held up (the process was stopped, or the machine) finds limits passed although what they wait for has
+// long come: there the sockets go first.
 
 namespace penstock::net {
 namespace {
@@ -23,8 +26,16 @@ constexpr std::size_t items_per_turn = 64;
 // Those that wait for silent name servers sleep for the most part. Enough for many such names beside those that answer.
 constexpr std::size_t most_lookup_threads = 64;
 
+constexpr duration held_up = std::chrono::milliseconds(100);  // past a deadline; much longer than a turn takes
+
 // Asio adds what it is to wait to the time, which overflows for a limit as far off as `duration::max()`.
 constexpr duration longest_wait = std::chrono::hours(1);
+
+// Stands behind all that is ready now.
+struct last_item : work_item {
+  last_item() noexcept : work_item([](work_item& self) noexcept { static_cast<last_item&>(self).was_run = true; }) {}
+  bool was_run = false;
+};
 
 time_point read_clock() noexcept { return std::chrono::steady_clock::now(); }
 
@@ -99,6 +110,12 @@ void event_loop::run_until(const bool& done, detail::scope_state&) {
   running_scope running(*this);
   for (;;) {
     now_ = read_clock();
+    if (std::optional<time_point> first = next_deadline(); first && *first <= now_ - held_up) [[unlikely]] {
+      implementation_->context.poll();
+      last_item last;
+      post(last);
+      while (!last.was_run) run_ready(1);
+    }
     fire_timers(now_);
     run_ready(items_per_turn);
     if (done) return;

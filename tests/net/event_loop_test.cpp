@@ -131,6 +131,32 @@ struct counting_item : work_item {
   event& changed;
 };
 
+TEST(event_loop, that_was_held_up_takes_what_has_come_before_it_says_that_a_limit_has_passed) {
+  auto body = []() -> task<> {
+    constexpr std::size_t many = 200;  // more than what runs in one turn
+    auto at = listen(endpoint::parse("127.0.0.1:0"));
+    std::size_t in_time = 0;
+    auto read = [&](stream& from) -> task<> {
+      std::byte one[1];
+      auto reading = with_timeout(1s, from.read_some(one));
+      in_time += co_await std::move(reading);
+    };
+    std::vector<std::unique_ptr<stream>> clients, servers;
+    for (std::size_t i = 0; i < many; ++i) {
+      clients.push_back(co_await connect(at->local_endpoint()));
+      servers.push_back(co_await at->accept());
+    }
+    task_group readers;
+    for (auto& client : clients) readers.start(read(*client));
+    co_await yield();
+    for (auto& server : servers) co_await server->write(bytes_of("x"));
+    std::this_thread::sleep_for(1200ms);  // as if the process was stopped, which is what this is about
+    co_await readers.join();
+    EXPECT_EQ(in_time, many);
+  };
+  run(body());
+}
+
 TEST(event_loop, takes_posts_from_many_threads_each_exactly_once) {
   constexpr int threads = 4, each = 500;
   auto body = []() -> task<> {
