@@ -50,6 +50,32 @@ TEST_F(postgres_statements, one_that_must_be_alone_is_run_when_many_are_kept) {
   });
 }
 
+TEST_F(postgres_statements, that_the_server_has_lost_are_let_go_of_without_harm_to_others) {
+  with_connection([](connection& c) -> task<> {
+    co_await c.execute("CREATE TEMPORARY TABLE t(a integer)");
+    int number = 0;
+    auto use_more_than_are_kept = [&]() -> task<> {
+      for (int i = 0; i < 130; ++i) {
+        std::string sql = "SELECT " + std::to_string(++number);
+        co_await c.query(std::move(sql));
+      }
+    };
+    for (int transactions = 0; transactions < 2; ++transactions) {
+      co_await use_more_than_are_kept();
+      if (transactions == 1) co_await c.begin();
+      co_await c.execute("DEALLOCATE ALL");
+      EXPECT_EQ(co_await c.execute("INSERT INTO t VALUES (" + std::to_string(++number) + ")"), 1u);
+      co_await use_more_than_are_kept();
+      if (transactions == 1) co_await c.commit();
+    }
+    result kept = co_await c.query("SELECT count(*) FROM t");
+    EXPECT_EQ(kept.rows.at(0).at(0), value(std::int64_t{2}));
+    co_await use_more_than_are_kept();
+    result at_server = co_await c.query("SELECT count(*) FROM pg_prepared_statements");
+    EXPECT_EQ(at_server.rows.at(0).at(0), value(std::int64_t{129}));  // one is let go of with the next
+  });
+}
+
 struct read_rows {
   std::uint64_t taken = 0;
   std::optional<db_errc> failed;

@@ -172,8 +172,6 @@ task<void> batch_insert::make_trip(std::vector<part>& parts, bool only_one) {
   bool fresh = only_one && session_.begin_is_due_;
   if (session_.begin_is_due_) commands_.emplace_back();
   session_.send_begin(w);
-  for (const std::string& name : session_.statements_.take_evicted())
-    send_plain("DEALLOCATE " + quote_identifier(name));
   if (std::exchange(opening_is_due_, false)) send_opening();
   if (std::exchange(check_is_due_, false) && !plan_.check_at_once.empty()) send_plain(plan_.check_at_once);
   if (!fresh) send_plain("SAVEPOINT penstock");

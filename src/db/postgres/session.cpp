@@ -105,11 +105,26 @@ void session::send_begin(wire& w) {
   begin_is_due_ = false;
 }
 
-// What must not be in a transaction, such as a VACUUM, is to be the first behind a sync.
-void session::send_evictions(wire& w, bool inside_transaction) {
+// Apart from what follows: a server that has lost a statement itself, as after DISCARD ALL, refuses to let go of it.
+// Gives how many commands this takes. DEALLOCATE is not undone with a transaction.
+std::size_t session::send_evictions(wire& w) {
+  PGTransactionStatusType status = PQtransactionStatus(w.handle());
+  if (status == PQTRANS_INERROR) return 0;
   std::vector<std::string> evicted = statements_.take_evicted();
-  for (const std::string& name : evicted) w.execute("DEALLOCATE " + quote_identifier(name));
-  if (!evicted.empty() && !inside_transaction) w.sync();
+  if (evicted.empty()) return 0;
+  bool inside = status != PQTRANS_IDLE;
+  if (inside) w.execute("SAVEPOINT penstock_evict");
+  std::size_t last = 0;
+  for (const std::string& name : evicted) {
+    w.sync();
+    last = w.execute("DEALLOCATE " + quote_identifier(name));
+  }
+  w.sync();
+  if (inside) {
+    w.execute("ROLLBACK TO SAVEPOINT penstock_evict");
+    w.execute("RELEASE SAVEPOINT penstock_evict");
+  }
+  return last + 1;
 }
 
 task<statement*> session::prepared(const std::string& sql) {
@@ -124,13 +139,15 @@ task<statement*> session::prepared(const std::string& sql) {
                                               " parameters; on PostgreSQL one takes at most " +
                                               std::to_string(most_parameters) + ", but arrays have no bound");
   wire& w = open_wire();
+  std::size_t evictions = send_evictions(w);
   send_begin(w);
   std::size_t preparing = w.prepare(s.name, numbered.text);
   std::size_t describing = w.describe(s.name);
   w.sync();
   std::optional<database_error> failed;
   result_taker take = [&](std::size_t command, const PGresult* r) {
-    if (is_failure(r) && !failed) failed = failure_of(r, command == preparing ? "prepare" : "describe");
+    if (is_failure(r) && command >= evictions && !failed)
+      failed = failure_of(r, command == preparing ? "prepare" : "describe");
     if (command != describing || failed || PQresultStatus(r) != PGRES_COMMAND_OK) return;
     for (int i = 0; i < PQnparams(r); ++i) s.parameters.push_back(PQparamtype(r, i));
     s.columns = column_names(r);
@@ -183,7 +200,6 @@ task<void> session::run(const std::string& sql, const parameters& values, const 
     bool inside = in_transaction();
     bool may_run_again = !again && !inside;
     send_begin(w);
-    send_evictions(w, inside);
     std::size_t mine = w.execute(s->name, arguments_.bound(), s->binary);
     w.sync();
     std::optional<database_error> failed;
@@ -247,7 +263,6 @@ task<std::uint64_t> session::query_each(std::string sql, parameters values, row_
     if (!misfit.empty()) throw database_error(db_errc::data, misfit);
     bool in_savepoint = in_transaction();
     send_begin(w);
-    send_evictions(w, in_savepoint);
     if (in_savepoint) w.execute("SAVEPOINT penstock_read");
     std::size_t mine = w.execute(s->name, arguments_.bound(), s->binary);
     if (in_savepoint) w.execute("RELEASE SAVEPOINT penstock_read");

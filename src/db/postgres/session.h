@@ -85,7 +85,7 @@ class session final : public connection {
   bool is_read_only_where_a_primary_is_wanted() const noexcept;
   const char* begin_sql() const noexcept;
   void send_begin(wire& w);
-  void send_evictions(wire& w, bool inside_transaction);
+  std::size_t send_evictions(wire& w);
   void note_traces(const std::string& sql);
   // Runs a statement once; its results go to `take`.
   task<void> run(const std::string& sql, const parameters& values, const result_taker& take);
