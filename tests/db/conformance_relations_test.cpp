@@ -88,6 +88,53 @@ TEST_P(conformance_relations, a_row_is_stored_behind_the_one_that_it_refers_to) 
     });
 }
 
+// A repeat waits for what becomes of the first of its key; what refers to it does not suffer for that, nor that the
+// batch before had repeats.
+TEST_P(conformance_relations, a_row_is_stored_behind_a_repeat_that_it_refers_to) {
+  for (std::int64_t others : {0, 40})
+    with_connection([&](database& here, connection& c) -> task<> {
+      std::string table = quote_identifier(table_name());
+      co_await c.execute("CREATE TABLE " + table + " (" + id_sql() +
+                         ", no BIGINT UNIQUE, parent BIGINT, size BIGINT CHECK (size >= 0), FOREIGN KEY (parent) "
+                         "REFERENCES " +
+                         table + "(no))");
+      const table_definition items{
+          table_name(),
+          "id",
+          {{"no", column_type::integer}, {"parent", column_type::integer}, {"size", column_type::integer}},
+          {"no"}};
+      row_batch rows(3);
+      auto add = [&](std::int64_t no, std::optional<std::int64_t> parent, std::int64_t size) {
+        rows.add_integer(no);
+        parent ? rows.add_integer(*parent) : rows.add_null();
+        rows.add_integer(size);
+        rows.commit_row();
+      };
+      task<std::unique_ptr<connection>> connecting = here.connect();
+      std::unique_ptr<connection> fresh = co_await std::move(connecting);
+      batch_report report;
+      for (int i = 0; i < 2; ++i) add(7, std::nullopt, 1);
+      co_await fresh->insert_batch(items, rows, report);
+      EXPECT_EQ(report.rows.at(1).what, status::duplicate);
+      rows.clear();
+      for (std::int64_t i = 0; i < others; ++i) add(1'000 + i, std::nullopt, 1);
+      add(3, 99, 1);
+      add(1, std::nullopt, -1);
+      add(1, std::nullopt, 1);
+      add(2, 1, 1);
+      add(4, 99, 1);
+      add(5, 2, 1);
+      co_await fresh->insert_batch(items, rows, report);
+      std::string outcomes;
+      for (const row_outcome& o : report.rows) outcomes += o.what == status::stored ? 's' : 'r';
+      std::string expected(static_cast<std::size_t>(others), 's');
+      EXPECT_EQ(outcomes, expected + "rrssrs") << report.method;
+      for (const row_outcome& o : report.rows) EXPECT_EQ(o.refusal >= 0, o.what == status::refused);
+      task<std::int64_t> counting = count(c, table);
+      EXPECT_EQ(co_await std::move(counting), others + 4);
+    });
+}
+
 INSTANTIATE_TEST_SUITE_P(all, conformance_relations, ::testing::ValuesIn(all_ways_to_insert), name_of_tested);
 
 }  // namespace

@@ -150,18 +150,23 @@ TEST_F(postgres_triggers, a_large_batch_is_copied_beside_a_trigger_where_no_ids_
   });
 }
 
-TEST_F(postgres_triggers, a_rule_sees_large_batches_whose_ids_the_table_gives_itself) {
+TEST_F(postgres_triggers, a_rule_sees_large_batches) {
   with_connection([](connection& c) -> task<> {
     co_await c.execute("CREATE TEMPORARY SEQUENCE own_ids");
-    co_await c.execute("CREATE TEMPORARY TABLE t (id bigint DEFAULT 7 * nextval('own_ids'), k bigint)");
-    co_await c.execute("CREATE TEMPORARY TABLE seen (k bigint)");
-    co_await c.execute("CREATE RULE sees AS ON INSERT TO t DO ALSO INSERT INTO seen VALUES (NEW.k)");
-    row_batch rows = numbers(0, 600);
-    batch_report report;
-    report.wants_ids = false;
-    co_await c.insert_batch(table, rows, report);
-    result found = co_await c.query("SELECT count(*) FROM seen");
-    EXPECT_EQ(found.rows.at(0).at(0), value(std::int64_t{600}));
+    for (std::string ids : {"bigserial", "bigint DEFAULT 7 * nextval('own_ids')"})
+      for (bool wants_ids : {false, true}) {
+        std::string creating = "CREATE TEMPORARY TABLE t (id " + ids + ", k bigint)";
+        co_await c.execute(creating);
+        co_await c.execute("CREATE TEMPORARY TABLE seen (k bigint)");
+        co_await c.execute("CREATE RULE sees AS ON INSERT TO t DO ALSO INSERT INTO seen VALUES (NEW.k)");
+        row_batch rows = numbers(0, 600);
+        batch_report report;
+        report.wants_ids = wants_ids;
+        co_await c.insert_batch(table, rows, report);
+        result found = co_await c.query("SELECT count(*) FROM seen");
+        EXPECT_EQ(found.rows.at(0).at(0), value(std::int64_t{600})) << ids << ", " << report.method;
+        co_await c.execute("DROP TABLE t, seen");
+      }
   });
 }
 

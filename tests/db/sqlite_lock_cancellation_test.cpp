@@ -6,7 +6,7 @@
 namespace penstock::db {
 namespace {
 
-TEST(sqlite_lock_cancellation, a_cancelled_waiter_is_gone_at_once_and_leaves_its_session_clean) {
+TEST(sqlite_lock_cancellation, a_cancelled_waiter_is_gone_at_once_and_leaves_no_part_of_a_transaction) {
   with_sessions([](database& file, connection& holder, const std::string&) -> task<> {
     std::unique_ptr<connection> first = co_await file.connect();
     std::unique_ptr<connection> second = co_await file.connect();
@@ -20,8 +20,17 @@ TEST(sqlite_lock_cancellation, a_cancelled_waiter_is_gone_at_once_and_leaves_its
     waiting.push_back(is_cut_short(20ms, insert(*third, 3)));
     for (bool cut : co_await gather(std::move(waiting))) EXPECT_TRUE(cut);
     EXPECT_LT(since_asked.elapsed(), 41ms);
-    for (auto* c : {first.get(), second.get(), third.get()}) EXPECT_EQ(c->state(), session_state::clean);
+    for (auto* c : {first.get(), second.get()}) EXPECT_EQ(c->state(), session_state::clean);
+    EXPECT_EQ(third->state(), session_state::dirty);
     co_await holder.rollback();
+    std::string told;
+    try {
+      co_await insert(*third, 5);
+    } catch (const database_error& e) {
+      told = e.message();
+    }
+    EXPECT_NE(told.find("the transaction was rolled back"), std::string::npos) << told;
+    co_await third->rollback();
     for (auto* c : {first.get(), second.get(), third.get()}) co_await insert_in_transaction(*c, 4);
     EXPECT_EQ(co_await count(holder), 3);
   });

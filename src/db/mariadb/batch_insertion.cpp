@@ -113,6 +113,7 @@ void batch_insertion::start(wire& w, const server_facts& facts, const known_tabl
   names_ = column_list(into);
   key_columns_ = key_columns_of(into);
   held_.clear();
+  refused_behind_held_.clear();
   waiting_.clear();
   next_ = 0;
   many_refused_ = false;
@@ -338,6 +339,7 @@ void batch_insertion::refuse(std::uint32_t row, std::string_view code, std::stri
   outcome.what = row_outcome::status::refused;
   outcome.refusal = static_cast<std::int32_t>(report_->refusals.size());
   report_->refusals.push_back({code, std::move(message), lacks_value});
+  if (!held_.empty()) refused_behind_held_.push_back(row);
 }
 
 }  // namespace penstock::db::mariadb

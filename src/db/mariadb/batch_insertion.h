@@ -165,6 +165,7 @@ class batch_insertion {
     std::uint32_t first;  // row with the same key, in the same group
   };
   std::vector<repeated> held_;                  // until the first of them has its outcome
+  std::vector<std::uint32_t> refused_behind_held_;
   std::vector<std::uint32_t> wrong_otherwise_;  // of the rows that go in once more, those that met no key
   bool meets_later_row_ = false;                // one of these, now
   std::vector<std::size_t> key_columns_;        // of the unique key, by their places in a row

@@ -3,6 +3,7 @@
 #include "sql.h"
 #include "wire_text.h"
 
+#include <algorithm>
 #include <unordered_map>
 #include <utility>
 
@@ -111,8 +112,10 @@ task<std::optional<complaint>> batch_insertion::set_repeated_apart() {
   co_return std::nullopt;
 }
 
+// Those whose first is not stored, and in their order what was refused behind them: it may refer to one of them.
 task<std::optional<complaint>> batch_insertion::insert_held() {
   std::vector<repeated> held = std::exchange(held_, {});
+  std::vector<std::uint32_t> refused_behind = std::exchange(refused_behind_held_, {});
   group_.clear();
   for (repeated r : held) {
     if (report_->rows[r.first].what == row_outcome::status::refused)
@@ -121,6 +124,12 @@ task<std::optional<complaint>> batch_insertion::insert_held() {
       report_->rows[r.row].what = row_outcome::status::duplicate;
   }
   if (group_.empty()) co_return std::nullopt;
+  for (std::uint32_t row : refused_behind) {
+    if (row < group_.front()) continue;
+    report_->rows[row] = {};
+    group_.push_back(row);
+  }
+  std::sort(group_.begin(), group_.end());
   task<std::optional<complaint>> each = insert_one_by_one();
   co_return co_await std::move(each);
 }

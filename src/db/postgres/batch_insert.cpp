@@ -65,13 +65,9 @@ task<void> batch_insert::run() {
   hold_back_repeats(first);
   task<void> inserting = insert_all_to_do(first);
   co_await std::move(inserting);
-  if (held_.empty() && parentless_.empty()) co_return;
-  std::sort(parentless_.begin(), parentless_.end(), [](const part& a, const part& b) { return a.first < b.first; });
+  if (held_.empty() && refused_early_.empty()) co_return;
   decide_held();
-  // One by one, each behind all before it. A row that had no parent may have one by now: its part came to pieces, or
-  // that of its parent, and the pieces went in behind later ones.
-  for (const part& p : parentless_) session_.to_do_[p.first] = 1;
-  task<void> inserting_rest = insert_singly();
+  task<void> inserting_rest = try_refused_again();
   co_await std::move(inserting_rest);
 }
 
@@ -93,19 +89,21 @@ void batch_insert::hold_back_repeats(std::size_t first) {
 void batch_insert::decide_held() {
   std::fill(session_.to_do_.begin(), session_.to_do_.end(), static_cast<unsigned char>(0));
   for (auto [row, repeated] : held_) {
-    bool is_stored =
-        report_.rows[repeated].what != row_outcome::status::refused && find_parentless(repeated) == nullptr;
-    if (is_stored)
+    if (report_.rows[repeated].what != row_outcome::status::refused)
       report_.rows[row].what = row_outcome::status::duplicate;
     else
       session_.to_do_[row] = 1;
   }
 }
 
-const batch_insert::part* batch_insert::find_parentless(std::size_t row) const {
-  auto at = std::lower_bound(parentless_.begin(), parentless_.end(), row,
-                             [](const part& p, std::size_t wanted) { return p.first < wanted; });
-  return at != parentless_.end() && at->first == row ? &*at : nullptr;
+// With what is to do anyway, one by one, each behind all before it. What a row depends on may be there by now: its part
+// came to pieces, or that of the other, and the pieces went in behind later ones.
+task<void> batch_insert::try_refused_again() {
+  auto is_refused = [](const row_outcome& o) { return o.what == row_outcome::status::refused; };
+  if (std::all_of(report_.rows.begin(), report_.rows.end(), is_refused)) co_return;
+  for (std::size_t row : refused_early_) session_.to_do_[row] = session_.to_do_[row] || is_refused(report_.rows[row]);
+  task<void> inserting = insert_singly();
+  co_await std::move(inserting);
 }
 
 task<void> batch_insert::insert_all_to_do(std::size_t first) {
@@ -115,11 +113,10 @@ task<void> batch_insert::insert_all_to_do(std::size_t first) {
     co_await std::move(trip);
     std::vector<part> smaller;
     for (part& p : parts) {
-      bool may_have_one_later = p.lacks_parent && plan_.may_bring_parents;
-      if (p.failed && p.count == 1 && may_have_one_later)
-        parentless_.push_back(p);
-      else if (p.failed && p.count == 1)
+      if (p.failed && p.count == 1) {
         refuse(p.first, p.errc, std::move(p.said), p.lacks_value);
+        if (plan_.rows_may_depend) refused_early_.push_back(p.first);
+      }
       if (!p.failed || p.count == 1) continue;
       std::vector<part> pieces = cut(p, smaller_than(p.count));
       smaller.insert(smaller.end(), pieces.begin(), pieces.end());
@@ -141,6 +138,9 @@ task<void> batch_insert::look_again() {
   keys_are_new_ = true;
   task<void> inserting_anew = insert_singly();
   co_await std::move(inserting_anew);
+  std::fill(session_.to_do_.begin(), session_.to_do_.end(), static_cast<unsigned char>(0));
+  task<void> trying = try_refused_again();
+  co_await std::move(trying);
 }
 
 task<void> batch_insert::insert_singly() {
@@ -152,9 +152,8 @@ task<void> batch_insert::insert_singly() {
   co_await std::move(trip);
   for (part& p : parts) {
     bool is_duplicate = keys_are_new_ && p.repeats_key;
-    // The row that it meets now was behind it.
-    const part* before = p.repeats_key ? find_parentless(p.first) : nullptr;
-    if (p.failed && !is_duplicate) refuse(p.first, p.errc, before != nullptr ? before->said : p.said, p.lacks_value);
+    bool was_refused = report_.rows[p.first].what == row_outcome::status::refused;  // what it meets now was behind it
+    if (p.failed && !is_duplicate && !was_refused) refuse(p.first, p.errc, std::move(p.said), p.lacks_value);
     if (report_.rows[p.first].what != row_outcome::status::duplicate) session_.to_do_[p.first] = 0;
   }
 }
@@ -294,7 +293,6 @@ void batch_insert::take_failure(part* of, const PGresult* r) {
   of->said = said_by(r);
   of->lacks_value = lacks_value(r);
   of->repeats_key = sqlstate_of(r) == "23505";
-  of->lacks_parent = sqlstate_of(r) == "23503";
 }
 
 void batch_insert::take_one(std::size_t row, const PGresult* r) {
@@ -303,7 +301,7 @@ void batch_insert::take_one(std::size_t row, const PGresult* r) {
   else if (keys_are_new_)
     refuse(row, db_errc::constraint, "the row was accepted but not stored: a trigger or rule drops it");
   else if (!plan_.into.unique_key.empty())
-    report_.rows[row].what = row_outcome::status::duplicate;
+    report_.rows[row] = {.what = row_outcome::status::duplicate};
   else
     fatal_ = not_all_stored(plan_.into);
 }
@@ -335,10 +333,7 @@ void batch_insert::take_many(const part& p, const PGresult* r) {
     if (is_to_do(row)) store(row, given == 0 ? 0 : binary_integer(r, next++, 0));
 }
 
-void batch_insert::store(std::size_t row, std::int64_t id) {
-  report_.rows[row].what = row_outcome::status::stored;
-  report_.rows[row].id = id;
-}
+void batch_insert::store(std::size_t row, std::int64_t id) { report_.rows[row] = {.id = id}; }
 
 void batch_insert::refuse(std::size_t row, db_errc errc, std::string why, bool lacks_value) {
   session_.to_do_[row] = 0;

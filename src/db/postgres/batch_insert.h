@@ -49,8 +49,7 @@ class batch_insert {
     std::size_t count = 0;
     std::size_t sent = 0;  // of them; the others are no more to do, or not yet
     bool failed = false;
-    bool repeats_key = false;   // and failed for that
-    bool lacks_parent = false;  // and failed for that
+    bool repeats_key = false;  // and failed for that
     db_errc errc = db_errc::other;
     std::string said = {};
     bool lacks_value = false;
@@ -69,7 +68,7 @@ class batch_insert {
   // that repeat one that is not stored are to do yet then.
   void hold_back_repeats(std::size_t first);
   void decide_held();
-  const part* find_parentless(std::size_t row) const;
+  task<void> try_refused_again();
   task<void> insert_singly();
   std::vector<part> cut(const part& whole, std::size_t most_rows) const;
   task<void> make_trip(std::vector<part>& parts, bool only_one);
@@ -101,7 +100,7 @@ class batch_insert {
   std::vector<command> commands_;
   std::vector<std::size_t> sent_rows_;                     // of the part whose result is read
   std::vector<std::pair<std::size_t, std::size_t>> held_;  // rows, each with that whose key it repeats
-  std::vector<part> parentless_;  // of a row each, which had no parent when it was sent; ascending
+  std::vector<std::size_t> refused_early_;  // maybe for lack of a row before them that was not there yet
   std::optional<database_error> fatal_;
   bool begins_again_ = false;
   bool keys_are_new_ = false;  // to the statement: a repeated key fails, and what stores nothing was dropped

@@ -42,7 +42,7 @@ struct insert_plan {
 
   std::string missing_keys;        // which of given unique keys are not there; empty where no row is dropped unsaid
   std::string new_row;             // one row's INSERT, as above; a repeated unique key fails
-  bool may_bring_parents = false;  // a row, itself or by a trigger, to which later rows may refer
+  bool rows_may_depend = false;  // on those before them, whether they are refused
   // Has deferred constraints checked for each row: one that only the COMMIT refuses would take its neighbours along.
   // Empty without any.
   std::string check_at_once;

@@ -38,9 +38,11 @@ constexpr const char* length_sql =
     ", (SELECT a.atttypmod - 4 FROM pg_attribute AS a WHERE a.attrelid = to_regclass(?) AND a.attname = ?)";
 
 // What a plan relies on: the table with its columns, their types and defaults; the constraints and constraint triggers
-// that wait for the end of the transaction, for SET CONSTRAINTS; whether rules may drop rows; and whether triggers may,
-// or change them. Partitions have constraints and triggers of their own. Where rules (as behind views) or triggers
-// write to other tables, nobody knows which constraints count: all, if any waits.
+// that wait for the end of the transaction, for SET CONSTRAINTS; whether rules may drop rows; whether triggers may, or
+// change them; and whether a row may be refused for what others are there: by a rule, as behind a view, a trigger, a
+// reference to the table itself, or a constraint that calls a function of a user's. Partitions have constraints and
+// triggers of their own. Where rules or triggers write to other tables, nobody knows which constraints count: all, if
+// any waits.
 const std::string shape_sql =
     "WITH t AS (SELECT c.oid, c.relhasrules FROM pg_class AS c WHERE c.oid = to_regclass(?)), "
     "tree AS (SELECT oid FROM t UNION SELECT p.relid FROM t, pg_partition_tree(t.oid) AS p), "
@@ -56,8 +58,9 @@ const std::string shape_sql =
     "FROM pg_constraint AS c JOIN tree ON tree.oid = c.conrelid JOIN pg_namespace AS s ON s.oid = c.connamespace "
     "WHERE c.condeferred) END, "
     "t.relhasrules, EXISTS (SELECT FROM triggers WHERE tgtype & 7 = 7), "  // row, before, insert
-    "EXISTS (SELECT FROM triggers) OR EXISTS (SELECT FROM pg_constraint AS c JOIN tree ON tree.oid = c.conrelid "
-    "WHERE c.contype = 'f' AND c.confrelid IN (SELECT oid FROM tree)) "
+    "t.relhasrules OR EXISTS (SELECT FROM triggers) OR EXISTS (SELECT FROM pg_constraint AS c "
+    "JOIN tree ON tree.oid = c.conrelid WHERE c.confrelid IN (SELECT oid FROM tree) OR EXISTS (SELECT FROM pg_depend "
+    "AS d WHERE d.classid = 'pg_constraint'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_proc'::regclass)) "
     "FROM t";
 
 std::string text_of(const result& shape) {
@@ -147,7 +150,7 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
     const auto* characters = std::get_if<std::int64_t>(&told.at(next_length++));
     if (characters != nullptr && *characters > 0) plan.lengths.push_back({i, static_cast<std::size_t>(*characters)});
   }
-  plan.may_bring_parents = std::get<bool>(shape.rows.at(0).at(4));
+  plan.rows_may_depend = std::get<bool>(shape.rows.at(0).at(4));
   bool rules_judge = std::get<bool>(shape.rows.at(0).at(2));
   bool triggers_judge = std::get<bool>(shape.rows.at(0).at(3));
   // A trigger may give a row another id than the one that was taken for it.
@@ -165,8 +168,8 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   }
   const auto* is_bigint = std::get_if<bool>(&told.at(plan.types.size() + 1));
   plan.copy_gives_ids = has_id && !plan.sequence.empty() && is_bigint != nullptr && *is_bigint;
-  bool can_copy = plan.copy_gives_ids || !has_id || !rules_judge;  // it passes rules by
-  if (home_->url.bulk_allowed && can_copy) plan.copy = copy_sql(into, plan.types, plan.copy_gives_ids);
+  bool passes_rules_by = rules_judge;  // COPY does, which other ways in do not
+  if (home_->url.bulk_allowed && !passes_rules_by) plan.copy = copy_sql(into, plan.types, plan.copy_gives_ids);
   co_return &plans_.insert_or_assign(into.name, std::move(plan)).first->second;
 }
 

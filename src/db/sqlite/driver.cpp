@@ -46,9 +46,10 @@ task<T> trip(session& s, Work& work, on_cancel how) {
   }
 }
 
-task<void> undo(session& s) {
+// A transaction that is somebody else's to end takes no more statements until then.
+task<void> undo(session& s, bool ends_transaction) {
   if (!s.in_transaction()) co_return;
-  auto work = [&] { s.rollback(); };
+  auto work = [&] { ends_transaction ? s.rollback() : s.lose_transaction(); };
   task<void> rolling_back = shield(trip<void>(s, work, on_cancel::finish));
   co_await std::move(rolling_back);
 }
@@ -68,8 +69,9 @@ class release_notice {
   lock_line& line_;
 };
 
-// Waits before the next try, or throws what the last one failed with. A cancelled wait leaves no transaction open.
-task<void> wait_or_rethrow(session& s, lock_wait& wait, std::exception_ptr failure) {
+// Waits before the next try, or throws what the last one failed with. A cancelled wait leaves no lock held; the
+// transaction `inside` which it was is for its owner to roll back.
+task<void> wait_or_rethrow(session& s, lock_wait& wait, bool inside, std::exception_ptr failure) {
   std::exception_ptr cut;
   bool again = false;
   try {
@@ -79,7 +81,7 @@ task<void> wait_or_rethrow(session& s, lock_wait& wait, std::exception_ptr failu
     cut = std::current_exception();
   }
   if (cut) {
-    task<void> undoing = undo(s);
+    task<void> undoing = undo(s, !inside);
     co_await std::move(undoing);
     std::rethrow_exception(cut);
   }
@@ -104,7 +106,7 @@ task<T> until_unlocked(session& s, lock_line& line, Work& work, on_cancel how) {
       failure = std::current_exception();
     }
     s.set_queueing(false);
-    task<void> waiting = wait_or_rethrow(s, wait, std::move(failure));
+    task<void> waiting = wait_or_rethrow(s, wait, inside, std::move(failure));
     co_await std::move(waiting);
   }
 }
@@ -190,7 +192,7 @@ class sqlite_connection final : public connection {
     if (!failure) co_return;
     report.clear();
     release_notice at_end(s, *line_);
-    task<void> undoing = undo(s);
+    task<void> undoing = undo(s, true);
     co_await std::move(undoing);
     std::rethrow_exception(failure);
   }

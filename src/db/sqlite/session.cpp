@@ -300,6 +300,11 @@ void session::rollback() noexcept {
   lost_.reset();
 }
 
+void session::lose_transaction() {
+  rollback();
+  note_loss(database_error(db_errc::other, "a statement of it was cancelled"));
+}
+
 bool session::in_transaction() const noexcept {
   std::lock_guard turn(in_use_);
   return transacting() || lost_;

@@ -54,6 +54,8 @@ class session {
   void begin();
   void commit();
   void rollback() noexcept;
+  // As when SQLite rolls it back by itself.
+  void lose_transaction();
   // From the thread that owns the session, when no call is under way. One that SQLite has rolled back by itself lasts
   // until `rollback`: what follows in it would be stored by itself.
   bool in_transaction() const noexcept;
