@@ -96,6 +96,10 @@ task<std::optional<complaint>> batch_insertion::run(wire& w, statement_cache& st
     task<std::optional<complaint>> sending_rest = send_ahead();
     said = co_await std::move(sending_rest);
   }
+  if (!said && !doubts_.empty()) {
+    task<std::optional<complaint>> settling = settle_doubts();
+    said = co_await std::move(settling);
+  }
   expected_->refusals = report.refusals.size() > unstorable_rows;
   report.round_trips = w.round_trips() - round_trips_before;
   co_return said;
@@ -114,6 +118,7 @@ void batch_insertion::start(wire& w, const server_facts& facts, const known_tabl
   key_columns_ = key_columns_of(into);
   held_.clear();
   refused_behind_held_.clear();
+  doubts_.clear();
   waiting_.clear();
   next_ = 0;
   many_refused_ = false;
@@ -138,7 +143,7 @@ void batch_insertion::take_what_is_known(const known_tables& known) {
   if (found == known.end()) return;
   has_triggers_ = found->second.has_triggers;
   keys_may_change_ = std::any_of(into_->unique_key.begin(), into_->unique_key.end(),
-                                 [&](const std::string& column) { return names_in_triggers(found->second, column); });
+                                 [&](const std::string& column) { return names(found->second.trigger_texts, column); });
   if (found->second.limits.empty()) return;
   limits_.resize(into_->columns.size());
   for (const text_limit& limit : found->second.limits)

@@ -97,6 +97,8 @@ class batch_insertion {
   task<std::optional<complaint>> insert_array_counted(semaphore::permit& turn);
   task<MYSQL_STMT*> execute_array(std::string sql, MYSQL_BIND* binds, std::size_t executions, semaphore::permit& turn);
   task<std::optional<complaint>> read_told_ids(MYSQL_STMT* statement);
+  void note_doubt(const complaint& said);
+  task<std::optional<complaint>> settle_doubts();
   task<std::optional<complaint>> insert_all();
   task<std::optional<complaint>> insert_group();
   task<std::optional<complaint>> insert();
@@ -164,7 +166,8 @@ class batch_insertion {
     std::uint32_t row;
     std::uint32_t first;  // row with the same key, in the same group
   };
-  std::vector<repeated> held_;                  // until the first of them has its outcome
+  std::vector<complaint> doubts_;  // refusals that may be no row's fault
+  std::vector<repeated> held_;     // until the first of them has its outcome
   std::vector<std::uint32_t> refused_behind_held_;
   std::vector<std::uint32_t> wrong_otherwise_;  // of the rows that go in once more, those that met no key
   bool meets_later_row_ = false;                // one of these, now

@@ -65,8 +65,8 @@ known_table known_table_from(const text_result& columns, const text_result& trig
   return known;
 }
 
-bool names_in_triggers(const known_table& known, std::string_view column) {
-  std::string_view rest = known.trigger_texts;
+bool names(std::string_view sql, std::string_view column) {
+  std::string_view rest = sql;
   for (bool behind_a_name = false; rest.size() >= column.size();) {
     bool found = same_name(rest.substr(0, column.size()), column);
     bool ends = rest.size() == column.size() || !is_of_a_name(rest[column.size()]);

@@ -40,8 +40,8 @@ using known_tables = std::map<std::string, known_table, std::less<>>;
 std::string known_table_sql(const std::string& table);
 known_table known_table_from(const text_result& columns, const text_result& triggers);
 
-// Whether a trigger names the column, and so may change it.
-bool names_in_triggers(const known_table& known, std::string_view column);
+// Whether a text of SQL has the column's name in it.
+bool names(std::string_view sql, std::string_view column);
 
 // Why a column would cut the cell's end off without an error, if it would; nothing else.
 std::optional<std::string> cut_by(const text_limit& limit, const cell& c);

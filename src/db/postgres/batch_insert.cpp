@@ -288,6 +288,7 @@ void batch_insert::take_failure(part* of, const PGresult* r) {
     fatal_ = failure_of(r, "insert into " + plan_.into.name);
     return;
   }
+  if (of->count == 1) session_.note_doubt(r);
   of->failed = true;
   of->errc = *refusal;
   of->said = said_by(r);

@@ -292,10 +292,12 @@ copy_insert::ending copy_insert::take_failure(const PGresult* r, std::optional<d
   if (in_savepoint_ && refusal) {
     if (line == 0 || line > sent_.size()) return ending::impossible;
     refused_row_ = sent_[line - 1];
-    if (meets_another_row(r) || plan_.rows_may_depend)
+    if (meets_another_row(r) || plan_.rows_may_depend) {
       left_.insert(std::upper_bound(left_.begin(), left_.end(), refused_row_), refused_row_);
-    else
+    } else {
+      session_.note_doubt(r);
       refuse(refused_row_, *refusal, said_by(r), lacks_value(r));
+    }
     if (next_ >= suspects_from_) {
       next_ = segment_end_;
       return ending::suspect_refused;

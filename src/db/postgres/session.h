@@ -108,6 +108,10 @@ class session final : public connection {
   task<void> check_version(insert_plan& plan, const std::string& version);
   // Whether the table does not have the key of some row that counts as a repeat. Such rows are to do then.
   task<bool> finds_missing_keys(const insert_plan& plan, const row_batch& rows, const batch_report& report);
+  // Takes down a refusal that may be no row's fault.
+  void note_doubt(const PGresult* refused);
+  // Throws `db_errc::table_drift` where one of these is the table's.
+  task<void> settle_doubts(const table_definition& into);
   task<std::uint64_t> read_each(const statement* s, std::size_t rows_at, const row_consumer& take, std::size_t max_rows,
                                 std::optional<database_error>& failed, bool& stale);
   task<void> leave_early(bool in_savepoint);
@@ -124,6 +128,13 @@ class session final : public connection {
   std::vector<std::size_t> copy_order_;
   repeated_keys repeats_;
   std::vector<unsigned char> to_do_;  // for each row, whether it has no outcome yet and is to be sent
+  struct doubt {
+    std::string table;
+    std::string constraint;
+    bool lacks_partition;
+    std::string said;
+  };
+  std::vector<doubt> doubts_;
   bool begin_is_due_ = false;
   bool for_batches_ = false;  // the transaction, alone
   bool altered_ = false;

@@ -338,6 +338,7 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
     std::size_t trips_before = wire_->round_trips();
     report.rows.resize(rows.rows());
     to_do_.assign(rows.rows(), 1);
+    doubts_.clear();
     bool all_done = false;
     if (plan->copies(report) && rows.rows() >= fewest_to_copy) {
       task<std::string> preparing_version = version_statement(into.name);
@@ -361,6 +362,10 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
           co_await std::move(looking);
         }
       }
+    }
+    if (!doubts_.empty() && !report.refusals.empty()) {
+      task<void> settling = settle_doubts(into);
+      co_await std::move(settling);
     }
     report.round_trips = wire_->round_trips() - trips_before;
     co_return;

@@ -26,11 +26,12 @@ namespace penstock::db::sqlite {
 namespace {
 
 // What a cancel does to a trip that is under way. The caller waits until the worker has let go of the session anyway.
-enum class on_cancel { finish, interrupt };
+// One that ends the transaction ends it also where it still waited.
+enum class on_cancel { finish, interrupt, end_transaction };
 
 template <class T, class Work>
 task<T> trip(session& s, Work& work, on_cancel how) {
-  if (how == on_cancel::finish) {
+  if (how != on_cancel::interrupt) {
     auto call = on_worker([&] { return s.exclusively(work); });
     co_return co_await call;
   }
@@ -69,9 +70,9 @@ class release_notice {
   lock_line& line_;
 };
 
-// Waits before the next try, or throws what the last one failed with. A cancelled wait leaves no lock held; the
-// transaction `inside` which it was is for its owner to roll back.
-task<void> wait_or_rethrow(session& s, lock_wait& wait, bool inside, std::exception_ptr failure) {
+// Waits before the next try, or throws what the last one failed with. A cancelled wait leaves no lock held; a
+// transaction that goes on is for its owner to roll back.
+task<void> wait_or_rethrow(session& s, lock_wait& wait, bool goes_on, std::exception_ptr failure) {
   std::exception_ptr cut;
   bool again = false;
   try {
@@ -81,7 +82,7 @@ task<void> wait_or_rethrow(session& s, lock_wait& wait, bool inside, std::except
     cut = std::current_exception();
   }
   if (cut) {
-    task<void> undoing = undo(s, !inside);
+    task<void> undoing = undo(s, !goes_on);
     co_await std::move(undoing);
     std::rethrow_exception(cut);
   }
@@ -106,7 +107,7 @@ task<T> until_unlocked(session& s, lock_line& line, Work& work, on_cancel how) {
       failure = std::current_exception();
     }
     s.set_queueing(false);
-    task<void> waiting = wait_or_rethrow(s, wait, inside, std::move(failure));
+    task<void> waiting = wait_or_rethrow(s, wait, inside && how != on_cancel::end_transaction, std::move(failure));
     co_await std::move(waiting);
   }
 }
@@ -207,7 +208,7 @@ class sqlite_connection final : public connection {
   task<void> commit() override {
     session& s = open_session();
     auto work = [&] { s.commit(); };
-    task<void> running = until_unlocked<void>(s, *line_, work, on_cancel::finish);
+    task<void> running = until_unlocked<void>(s, *line_, work, on_cancel::end_transaction);
     co_await std::move(running);
   }
 

@@ -1,0 +1,119 @@
+#include "conformance_fixture.h"
+
+#include <string>
+#include <vector>
+
+// Rows that the database refuses for what the table gives them itself: no row is to blame for that.
+
+namespace penstock::db {
+namespace {
+
+using status = row_outcome::status;
+
+// "{}" stands for the test's table, "{b}" for another one.
+struct made_table {
+  const char* what;
+  std::vector<std::string> sql;
+  std::optional<db_errc> fault;  // of the table; otherwise every row is refused
+};
+
+class conformance_table_faults : public conformance_test {
+ protected:
+  std::string in_place(std::string sql) const {
+    for (const auto& [place, suffix] : {std::pair{"{}", ""}, std::pair{"{b}", "_b"}})
+      for (std::size_t at = sql.find(place); at != sql.npos; at = sql.find(place))
+        sql.replace(at, std::string_view(place).size(), quote_identifier(table_name(suffix)));
+    return sql;
+  }
+
+  std::vector<made_table> tables() const {
+    if (is_postgresql()) {
+      const std::string audit =
+          "CREATE OR REPLACE FUNCTION pg_temp.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO {b} "
+          "VALUES (1); RETURN NEW; END $$";
+      return {
+          {"ids that others have",
+           {"CREATE TABLE {} (id bigserial PRIMARY KEY, n bigint)",
+            "INSERT INTO {} (id) SELECT i FROM generate_series(1, 5000) AS i"},
+           db_errc::table_drift},
+          {"no partition for now",
+           {"CREATE TABLE {} (id bigserial, n bigint, made timestamptz DEFAULT now()) PARTITION BY RANGE (made)",
+            "CREATE TABLE {b} PARTITION OF {} FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')"},
+           db_errc::table_drift},
+          {"no partition for what a row has",
+           {"CREATE TABLE {} (id bigserial, n bigint) PARTITION BY RANGE (n)",
+            "CREATE TABLE {b} PARTITION OF {} FOR VALUES FROM (-9) TO (-1)"},
+           std::nullopt},
+          {"another unique index",
+           {"CREATE TABLE {} (id bigserial PRIMARY KEY, n bigint UNIQUE)",
+            "INSERT INTO {} (n) SELECT i FROM generate_series(0, 5000) AS i"},
+           std::nullopt},
+          {"a trigger's table",
+           {"CREATE TABLE {} (id bigserial PRIMARY KEY, n bigint)", "CREATE TABLE {b} (id bigint PRIMARY KEY)",
+            "INSERT INTO {b} VALUES (1)", audit,
+            "CREATE TRIGGER note AFTER INSERT ON {} FOR EACH ROW EXECUTE FUNCTION pg_temp.note()"},
+           std::nullopt},
+      };
+    }
+    return {
+        {"no id left",
+         {"CREATE TABLE {} (id TINYINT AUTO_INCREMENT PRIMARY KEY, n BIGINT)", "INSERT INTO {} (id) VALUES (127)"},
+         db_errc::full},
+        {"no partition for now",
+         {"CREATE TABLE {} (id BIGINT AUTO_INCREMENT, n BIGINT, made DATETIME NOT NULL DEFAULT NOW(), PRIMARY KEY (id, "
+          "made)) PARTITION BY RANGE COLUMNS(made) (PARTITION old VALUES LESS THAN ('2021-01-01'))"},
+         db_errc::table_drift},
+        {"no partition for what a row has",
+         {"CREATE TABLE {} (id BIGINT AUTO_INCREMENT, n BIGINT NOT NULL, PRIMARY KEY (id, n)) PARTITION BY RANGE "
+          "COLUMNS(n) (PARTITION low VALUES LESS THAN (-1))"},
+         std::nullopt},
+        {"another unique index",
+         {"CREATE TABLE {} (id BIGINT AUTO_INCREMENT PRIMARY KEY, n BIGINT UNIQUE)",
+          "INSERT INTO {} (n) WITH RECURSIVE s(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM s WHERE i < 800) SELECT i "
+          "FROM s"},
+         std::nullopt},
+        {"a trigger's table",
+         {"CREATE TABLE {} (id BIGINT AUTO_INCREMENT PRIMARY KEY, n BIGINT)",
+          "CREATE TABLE {b} (id BIGINT PRIMARY KEY)", "INSERT INTO {b} VALUES (1)",
+          "CREATE TRIGGER note AFTER INSERT ON {} FOR EACH ROW INSERT INTO {b} VALUES (1)"},
+         std::nullopt},
+    };
+  }
+};
+
+TEST_P(conformance_table_faults, fail_the_batch_and_no_row) {
+  if (is_sqlite()) GTEST_SKIP() << "its tables give no row an id that another has, and have no partitions";
+  for (const made_table& made : tables())
+    for (std::int64_t size : {1, 40, 700})
+      with_connection([&](database& here, connection& c) -> task<> {
+        for (const std::string& sql : made.sql) {
+          std::string creating = in_place(sql);
+          co_await c.execute(creating);
+        }
+        const table_definition into{table_name(), "id", {{"n", column_type::integer}}, {}};
+        std::string table = quote_identifier(table_name());
+        task<std::int64_t> counting = count(c, table);
+        std::int64_t before = co_await std::move(counting);
+        row_batch rows(1);
+        for (std::int64_t i = 0; i < size; ++i) {
+          rows.add_integer(i);
+          rows.commit_row();
+        }
+        batch_report report;
+        task<std::unique_ptr<connection>> connecting = here.connect();
+        std::unique_ptr<connection> fresh = co_await std::move(connecting);
+        if (std::string_view(made.what) == "a trigger's table" && is_postgresql()) fresh.reset();  // the function's
+        connection& inserting = fresh ? *fresh : c;
+        task<std::optional<db_errc>> failing = failure_of(inserting.insert_batch(into, rows, report));
+        std::optional<db_errc> fault = co_await std::move(failing);
+        EXPECT_EQ(fault, made.fault) << made.what << ", " << size << " rows";
+        for (const row_outcome& row : report.rows) EXPECT_EQ(row.what, status::refused) << made.what;
+        task<std::int64_t> counting_again = count(c, table);
+        EXPECT_EQ(co_await std::move(counting_again), before) << made.what;
+      });
+}
+
+INSTANTIATE_TEST_SUITE_P(all, conformance_table_faults, ::testing::ValuesIn(all_ways_to_insert), name_of_tested);
+
+}  // namespace
+}  // namespace penstock::db
