@@ -129,9 +129,9 @@ class session final : public connection {
   repeated_keys repeats_;
   std::vector<unsigned char> to_do_;  // for each row, whether it has no outcome yet and is to be sent
   struct doubt {
+    enum class about { ids, partitions, column } what;
     std::string table;
-    std::string constraint;
-    bool lacks_partition;
+    std::string name;  // of the constraint, or the column
     std::string said;
   };
   std::vector<doubt> doubts_;

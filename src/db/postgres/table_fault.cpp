@@ -1,7 +1,9 @@
 #include "failure.h"
 #include "session.h"
 
+#include <algorithm>
 #include <string_view>
+#include <utility>
 
 // Refusals that are no row's fault: of what the table gives to its rows itself.
 
@@ -13,6 +15,11 @@ constexpr std::size_t most_doubts = 4;
 std::string field(const PGresult* r, int code) {
   const char* text = PQresultErrorField(r, code);
   return text == nullptr ? std::string() : text;
+}
+
+bool fills(const table_definition& into, std::string_view column) {
+  return std::any_of(into.columns.begin(), into.columns.end(),
+                     [&](const table_column& filled) { return filled.name == column; });
 }
 
 // Whether nothing but the table gives the ids (no trigger for INSERT, no rule); whether the index is over them; and
@@ -33,14 +40,21 @@ constexpr std::string_view question =
 }  // namespace
 
 void session::note_doubt(const PGresult* refused) {
-  bool is_taken = sqlstate_of(refused) == "23505";
-  bool lacks_partition = field(refused, PG_DIAG_SOURCE_FUNCTION) == "ExecFindPartition";
-  if ((!is_taken && !lacks_partition) || doubts_.size() >= most_doubts) return;
-  doubt d{field(refused, PG_DIAG_TABLE_NAME), field(refused, PG_DIAG_CONSTRAINT_NAME), lacks_partition,
+  doubt d{doubt::about::ids, field(refused, PG_DIAG_TABLE_NAME), field(refused, PG_DIAG_CONSTRAINT_NAME),
           said_by(refused)};
-  for (const doubt& known : doubts_)
-    if (known.table == d.table && known.constraint == d.constraint) return;
-  doubts_.push_back(std::move(d));
+  if (field(refused, PG_DIAG_SOURCE_FUNCTION) == "ExecFindPartition") {
+    d.what = doubt::about::partitions;
+  } else if (lacks_value(refused)) {
+    d.what = doubt::about::column;
+    d.name = field(refused, PG_DIAG_COLUMN_NAME);
+  } else if (sqlstate_of(refused) != "23505") {
+    return;
+  }
+  auto is_known = [&](const doubt& known) {
+    return known.what == d.what && known.table == d.table && known.name == d.name;
+  };
+  if (doubts_.size() < most_doubts && std::none_of(doubts_.begin(), doubts_.end(), is_known))
+    doubts_.push_back(std::move(d));
 }
 
 task<void> session::settle_doubts(const table_definition& into) {
@@ -50,18 +64,21 @@ task<void> session::settle_doubts(const table_definition& into) {
     filled += (filled.empty() ? "{" : ",") + quote_identifier(column.name);
   filled += '}';
   for (const doubt& d : doubts) {
-    parameters asked = parameters_of(quote_table(into.name), d.table, d.constraint, into.id_column, filled);
+    parameters asked = parameters_of(quote_table(into.name), d.table, d.name, into.id_column, filled);
     task<result> asking = query(std::string(question), std::move(asked));
     result answer = co_await std::move(asking);
     if (answer.rows.empty()) continue;
-    const std::vector<value>& told = answer.rows.front();
-    bool is_tables = std::get<bool>(told.at(0)) && std::get<bool>(told.at(d.lacks_partition ? 2 : 1));
-    if (!is_tables) continue;
-    throw database_error(db_errc::table_drift,
-                         "PostgreSQL, insert into " + into.name + ": " +
-                             (d.lacks_partition ? "no partition takes what the table itself fills in: "
-                                                : "the table gives rows ids that others have: ") +
-                             d.said);
+    auto is_so = [&](std::size_t column) { return std::get<bool>(answer.rows.front().at(column)); };
+    if (!is_so(0)) continue;
+    const char* why = nullptr;
+    if (d.what == doubt::about::ids && is_so(1))
+      why = "the table gives rows ids that others have";
+    else if (d.what == doubt::about::partitions && is_so(2))
+      why = "no partition takes what the table itself fills in";
+    else if (d.what == doubt::about::column && !fills(into, d.name))
+      why = "a column that no row fills must have a value";
+    if (why != nullptr)
+      throw database_error(db_errc::table_drift, "PostgreSQL, insert into " + into.name + ": " + why + ": " + d.said);
   }
 }
 
