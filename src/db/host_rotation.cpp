@@ -51,7 +51,7 @@ duration share_of_time_left(std::size_t attempts) {
   std::optional<time_point> deadline = current_deadline();
   if (!deadline) return duration::max();
   duration left = std::max(duration::zero(), *deadline - scheduler::current().now());
-  return left / static_cast<duration::rep>(attempts);
+  return attempts > 1 ? left / 2 : left;
 }
 
 task<std::unique_ptr<connection>> host_rotation::connect(opener open) {

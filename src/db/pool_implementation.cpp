@@ -205,7 +205,7 @@ task<bool> pool::implementation::check(lease& slot, pool_step step) {
   log::write_exception(log::level::debug, "closed a pooled connection that failed its check", failure,
                        std::initializer_list<log::field>{{"pool", options.name}});
   slot.connection_.reset();
-  if (is_silent) state.retire_as_old_as(slot.slot_);
+  if (is_silent && step == pool_step::ping) state.retire_as_old_as(slot.slot_);
   state.suspect_idle();
   co_return false;
 }

@@ -113,13 +113,13 @@ TEST(host_rotation, gives_each_address_of_a_host_its_share_of_the_time_that_is_l
   auto main = [&]() -> task<> {
     EXPECT_EQ(share_of_time_left(2), duration::max());
     auto body = [&]() -> task<> {
-      EXPECT_EQ(share_of_time_left(3), 1s);
-      co_await sleep_for(1s);
+      EXPECT_EQ(share_of_time_left(3), 2s);
+      co_await sleep_for(2s);
       EXPECT_EQ(share_of_time_left(2), 1s);
       co_await sleep_for(1s);
       EXPECT_EQ(share_of_time_left(1), 1s);
     };
-    task<void> limited = with_timeout(3s, body());
+    task<void> limited = with_timeout(4s, body());
     co_await std::move(limited);
   };
   sim.run(main());

@@ -131,6 +131,25 @@ TEST(pool_dead_connection, one_that_says_nothing_is_given_up_with_all_that_were_
   });
 }
 
+// As when a large transaction is rolled back: that says nothing of the others.
+TEST(pool_dead_connection, one_whose_reset_takes_too_long_goes_alone) {
+  with_kept_pool({.min_size = 0, .max_size = 10}, [](pool& p, fake_server& server) -> task<> {
+    std::vector<task<void>> users;
+    for (int i = 0; i < 10; ++i) users.push_back(run_query(p, "before"));
+    co_await gather(std::move(users));
+    pool::lease c = co_await p.acquire();
+    co_await c->begin();
+    server.latency = 1h;
+    c.release();
+    co_await sleep_for(p.options().validation_timeout / 2);
+    EXPECT_EQ(server.resets, 1);
+    server.latency = 10ms;
+    co_await sleep_for(p.options().validation_timeout);
+    EXPECT_EQ(server.open, 9u);
+    EXPECT_EQ(server.connects, 10);
+  });
+}
+
 TEST(pool_dead_connection, one_that_does_not_answer_its_ping_is_given_up_in_time) {
   with_fake_pool({.acquire_timeout = 5s, .validation_timeout = 1s}, [](pool& p, fake_server& server) -> task<> {
     co_await run_query(p, "before");

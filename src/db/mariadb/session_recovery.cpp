@@ -23,8 +23,8 @@ using namespace std::chrono_literals;
 // Most statements are shorter than logging in once more.
 constexpr duration patience = 50ms;
 constexpr duration patience_after_kill = 1s;
-// Those that wait for no lock are to end by themselves.
-constexpr duration shortest_statement_limit = 100ms;
+// Those that wait for no lock are to end by themselves; from there on the server's own limit, of a second, is near.
+constexpr duration statement_limit = 100ms;
 constexpr std::size_t most_orphans = 64;
 
 }  // namespace
@@ -154,7 +154,7 @@ task<void> session::limit_lock_waits(duration most) {
   std::int64_t seconds = is_no_wait ? 0 : whole;
   require_usable();
   require_no_transaction();
-  end_waits_after_ = is_short && !is_no_wait ? std::max(most, shortest_statement_limit) : duration::zero();
+  end_waits_after_ = most < statement_limit && !is_no_wait ? statement_limit : duration::zero();
   if (lock_wait_ == seconds) co_return;
   operation here(*this);
   lock_wait_.reset();

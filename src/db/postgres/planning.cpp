@@ -59,7 +59,8 @@ const std::string shape_sql =
     "WHERE c.condeferred) END, "
     "t.relhasrules, EXISTS (SELECT FROM triggers WHERE tgtype & 7 = 7), "  // row, before, insert
     "t.relhasrules OR EXISTS (SELECT FROM triggers) OR EXISTS (SELECT FROM pg_constraint AS c "
-    "JOIN tree ON tree.oid = c.conrelid WHERE c.confrelid IN (SELECT oid FROM tree) OR EXISTS (SELECT FROM pg_depend "
+    "JOIN tree ON tree.oid = c.conrelid WHERE c.confrelid IN (SELECT oid FROM tree UNION SELECT a.relid FROM t, "
+    "pg_partition_ancestors(t.oid) AS a) OR EXISTS (SELECT FROM pg_depend "
     "AS d WHERE d.classid = 'pg_constraint'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_proc'::regclass)) "
     "FROM t";
 
