@@ -29,7 +29,8 @@ bool is_number(const item_part& part) noexcept {
   return type == element_type::INT64 || type == element_type::UINT64 || type == element_type::DOUBLE;
 }
 
-constexpr double most_exact_integer = 9'007'199'254'740'992.0;  // 2^53: up to there a double is the number written
+// 2^53: below, a double is the whole number that was written; 2^53 + 1 is read as 2^53.
+constexpr double first_inexact_integer = 9'007'199'254'740'992.0;
 
 // A whole number of 64 bits. Written with a fraction or exponent ("5.0", "1e3") it counts while a double is exact.
 std::optional<item_error> whole_number(const column_rule& rule, const item_part& part, std::int64_t& into) {
@@ -43,9 +44,9 @@ std::optional<item_error> whole_number(const column_rule& rule, const item_part&
   real = part.value.get_double().value_unsafe();
   if (real != std::trunc(real))
     return wrong(rule, item_errc::type, "expected " + std::string(expected) + ", got a number with a fraction");
-  if (std::abs(real) > most_exact_integer)
+  if (std::abs(real) >= first_inexact_integer)
     return wrong(rule, item_errc::range,
-                 "an integer beyond 2^53 must be written without a decimal point or an exponent");
+                 "an integer of 2^53 and beyond must be written without a decimal point or an exponent");
   into = static_cast<std::int64_t>(real);
   return std::nullopt;
 }

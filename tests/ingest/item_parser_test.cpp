@@ -107,9 +107,13 @@ TEST(item_parser, a_value_fits_its_column_or_is_refused) {
       {column_type::integer, "1e400", "item.range: column 'c': the number is beyond 64 bits (/c)"},
       {column_type::integer, "5.0", "5"},
       {column_type::integer, "1e3", "1000"},
-      {column_type::integer, "9007199254740992.0", "9007199254740992"},
+      {column_type::integer, "-9007199254740991.0", "-9007199254740991"},
+      {column_type::integer, "9007199254740993.0",
+       "item.range: column 'c': an integer of 2^53 and beyond must be written without a decimal point or an exponent "
+       "(/c)"},
       {column_type::integer, "1e17",
-       "item.range: column 'c': an integer beyond 2^53 must be written without a decimal point or an exponent (/c)"},
+       "item.range: column 'c': an integer of 2^53 and beyond must be written without a decimal point or an exponent "
+       "(/c)"},
       {column_type::integer, "2.5", "item.type: column 'c': expected an integer, got a number with a fraction (/c)"},
       {column_type::integer, "\"5\"", "item.type: column 'c': expected an integer, got a string (/c)"},
       {column_type::integer, "true", "item.type: column 'c': expected an integer, got true (/c)"},

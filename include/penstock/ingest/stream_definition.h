@@ -24,7 +24,7 @@ inline constexpr std::array item_column_types{db::column_type::integer,   db::co
 
 /// A column that takes one part of each item. What its type takes; anything else is `item.type`, never converted:
 ///
-///   integer    a whole number of 64 bits ("5.0" and "1e3" are whole; up to 2^53 in such a form)
+///   integer    a whole number of 64 bits ("5.0" and "1e3" are whole; below 2^53 in such a form)
 ///   real       any number that a double holds, rounded to it
 ///   text       a string
 ///   boolean    true or false
