@@ -1,5 +1,8 @@
 #include "mariadb_batch.h"
 
+#include <optional>
+#include <utility>
+
 // Tables whose triggers have a say: what they choose, what they leave behind, and every error of theirs is that of the
 // row that they ran for.
 
@@ -215,6 +218,48 @@ TEST_F(mariadb_batch_altered_tables, cut_nothing_off_that_they_have_no_room_for)
     batch_report report;
     co_await c.insert_batch(into, rows, report);
     EXPECT_EQ(code_of(report, 0), "db.data");
+  });
+}
+
+TEST_F(mariadb_batch_altered_tables, take_no_rows_until_they_fit_again) {
+  const table_definition into{
+      "t", "id", {{"k", column_type::text}, {"n", column_type::integer}, {"v", column_type::real}}, {"k"}};
+  const std::pair<const char*, const char*> changes[] = {
+      {"ALTER TABLE t DROP INDEX k", "ALTER TABLE t ADD UNIQUE k (k)"},
+      {"ALTER TABLE t MODIFY n FLOAT", "ALTER TABLE t MODIFY n BIGINT"},
+      {"ALTER TABLE t MODIFY v DOUBLE(10,2)", "ALTER TABLE t MODIFY v DOUBLE"},
+      {"ALTER TABLE t ADD must INT NOT NULL", "ALTER TABLE t DROP must"},
+      {"ALTER TABLE t ENGINE=MyISAM", "ALTER TABLE t ENGINE=InnoDB"},
+  };
+  with_sessions([&](connection& c, connection& other) -> task<> {
+    co_await c.prepare_table(into);
+    for (const auto& [change, change_back] : changes)
+      for (std::int64_t count : {1, 600}) {
+        SCOPED_TRACE(change);
+        co_await other.execute("DELETE FROM t");
+        row_batch rows(3);
+        for (std::int64_t i = 0; i < count; ++i) {
+          rows.add_text(std::to_string(i));
+          rows.add_integer(16'777'217);
+          rows.add_real(0.125);
+          rows.commit_row();
+        }
+        co_await other.execute(change);
+        batch_report report;
+        for (int tries = 0; tries < 2; ++tries) {
+          std::optional<db_errc> failed;
+          try {
+            co_await c.insert_batch(into, rows, report);
+          } catch (const database_error& e) {
+            failed = e.errc();
+          }
+          EXPECT_EQ(failed, db_errc::table_drift);
+        }
+        co_await other.execute(change_back);
+        co_await c.insert_batch(into, rows, report);
+        result found = co_await c.query("SELECT count(*), min(n), min(v) FROM t");
+        EXPECT_EQ(found.rows.at(0), (std::vector<value>{count, std::int64_t{16'777'217}, 0.125}));
+      }
   });
 }
 

@@ -3,6 +3,7 @@
 // What was found out about a table, and batches need to know.
 
 #include "penstock/async/scheduler.h"
+#include "penstock/db/table.h"
 #include "penstock/db/value.h"
 
 #include <cstddef>
@@ -29,8 +30,9 @@ struct known_table {
   // BEFORE INSERT, as far as the account may see them; a view is taken to have some. They may choose ids, and do for a
   // row that IGNORE drops what they do for one that is stored.
   bool has_triggers = false;
-  std::string trigger_texts = {};  // of those that are no view's
-  time_point asked_for{};          // when
+  std::string trigger_texts = {};             // of those that are no view's
+  time_point asked_for{};                     // when
+  std::optional<table_definition> fits = {};  // that it was made or found for; none where that was never asked
 };
 
 // By their names.

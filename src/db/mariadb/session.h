@@ -101,6 +101,7 @@ class session final : public connection {
   task<void> store(const table_definition& into, const row_batch& rows, batch_report& report, std::string opening);
   bool should_look_again(const std::string& table) const;
   task<void> look_again(std::string table);
+  task<std::optional<std::vector<std::string>>> find_differences(const table_definition& wanted);
   // Gives the statement, executed, or null where only a text will do; its answer is in `answers_` then.
   task<MYSQL_STMT*> run(std::string sql, parameters values);
   task<void> bind(MYSQL_STMT* statement);

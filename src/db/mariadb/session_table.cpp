@@ -25,20 +25,13 @@ struct known_column {
   bool takes_nulls = false;
 };
 
-std::string text_of(const value& v) {
-  const auto* text = std::get_if<std::string>(&v);
-  return text == nullptr ? std::string() : *text;
+std::string columns_sql(const std::string& table) {
+  std::string sql =
+      "SELECT COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, IS_NULLABLE, COLUMN_DEFAULT IS NULL, EXTRA, COLLATION_NAME, "
+      "DATETIME_PRECISION FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ";
+  append_quoted(sql, table);
+  return sql + " ORDER BY ORDINAL_POSITION";
 }
-
-std::int64_t number_of(const value& v) {
-  const auto* number = std::get_if<std::int64_t>(&v);
-  return number == nullptr ? 0 : *number;
-}
-
-constexpr const char* columns_sql =
-    "SELECT COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, IS_NULLABLE, COLUMN_DEFAULT IS NULL, EXTRA, COLLATION_NAME, "
-    "DATETIME_PRECISION FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? "
-    "ORDER BY ORDINAL_POSITION";
 
 std::string engine_sql(const std::string& table) {
   std::string sql =
@@ -49,7 +42,8 @@ std::string engine_sql(const std::string& table) {
 }
 
 // Columns that the definition has in another case are given in its case.
-std::vector<known_column> columns_of(const result& found, const table_definition& wanted) {
+std::vector<known_column> columns_of(const text_result& found, const table_definition& wanted) {
+  auto text_of = [](const std::optional<std::string>& field) { return field.value_or(""); };
   std::vector<known_column> columns;
   for (const auto& row : found.rows) {
     known_column c;
@@ -61,10 +55,10 @@ std::vector<known_column> columns_of(const result& found, const table_definition
     // "STORED GENERATED"; MySQL's "DEFAULT_GENERATED" is a default.
     c.is_generated = extra.find(" GENERATED") != std::string::npos;
     bool is_made = c.generates_ids || extra.find("GENERATED") != std::string::npos;
-    c.column.required = text_of(row[3]) == "NO" && number_of(row[4]) == 1 && !is_made;
+    c.column.required = text_of(row[3]) == "NO" && number_in(row[4]) == 1 && !is_made;
     c.takes_nulls = text_of(row[3]) == "YES";
     c.collation = text_of(row[6]);
-    c.time_digits = number_of(row[7]);
+    c.time_digits = number_in(row[7]);
     if (same_name(c.column.name, wanted.id_column)) c.column.name = wanted.id_column;
     for (const table_column& w : wanted.columns)
       if (same_name(c.column.name, w.name)) c.column.name = w.name;
@@ -162,6 +156,13 @@ std::vector<std::vector<std::string>> keys_of(const std::vector<unique_index>& i
   return keys;
 }
 
+void require_none(const table_definition& wanted, const std::vector<std::string>& differences) {
+  if (differences.empty()) return;
+  std::string list;
+  for (const std::string& difference : differences) list += (list.empty() ? "" : "; ") + difference;
+  throw database_error(db_errc::table_drift, "table '" + wanted.name + "' exists but does not fit: " + list);
+}
+
 }  // namespace
 
 // https://mariadb.com/kb/en/identifier-names/
@@ -169,34 +170,42 @@ std::vector<std::string> session::creation_faults(const table_definition& defini
   return long_names(definition, 64, name_unit::characters, false);
 }
 
+// Nothing where there is no table.
+task<std::optional<std::vector<std::string>>> session::find_differences(const table_definition& wanted) {
+  std::string questions = columns_sql(wanted.name) + ";" + unique_keys_sql(wanted.name) + ";" +
+                          engine_sql(wanted.name) + ";" + known_table_sql(wanted.name);
+  task<void> asking = run_text(std::move(questions), "look at a table's columns, keys, engine and triggers");
+  co_await std::move(asking);
+  std::vector<known_column> existing = columns_of(answers_.at(0), wanted);
+  if (existing.empty()) co_return std::nullopt;
+  std::vector<std::string> differences =
+      table_differences(wanted, plain(existing), keys_of(unique_indexes_of(answers_.at(1)), wanted));
+  for (std::string& difference : type_differences(wanted, existing, facts_))
+    differences.push_back(std::move(difference));
+  if (std::optional<std::string> difference = engine_difference(answers_.at(2))) differences.push_back(*difference);
+  known_table known = known_table_from(answers_.at(3), answers_.at(4));
+  if (differences.empty()) known.fits = wanted;
+  home_->tables[wanted.name] = std::move(known);
+  co_return differences;
+}
+
 task<void> session::prepare_table(const table_definition& definition) {
-  task<result> looking = query(columns_sql, parameters_of(definition.name));
-  result found = co_await std::move(looking);
-  if (found.rows.empty()) {
+  auto look = [&]() -> task<std::optional<std::vector<std::string>>> {
+    operation here(*this);
+    task<std::optional<std::vector<std::string>>> finding = find_differences(definition);
+    co_return co_await std::move(finding);
+  };
+  task<std::optional<std::vector<std::string>>> looking = look();
+  std::optional<std::vector<std::string>> differences = co_await std::move(looking);
+  if (!differences) {
     require_no_faults(definition, creation_faults(definition));
     task<std::uint64_t> making = execute(create_table_sql(definition, facts_.is_mariadb), {});
     co_await std::move(making);
-    task<result> again = query(columns_sql, parameters_of(definition.name));
-    found = co_await std::move(again);
+    task<std::optional<std::vector<std::string>>> looking_again = look();
+    differences = co_await std::move(looking_again);
   }
-  std::vector<known_column> existing = columns_of(found, definition);
-  {
-    operation here(*this);
-    std::string questions =
-        unique_keys_sql(definition.name) + ";" + engine_sql(definition.name) + ";" + known_table_sql(definition.name);
-    task<void> asking = run_text(std::move(questions), "look at a table's keys, engine and triggers");
-    co_await std::move(asking);
-  }
-  home_->tables[definition.name] = known_table_from(answers_.at(2), answers_.at(3));
-  std::vector<std::string> differences =
-      table_differences(definition, plain(existing), keys_of(unique_indexes_of(answers_.front()), definition));
-  for (std::string& difference : type_differences(definition, existing, facts_))
-    differences.push_back(std::move(difference));
-  if (std::optional<std::string> difference = engine_difference(answers_.at(1))) differences.push_back(*difference);
-  if (differences.empty()) co_return;
-  std::string list;
-  for (const std::string& difference : differences) list += (list.empty() ? "" : "; ") + difference;
-  throw database_error(db_errc::table_drift, "table '" + definition.name + "' exists but does not fit: " + list);
+  if (!differences) differences.emplace(1, "it was dropped meanwhile");
+  require_none(definition, *differences);
 }
 
 // Who alters a table tells nobody, and to ask with each batch would cost small ones a trip.
@@ -207,7 +216,17 @@ bool session::should_look_again(const std::string& table) const {
 }
 
 task<void> session::look_again(std::string table) {
+  std::optional<table_definition> fitted = home_->tables[table].fits;
   home_->tables[table].asked_for = scheduler::current().now();  // by this session, and meanwhile by no other
+  if (fitted) {
+    task<std::optional<std::vector<std::string>>> finding = find_differences(*fitted);
+    std::optional<std::vector<std::string>> differences = co_await std::move(finding);
+    if (!differences || differences->empty()) co_return;  // where it is gone, the server says so
+    known_table& known = home_->tables[table];
+    known.fits = std::move(fitted);  // it is to fit again
+    known.asked_for = {};
+    require_none(*known.fits, *differences);
+  }
   task<void> asking = run_text(known_table_sql(table), "look at a table again");
   co_await std::move(asking);
   home_->tables[table] = known_table_from(answers_.at(0), answers_.at(1));
