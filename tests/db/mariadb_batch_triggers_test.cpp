@@ -235,6 +235,7 @@ TEST_F(mariadb_batch_altered_tables, take_no_rows_until_they_fit_again) {
     co_await c.prepare_table(into);
     for (const auto& [change, change_back] : changes)
       for (std::int64_t count : {1, 600}) {
+        if (is_mysql() && std::string_view(change).ends_with("MyISAM")) continue;  // no room in its indexes
         SCOPED_TRACE(change);
         co_await other.execute("DELETE FROM t");
         row_batch rows(3);

@@ -97,5 +97,20 @@ TEST(sqlite, a_table_that_refers_to_one_that_is_not_there_is_drift) {
     });
 }
 
+TEST(sqlite, a_generated_column_is_to_be_left_out) {
+  with_memory_database([](connection& c) -> task<> {
+    for (const char* kept : {"STORED", "VIRTUAL"}) {
+      std::string making = std::string("CREATE TABLE things(name TEXT, size INTEGER NOT NULL AS (1) ") + kept + ")";
+      co_await c.execute(making);
+      const table_definition filled{"things", "", {{"name", column_type::text}, {"size", column_type::integer}}, {}};
+      const table_definition left_out{"things", "", {{"name", column_type::text}}, {}};
+      std::string difference = co_await drift_of(c, filled);
+      EXPECT_NE(difference.find("column 'size' is generated: leave it out"), std::string::npos);
+      EXPECT_EQ(co_await drift_of(c, left_out), "");
+      co_await c.execute("DROP TABLE things");
+    }
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db

@@ -15,7 +15,9 @@ namespace {
 bool holds_text(column_type type) noexcept { return type == column_type::text || type == column_type::json; }
 
 std::vector<existing_column> columns_of(session& s, const std::string& table) {
-  result found = s.query("SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_info(?1)", {table});
+  result found = s.query(
+      "SELECT name, type, \"notnull\" AND hidden = 0, dflt_value, pk FROM pragma_table_xinfo(?1) WHERE hidden <> 1",
+      {table});
   std::vector<existing_column> columns;
   for (auto& row : found.rows) {
     bool has_default = !std::holds_alternative<std::monostate>(row[3]);
@@ -112,6 +114,16 @@ bool would_change(std::string declared, column_type type) {
   return (whole || real) && type != column_type::blob;
 }
 
+std::vector<std::string> generated_columns(session& s, const table_definition& wanted) {
+  result found = s.query("SELECT name FROM pragma_table_xinfo(?1) WHERE hidden IN (2, 3)", {wanted.name});
+  std::vector<std::string> differences;
+  for (const table_column& column : wanted.columns)
+    for (const auto& row : found.rows)
+      if (same_name(std::get<std::string>(row[0]), column.name))
+        differences.push_back("column '" + column.name + "' is generated: leave it out");
+  return differences;
+}
+
 // Of the table that an INSERT would mean.
 bool is_view(session& s, const std::string& table) {
   result found = s.query("SELECT type = 'view' FROM pragma_table_list(?) ORDER BY schema <> 'temp' LIMIT 1", {table});
@@ -178,6 +190,7 @@ void session::prepare_table(const table_definition& definition) {
   for (std::string& difference : type_differences(definition, existing, strict))
     differences.push_back(std::move(difference));
   for (std::string& difference : collation_differences(definition, keys)) differences.push_back(std::move(difference));
+  for (std::string& difference : generated_columns(*this, definition)) differences.push_back(std::move(difference));
   if (std::string difference = encoding_difference(*this); !difference.empty())
     differences.push_back(std::move(difference));
   if (differences.empty()) {
