@@ -14,8 +14,8 @@
 
 namespace penstock::db {
 
-// What the first of so many attempts may take of the time that is left to all: a host's address that swallows packets is
-// not to use up what its next one needs, nor many addresses to leave none enough for a slow login.
+// What the first of so many attempts may take of the time that is left to all: a host's address that swallows packets
+// is not to use up what its next one needs, nor many addresses to leave none enough for a slow login.
 duration share_of_time_left(std::size_t attempts);
 
 class host_rotation {

@@ -116,6 +116,27 @@ TEST_P(conformance_table_faults, fail_the_batch_and_no_row) {
       });
 }
 
+// The server names no column then.
+TEST_P(conformance_table_faults, are_not_seen_where_a_row_brings_no_value_to_a_domain) {
+  if (!is_postgresql()) GTEST_SKIP() << "only PostgreSQL has domains";
+  for (std::size_t size : {3, 700})
+    with_connection([&](database&, connection& c) -> task<> {
+      co_await c.execute("CREATE DOMAIN pg_temp.given AS text NOT NULL");
+      std::string making = in_place("CREATE TEMPORARY TABLE {} (id bigserial PRIMARY KEY, s pg_temp.given)");
+      co_await c.execute(making);
+      row_batch rows(1);
+      for (std::size_t i = 0; i < size; ++i) {
+        i == 1 ? rows.add_null() : rows.add_text("given");
+        rows.commit_row();
+      }
+      batch_report report;
+      const table_definition into{table_name(), "id", {{"s", column_type::text}}, {}};
+      co_await c.insert_batch(into, rows, report);
+      for (std::size_t i = 0; i < size; ++i)
+        EXPECT_EQ(report.rows.at(i).what, i == 1 ? status::refused : status::stored) << i << " of " << size;
+    });
+}
+
 INSTANTIATE_TEST_SUITE_P(all, conformance_table_faults, ::testing::ValuesIn(all_ways_to_insert), name_of_tested);
 
 }  // namespace

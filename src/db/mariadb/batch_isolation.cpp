@@ -185,8 +185,10 @@ task<std::optional<complaint>> batch_insertion::judge(std::uint32_t row, const c
 void batch_insertion::judge_looked_up(std::uint32_t row, const complaint& said, bool is_there) {
   meets_later_row_ = meets_later_row_ || (said.code == ER_DUP_ENTRY &&
                                           std::binary_search(wrong_otherwise_.begin(), wrong_otherwise_.end(), row));
-  if (!is_there) note_doubt(said);
-  if (!is_there) return refuse(row, code_name(classify(said)), said.message, said.code == no_default_for_field);
+  if (!is_there) {
+    note_doubt(said);
+    return refuse(row, code_name(classify(said)), said.message, said.code == no_default_for_field);
+  }
   report_->rows[row].what = row_outcome::status::duplicate;
   expected_->repeats = true;
 }

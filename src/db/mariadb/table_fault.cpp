@@ -49,7 +49,11 @@ std::string partitions_and_triggers_sql(const std::string& table) {
 void batch_insertion::note_doubt(const complaint& said) {
   bool may_be_tables = said.code == ER_DUP_ENTRY || said.code == ER_WARN_DATA_OUT_OF_RANGE || said.code == no_id_left ||
                        said.code == ER_NO_PARTITION_FOR_GIVEN_VALUE;
-  if (may_be_tables && !has_triggers_ && doubts_.size() < most_doubts) doubts_.push_back(said);
+  if (!may_be_tables || has_triggers_ || doubts_.size() >= most_doubts) return;
+  bool is_known = std::any_of(doubts_.begin(), doubts_.end(), [&](const complaint& known) {
+    return known.code == said.code && quoted_last(known.message) == quoted_last(said.message);
+  });
+  if (!is_known) doubts_.push_back(said);
 }
 
 // Throws where one of these is the table's.

@@ -14,8 +14,8 @@
 //
 // The server tells the line of a row that it refuses. That row is left out, and its segment goes again, as a small one
 // where it can't be told what is wrong with the row. One that meets another in a unique index is left to an INSERT, and
-// so is any where rows may depend on others. Rows that are suspected to be refused too go last, each in a segment of its own. Invariant: what stands before
-// `next_` in the order is stored or refused.
+// so is any where rows may depend on others. Rows that are suspected to be refused too go last, each in a segment of
+// its own. Invariant: what stands before `next_` in the order is stored or refused.
 
 #include "../insertion_turns.h"
 #include "insert_plan.h"

@@ -47,6 +47,7 @@ void session::note_doubt(const PGresult* refused) {
   } else if (lacks_value(refused)) {
     d.what = doubt::about::column;
     d.name = field(refused, PG_DIAG_COLUMN_NAME);
+    if (d.name.empty()) return;  // of a domain, which some cell was to be of
   } else if (sqlstate_of(refused) != "23505") {
     return;
   }
