@@ -53,6 +53,10 @@ class stream_endpoint {
   };
 
   task<http::response> take_keyed(http::request& r, std::string key, const post_form& form);
+  // The answer to a request with more rows than a batch holds, where one that had its key was stored.
+  task<std::optional<http::response>> find_first_of_too_large(http::request& r, std::string key, body_decoder& decoder,
+                                                              request_hash& hash);
+  static task<void> hash_rest(http::request& r, body_decoder& decoder, request_hash& hash);
   // Finds the answer that the request's key has.
   task<bool> look_up(std::shared_ptr<keyed_request> request);
   task<void> look_up_patiently(std::shared_ptr<keyed_request> request);

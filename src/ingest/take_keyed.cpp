@@ -2,6 +2,7 @@
 #include "idempotency_table.h"
 #include "intake.h"
 #include "penstock/async/timeout.h"
+#include "penstock/async/yield.h"
 #include "penstock/core/outcome.h"
 #include "penstock/core/units.h"
 #include "penstock/db/error.h"
@@ -52,6 +53,12 @@ std::size_t estimate_answer(const item_ledger& taken, const kept_results& keep, 
   return bytes_of_a_short_answer + std::min(most_result_bytes, taken.result_bytes() + good * bytes_of_a_good_result);
 }
 
+[[noreturn]] void throw_too_slow(duration limit) {
+  throw http::protocol_error(
+      http::http_errc::request_timeout,
+      "the body of a request with an Idempotency-Key did not come within " + format_duration(limit));
+}
+
 http::response response_of(kept_answer a) {
   if (a.status == 200) return http::response::json(200, std::move(a.body));
   http::response r(a.status, std::move(a.body));
@@ -76,26 +83,28 @@ http::response replay(keyed_request& asked, const std::string& request_id) {
 }  // namespace
 
 task<http::response> stream_endpoint::take_keyed(http::request& r, std::string key, const post_form& form) {
-  intake taken(writer_, form.keep, submission::in_one_batch{});
+  std::optional<intake> taken(std::in_place, writer_, form.keep, submission::in_one_batch{});
   request_hash hash;
   hash.add(form.format == body_format::ndjson ? "ndjson\n" : "json\n");
   hash.add(form.keep.stored ? "all\n" : "rejected\n");
   body_decoder decoder(form.coding, options_.max_body_bytes);
-  task<body_end> reading = with_timeout(options_.keyed_body_timeout, read_items(r, form.format, decoder, taken, &hash));
+  task<body_end> reading =
+      with_timeout(options_.keyed_body_timeout, read_items(r, form.format, decoder, *taken, &hash));
   body_end end;
   try {
     end = co_await std::move(reading);
   } catch (const timed_out&) {
-    throw http::protocol_error(http::http_errc::request_timeout,
-                               "the body of a request with an Idempotency-Key did not come within " +
-                                   format_duration(options_.keyed_body_timeout));
+    throw_too_slow(options_.keyed_body_timeout);
   }
   if (end.broken) {
     const auto* why = detail::exception_as<error>(end.broken);
     if (why != nullptr && why->is(ingest_errc::overloaded)) co_return refusal(r);
-    if (why != nullptr && why->is(ingest_errc::keyed_request_too_large))
-      throw http::problem_error(413, ingest_errc::keyed_request_too_large, why->message());
-    std::rethrow_exception(end.broken);
+    if (why == nullptr || !why->is(ingest_errc::keyed_request_too_large)) std::rethrow_exception(end.broken);
+    taken.reset();  // its rows leave the queue
+    task<std::optional<http::response>> looking = find_first_of_too_large(r, std::move(key), decoder, hash);
+    std::optional<http::response> first = co_await std::move(looking);
+    if (first) co_return *std::move(first);
+    throw http::problem_error(413, ingest_errc::keyed_request_too_large, why->message());
   }
   if (end.undecoded) {
     bool too_large = end.undecoded->is(ingest_errc::body_too_large);
@@ -110,36 +119,82 @@ task<http::response> stream_endpoint::take_keyed(http::request& r, std::string k
   task<keys_in_flight::hold> turn = writer_.keys().acquire(request->key);
   request->hold = co_await std::move(turn);
   if (writer_.unreachable()) co_return refusal_while_away(r);
-  bool has_rows = taken.ledger().anything_waits();
+  bool has_rows = taken->ledger().anything_waits();
   if (has_rows && request->hold.failure()) {
-    taken.ledger().fail_all(request->hold.failure());
+    taken->ledger().fail_all(request->hold.failure());
   } else if (has_rows) {
-    std::size_t bytes = estimate_answer(taken.ledger(), form.keep, request->most_result_bytes);
+    std::size_t bytes = estimate_answer(taken->ledger(), form.keep, request->most_result_bytes);
     // The batch may need it for longer than the request lives; no copy of it, since results may be many.
-    auto ledger = std::make_shared<item_ledger>(std::move(taken.ledger()));
+    auto ledger = std::make_shared<item_ledger>(std::move(taken->ledger()));
     request->answer = answering(ledger, end, request->hash, r.id(), options_.retry_after);
-    taken.join(request, bytes);
-    task<void> committing = taken.committed();
+    taken->join(request, bytes);
+    task<void> committing = taken->committed();
     co_await std::move(committing);
-    taken.ledger() = std::move(*ledger);
+    taken->ledger() = std::move(*ledger);
   } else {
     task<bool> looking = look_up(request);
     bool is_known = co_await std::move(looking);
     if (!is_known) co_return refusal_while_away(r);
   }
   if (request->found) co_return replay(*request, r.id());
-  task<void> finishing = taken.finish();
+  task<void> finishing = taken->finish();
   co_await std::move(finishing);
   // Of one whose outcome is unknown, a repeat finds it.
-  if (taken.ledger().counts().failed > 0 && taken.ledger().unknown() == 0) request->hold.fail(taken.ledger().failure());
-  if (has_rows && taken.ledger().counts().failed == 0) co_return response_of(std::move(request->made));
-  if (long_answers::is_long(taken.ledger().result_bytes())) {
+  if (taken->ledger().counts().failed > 0 && taken->ledger().unknown() == 0)
+    request->hold.fail(taken->ledger().failure());
+  if (has_rows && taken->ledger().counts().failed == 0) co_return response_of(std::move(request->made));
+  if (long_answers::is_long(taken->ledger().result_bytes())) {
     task<void> waiting = long_answers_.turn();
     co_await std::move(waiting);
   }
   // What failed is kept nowhere.
-  std::size_t most_result_bytes = taken.ledger().counts().failed > 0 ? SIZE_MAX : request->most_result_bytes;
-  co_return answer_of(taken.ledger(), end, r.id(), options_.retry_after, most_result_bytes);
+  std::size_t most_result_bytes = taken->ledger().counts().failed > 0 ? SIZE_MAX : request->most_result_bytes;
+  co_return answer_of(taken->ledger(), end, r.id(), options_.retry_after, most_result_bytes);
+}
+
+// A server whose batches hold more may have stored it. The rest of the body is read only where the key is known.
+// Nothing when it is not, or was another request's that stored nothing.
+task<std::optional<http::response>> stream_endpoint::find_first_of_too_large(http::request& r, std::string key,
+                                                                             body_decoder& decoder,
+                                                                             request_hash& hash) {
+  auto request = std::make_shared<keyed_request>();
+  request->key = std::move(key);
+  task<keys_in_flight::hold> turn = writer_.keys().acquire(request->key);
+  request->hold = co_await std::move(turn);
+  for (bool is_hashed = false;; is_hashed = true) {
+    task<bool> looking = look_up(request);
+    bool is_known = co_await std::move(looking);
+    if (!is_known) co_return refusal_while_away(r);
+    if (!request->found) co_return std::nullopt;
+    if (is_hashed) co_return replay(*request, r.id());
+    task<void> reading = with_timeout(options_.keyed_body_timeout, hash_rest(r, decoder, hash));
+    try {
+      co_await std::move(reading);
+    } catch (const timed_out&) {
+      throw_too_slow(options_.keyed_body_timeout);
+    } catch (const error& e) {
+      if (!e.is(ingest_errc::bad_encoding) && !e.is(ingest_errc::body_too_large)) throw;
+      co_return std::nullopt;  // the first was read to its end
+    }
+    request->found.reset();
+    request->hash = hash.finish();
+  }
+}
+
+// Behind the piece at which reading its items was given up.
+task<void> stream_endpoint::hash_rest(http::request& r, body_decoder& decoder, request_hash& hash) {
+  for (bool is_last = false;;) {
+    for (std::string_view text = decoder.next(); !text.empty(); text = decoder.next()) {
+      hash.add(text);
+      co_await yield();
+    }
+    if (is_last) co_return;
+    task<std::string_view> reading = r.body().read_some();
+    std::string_view piece = co_await std::move(reading);
+    is_last = piece.empty();
+    if (is_last) decoder.finish();
+    decoder.feed(piece);
+  }
 }
 
 // Of a request of which nothing became a row: no transaction does it. False when the database can't be asked.

@@ -175,6 +175,28 @@ TEST_F(idempotency, a_request_that_no_batch_holds_is_a_413_and_stores_nothing) {
   expect_too_large(options, "[1,2,3,4]", R"("ingest.keyed_request_too_large")");
 }
 
+// As after a change of its settings, or behind another server.
+TEST_F(idempotency, a_repeat_that_no_batch_holds_any_more_gets_the_first_answer) {
+  service_options smaller = options_of(whole_items());
+  smaller.batch.max_rows = 3;
+  const std::string items = "[1,2,3,4,5]";
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    auto first = post_keyed("k", items);
+    EXPECT_EQ((co_await std::move(first)).status, 200);
+  });
+  serve(smaller, [&]() -> task<void> {
+    auto again = post_keyed("k", items);
+    answer b = co_await std::move(again);
+    EXPECT_EQ(b.status, 200);
+    EXPECT_EQ(b.header("Idempotency-Replayed"), "true");
+    auto other = post_keyed("k", "[1,2,3,4,6]");
+    EXPECT_EQ((co_await std::move(other)).status, 422);
+    auto unknown = post_keyed("n", items);
+    EXPECT_EQ((co_await std::move(unknown)).status, 413);
+    EXPECT_EQ(stored(), "5");
+  });
+}
+
 TEST_F(idempotency, a_body_that_is_too_long_is_a_413_and_stores_nothing) {
   service_options options = options_of(whole_items());
   options.max_body_bytes = 300'000;
