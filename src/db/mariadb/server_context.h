@@ -9,6 +9,7 @@
 #include "penstock/async/scheduler.h"
 #include "penstock/async/task.h"
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -22,13 +23,19 @@ struct orphan {
   time_point since;
 };
 
+constexpr duration shortest_statement_limit = std::chrono::milliseconds(100);
+constexpr duration longest_statement_limit = std::chrono::seconds(1);  // the server's own shortest
+
 struct server_context {
   server_url url;
   std::vector<orphan> orphans = {};
   // Two sessions store fewer rows a second than one alone. A LOAD DATA needs no turn: the server itself lets one at a
   // time into a table that generates ids.
   insertion_turns turns{1};
-  known_tables tables = {};                                 // those that were prepared
+  known_tables tables = {};  // those that were prepared
+  // After which a statement may wait for a lock, where the server has no limit that is short enough: longer after each
+  // that was ended, and shorter after each that was not, for some take long without a wait.
+  duration statement_limit = shortest_statement_limit;
   duration tables_are_known_for = std::chrono::seconds(1);  // then the next batch for one looks at it again
 };
 

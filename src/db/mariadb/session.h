@@ -87,6 +87,9 @@ class session final : public connection {
     lock_wait_limit& operator=(const lock_wait_limit&) = delete;
     ~lock_wait_limit() {
       if (session_.wire_) session_.wire_->step_in_after(duration::zero(), nullptr);
+      duration& limit = session_.home_->statement_limit;
+      bool was_in_time = session_.end_waits_after_ != duration::zero() && !session_.was_ended_;
+      if (was_in_time) limit = std::max(shortest_statement_limit, limit * 2 / 3);
     }
 
    private:

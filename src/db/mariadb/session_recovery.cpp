@@ -23,8 +23,6 @@ using namespace std::chrono_literals;
 // Most statements are shorter than logging in once more.
 constexpr duration patience = 50ms;
 constexpr duration patience_after_kill = 1s;
-// Those that wait for no lock are to end by themselves; from there on the server's own limit, of a second, is near.
-constexpr duration statement_limit = 100ms;
 constexpr std::size_t most_orphans = 64;
 
 }  // namespace
@@ -76,6 +74,7 @@ task<void> session::end_what_runs() {
 // Where it can't be ended, the server ends the wait later.
 task<void> session::end_lock_wait() {
   was_ended_ = true;
+  home_->statement_limit = std::min(longest_statement_limit, home_->statement_limit * 3 / 2);
   try {
     task<void> ending = with_timeout(
         patience_after_kill, end_statement(&home_->url, at_, facts_.identity, mysql_thread_id(wire_->handle())));
@@ -154,7 +153,7 @@ task<void> session::limit_lock_waits(duration most) {
   std::int64_t seconds = is_no_wait ? 0 : whole;
   require_usable();
   require_no_transaction();
-  end_waits_after_ = most < statement_limit && !is_no_wait ? statement_limit : duration::zero();
+  end_waits_after_ = most < shortest_statement_limit && !is_no_wait ? home_->statement_limit : duration::zero();
   if (lock_wait_ == seconds) co_return;
   operation here(*this);
   lock_wait_.reset();
