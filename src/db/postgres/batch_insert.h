@@ -100,7 +100,7 @@ class batch_insert {
   std::vector<command> commands_;
   std::vector<std::size_t> sent_rows_;                     // of the part whose result is read
   std::vector<std::pair<std::size_t, std::size_t>> held_;  // rows, each with that whose key it repeats
-  std::vector<std::size_t> refused_early_;  // maybe for lack of a row before them that was not there yet
+  std::vector<std::size_t> refused_early_;                 // maybe for lack of a row before them that was not there yet
   std::optional<database_error> fatal_;
   bool begins_again_ = false;
   bool keys_are_new_ = false;  // to the statement: a repeated key fails, and what stores nothing was dropped

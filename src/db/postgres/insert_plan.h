@@ -40,8 +40,8 @@ struct insert_plan {
   bool copy_gives_ids = false;  // it has the id first, and the server gives none
   std::string sequence;         // of the ids; empty where they can't be taken beforehand
 
-  std::string missing_keys;        // which of given unique keys are not there; empty where no row is dropped unsaid
-  std::string new_row;             // one row's INSERT, as above; a repeated unique key fails
+  std::string missing_keys;      // which of given unique keys are not there; empty where no row is dropped unsaid
+  std::string new_row;           // one row's INSERT, as above; a repeated unique key fails
   bool rows_may_depend = false;  // on those before them, whether they are refused
   // Has deferred constraints checked for each row: one that only the COMMIT refuses would take its neighbours along.
   // Empty without any.
