@@ -51,6 +51,15 @@ class conformance_table_faults : public conformance_test {
            {"CREATE TABLE {} (id bigserial PRIMARY KEY, n bigint UNIQUE)",
             "INSERT INTO {} (n) SELECT i FROM generate_series(0, 5000) AS i"},
            std::nullopt},
+          {"another unique index, with the ids beside",
+           {"CREATE TABLE {} (id bigserial PRIMARY KEY, n bigint)", "CREATE UNIQUE INDEX ON {} (n) INCLUDE (id)",
+            "INSERT INTO {} (n) SELECT i FROM generate_series(0, 5000) AS i"},
+           std::nullopt},
+          {"a column that is computed",
+           {"CREATE TABLE {} (id bigserial PRIMARY KEY, n bigint, g bigint GENERATED ALWAYS AS (NULLIF(n, n)) STORED "
+            "NOT "
+            "NULL)"},
+           std::nullopt},
           {"a trigger's table",
            {"CREATE TABLE {} (id bigserial PRIMARY KEY, n bigint)", "CREATE TABLE {b} (id bigint PRIMARY KEY)",
             "INSERT INTO {b} VALUES (1)", audit,
@@ -74,6 +83,15 @@ class conformance_table_faults : public conformance_test {
          {"CREATE TABLE {} (id BIGINT AUTO_INCREMENT PRIMARY KEY, n BIGINT UNIQUE)",
           "INSERT INTO {} (n) WITH RECURSIVE s(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM s WHERE i < 800) SELECT i "
           "FROM s"},
+         std::nullopt},
+        {"no partition for what is computed from a row",
+         {"CREATE TABLE {} (id BIGINT AUTO_INCREMENT, n BIGINT, g BIGINT AS (n * 2) STORED, KEY (id)) PARTITION BY "
+          "LIST "
+          "(g) (PARTITION low VALUES IN (-1))"},
+         std::nullopt},
+        {"no partition for a default that reads a row",
+         {"CREATE TABLE {} (id BIGINT AUTO_INCREMENT, n BIGINT, g BIGINT DEFAULT (n * 2), KEY (id)) PARTITION BY LIST "
+          "(g) (PARTITION low VALUES IN (-1))"},
          std::nullopt},
         {"a trigger's table",
          {"CREATE TABLE {} (id BIGINT AUTO_INCREMENT PRIMARY KEY, n BIGINT)",

@@ -264,6 +264,32 @@ TEST_F(mariadb_batch_altered_tables, take_no_rows_until_they_fit_again) {
   });
 }
 
+TEST_F(mariadb_batch_altered_tables, are_to_fit_each_definition_that_is_used) {
+  const table_definition keyed{"t", "id", {{"k", column_type::text}}, {"k"}};
+  const table_definition plain{"t", "id", {{"k", column_type::text}}, {}};
+  with_sessions([&](connection& c, connection& other) -> task<> {
+    co_await c.prepare_table(keyed);
+    co_await c.prepare_table(plain);
+    co_await other.execute("ALTER TABLE t DROP INDEX k");
+    for (int rounds = 0; rounds < 2; ++rounds)
+      for (const table_definition* into : {&plain, &keyed}) {
+        row_batch rows(1);
+        rows.add_text("one");
+        rows.commit_row();
+        batch_report report;
+        std::optional<db_errc> failed;
+        try {
+          co_await c.insert_batch(*into, rows, report);
+        } catch (const database_error& e) {
+          failed = e.errc();
+        }
+        EXPECT_EQ(failed.has_value(), into == &keyed);
+      }
+    result found = co_await c.query("SELECT count(*) FROM t");
+    EXPECT_EQ(found.rows.at(0).at(0), value(std::int64_t{2}));
+  });
+}
+
 INSTANTIATE_TEST_SUITE_P(ways, mariadb_batch_triggers, ::testing::ValuesIn(batch_test::ways), batch_test::name_of_way);
 
 }  // namespace

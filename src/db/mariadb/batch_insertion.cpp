@@ -96,7 +96,8 @@ task<std::optional<complaint>> batch_insertion::run(wire& w, statement_cache& st
     task<std::optional<complaint>> sending_rest = send_ahead();
     said = co_await std::move(sending_rest);
   }
-  if (!said && !doubts_.empty()) {
+  auto is_refused = [](const row_outcome& row) { return row.what == row_outcome::status::refused; };
+  if (!said && !doubts_.empty() && std::any_of(report.rows.begin(), report.rows.end(), is_refused)) {
     task<std::optional<complaint>> settling = settle_doubts();
     said = co_await std::move(settling);
   }

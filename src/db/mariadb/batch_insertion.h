@@ -16,6 +16,7 @@
 #include "penstock/async/task.h"
 #include "penstock/db/connection.h"
 #include "row_lines.h"
+#include "sql.h"
 #include "statement_cache.h"
 #include "wire.h"
 
@@ -99,6 +100,9 @@ class batch_insertion {
   task<std::optional<complaint>> read_told_ids(MYSQL_STMT* statement);
   void note_doubt(const complaint& said);
   task<std::optional<complaint>> settle_doubts();
+  bool is_of_ids(const std::vector<unique_index>& indexes, std::string_view key) const;
+  // Whether what rows fill may have a say in where they go.
+  bool may_decide_partition(const text_result& partitions, const text_result& columns) const;
   task<std::optional<complaint>> insert_all();
   task<std::optional<complaint>> insert_group();
   task<std::optional<complaint>> insert();

@@ -25,14 +25,20 @@ struct text_limit {
   bool in_bytes;  // and not in characters
 };
 
+// A definition that the table was made for, or found to fit.
+struct fitting_definition {
+  table_definition wanted;
+  time_point looked_at;
+};
+
 struct known_table {
   std::vector<text_limit> limits = {};
   // BEFORE INSERT, as far as the account may see them; a view is taken to have some. They may choose ids, and do for a
   // row that IGNORE drops what they do for one that is stored.
   bool has_triggers = false;
-  std::string trigger_texts = {};             // of those that are no view's
-  time_point asked_for{};                     // when
-  std::optional<table_definition> fits = {};  // that it was made or found for; none where that was never asked
+  std::string trigger_texts = {};  // of those that are no view's
+  time_point asked_for{};          // when
+  std::vector<fitting_definition> fits = {};
 };
 
 // By their names.

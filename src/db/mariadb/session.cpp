@@ -341,8 +341,8 @@ task<void> session::store(const table_definition& into, const row_batch& rows, b
                                              ": batches can't go in while the session's sql_mode has "
                                              "NO_BACKSLASH_ESCAPES: reset the session");
   std::size_t round_trips_before = wire_->round_trips();
-  if (should_look_again(into.name)) {
-    task<void> looking = look_again(into.name);
+  if (should_look_again(into)) {
+    task<void> looking = look_again(into);
     co_await std::move(looking);
   }
   std::size_t round_trips_to_look = wire_->round_trips() - round_trips_before;

@@ -102,8 +102,8 @@ class session final : public connection {
   task<void> end_what_was_begun();
   void note_end() noexcept;
   task<void> store(const table_definition& into, const row_batch& rows, batch_report& report, std::string opening);
-  bool should_look_again(const std::string& table) const;
-  task<void> look_again(std::string table);
+  bool should_look_again(const table_definition& into) const;
+  task<void> look_again(const table_definition& into);
   task<std::optional<std::vector<std::string>>> find_differences(const table_definition& wanted);
   // Gives the statement, executed, or null where only a text will do; its answer is in `answers_` then.
   task<MYSQL_STMT*> run(std::string sql, parameters values);

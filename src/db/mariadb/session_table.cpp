@@ -156,6 +156,21 @@ std::vector<std::vector<std::string>> keys_of(const std::vector<unique_index>& i
   return keys;
 }
 
+constexpr std::size_t most_definitions = 16;  // of one table
+
+bool are_same(const table_definition& a, const table_definition& b) {
+  auto same = [](const table_column& x, const table_column& y) { return x.name == y.name && x.type == y.type; };
+  return a.id_column == b.id_column && a.unique_key == b.unique_key &&
+         std::equal(a.columns.begin(), a.columns.end(), b.columns.begin(), b.columns.end(), same);
+}
+
+template <class Known>
+auto* find_fitting(Known& known, const table_definition& wanted) {
+  auto at = std::find_if(known.fits.begin(), known.fits.end(),
+                         [&](const fitting_definition& fitted) { return are_same(fitted.wanted, wanted); });
+  return at == known.fits.end() ? nullptr : &*at;
+}
+
 void require_none(const table_definition& wanted, const std::vector<std::string>& differences) {
   if (differences.empty()) return;
   std::string list;
@@ -183,9 +198,16 @@ task<std::optional<std::vector<std::string>>> session::find_differences(const ta
   for (std::string& difference : type_differences(wanted, existing, facts_))
     differences.push_back(std::move(difference));
   if (std::optional<std::string> difference = engine_difference(answers_.at(2))) differences.push_back(*difference);
-  known_table known = known_table_from(answers_.at(3), answers_.at(4));
-  if (differences.empty()) known.fits = wanted;
-  home_->tables[wanted.name] = std::move(known);
+  known_table& known = home_->tables[wanted.name];
+  std::vector<fitting_definition> fits = std::move(known.fits);
+  known = known_table_from(answers_.at(3), answers_.at(4));
+  known.fits = std::move(fits);
+  fitting_definition* before = find_fitting(known, wanted);
+  // One that does not fit any more is looked at again by the next batch.
+  if (before != nullptr)
+    before->looked_at = differences.empty() ? known.asked_for : time_point{};
+  else if (differences.empty() && known.fits.size() < most_definitions)
+    known.fits.push_back({wanted, known.asked_for});
   co_return differences;
 }
 
@@ -209,27 +231,30 @@ task<void> session::prepare_table(const table_definition& definition) {
 }
 
 // Who alters a table tells nobody, and to ask with each batch would cost small ones a trip.
-bool session::should_look_again(const std::string& table) const {
-  auto found = home_->tables.find(table);
-  return found != home_->tables.end() &&
-         scheduler::current().now() - found->second.asked_for >= home_->tables_are_known_for;
+bool session::should_look_again(const table_definition& into) const {
+  auto found = home_->tables.find(into.name);
+  if (found == home_->tables.end()) return false;
+  const fitting_definition* fitted = find_fitting(found->second, into);
+  time_point looked_at = fitted == nullptr ? found->second.asked_for : fitted->looked_at;
+  return scheduler::current().now() - looked_at >= home_->tables_are_known_for;
 }
 
-task<void> session::look_again(std::string table) {
-  std::optional<table_definition> fitted = home_->tables[table].fits;
-  home_->tables[table].asked_for = scheduler::current().now();  // by this session, and meanwhile by no other
-  if (fitted) {
-    task<std::optional<std::vector<std::string>>> finding = find_differences(*fitted);
+task<void> session::look_again(const table_definition& into) {
+  known_table& known = home_->tables[into.name];
+  known.asked_for = scheduler::current().now();  // by this session, and meanwhile by no other
+  if (fitting_definition* fitted = find_fitting(known, into)) {
+    fitted->looked_at = known.asked_for;
+    task<std::optional<std::vector<std::string>>> finding = find_differences(into);
     std::optional<std::vector<std::string>> differences = co_await std::move(finding);
-    if (!differences || differences->empty()) co_return;  // where it is gone, the server says so
-    known_table& known = home_->tables[table];
-    known.fits = std::move(fitted);  // it is to fit again
-    known.asked_for = {};
-    require_none(*known.fits, *differences);
+    if (differences) require_none(into, *differences);  // where it is gone, the server says so
+    co_return;
   }
-  task<void> asking = run_text(known_table_sql(table), "look at a table again");
+  task<void> asking = run_text(known_table_sql(into.name), "look at a table again");
   co_await std::move(asking);
-  home_->tables[table] = known_table_from(answers_.at(0), answers_.at(1));
+  known_table& now = home_->tables[into.name];
+  std::vector<fitting_definition> fits = std::move(now.fits);
+  now = known_table_from(answers_.at(0), answers_.at(1));
+  now.fits = std::move(fits);
 }
 
 }  // namespace penstock::db::mariadb

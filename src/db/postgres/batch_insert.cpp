@@ -11,6 +11,7 @@ namespace {
 
 // Rows of a part, trip by trip. The first bounds what one bad row makes go again, the others keep that cheap.
 constexpr std::array<std::size_t, 4> part_rows{256, 32, 4, 1};
+constexpr int most_tries_of_refused = 4;
 constexpr std::size_t part_bytes = std::size_t{1} << 20;
 
 std::size_t smaller_than(std::size_t rows) {
@@ -101,9 +102,15 @@ void batch_insert::decide_held() {
 task<void> batch_insert::try_refused_again() {
   auto is_refused = [](const row_outcome& o) { return o.what == row_outcome::status::refused; };
   if (std::all_of(report_.rows.begin(), report_.rows.end(), is_refused)) co_return;
-  for (std::size_t row : refused_early_) session_.to_do_[row] = session_.to_do_[row] || is_refused(report_.rows[row]);
-  task<void> inserting = insert_singly();
-  co_await std::move(inserting);
+  auto count_refused = [&] { return std::count_if(report_.rows.begin(), report_.rows.end(), is_refused); };
+  for (int tries = 0; tries < most_tries_of_refused; ++tries) {
+    std::ptrdiff_t before = count_refused();
+    for (std::size_t row : refused_early_) session_.to_do_[row] = session_.to_do_[row] || is_refused(report_.rows[row]);
+    task<void> inserting = insert_singly();
+    co_await std::move(inserting);
+    if (count_refused() >= before) co_return;  // nothing is there that was not
+    std::fill(session_.to_do_.begin(), session_.to_do_.end(), static_cast<unsigned char>(0));
+  }
 }
 
 task<void> batch_insert::insert_all_to_do(std::size_t first) {
@@ -301,8 +308,10 @@ void batch_insert::take_one(std::size_t row, const PGresult* r) {
     store(row, PQntuples(r) == 1 ? binary_integer(r, 0, 0) : 0);
   else if (keys_are_new_)
     refuse(row, db_errc::constraint, "the row was accepted but not stored: a trigger or rule drops it");
+  else if (report_.rows[row].what == row_outcome::status::refused)
+    return;  // the one that has its key came behind it
   else if (!plan_.into.unique_key.empty())
-    report_.rows[row] = {.what = row_outcome::status::duplicate};
+    report_.rows[row].what = row_outcome::status::duplicate;
   else
     fatal_ = not_all_stored(plan_.into);
 }

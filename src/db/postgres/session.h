@@ -130,6 +130,7 @@ class session final : public connection {
   std::vector<unsigned char> to_do_;  // for each row, whether it has no outcome yet and is to be sent
   struct doubt {
     enum class about { ids, partitions, column } what;
+    std::string schema;
     std::string table;
     std::string name;  // of the constraint, or the column
     std::string said;

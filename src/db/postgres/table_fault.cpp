@@ -22,32 +22,41 @@ bool fills(const table_definition& into, std::string_view column) {
                      [&](const table_column& filled) { return filled.name == column; });
 }
 
-// Whether nothing but the table gives the ids (no trigger for INSERT, no rule); whether the index is over them; and
-// whether no column that rows fill decides about the partition.
-constexpr std::string_view question =
-    "WITH t AS (SELECT c.oid, c.relhasrules FROM pg_class AS c WHERE c.oid = to_regclass(?)), "
-    "tree AS (SELECT oid FROM t UNION SELECT p.relid FROM t, pg_partition_tree(t.oid) AS p) "
-    "SELECT NOT t.relhasrules AND NOT EXISTS (SELECT FROM pg_trigger AS g JOIN tree ON tree.oid = g.tgrelid "
-    "WHERE NOT g.tgisinternal AND g.tgtype & 4 <> 0), "
-    "EXISTS (SELECT FROM pg_index AS i JOIN tree ON tree.oid = i.indrelid JOIN pg_class AS x ON x.oid = i.indexrelid "
-    "JOIN pg_class AS owner ON owner.oid = i.indrelid JOIN pg_attribute AS a ON a.attrelid = i.indrelid "
-    "AND a.attnum = ANY (i.indkey) WHERE i.indisunique AND owner.relname = ? AND x.relname = ? AND a.attname = ?), "
-    "NOT EXISTS (SELECT FROM pg_partitioned_table AS p JOIN tree ON tree.oid = p.partrelid "
-    "CROSS JOIN unnest(p.partattrs::int2[]) AS k (number) LEFT JOIN pg_attribute AS a ON a.attrelid = p.partrelid "
-    "AND a.attnum = k.number WHERE k.number = 0 OR a.attgenerated <> '' OR a.attname = ANY (?::text[])) "
-    "FROM t";
+// Whether the complaint is of the table itself and nothing but the table gives the ids (no trigger for INSERT, no
+// rule); whether the index is over them; whether no column that rows fill decides about the partition; and whether it
+// is a column that nothing is computed into.
+std::string question(const table_definition& into) {
+  std::string filled;
+  for (const table_column& column : into.columns) filled += (filled.empty() ? "" : ", ") + in_quotes(column.name);
+  if (filled.empty()) filled = "NULL";
+  return "WITH t AS (SELECT c.oid, c.relhasrules FROM pg_class AS c WHERE c.oid = to_regclass(?)), "
+         "tree AS (SELECT oid FROM t UNION SELECT p.relid FROM t, pg_partition_tree(t.oid) AS p), "
+         "owner AS (SELECT c.oid FROM tree JOIN pg_class AS c ON c.oid = tree.oid "
+         "WHERE c.relnamespace::regnamespace::text = quote_ident(?) AND c.relname = ?) "
+         "SELECT EXISTS (SELECT FROM owner) AND NOT t.relhasrules AND NOT EXISTS (SELECT FROM pg_trigger AS g "
+         "JOIN tree ON tree.oid = g.tgrelid WHERE NOT g.tgisinternal AND g.tgtype & 4 <> 0), "
+         "EXISTS (SELECT FROM owner JOIN pg_index AS i ON i.indrelid = owner.oid JOIN pg_class AS x "
+         "ON x.oid = i.indexrelid CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place) "
+         "JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.number "
+         "WHERE i.indisunique AND k.place <= i.indnkeyatts AND x.relname = ? AND a.attname = ?), "
+         "NOT EXISTS (SELECT FROM pg_partitioned_table AS p JOIN tree ON tree.oid = p.partrelid "
+         "CROSS JOIN unnest(p.partattrs::int2[]) AS k (number) LEFT JOIN pg_attribute AS a ON a.attrelid = p.partrelid "
+         "AND a.attnum = k.number WHERE k.number = 0 OR a.attgenerated <> '' OR a.attname IN (" +
+         filled +
+         ")), EXISTS (SELECT FROM owner JOIN pg_attribute AS a ON a.attrelid = owner.oid WHERE a.attname = ? "
+         "AND a.attgenerated = '') FROM t";
+}
 
 }  // namespace
 
 void session::note_doubt(const PGresult* refused) {
-  doubt d{doubt::about::ids, field(refused, PG_DIAG_TABLE_NAME), field(refused, PG_DIAG_CONSTRAINT_NAME),
-          said_by(refused)};
+  doubt d{doubt::about::ids, field(refused, PG_DIAG_SCHEMA_NAME), field(refused, PG_DIAG_TABLE_NAME),
+          field(refused, PG_DIAG_CONSTRAINT_NAME), said_by(refused)};
   if (field(refused, PG_DIAG_SOURCE_FUNCTION) == "ExecFindPartition") {
     d.what = doubt::about::partitions;
   } else if (lacks_value(refused)) {
     d.what = doubt::about::column;
     d.name = field(refused, PG_DIAG_COLUMN_NAME);
-    if (d.name.empty()) return;  // of a domain, which some cell was to be of
   } else if (sqlstate_of(refused) != "23505") {
     return;
   }
@@ -60,13 +69,9 @@ void session::note_doubt(const PGresult* refused) {
 
 task<void> session::settle_doubts(const table_definition& into) {
   std::vector<doubt> doubts = std::exchange(doubts_, {});
-  std::string filled;
-  for (const table_column& column : into.columns)
-    filled += (filled.empty() ? "{" : ",") + quote_identifier(column.name);
-  filled += '}';
   for (const doubt& d : doubts) {
-    parameters asked = parameters_of(quote_table(into.name), d.table, d.name, into.id_column, filled);
-    task<result> asking = query(std::string(question), std::move(asked));
+    parameters asked = parameters_of(quote_table(into.name), d.schema, d.table, d.name, into.id_column, d.name);
+    task<result> asking = query(question(into), std::move(asked));
     result answer = co_await std::move(asking);
     if (answer.rows.empty()) continue;
     auto is_so = [&](std::size_t column) { return std::get<bool>(answer.rows.front().at(column)); };
@@ -76,7 +81,7 @@ task<void> session::settle_doubts(const table_definition& into) {
       why = "the table gives rows ids that others have";
     else if (d.what == doubt::about::partitions && is_so(2))
       why = "no partition takes what the table itself fills in";
-    else if (d.what == doubt::about::column && !fills(into, d.name))
+    else if (d.what == doubt::about::column && is_so(3) && !fills(into, d.name))
       why = "a column that no row fills must have a value";
     if (why != nullptr)
       throw database_error(db_errc::table_drift, "PostgreSQL, insert into " + into.name + ": " + why + ": " + d.said);
