@@ -76,14 +76,14 @@ task<void> session::settle_doubts(const table_definition& into) {
     if (answer.rows.empty()) continue;
     auto is_so = [&](std::size_t column) { return std::get<bool>(answer.rows.front().at(column)); };
     if (!is_so(0)) continue;
-    const char* why = nullptr;
+    std::string why;
     if (d.what == doubt::about::ids && is_so(1))
       why = "the table gives rows ids that others have";
     else if (d.what == doubt::about::partitions && is_so(2))
       why = "no partition takes what the table itself fills in";
     else if (d.what == doubt::about::column && is_so(3) && !fills(into, d.name))
-      why = "a column that no row fills must have a value";
-    if (why != nullptr)
+      why = "column '" + d.name + "' must have a value, and no row fills it";
+    if (!why.empty())
       throw database_error(db_errc::table_drift, "PostgreSQL, insert into " + into.name + ": " + why + ": " + d.said);
   }
 }
