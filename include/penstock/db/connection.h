@@ -151,8 +151,8 @@ class connection {
   virtual task<void> rollback() = 0;
   /// Bounds how long a statement waits for a lock that another session holds, before `db_errc::lock_timeout`; until it
   /// is said anew, or `reset`. Call it between transactions. PostgreSQL counts milliseconds, from 1 on; MariaDB whole
-  /// seconds, and does not wait at all below one; MySQL whole seconds, and below one the session has each statement
-  /// ended that takes longer, from 100 ms on (KILL QUERY over a connection more). A trip only where the bound was
+  /// seconds, and does not wait at all below one; MySQL whole seconds, but below 100 ms the session has each statement
+  /// ended that takes longer than 100 ms to 1 s (KILL QUERY over a connection more). A trip only where the bound was
   /// another. A pool does not undo it: whoever leases such a session next says their own. Does nothing where sessions
   /// have no such bound: by default, and on SQLite, which has one in its URL.
   virtual task<void> limit_lock_waits(duration most);

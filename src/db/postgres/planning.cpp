@@ -169,8 +169,8 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   }
   const auto* is_bigint = std::get_if<bool>(&told.at(plan.types.size() + 1));
   plan.copy_gives_ids = has_id && !plan.sequence.empty() && is_bigint != nullptr && *is_bigint;
-  bool passes_rules_by = rules_judge;  // COPY does, which other ways in do not
-  if (home_->url.bulk_allowed && !passes_rules_by) plan.copy = copy_sql(into, plan.types, plan.copy_gives_ids);
+  // COPY passes rules by, which the other ways in do not.
+  if (home_->url.bulk_allowed && !rules_judge) plan.copy = copy_sql(into, plan.types, plan.copy_gives_ids);
   co_return &plans_.insert_or_assign(into.name, std::move(plan)).first->second;
 }
 
