@@ -13,6 +13,12 @@ std::size_t length_of(std::string_view name, name_unit unit) {
   return static_cast<std::size_t>(std::count_if(name.begin(), name.end(), begins_character));
 }
 
+[[noreturn]] void fail(const table_definition& definition, const char* what, const std::vector<std::string>& reasons) {
+  std::string list;
+  for (const std::string& reason : reasons) list += (list.empty() ? "" : "; ") + reason;
+  throw database_error(db_errc::table_drift, "table '" + definition.name + "' " + what + ": " + list);
+}
+
 }  // namespace
 
 std::vector<std::string> long_names(const table_definition& definition, std::size_t most, name_unit unit,
@@ -32,10 +38,17 @@ std::vector<std::string> long_names(const table_definition& definition, std::siz
 }
 
 void require_no_faults(const table_definition& definition, const std::vector<std::string>& faults) {
-  if (faults.empty()) return;
-  std::string list;
-  for (const std::string& fault : faults) list += (list.empty() ? "" : "; ") + fault;
-  throw database_error(db_errc::table_drift, "table '" + definition.name + "' can't be made: " + list);
+  if (!faults.empty()) fail(definition, "can't be made", faults);
+}
+
+void require_no_differences(const table_definition& definition, const std::vector<std::string>& differences) {
+  if (!differences.empty()) fail(definition, "exists but does not fit", differences);
+}
+
+bool have_the_same_columns(const table_definition& a, const table_definition& b) {
+  auto same = [](const table_column& x, const table_column& y) { return x.name == y.name && x.type == y.type; };
+  return a.id_column == b.id_column && a.unique_key == b.unique_key &&
+         std::equal(a.columns.begin(), a.columns.end(), b.columns.begin(), b.columns.end(), same);
 }
 
 void require_width(const table_definition& into, const row_batch& rows) {

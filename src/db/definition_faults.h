@@ -22,6 +22,12 @@ std::vector<std::string> long_names(const table_definition& definition, std::siz
 // Throws `db_errc::table_drift` that names the table and each fault, when there is one.
 void require_no_faults(const table_definition& definition, const std::vector<std::string>& faults);
 
+// The same, where it is there and `differences` say how it does not fit.
+void require_no_differences(const table_definition& definition, const std::vector<std::string>& differences);
+
+// Whether they mean the same columns, ids and key, of whatever table.
+bool have_the_same_columns(const table_definition& a, const table_definition& b);
+
 // Throws `db_errc::data` when the rows have more or fewer cells than the definition has columns.
 void require_width(const table_definition& into, const row_batch& rows);
 

@@ -43,6 +43,16 @@ class conformance_table_faults : public conformance_test {
           {"a column without a value",
            {"CREATE TABLE {} (id bigserial PRIMARY KEY, n bigint, must bigint NOT NULL)"},
            db_errc::table_drift},
+          {"ids beyond their column",
+           {"CREATE TABLE {} (id bigserial PRIMARY KEY, n bigint)", "ALTER TABLE {} ALTER id TYPE integer",
+            "SELECT setval(pg_get_serial_sequence('{}', 'id'), 2147483647)"},
+           db_errc::full},
+          {"a value beyond what is computed from it",
+           {"CREATE TABLE {} (id bigserial PRIMARY KEY, n bigint, g smallint GENERATED ALWAYS AS ((n + "
+            "40000)::smallint) "
+            "STORED)",
+            "ALTER TABLE {} ALTER id TYPE integer"},
+           std::nullopt},
           {"no partition for what a row has",
            {"CREATE TABLE {} (id bigserial, n bigint) PARTITION BY RANGE (n)",
             "CREATE TABLE {b} PARTITION OF {} FOR VALUES FROM (-9) TO (-1)"},

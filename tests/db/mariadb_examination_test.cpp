@@ -129,6 +129,17 @@ TEST_F(mariadb_examination, an_account_that_gets_fewer_sessions_than_are_used_is
   EXPECT_TRUE(told("max_user_connections", 6).empty());
 }
 
+TEST_F(mariadb_examination, ids_that_are_nearly_used_up_are_told) {
+  administer("GRANT ALL ON " + everything_in_it() + " TO " + account());
+  for (const auto& [table, type] : {std::pair{"orders", "INT"}, std::pair{"penstock_writer", "INT UNSIGNED"}})
+    administer("CREATE TABLE " + name_ + "." + table + " (id " + type +
+               " AUTO_INCREMENT PRIMARY KEY) ENGINE=InnoDB AUTO_INCREMENT=2000000001");
+  std::vector<finding> found = told("ids of table");
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].how, finding::level::warning);
+  EXPECT_EQ(found[0].what, "ids of table `orders` up to 2000000000 of 2147483647");
+}
+
 // A pool resets what is altered.
 TEST_F(mariadb_examination, a_right_that_was_missing_and_is_given_is_seen_after_a_reset_wherever_it_comes_from) {
   make_tables();

@@ -49,5 +49,42 @@ TEST_F(postgres_examination, an_account_or_a_database_that_gets_fewer_sessions_t
   });
 }
 
+// What is told of a table's ids.
+task<std::vector<std::string>> ids_told(connection& c) {
+  expected_load load;
+  load.tables = {{"counted", {"INSERT"}}};
+  task<std::vector<finding>> examining = c.examine(load);
+  std::vector<std::string> told;
+  for (const finding& f : co_await std::move(examining))
+    if (f.what.find("id") != std::string::npos && f.what.find("counted") != std::string::npos) told.push_back(f.what);
+  co_return told;
+}
+
+TEST_F(postgres_examination, ids_that_are_nearly_used_up_or_behind_the_table_are_told) {
+  struct step {
+    const char* sql;
+    std::vector<std::string> told;
+  };
+  const step steps[] = {
+      {"INSERT INTO counted DEFAULT VALUES", {}},
+      {"INSERT INTO counted VALUES (7)", {"the next id of table \"counted\" is 2, and it has higher ones"}},
+      {"SELECT setval('counted_id_seq', 7)", {}},
+      {"SELECT setval('counted_id_seq', 1800000000)", {}},
+      {"ALTER TABLE counted ALTER id TYPE integer", {"ids of table \"counted\" up to 1800000000 of 2147483647"}},
+      {"ALTER TABLE counted ALTER id TYPE bigint", {}},
+      {"ALTER SEQUENCE counted_id_seq AS bigint MAXVALUE 2000000000",
+       {"ids of table \"counted\" up to 1800000000 of 2000000000"}},
+      {"ALTER SEQUENCE counted_id_seq NO MAXVALUE", {}},
+  };
+  with_connection([&](connection& c) -> task<> {
+    co_await c.execute("CREATE TEMPORARY TABLE counted (id bigserial PRIMARY KEY)");
+    for (const step& s : steps) {
+      co_await c.execute(s.sql);
+      task<std::vector<std::string>> asking = ids_told(c);
+      EXPECT_EQ(co_await std::move(asking), s.told) << s.sql;
+    }
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db

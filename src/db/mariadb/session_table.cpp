@@ -158,24 +158,12 @@ std::vector<std::vector<std::string>> keys_of(const std::vector<unique_index>& i
 
 constexpr std::size_t most_definitions = 16;  // of one table
 
-bool are_same(const table_definition& a, const table_definition& b) {
-  auto same = [](const table_column& x, const table_column& y) { return x.name == y.name && x.type == y.type; };
-  return a.id_column == b.id_column && a.unique_key == b.unique_key &&
-         std::equal(a.columns.begin(), a.columns.end(), b.columns.begin(), b.columns.end(), same);
-}
-
 template <class Known>
 auto* find_fitting(Known& known, const table_definition& wanted) {
-  auto at = std::find_if(known.fits.begin(), known.fits.end(),
-                         [&](const fitting_definition& fitted) { return are_same(fitted.wanted, wanted); });
+  auto at = std::find_if(known.fits.begin(), known.fits.end(), [&](const fitting_definition& fitted) {
+    return have_the_same_columns(fitted.wanted, wanted);
+  });
   return at == known.fits.end() ? nullptr : &*at;
-}
-
-void require_none(const table_definition& wanted, const std::vector<std::string>& differences) {
-  if (differences.empty()) return;
-  std::string list;
-  for (const std::string& difference : differences) list += (list.empty() ? "" : "; ") + difference;
-  throw database_error(db_errc::table_drift, "table '" + wanted.name + "' exists but does not fit: " + list);
 }
 
 }  // namespace
@@ -227,7 +215,7 @@ task<void> session::prepare_table(const table_definition& definition) {
     differences = co_await std::move(looking_again);
   }
   if (!differences) differences.emplace(1, "it was dropped meanwhile");
-  require_none(definition, *differences);
+  require_no_differences(definition, *differences);
 }
 
 // Who alters a table tells nobody, and to ask with each batch would cost small ones a trip.
@@ -246,7 +234,7 @@ task<void> session::look_again(const table_definition& into) {
     fitted->looked_at = known.asked_for;
     task<std::optional<std::vector<std::string>>> finding = find_differences(into);
     std::optional<std::vector<std::string>> differences = co_await std::move(finding);
-    if (differences) require_none(into, *differences);  // where it is gone, the server says so
+    if (differences) require_no_differences(into, *differences);  // where it is gone, the server says so
     co_return;
   }
   task<void> asking = run_text(known_table_sql(into.name), "look at a table again");

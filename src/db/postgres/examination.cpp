@@ -57,6 +57,21 @@ class examination {
                         without_own_ids, "GRANT INSERT (" + column + ") ON " + table + " TO this account"});
   }
 
+  void ids_are_few(const std::string& table, const std::string& used, const std::string& sequence,
+                   const std::string& column) {
+    lacking_.push_back({level::warning, "ids of table " + table + " up to " + used, few_ids,
+                        "ALTER TABLE " + table + " ALTER " + column +
+                            " TYPE bigint, which writes it anew; and ALTER "
+                            "SEQUENCE " +
+                            sequence + " AS bigint NO MAXVALUE"});
+  }
+  void ids_are_behind(const std::string& table, const std::string& next, const std::string& sequence,
+                      const std::string& column) {
+    lacking_.push_back({level::error, "the next id of table " + table + " is " + next + ", and it has higher ones",
+                        "rows get ids that others have, and their batches are refused: db.table_drift",
+                        "SELECT setval('" + sequence + "', (SELECT max(" + column + ") FROM " + table + "))"});
+  }
+
   std::vector<finding> findings() {
     look_at_version();
     look_at_durability();
@@ -69,6 +84,8 @@ class examination {
  private:
   static constexpr const char* without_own_ids =
       "large batches go in by INSERT instead of COPY, and rows with a unique key one by one: slower";
+
+  static constexpr const char* few_ids = "once they are used up, nothing can be stored in it: db.full";
 
   // As long as a batch may take by default (batch.attempt_timeout).
   static constexpr std::int64_t shortest_limit_ms = 30'000;
@@ -222,6 +239,37 @@ constexpr const char* closed_schema_query =
     "SELECT s FROM (SELECT COALESCE(?, quote_ident(current_schema())) AS s) AS named "
     "WHERE to_regclass(?) IS NULL AND NOT COALESCE(has_schema_privilege(to_regnamespace(s), 'CREATE'), false)";
 
+// Of the sequences that give ids: the column, the next id, the highest one that it may give and the column holds, and
+// whether the highest one there is found by an index.
+constexpr const char* ids_query =
+    "SELECT s.oid::regclass::text, quote_ident(a.attname), COALESCE(CASE WHEN has_sequence_privilege(s.oid, 'USAGE, "
+    "SELECT') THEN pg_sequence_last_value(s.oid) END + q.seqincrement, q.seqstart), LEAST(q.seqmax, CASE a.atttypid "
+    "WHEN 'smallint'::regtype THEN 32767 WHEN 'integer'::regtype THEN 2147483647 ELSE q.seqmax END), "
+    "has_column_privilege(a.attrelid, a.attnum, 'SELECT') AND EXISTS (SELECT FROM pg_index AS i "
+    "WHERE i.indrelid = a.attrelid AND i.indkey[0] = a.attnum AND i.indisvalid AND i.indpred IS NULL) "
+    "FROM pg_class AS s JOIN pg_sequence AS q ON q.seqrelid = s.oid JOIN pg_depend AS d ON d.objid = s.oid "
+    "AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('i', 'a') "
+    "JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid "
+    "WHERE d.refobjid = to_regclass(?) AND q.seqincrement > 0 AND NOT q.seqcycle";
+
+task<void> look_at_ids(connection* c, const std::string* table, examination* into) {
+  task<result> asking = c->query(ids_query, parameters_of(*table));
+  result sequences = co_await std::move(asking);
+  for (const auto& row : sequences.rows) {
+    const auto& sequence = std::get<std::string>(row[0]);
+    const auto& column = std::get<std::string>(row[1]);
+    auto next = std::get<std::int64_t>(row[2]);
+    auto most = std::get<std::int64_t>(row[3]);
+    if (next > most / 5 * 4)
+      into->ids_are_few(*table, std::to_string(next - 1) + " of " + std::to_string(most), sequence, column);
+    if (!std::get<bool>(row[4])) continue;
+    task<result> asking_most = c->query("SELECT max(" + column + ")::bigint FROM " + *table);
+    result highest = co_await std::move(asking_most);
+    const auto* there = std::get_if<std::int64_t>(&highest.rows.at(0).at(0));
+    if (there != nullptr && *there >= next) into->ids_are_behind(*table, std::to_string(next), sequence, column);
+  }
+}
+
 task<void> look_at_table(connection* c, const used_table* table, examination* into) {
   std::string rights;
   for (const std::string& right : table->rights) rights += (rights.empty() ? "" : ",") + right;
@@ -244,6 +292,8 @@ task<void> look_at_table(connection* c, const used_table* table, examination* in
   task<result> asking_ids = c->query(lacking_id_columns_query, parameters_of(name));
   result columns = co_await std::move(asking_ids);
   for (const auto& row : columns.rows) into->lacks_id_column(name, std::get<std::string>(row[0]));
+  task<void> at_ids = look_at_ids(c, &name, into);
+  co_await std::move(at_ids);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "insert_plan.h"
 
+#include "../definition_faults.h"
 #include "penstock/core/outcome.h"
 #include "session.h"
 
@@ -108,9 +109,7 @@ database_error to_be_stored_anew(const std::exception_ptr& failure) {
 }
 
 bool insert_plan::is_for(const table_definition& t) const {
-  auto same = [](const table_column& a, const table_column& b) { return a.name == b.name && a.type == b.type; };
-  return into.name == t.name && into.id_column == t.id_column && into.unique_key == t.unique_key &&
-         std::equal(into.columns.begin(), into.columns.end(), t.columns.begin(), t.columns.end(), same);
+  return into.name == t.name && have_the_same_columns(into, t);
 }
 
 std::string insert_plan::cuts(std::span<const cell> row) const {

@@ -1,3 +1,4 @@
+#include "../definition_faults.h"
 #include "failure.h"
 #include "penstock/db/error.h"
 #include "session.h"
@@ -37,21 +38,24 @@ bool has_length(Oid type) { return type == varchar_oid || type == bpchar_oid; }
 constexpr const char* length_sql =
     ", (SELECT a.atttypmod - 4 FROM pg_attribute AS a WHERE a.attrelid = to_regclass(?) AND a.attname = ?)";
 
-// What a plan relies on: the table with its columns, their types and defaults; the constraints and constraint triggers
+// What a plan relies on: the table with its columns, their types and defaults, its unique indexes, and whether it is
+// written to the log; the constraints and constraint triggers
 // that wait for the end of the transaction, for SET CONSTRAINTS; whether rules may drop rows; whether triggers may, or
 // change them; and whether a row may be refused for what others are there: by a rule, as behind a view, a trigger, a
 // reference to the table itself, or a constraint that calls a function of a user's. Partitions have constraints and
 // triggers of their own. Where rules or triggers write to other tables, nobody knows which constraints count: all, if
 // any waits.
 const std::string shape_sql =
-    "WITH t AS (SELECT c.oid, c.relhasrules FROM pg_class AS c WHERE c.oid = to_regclass(?)), "
+    "WITH t AS (SELECT c.oid, c.relhasrules, c.relpersistence FROM pg_class AS c WHERE c.oid = to_regclass(?)), "
     "tree AS (SELECT oid FROM t UNION SELECT p.relid FROM t, pg_partition_tree(t.oid) AS p), "
     "triggers AS (SELECT g.tgtype FROM pg_trigger AS g JOIN tree ON tree.oid = g.tgrelid "
     "WHERE NOT g.tgisinternal AND g.tgtype & 4 <> 0) "  // insert: pg_trigger.h, TRIGGER_TYPE_…
-    "SELECT (SELECT min(a.attrelid) || ':' || string_agg(concat_ws(' ', a.attname, a.atttypid, a.atttypmod, "
-    "a.attidentity, e.oid), ',' ORDER BY a.attnum) "
+    "SELECT concat_ws(';', t.relpersistence, (SELECT min(a.attrelid) || ':' || string_agg(concat_ws(' ', a.attname, "
+    "a.atttypid, a.atttypmod, a.attidentity, e.oid), ',' ORDER BY a.attnum) "
     "FROM pg_attribute AS a LEFT JOIN pg_attrdef AS e ON e.adrelid = a.attrelid AND e.adnum = a.attnum "
     "WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped), "
+    "(SELECT string_agg(concat_ws(' ', i.indexrelid, i.indisvalid, i.indimmediate, i.indcollation), ',' "
+    "ORDER BY i.indexrelid) FROM pg_index AS i WHERE i.indrelid = t.oid AND i.indisunique)), "
     "CASE WHEN (t.relhasrules OR EXISTS (SELECT FROM triggers)) AND EXISTS (SELECT FROM pg_constraint "
     "WHERE condeferred) THEN 'ALL' "
     "ELSE (SELECT string_agg(DISTINCT quote_ident(s.nspname) || '.' || quote_ident(c.conname), ', ') "
@@ -77,14 +81,16 @@ std::string text_of(const result& shape) {
 
 }  // namespace
 
-// Asked for with each batch, so by index alone. A change of a column leaves pg_class as it is, and so does a trigger
-// beside another one or of a partition. Only partitions that are partitioned are looked at for more. Of a list the
-// server assumes that it is short: so it looks partition by partition, instead of at all triggers of the database. By
-// its own estimate the query took so long that it compiled it each time (jit_above_cost), for 0.3 s.
+// Asked for with each batch, so by index alone. A change of a column leaves pg_class as it is, and so does an index or
+// a trigger beside another one, or one of a partition. Only partitions that are partitioned are looked at for more. Of
+// a list the server assumes that it is short: so it looks partition by partition, instead of at all triggers of the
+// database. By its own estimate the query took so long that it compiled it each time (jit_above_cost), for 0.3 s.
 // Constraints that wait have triggers.
 const std::string version_sql =
     "SELECT c.oid || ':' || c.xmin || ARRAY(SELECT a.xmin FROM pg_attribute AS a WHERE a.attrelid = c.oid "
-    "AND a.attnum > 0)::text || CASE WHEN c.relkind = 'p' THEN "
+    "AND a.attnum > 0)::text || "
+    "ARRAY(SELECT i.xmin FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisunique)::text || CASE WHEN c.relkind = "
+    "'p' THEN "
     "ARRAY(WITH RECURSIVE parents AS (SELECT c.oid UNION ALL "
     "SELECT i.inhrelid FROM parents JOIN pg_inherits AS i ON i.inhparent = parents.oid "
     "WHERE i.inhrelid IN (SELECT partrelid FROM pg_partitioned_table)) "
@@ -117,6 +123,8 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
     throw database_error(db_errc::syntax, "PostgreSQL, insert into " + into.name + ": there is no such table", 0,
                          "42P01");
   if (shape.rows.empty()) throw altered_meanwhile(into);  // gone since then
+  task<void> requiring = require_fit(into);
+  co_await std::move(requiring);
   plan.shape = text_of(shape);
   plan.one_row = one_row_sql(into);
   forget_statement(plan.one_row);
@@ -172,6 +180,13 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   // COPY passes rules by, which the other ways in do not.
   if (home_->url.bulk_allowed && !rules_judge) plan.copy = copy_sql(into, plan.types, plan.copy_gives_ids);
   co_return &plans_.insert_or_assign(into.name, std::move(plan)).first->second;
+}
+
+task<void> session::require_fit(const table_definition& into) {
+  if (!home_->did_fit(into)) co_return;
+  task<std::optional<std::vector<std::string>>> finding = find_differences(into);
+  std::optional<std::vector<std::string>> differences = co_await std::move(finding);
+  if (differences) require_no_differences(into, *differences);  // where it is gone, the server says so
 }
 
 // The statement that takes ids is no prepared one: planned, and not run, it has the server find all that it is made of.

@@ -19,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace penstock::db::postgres {
 
@@ -94,6 +95,10 @@ class session final : public connection {
   bool forgets_lost_statements(const PGresult* failed) noexcept;
   // True when the failure says that the prepared statement is of no use any more, and it was forgotten.
   bool forgets_stale_plan(const statement* s, const PGresult* failed);
+  // How the table differs from what is wanted; nothing where there is none.
+  task<std::optional<std::vector<std::string>>> find_differences(const table_definition& definition);
+  // Throws `db_errc::table_drift` when a definition that did fit does not any more.
+  task<void> require_fit(const table_definition& into);
   // Why the server would insert no row, whatever the row is; empty where it would.
   task<std::string> server_difference(const table_definition& definition);
   task<void> create_table(const table_definition& definition);
@@ -112,6 +117,7 @@ class session final : public connection {
   void note_doubt(const PGresult* refused);
   // Throws `db_errc::table_drift` where one of these is the table's.
   task<void> settle_doubts(const table_definition& into);
+  task<void> settle_range(const table_definition& into, const std::string& said);
   task<std::uint64_t> read_each(const statement* s, std::size_t rows_at, const row_consumer& take, std::size_t max_rows,
                                 std::optional<database_error>& failed, bool& stale);
   task<void> leave_early(bool in_savepoint);
@@ -129,7 +135,7 @@ class session final : public connection {
   repeated_keys repeats_;
   std::vector<unsigned char> to_do_;  // for each row, whether it has no outcome yet and is to be sent
   struct doubt {
-    enum class about { ids, partitions, column } what;
+    enum class about { ids, partitions, column, range } what;
     std::string schema;
     std::string table;
     std::string name;  // of the constraint, or the column

@@ -222,17 +222,27 @@ std::vector<std::string> session::creation_faults(const table_definition& defini
 
 task<void> session::prepare_table(const table_definition& definition) {
   require_no_faults(definition, cut_names(definition));
-  std::string table = quote_table(definition.name);
-  task<result> asking = query(columns_sql, parameters_of(table));
-  result columns = co_await std::move(asking);
-  if (columns.rows.empty()) {
+  task<std::optional<std::vector<std::string>>> finding = find_differences(definition);
+  std::optional<std::vector<std::string>> differences = co_await std::move(finding);
+  if (!differences) {
     require_no_faults(definition, creation_faults(definition));
     auto body = [&](connection&) { return create_table(definition); };
     task<void> creating = in_transaction() ? create_table(definition) : detail::attempt<void>(this, &body);
     co_await std::move(creating);
-    task<result> asking_again = query(columns_sql, parameters_of(table));
-    columns = co_await std::move(asking_again);
+    task<std::optional<std::vector<std::string>>> finding_again = find_differences(definition);
+    differences = co_await std::move(finding_again);
   }
+  if (!differences) differences.emplace(1, "it was dropped meanwhile");
+  require_no_differences(definition, *differences);
+  home_->note_fit(definition);
+}
+
+// Nothing where there is no table.
+task<std::optional<std::vector<std::string>>> session::find_differences(const table_definition& definition) {
+  std::string table = quote_table(definition.name);
+  task<result> asking = query(columns_sql, parameters_of(table));
+  result columns = co_await std::move(asking);
+  if (columns.rows.empty()) co_return std::nullopt;
   task<result> asking_keys = query(unique_keys_sql, parameters_of(table));
   result keys = co_await std::move(asking_keys);
   std::vector<existing_column> existing;
@@ -260,10 +270,7 @@ task<void> session::prepare_table(const table_definition& definition) {
     std::string difference = co_await std::move(asking_server);
     if (!difference.empty()) differences.push_back(std::move(difference));
   }
-  if (differences.empty()) co_return;
-  std::string list;
-  for (const std::string& difference : differences) list += (list.empty() ? "" : "; ") + difference;
-  throw database_error(db_errc::table_drift, "table '" + definition.name + "' exists but does not fit: " + list);
+  co_return differences;
 }
 
 // A view may take no rows, and rules keep the server from looking for a key, or from telling ids: which ones, only its

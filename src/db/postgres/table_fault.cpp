@@ -47,6 +47,15 @@ std::string question(const table_definition& into) {
          "AND a.attgenerated = '') FROM t";
 }
 
+// Whether the sequence has gone beyond what the ids' column holds, and nothing but it gives ids.
+const std::string question_of_range =
+    "SELECT CASE WHEN has_sequence_privilege(s.oid, 'USAGE, SELECT') THEN pg_sequence_last_value(s.oid) END > "
+    "CASE a.atttypid WHEN 'smallint'::regtype THEN 32767 "
+    "ELSE 2147483647 END AND NOT c.relhasrules AND NOT EXISTS (SELECT FROM pg_trigger AS g WHERE NOT g.tgisinternal "
+    "AND g.tgtype & 4 <> 0 AND (g.tgrelid = c.oid OR g.tgrelid IN (SELECT relid FROM pg_partition_tree(c.oid)))) "
+    "FROM pg_class AS s, pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid WHERE s.oid = to_regclass(?) "
+    "AND a.attrelid = to_regclass(?) AND a.attname = ? AND a.atttypid IN ('smallint'::regtype, 'integer'::regtype)";
+
 }  // namespace
 
 void session::note_doubt(const PGresult* refused) {
@@ -57,6 +66,8 @@ void session::note_doubt(const PGresult* refused) {
   } else if (lacks_value(refused)) {
     d.what = doubt::about::column;
     d.name = field(refused, PG_DIAG_COLUMN_NAME);
+  } else if (sqlstate_of(refused) == "22003") {
+    d.what = doubt::about::range;
   } else if (sqlstate_of(refused) != "23505") {
     return;
   }
@@ -70,6 +81,11 @@ void session::note_doubt(const PGresult* refused) {
 task<void> session::settle_doubts(const table_definition& into) {
   std::vector<doubt> doubts = std::exchange(doubts_, {});
   for (const doubt& d : doubts) {
+    if (d.what == doubt::about::range) {
+      task<void> settling = settle_range(into, d.said);
+      co_await std::move(settling);
+      continue;
+    }
     parameters asked = parameters_of(quote_table(into.name), d.schema, d.table, d.name, into.id_column, d.name);
     task<result> asking = query(question(into), std::move(asked));
     result answer = co_await std::move(asking);
@@ -86,6 +102,17 @@ task<void> session::settle_doubts(const table_definition& into) {
     if (!why.empty())
       throw database_error(db_errc::table_drift, "PostgreSQL, insert into " + into.name + ": " + why + ": " + d.said);
   }
+}
+
+task<void> session::settle_range(const table_definition& into, const std::string& said) {
+  const insert_plan* plan = known_plan(into);
+  if (plan == nullptr || plan->sequence.empty()) co_return;
+  task<result> asking = query(question_of_range, parameters_of(plan->sequence, quote_table(into.name), into.id_column));
+  result answer = co_await std::move(asking);
+  const auto* is_beyond = answer.rows.empty() ? nullptr : std::get_if<bool>(&answer.rows.front().at(0));
+  if (is_beyond != nullptr && *is_beyond)
+    throw database_error(db_errc::full, "PostgreSQL, insert into " + into.name + ": the ids of " + plan->sequence +
+                                            " do not fit into column '" + into.id_column + "' any more: " + said);
 }
 
 }  // namespace penstock::db::postgres

@@ -1,3 +1,4 @@
+#include "../definition_faults.h"
 #include "failure.h"
 #include "penstock/db/error.h"
 #include "session.h"
@@ -197,10 +198,7 @@ void session::prepare_table(const table_definition& definition) {
     std::string difference = refusal_to_insert(*this, definition);
     if (!difference.empty()) differences.push_back(std::move(difference));
   }
-  if (differences.empty()) return;
-  std::string list;
-  for (const std::string& difference : differences) list += (list.empty() ? "" : "; ") + difference;
-  throw database_error(db_errc::table_drift, "table '" + definition.name + "' exists but does not fit: " + list);
+  require_no_differences(definition, differences);
 }
 
 }  // namespace penstock::db::sqlite
