@@ -56,7 +56,8 @@ task<std::vector<std::string>> ids_told(connection& c) {
   task<std::vector<finding>> examining = c.examine(load);
   std::vector<std::string> told;
   for (const finding& f : co_await std::move(examining))
-    if (f.what.find("id") != std::string::npos && f.what.find("counted") != std::string::npos) told.push_back(f.what);
+    if (f.what.find("id") != std::string::npos && f.what.find("counted") != std::string::npos)
+      told.push_back((f.how == finding::level::error ? "ERROR " : "") + f.what);
   co_return told;
 }
 
@@ -67,13 +68,15 @@ TEST_F(postgres_examination, ids_that_are_nearly_used_up_or_behind_the_table_are
   };
   const step steps[] = {
       {"INSERT INTO counted DEFAULT VALUES", {}},
-      {"INSERT INTO counted VALUES (7)", {"the next id of table \"counted\" is 2, and it has higher ones"}},
+      {"INSERT INTO counted VALUES (7)", {"ERROR the next id of table \"counted\" is 2, and it has higher ones"}},
       {"SELECT setval('counted_id_seq', 7)", {}},
       {"SELECT setval('counted_id_seq', 1800000000)", {}},
       {"ALTER TABLE counted ALTER id TYPE integer", {"ids of table \"counted\" up to 1800000000 of 2147483647"}},
       {"ALTER TABLE counted ALTER id TYPE bigint", {}},
       {"ALTER SEQUENCE counted_id_seq AS bigint MAXVALUE 2000000000",
        {"ids of table \"counted\" up to 1800000000 of 2000000000"}},
+      {"ALTER SEQUENCE counted_id_seq MAXVALUE 1800000000",
+       {"ERROR ids of table \"counted\" up to 1800000000 of 1800000000"}},
       {"ALTER SEQUENCE counted_id_seq NO MAXVALUE", {}},
   };
   with_connection([&](connection& c) -> task<> {

@@ -47,7 +47,7 @@ class examination {
 
   void ids_are_few(const std::string& table, const std::string& used, const std::string& column) {
     lacking_.push_back({level::warning, "ids of table " + table + " up to " + used,
-                        "once they are used up, nothing can be stored in it: db.full",
+                        "once they are used up, nothing can be stored: db.full",
                         "ALTER TABLE " + table + " MODIFY " + column +
                             " BIGINT NOT NULL AUTO_INCREMENT, which writes it "
                             "anew"});

@@ -57,9 +57,11 @@ class examination {
                         without_own_ids, "GRANT INSERT (" + column + ") ON " + table + " TO this account"});
   }
 
-  void ids_are_few(const std::string& table, const std::string& used, const std::string& sequence,
+  void ids_are_few(const std::string& table, std::int64_t used, std::int64_t most, const std::string& sequence,
                    const std::string& column) {
-    lacking_.push_back({level::warning, "ids of table " + table + " up to " + used, few_ids,
+    lacking_.push_back({used < most ? level::warning : level::error,
+                        "ids of table " + table + " up to " + std::to_string(used) + " of " + std::to_string(most),
+                        std::string(used < most ? "once they are used up, " : "") + "nothing can be stored: db.full",
                         "ALTER TABLE " + table + " ALTER " + column +
                             " TYPE bigint, which writes it anew; and ALTER "
                             "SEQUENCE " +
@@ -84,8 +86,6 @@ class examination {
  private:
   static constexpr const char* without_own_ids =
       "large batches go in by INSERT instead of COPY, and rows with a unique key one by one: slower";
-
-  static constexpr const char* few_ids = "once they are used up, nothing can be stored in it: db.full";
 
   // As long as a batch may take by default (batch.attempt_timeout).
   static constexpr std::int64_t shortest_limit_ms = 30'000;
@@ -260,8 +260,7 @@ task<void> look_at_ids(connection* c, const std::string* table, examination* int
     const auto& column = std::get<std::string>(row[1]);
     auto next = std::get<std::int64_t>(row[2]);
     auto most = std::get<std::int64_t>(row[3]);
-    if (next > most / 5 * 4)
-      into->ids_are_few(*table, std::to_string(next - 1) + " of " + std::to_string(most), sequence, column);
+    if (next > most / 5 * 4) into->ids_are_few(*table, next - 1, most, sequence, column);
     if (!std::get<bool>(row[4])) continue;
     task<result> asking_most = c->query("SELECT max(" + column + ")::bigint FROM " + *table);
     result highest = co_await std::move(asking_most);
