@@ -1,5 +1,6 @@
 #include "batch_insertion.h"
 
+#include "misfit.h"
 #include "penstock/db/error.h"
 #include "sql.h"
 #include "wire_text.h"
@@ -155,8 +156,11 @@ void batch_insertion::take_what_is_known(const known_tables& known) {
 std::optional<std::string> batch_insertion::unstorable_in(std::uint32_t row) const {
   std::span<const cell> cells = rows_->row(row);
   for (std::size_t i = 0; i < cells.size(); ++i) {
+    const table_column& column = into_->columns[i];
     std::optional<std::string> why = unstorable(cells[i], facts_->max_packet);
-    if (!why && i < limits_.size() && limits_[i] != nullptr) why = cut_by(*limits_[i], cells[i]);
+    if (!why) why = misfit(cells[i], column.type);
+    if (why) return "column '" + column.name + "': " + *why;
+    if (i < limits_.size() && limits_[i] != nullptr) why = cut_by(*limits_[i], cells[i]);
     if (why) return why;
   }
   return std::nullopt;

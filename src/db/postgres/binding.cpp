@@ -1,5 +1,7 @@
 #include "binding.h"
 
+#include "../as_cell.h"
+
 #include <algorithm>
 #include <bit>
 #include <charconv>
@@ -52,26 +54,6 @@ std::string_view name_of(wire_type type) {
       break;
   }
   return "this type";
-}
-
-std::string_view name_of(cell::kind kind) {
-  switch (kind) {
-    case cell::kind::integer:
-      return "an integer";
-    case cell::kind::real:
-      return "a real number";
-    case cell::kind::text:
-      return "a text";
-    case cell::kind::boolean:
-      return "a boolean";
-    case cell::kind::timestamp:
-      return "a timestamp";
-    case cell::kind::blob:
-      return "a blob";
-    case cell::kind::null:
-      break;
-  }
-  return "null";
 }
 
 std::string misfit(const cell& c, wire_type type) {

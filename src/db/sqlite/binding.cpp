@@ -46,6 +46,10 @@ int bind_text_as(sqlite3_stmt* statement, int index, std::string_view text, colu
   return SQLITE_MISMATCH;
 }
 
+bool is_truth(const cell& c) noexcept {
+  return c.type == cell::kind::boolean || (c.type == cell::kind::integer && (c.integer == 0 || c.integer == 1));
+}
+
 bool is_exact_as_real(std::int64_t n) noexcept {
   double real = static_cast<double>(n);
   return real < 0x1p63 && static_cast<std::int64_t>(real) == n;
@@ -56,6 +60,9 @@ bool is_exact_as_real(std::int64_t n) noexcept {
 int bind_cell_to(sqlite3_stmt* statement, int index, const cell& c, column_type column, timestamp_texts& texts) {
   bool is_numeric = column == column_type::integer || column == column_type::real || column == column_type::boolean;
   if (is_numeric && c.type == cell::kind::text) return bind_text_as(statement, index, c.text(), column);
+  bool is_number = c.type == cell::kind::integer || c.type == cell::kind::real || c.type == cell::kind::boolean;
+  if (column == column_type::timestamp && is_number) return SQLITE_MISMATCH;
+  if (column == column_type::boolean && is_number && !is_truth(c)) return SQLITE_MISMATCH;
   if (column == column_type::real && c.type == cell::kind::integer && !is_exact_as_real(c.integer))
     return SQLITE_MISMATCH;
   bool is_text = column == column_type::text || column == column_type::json;
