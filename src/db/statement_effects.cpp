@@ -22,7 +22,7 @@ struct telling {
 };
 constexpr std::array<telling, 3> looked_into{{
     {{"SELECT", "WITH", "VALUES", "TABLE", "EXPLAIN", "DESC", "ANALYZE"},
-     {":=", "INTO", "GET_LOCK", "ADVISORY_LOCK", "SET_CONFIG"}},
+     {":=", "INTO", "GET_LOCK", "ADVISORY_LOCK", "SET_CONFIG", "PRAGMA "}},
     {{"INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE"},
      {":=", "GET_LOCK", "ADVISORY_LOCK", "SET_CONFIG", "PG_SETTINGS"}},
     {{"CREATE", "BEGIN"}, {"TEMP", "ATOMIC", ":=", "GET_LOCK", "ADVISORY_LOCK", "SET_CONFIG"}},

@@ -110,7 +110,7 @@ task<std::optional<complaint>> batch_insertion::look_up_told(std::span<const std
     if ((code != 0 && !may_be_there(code)) || !write_key(rows[i], key)) continue;
     if (code == 0)
       stored_behind.insert(key);
-    else if (!stored_behind.contains(key))
+    else if (keys_may_change_ || !stored_behind.contains(key))
       refused.push_back(rows[i]);
   }
   task<std::optional<complaint>> looking_up = look_up_each(refused);

@@ -182,9 +182,11 @@ task<std::optional<complaint>> batch_insertion::insert_suspects(std::vector<susp
   wrong_otherwise_.clear();
   for (const suspect& s : suspects)
     if (s.code != ER_DUP_ENTRY) wrong_otherwise_.push_back(s.row);
+  const suspect* before = nullptr;
   for (const suspect& s : suspects) {
-    std::vector<std::uint32_t>& to = may_be_there(s.code) ? waiting_ : group_;
-    if (to.empty() || to.back() != s.row) to.push_back(s.row);
+    bool is_told_again = before != nullptr && before->row == s.row;
+    if (!is_told_again) (may_be_there(s.code) ? waiting_ : group_).push_back(s.row);
+    before = &s;
   }
   expected_->repeats = !waiting_.empty();
   return insert_one_by_one();

@@ -32,6 +32,7 @@ constexpr std::array meanings = std::to_array<meaning>({
     {1047, db_errc::connection_lost},       // a Galera node outside its cluster takes no statement
     {1048, db_errc::constraint},            // column cannot be null
     {1049, db_errc::syntax},                // unknown database
+    {1052, db_errc::syntax},                // an ambiguous column
     {1053, db_errc::connection_lost},       // the server shuts down
     {1054, db_errc::syntax},                // unknown column
     {1062, db_errc::constraint},            // duplicate entry
@@ -40,6 +41,7 @@ constexpr std::array meanings = std::to_array<meaning>({
     {1118, db_errc::data},                  // the row is too large
     {1129, db_errc::too_many_connections},  // the host is blocked because of connection errors
     {1130, db_errc::auth},                  // the host may not connect
+    {1136, db_errc::syntax},                // more values than columns, or fewer
     {1142, db_errc::auth},                  // no right to the table
     {1143, db_errc::auth},                  // no right to the column
     {1146, db_errc::syntax},                // no such table
@@ -55,8 +57,10 @@ constexpr std::array meanings = std::to_array<meaning>({
     {1213, db_errc::deadlock},              // deadlock; on Galera, certification failed
     {1216, db_errc::constraint},            // no such parent row
     {1217, db_errc::constraint},            // the parent row is referred to
+    {1222, db_errc::syntax},                // SELECTs of different widths
     {1226, db_errc::too_many_connections},  // a resource limit of the account
     {1227, db_errc::auth},                  // a privilege is missing
+    {1241, db_errc::syntax},                // an operand of several columns
     {1242, db_errc::constraint},            // a subquery of several rows, as in a trigger
     {1264, db_errc::data},                  // out of range
     {1265, db_errc::data},                  // truncated
@@ -105,6 +109,31 @@ constexpr std::array meanings = std::to_array<meaning>({
     {4031, db_errc::connection_lost},       // closed by MySQL after wait_timeout
     {4151, db_errc::auth},                  // the account is locked, on MariaDB
 });
+
+// From the first to the last: of functions that a check, a generated column or a trigger gives a row's values to.
+struct span_of_codes {
+  unsigned first;
+  unsigned last;
+};
+constexpr std::array about_values = std::to_array<span_of_codes>({
+    {1138, 1139},  // null where none may be, and a pattern that is none
+    {1258, 1259},  // UNCOMPRESS
+    {1525, 1525},  // a value that is none of its kind
+    {1916, 1921},  // dynamic columns
+    {1958, 1958},  // base64
+    {3020, 3020},  // a logarithm
+    {3033, 3056},  // geometry
+    {3141, 3157},  // JSON, on MySQL
+    {3684, 3699},  // patterns, on MySQL
+    {4035, 4051},  // JSON, on MariaDB
+    {4076, 4076},  // GeoJSON without coordinates
+    {4183, 4183},  // SFORMAT
+});
+
+bool is_about_value(unsigned code) noexcept {
+  return std::any_of(about_values.begin(), about_values.end(),
+                     [code](const span_of_codes& span) { return span.first <= code && code <= span.last; });
+}
 
 bool is_read_only(const complaint& c) noexcept {
   return c.code == 1290 &&
@@ -162,7 +191,8 @@ db_errc classify(const complaint& c) noexcept {
   if (is_read_only(c)) return db_errc::read_only;
   auto at = std::lower_bound(meanings.begin(), meanings.end(), c.code,
                              [](const meaning& m, unsigned code) { return m.code < code; });
-  return at != meanings.end() && at->code == c.code ? at->errc : by_sqlstate(c.sqlstate);
+  if (at != meanings.end() && at->code == c.code) return at->errc;
+  return is_about_value(c.code) ? db_errc::data : by_sqlstate(c.sqlstate);
 }
 
 // A server that turned read-only will not take what the session is for, and neither will a node without its cluster.
@@ -202,6 +232,8 @@ const std::vector<unsigned>& row_refusals() {
     std::vector<unsigned> list;
     for (const meaning& m : meanings)
       if (refuses_row({m.code, {}, {}})) list.push_back(m.code);
+    for (const span_of_codes& span : about_values)
+      for (unsigned code = span.first; code <= span.last; ++code) list.push_back(code);
     return list;
   }();
   return codes;

@@ -228,10 +228,7 @@ bool session::should_look_again(const table_definition& into) const {
 }
 
 task<void> session::look_again(const table_definition& into) {
-  known_table& known = home_->tables[into.name];
-  known.asked_for = scheduler::current().now();  // by this session, and meanwhile by no other
-  if (fitting_definition* fitted = find_fitting(known, into)) {
-    fitted->looked_at = known.asked_for;
+  if (find_fitting(home_->tables[into.name], into) != nullptr) {
     task<std::optional<std::vector<std::string>>> finding = find_differences(into);
     std::optional<std::vector<std::string>> differences = co_await std::move(finding);
     if (differences) require_no_differences(into, *differences);  // where it is gone, the server says so

@@ -64,6 +64,11 @@ task<void> batch_insert::run() {
   auto first_to_do = std::find(session_.to_do_.begin(), session_.to_do_.end(), 1);
   auto first = static_cast<std::size_t>(first_to_do - session_.to_do_.begin());
   hold_back_repeats(first);
+  if (!held_.empty() && !plan_.missing_keys.empty()) {
+    task<void> inserting_in_order = insert_in_order();
+    co_await std::move(inserting_in_order);
+    co_return;
+  }
   task<void> inserting = insert_all_to_do(first);
   co_await std::move(inserting);
   if (held_.empty() && refused_early_.empty()) co_return;
@@ -84,6 +89,14 @@ void batch_insert::hold_back_repeats(std::size_t first) {
     held_.emplace_back(sent_rows_[i], firsts[i]);
     session_.to_do_[sent_rows_[i]] = 0;
   }
+}
+
+// Repeats as sent, which a trigger or rule may give other keys: only the server knows, row by row.
+task<void> batch_insert::insert_in_order() {
+  for (auto [row, repeated] : held_) session_.to_do_[row] = 1;
+  held_.clear();
+  task<void> inserting = insert_singly();
+  co_await std::move(inserting);
 }
 
 // Those that repeat one that is not stored are to do yet.
@@ -308,12 +321,16 @@ void batch_insert::take_one(std::size_t row, const PGresult* r) {
     store(row, PQntuples(r) == 1 ? binary_integer(r, 0, 0) : 0);
   else if (keys_are_new_)
     refuse(row, db_errc::constraint, "the row was accepted but not stored: a trigger or rule drops it");
-  else if (report_.rows[row].what == row_outcome::status::refused)
+  else if (report_.rows[row].what == row_outcome::status::refused && is_repeated(row))
     return;  // the one that has its key came behind it
   else if (!plan_.into.unique_key.empty())
-    report_.rows[row].what = row_outcome::status::duplicate;
+    report_.rows[row] = {.what = row_outcome::status::duplicate};
   else
     fatal_ = not_all_stored(plan_.into);
+}
+
+bool batch_insert::is_repeated(std::size_t row) const {
+  return std::any_of(held_.begin(), held_.end(), [row](const auto& repeat) { return repeat.second == row; });
 }
 
 // The rows of a part are stored in their order, and so are their ids given.

@@ -68,6 +68,7 @@ class batch_insert {
   // that repeat one that is not stored are to do yet then.
   void hold_back_repeats(std::size_t first);
   void decide_held();
+  task<void> insert_in_order();
   task<void> try_refused_again();
   task<void> insert_singly();
   std::vector<part> cut(const part& whole, std::size_t most_rows) const;
@@ -84,6 +85,8 @@ class batch_insert {
   void take_many(const part& p, const PGresult* r);
   void refuse(std::size_t row, db_errc errc, std::string why, bool lacks_value = false);
   void store(std::size_t row, std::int64_t id);
+  // Whether a later row of the batch has its key.
+  bool is_repeated(std::size_t row) const;
   bool is_to_do(std::size_t row) const { return session_.to_do_[row] != 0; }
 
   session& session_;

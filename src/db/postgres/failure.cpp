@@ -89,6 +89,14 @@ bool comes_from_function(const PGresult* r) noexcept {
   return !is_servers && field_view(r, PG_DIAG_CONTEXT).find("PL/pgSQL") != std::string_view::npos;
 }
 
+// What reads a value that has a syntax of its own calls that a syntax error, as of the statement, or an internal one.
+bool is_of_value(const PGresult* r) noexcept {
+  std::string_view file = field_view(r, PG_DIAG_SOURCE_FILE);
+  auto is_from = [&](std::string_view start) { return file.starts_with(start); };
+  return is_from("tsquery") || is_from("tsvector") || is_from("jsonpath") ||
+         (file == "xml.c" && !sqlstate_of(r).starts_with("53"));
+}
+
 // libpq keeps the SQLSTATE of a refused connect to itself, but writes it when it is to be verbose:
 // "FATAL:  53300: sorry, too many clients already".
 std::string sqlstate_in(std::string_view message) {
@@ -114,6 +122,7 @@ db_errc classify(std::string_view sqlstate) noexcept {
 std::optional<db_errc> refusal_of_row(const PGresult* r) noexcept {
   db_errc errc = classify(sqlstate_of(r));
   if (errc == db_errc::constraint || errc == db_errc::data) return errc;
+  if (is_of_value(r)) return db_errc::data;
   // Row-level security has the SQLSTATE of a missing right.
   bool row_decides =
       field_view(r, PG_DIAG_SOURCE_FUNCTION) == "ExecWithCheckOptions" || (!passes(errc) && comes_from_function(r));

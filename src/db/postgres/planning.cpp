@@ -42,9 +42,9 @@ constexpr const char* length_sql =
 // written to the log; the constraints and constraint triggers
 // that wait for the end of the transaction, for SET CONSTRAINTS; whether rules may drop rows; whether triggers may, or
 // change them; and whether a row may be refused for what others are there: by a rule, as behind a view, a trigger, a
-// reference to the table itself, or a constraint that calls a function of a user's. Partitions have constraints and
-// triggers of their own. Where rules or triggers write to other tables, nobody knows which constraints count: all, if
-// any waits.
+// reference to the table itself, a policy, a domain, or a constraint that calls a function of a user's. Partitions have
+// constraints and triggers of their own. Where rules or triggers write to other tables, nobody knows which constraints
+// count: all, if any waits.
 const std::string shape_sql =
     "WITH t AS (SELECT c.oid, c.relhasrules, c.relpersistence FROM pg_class AS c WHERE c.oid = to_regclass(?)), "
     "tree AS (SELECT oid FROM t UNION SELECT p.relid FROM t, pg_partition_tree(t.oid) AS p), "
@@ -66,7 +66,10 @@ const std::string shape_sql =
     "JOIN tree ON tree.oid = c.conrelid WHERE c.confrelid IN (SELECT oid FROM tree UNION SELECT a.relid FROM t, "
     "pg_partition_ancestors(t.oid) AS a) OR EXISTS (SELECT FROM pg_depend "
     "AS d WHERE d.classid = 'pg_constraint'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_proc'::regclass)) "
-    "FROM t";
+    "OR EXISTS (SELECT FROM pg_policy AS p JOIN tree ON tree.oid = p.polrelid) OR EXISTS (SELECT FROM pg_attribute AS "
+    "a "
+    "JOIN tree ON tree.oid = a.attrelid JOIN pg_type AS y ON y.oid = a.atttypid AND y.typtype = 'd' "
+    "WHERE a.attnum > 0 AND NOT a.attisdropped) FROM t";
 
 std::string text_of(const result& shape) {
   std::string text;

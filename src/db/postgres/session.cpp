@@ -35,6 +35,7 @@ std::uint64_t changed_rows(const PGresult* r) {
 }
 
 constexpr std::size_t most_orphans = 64;
+constexpr std::size_t most_kept_for_transaction = 128;  // statements that are not used any more
 // libpq loses track of a session whose server describes more (pqParseInput3 in src/interfaces/libpq/fe-protocol3.c: a
 // message of that kind has 30,000 bytes at most).
 constexpr std::size_t most_parameters = 7'498;
@@ -106,13 +107,14 @@ void session::send_begin(wire& w) {
 }
 
 // Apart from what follows: a server that has lost a statement itself, as after DISCARD ALL, refuses to let go of it.
-// Gives how many commands this takes. DEALLOCATE is not undone with a transaction.
+// Gives how many commands this takes. DEALLOCATE is not undone with a transaction, but takes the transaction's
+// snapshot: there it waits until there are many.
 std::size_t session::send_evictions(wire& w) {
   PGTransactionStatusType status = PQtransactionStatus(w.handle());
   if (status == PQTRANS_INERROR) return 0;
-  std::vector<std::string> evicted = statements_.take_evicted();
-  if (evicted.empty()) return 0;
   bool inside = status != PQTRANS_IDLE;
+  if (statements_.evicted() < (inside ? most_kept_for_transaction : 1)) return 0;
+  std::vector<std::string> evicted = statements_.take_evicted();
   if (inside) w.execute("SAVEPOINT penstock_evict");
   std::size_t last = 0;
   for (const std::string& name : evicted) {

@@ -39,7 +39,8 @@ class statement_cache {
   std::string new_name() { return "penstock_" + std::to_string(++names_); }
   void forget(const statement* s);
   void forget_all() noexcept;
-  // Takes out what is above the bound: to be deallocated.
+  // How many are above the bound, and are to be deallocated.
+  std::size_t evicted() const noexcept { return evicted_.size(); }
   std::vector<std::string> take_evicted();
 
  private:

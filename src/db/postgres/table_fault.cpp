@@ -23,8 +23,9 @@ bool fills(const table_definition& into, std::string_view column) {
 }
 
 // Whether the complaint is of the table itself and nothing but the table gives the ids (no trigger for INSERT, no
-// rule); whether the index is over them; whether no column that rows fill decides about the partition; and whether it
-// is a column that nothing is computed into.
+// rule); whether the index is over them; whether no column that rows fill decides about the partition, which depends
+// on those of its key (StorePartitionKey in src/backend/catalog/heap.c); and whether it is a column that nothing is
+// computed into.
 std::string question(const table_definition& into) {
   std::string filled;
   for (const table_column& column : into.columns) filled += (filled.empty() ? "" : ", ") + in_quotes(column.name);
@@ -38,10 +39,12 @@ std::string question(const table_definition& into) {
          "EXISTS (SELECT FROM owner JOIN pg_index AS i ON i.indrelid = owner.oid JOIN pg_class AS x "
          "ON x.oid = i.indexrelid CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place) "
          "JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.number "
-         "WHERE i.indisunique AND k.place <= i.indnkeyatts AND x.relname = ? AND a.attname = ?), "
-         "NOT EXISTS (SELECT FROM pg_partitioned_table AS p JOIN tree ON tree.oid = p.partrelid "
-         "CROSS JOIN unnest(p.partattrs::int2[]) AS k (number) LEFT JOIN pg_attribute AS a ON a.attrelid = p.partrelid "
-         "AND a.attnum = k.number WHERE k.number = 0 OR a.attgenerated <> '' OR a.attname IN (" +
+         "WHERE i.indisunique AND k.place <= i.indnkeyatts AND x.relname = ? AND a.attname = ? "
+         "AND a.attgenerated = ''), "
+         "NOT EXISTS (SELECT FROM owner JOIN pg_depend AS d ON d.objid = owner.oid AND d.objsubid > 0 "
+         "AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = owner.oid "
+         "AND d.refobjsubid = 0 JOIN pg_attribute AS a ON a.attrelid = owner.oid AND a.attnum = d.objsubid "
+         "WHERE a.attgenerated <> '' OR a.attname IN (" +
          filled +
          ")), EXISTS (SELECT FROM owner JOIN pg_attribute AS a ON a.attrelid = owner.oid WHERE a.attname = ? "
          "AND a.attgenerated = '') FROM t";

@@ -175,6 +175,27 @@ void session::forget_oldest_statement() noexcept {
   statements_.erase(oldest);
 }
 
+namespace {
+
+// Whether there is more than blanks, comments and semicolons. SQLite itself is not asked, since it carries out a PRAGMA
+// while it compiles it.
+bool has_statement(std::string_view sql) noexcept {
+  while (!sql.empty()) {
+    std::size_t end = 0;
+    if (sql.starts_with("--"))
+      end = sql.find('\n');
+    else if (sql.starts_with("/*"))
+      end = sql.find("*/", 2);
+    else if (std::string_view(" \t\n\f\r;").find(sql.front()) == sql.npos)
+      return true;
+    if (end == sql.npos) return false;
+    sql.remove_prefix(sql.starts_with("/*") ? end + 2 : end + 1);
+  }
+  return false;
+}
+
+}  // namespace
+
 sqlite3_stmt* session::compile(const std::string& sql) {
   // SQLite would take it for the end.
   if (sql.find('\0') != std::string::npos) throw database_error(db_errc::syntax, "the statement has a zero byte");
@@ -184,12 +205,8 @@ sqlite3_stmt* session::compile(const std::string& sql) {
                          &rest) != SQLITE_OK)
     fail("prepare");
   if (statement == nullptr) throw database_error(db_errc::syntax, "SQLite: the statement is empty");
-  sqlite3_stmt* second = nullptr;
-  bool more = sqlite3_prepare_v2(handle_, rest, -1, &second, nullptr) != SQLITE_OK || second != nullptr;
-  sqlite3_finalize(second);
-  if (!more) return statement;
+  if (!has_statement(rest)) return statement;
   sqlite3_finalize(statement);
-  throw_if_interrupted();
   throw database_error(db_errc::syntax, "SQLite: one statement at a time, but more follows: " + std::string(rest));
 }
 

@@ -127,6 +127,8 @@ class session {
   // False when a lock is in the way; the transaction is still open then.
   bool try_commit();
   sqlite3_stmt* compile(const std::string& sql);
+  // Why the table takes no row, whatever the row is; empty where it does.
+  std::string refusal_to_insert(const table_definition& definition);
   [[noreturn]] void fail(const std::string& doing) const;
   void throw_if_interrupted() const;
   // Of the rows from `first` to before `end`.
