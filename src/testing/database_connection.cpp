@@ -46,7 +46,8 @@ void database_connection::opened_at(const std::source_location& where) {
 }
 
 template <class Work>
-task<void> database_connection::run(std::string_view what, std::string_view sql, Work& work) {
+task<void> database_connection::run(std::string_view what, std::string_view sql, Work& work, bool ends_transaction) {
+  if (!ends_transaction) require_whole_transaction();
   operation here(*this);
   committing_ = what == "commit";
   std::string point = "database." + std::string(what);
@@ -99,9 +100,21 @@ task<void> database_connection::wait_in_vain() {
   lose();
 }
 
+// A deadlock ends the transaction: what follows in it would be stored by itself.
 void database_connection::refuse(const fate& f) {
-  if (f.why == db::db_errc::deadlock || f.why == db::db_errc::serialization) session_->rollback();
-  throw db::database_error(f.why, home_->options.name + " refused a statement: " + std::string(code_name(f.why)));
+  db::database_error refused(f.why, home_->options.name + " refused a statement: " + std::string(code_name(f.why)));
+  if (f.why == db::db_errc::deadlock || f.why == db::db_errc::serialization) {
+    if (session_->in_transaction()) undone_ = refused;
+    session_->rollback();
+  }
+  throw std::move(refused);
+}
+
+// As the drivers of real databases.
+void database_connection::require_whole_transaction() const {
+  if (!session_ || busy_) return;
+  if (cut_short_) throw db::database_error(db::db_errc::other, "a statement was cut short: roll back or reset first");
+  if (undone_) throw *undone_;
 }
 
 void database_connection::throw_if_gone() {
@@ -133,6 +146,7 @@ task<std::uint64_t> database_connection::query_each(std::string sql, db::paramet
                                                     std::size_t max_rows) {
   task<db::result> asking = query(std::move(sql), std::move(values));
   db::result all = co_await std::move(asking);
+  max_rows = std::max<std::size_t>(max_rows, 1);
   operation here(*this);
   for (std::size_t next = 0; next < all.rows.size();) {
     db::result some;
@@ -230,9 +244,10 @@ task<void> database_connection::reset() { return undo("reset"); }
 
 task<void> database_connection::undo(std::string_view what) {
   auto work = [](db::detail::memory_session& s) { s.rollback(); };
-  task<void> running = run(what, {}, work);
+  task<void> running = run(what, {}, work, true);
   co_await std::move(running);
   cut_short_ = false;
+  undone_.reset();
 }
 
 task<void> database_connection::prepare_table(const db::table_definition& definition) {
@@ -249,7 +264,8 @@ task<void> database_connection::ping() {
 
 db::session_state database_connection::state() const noexcept {
   if (!session_) return db::session_state::dead;
-  return busy_ || cut_short_ || session_->in_transaction() ? db::session_state::dirty : db::session_state::clean;
+  return busy_ || cut_short_ || undone_ || session_->in_transaction() ? db::session_state::dirty
+                                                                      : db::session_state::clean;
 }
 
 void database_connection::close() noexcept {

@@ -4,6 +4,7 @@
 
 #include "database_server.h"
 #include "penstock/db/connection.h"
+#include "penstock/db/error.h"
 #include "penstock/testing/ledger.h"
 
 #include <cstdint>
@@ -42,13 +43,14 @@ class database_connection final : public db::connection {
   class operation;
 
   template <class Work>
-  task<void> run(std::string_view what, std::string_view sql, Work& work);
+  task<void> run(std::string_view what, std::string_view sql, Work& work, bool ends_transaction = false);
   task<void> undo(std::string_view what);
   void insert_now(const db::table_definition& into, const db::row_batch& rows, db::batch_report& report);
   // Waits for the server; throws when the session is gone by then.
   task<void> travel(duration time);
   task<void> wait_in_vain();
   void refuse(const fate& f);
+  void require_whole_transaction() const;
   void throw_if_gone();
   [[noreturn]] void lose(bool commits_later = false);
 
@@ -57,7 +59,8 @@ class database_connection final : public db::connection {
   std::optional<ledger_entry> open_;
   bool busy_ = false;
   bool committing_ = false;
-  bool cut_short_ = false;  // an operation was cancelled: only a reset makes it clean
+  bool cut_short_ = false;                    // an operation was cancelled: only a rollback or a reset makes it clean
+  std::optional<db::database_error> undone_;  // why the transaction was rolled back, until somebody ends it
 };
 
 }  // namespace penstock::testing

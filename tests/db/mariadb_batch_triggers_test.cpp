@@ -290,6 +290,33 @@ TEST_F(mariadb_batch_altered_tables, are_to_fit_each_definition_that_is_used) {
   });
 }
 
+TEST_P(mariadb_batch_triggers, may_give_a_later_row_of_the_key_another_one) {
+  auto body = [&](connection& c) -> task<> {
+    const std::string collation = is_mysql() ? "utf8mb4_0900_bin" : "utf8mb4_nopad_bin";
+    co_await c.execute("CREATE TABLE t(id BIGINT AUTO_INCREMENT PRIMARY KEY, k VARCHAR(30) COLLATE " + collation +
+                       " UNIQUE, n BIGINT CHECK (n >= 0))");
+    co_await c.execute(
+        "CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET NEW.k = IF(NEW.n = 4, CONCAT('m', NEW.k), NEW.k)");
+    co_await c.execute("INSERT INTO t(k, n) VALUES ('e', 1)");
+    const table_definition into{"t", "id", {{"k", column_type::text}, {"n", column_type::integer}}, {"k"}};
+    co_await c.prepare_table(into);
+    row_batch rows(2);
+    for (const auto& [k, n] : {std::pair{"x", -1}, {"y", -1}, {"z", -1}, {"e", 1}, {"e", 4}}) {
+      rows.add_text(k);
+      rows.add_integer(n);
+      rows.commit_row();
+    }
+    batch_report report;
+    report.wants_ids = false;
+    co_await c.insert_batch(into, rows, report);
+    std::vector<status> told;
+    for (const row_outcome& row : report.rows) told.push_back(row.what);
+    EXPECT_EQ(told, (std::vector<status>{status::refused, status::refused, status::refused, status::duplicate,
+                                         status::stored}));
+  };
+  with_session(body, GetParam());
+}
+
 INSTANTIATE_TEST_SUITE_P(ways, mariadb_batch_triggers, ::testing::ValuesIn(batch_test::ways), batch_test::name_of_way);
 
 }  // namespace

@@ -53,6 +53,12 @@ const std::vector<dependence>& ways_to_depend() {
         "CREATE FUNCTION pg_temp.is_there(of bigint) RETURNS boolean LANGUAGE sql AS 'SELECT of IS NULL OR EXISTS "
         "(SELECT FROM t WHERE a = of)'",
         "ALTER TABLE t ADD CHECK (pg_temp.is_there(p))"}},
+      {"a function of a domain's check",
+       {plain,
+        "CREATE FUNCTION pg_temp.is_there(of bigint) RETURNS boolean LANGUAGE sql AS 'SELECT of IS NULL OR EXISTS "
+        "(SELECT FROM t WHERE a = of)'",
+        "CREATE DOMAIN pg_temp.child AS bigint CHECK (pg_temp.is_there(VALUE))",
+        "ALTER TABLE t ALTER p TYPE pg_temp.child"}},
   };
   return ways;
 }
@@ -85,6 +91,31 @@ TEST_F(postgres_dependent_rows, are_stored_beside_a_refused_one) {
           EXPECT_EQ(stored.rows.at(0).at(0), value(static_cast<std::int64_t>(count - 1)));
           co_await c.reset();
         }
+  });
+}
+
+TEST_F(postgres_dependent_rows, are_duplicates_where_their_key_was_there_before) {
+  with_connection([](connection& c) -> task<> {
+    co_await c.execute(
+        "CREATE TEMPORARY TABLE t (id bigserial PRIMARY KEY, a bigint UNIQUE, p bigint, v bigint CHECK (v > 0))");
+    co_await c.execute(with_parent("RAISE 'no such parent';"));
+    co_await c.execute("CREATE TRIGGER judging BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION pg_temp.judge()");
+    co_await c.execute("INSERT INTO t (a, v) VALUES (1000, 1)");
+    const table_definition into{
+        "t", "id", {{"a", column_type::integer}, {"p", column_type::integer}, {"v", column_type::integer}}, {"a"}};
+    row_batch rows(3);
+    for (std::int64_t i = 0; i < 257; ++i) {
+      bool is_last = i == 256;
+      rows.add_integer(is_last ? 1'000 : i);
+      is_last ? rows.add_integer(5) : rows.add_null();
+      rows.add_integer(i == 3 ? -1 : 1);
+      rows.commit_row();
+    }
+    batch_report report;
+    co_await c.insert_batch(into, rows, report);
+    EXPECT_EQ(report.rows.at(3).what, status::refused);
+    EXPECT_EQ(report.rows.at(256).what, status::duplicate);
+    EXPECT_EQ(report.rows.at(256).refusal, -1);
   });
 }
 

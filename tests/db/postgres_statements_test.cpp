@@ -115,6 +115,39 @@ TEST_F(postgres_statements, rows_are_handed_over_once_though_the_statement_fails
   });
 }
 
+// Letting go of a statement takes the transaction's snapshot, and what must come before one is refused then.
+TEST_F(postgres_statements, that_are_let_go_of_take_no_snapshot_in_a_transaction) {
+  with_connection([](connection& c) -> task<> {
+    for (int i = 0; i < 200; ++i) {
+      co_await c.query("SELECT " + std::to_string(i));
+      if (i != 140) continue;
+      co_await c.begin();
+      for (const char* level : {"REPEATABLE READ", "SERIALIZABLE"})
+        co_await c.execute(std::string("SET TRANSACTION ISOLATION LEVEL ") + level);
+      co_await c.rollback();
+    }
+    co_await c.begin();
+    for (int i = 1'000; i < 2'000; ++i) co_await c.query("SELECT " + std::to_string(i));
+    result kept = co_await c.query("SELECT count(*) FROM pg_prepared_statements");
+    EXPECT_LE(std::get<std::int64_t>(kept.rows.at(0).at(0)), 260);
+    co_await c.rollback();
+  });
+}
+
+TEST_F(postgres_statements, of_a_users_own_that_are_not_there_are_no_reason_to_try_again) {
+  with_connection([](connection& c) -> task<> {
+    for (const char* sql : {"EXECUTE misspelt", "DEALLOCATE misspelt"}) {
+      std::optional<db_errc> failed;
+      try {
+        co_await c.execute(sql);
+      } catch (const database_error& e) {
+        failed = e.errc();
+      }
+      EXPECT_EQ(failed, db_errc::syntax) << sql;
+    }
+  });
+}
+
 TEST_F(postgres_statements, statements_that_fail_while_rows_are_read_do_not_pile_up) {
   with_connection([](connection& c) -> task<> {
     co_await c.execute(

@@ -353,6 +353,24 @@ TEST(sqlite, a_column_that_would_keep_values_as_others_is_drift) {
   }
 }
 
+TEST(sqlite, a_statement_behind_another_one_is_refused_without_being_carried_out) {
+  with_memory_database([](connection& c) -> task<> {
+    for (const char* sql : {"SELECT 1; PRAGMA foreign_keys=OFF", "SELECT 1 /* ; */;; -- ;\n PRAGMA foreign_keys=OFF"}) {
+      std::optional<db_errc> failed;
+      try {
+        co_await c.query(sql);
+      } catch (const database_error& e) {
+        failed = e.errc();
+      }
+      EXPECT_EQ(failed, db_errc::syntax) << sql;
+      result kept = co_await c.query("PRAGMA foreign_keys");
+      EXPECT_EQ(kept.rows.at(0).at(0), value(std::int64_t{1})) << sql;
+    }
+    for (const char* sql : {"SELECT 1;", "SELECT 1 ; /* no more */ -- than\n ;", "SELECT 1 /* the rest"})
+      EXPECT_EQ((co_await c.query(sql)).rows.size(), 1u) << sql;
+  });
+}
+
 TEST(row_batch, an_abandoned_row_leaves_no_trace) {
   row_batch rows(2);
   add(rows, "kept", 1);

@@ -77,9 +77,23 @@ TEST(database, a_cancelled_statement_leaves_the_session_dirty_until_a_reset) {
     } catch (const timed_out&) {
     }
     EXPECT_EQ(c->state(), db::session_state::dirty);
+    EXPECT_EQ(co_await failure_of(insert(*c, "cap")), db_errc::other);
     co_await c->reset();
     EXPECT_EQ(c->state(), db::session_state::clean);
     EXPECT_EQ(stored(store), 0);
+  });
+}
+
+TEST(database, rows_are_handed_over_one_by_one_where_none_are_asked_for_at_a_time) {
+  with_database([](database& store) -> task<> {
+    session c = co_await store.server().connect();
+    std::vector<std::size_t> taken;
+    db::row_consumer take = [&](const db::result& some) -> task<void> {
+      taken.push_back(some.rows.size());
+      co_return;
+    };
+    co_await c->query_each("SELECT 1 UNION SELECT 2", {}, take, 0);
+    EXPECT_EQ(taken, (std::vector<std::size_t>{1, 1}));
   });
 }
 

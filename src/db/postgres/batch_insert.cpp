@@ -64,11 +64,6 @@ task<void> batch_insert::run() {
   auto first_to_do = std::find(session_.to_do_.begin(), session_.to_do_.end(), 1);
   auto first = static_cast<std::size_t>(first_to_do - session_.to_do_.begin());
   hold_back_repeats(first);
-  if (!held_.empty() && !plan_.missing_keys.empty()) {
-    task<void> inserting_in_order = insert_in_order();
-    co_await std::move(inserting_in_order);
-    co_return;
-  }
   task<void> inserting = insert_all_to_do(first);
   co_await std::move(inserting);
   if (held_.empty() && refused_early_.empty()) co_return;
@@ -91,19 +86,14 @@ void batch_insert::hold_back_repeats(std::size_t first) {
   }
 }
 
-// Repeats as sent, which a trigger or rule may give other keys: only the server knows, row by row.
-task<void> batch_insert::insert_in_order() {
-  for (auto [row, repeated] : held_) session_.to_do_[row] = 1;
-  held_.clear();
-  task<void> inserting = insert_singly();
-  co_await std::move(inserting);
-}
-
-// Those that repeat one that is not stored are to do yet.
+// Those that repeat one that is not stored are to do yet, and those that a trigger or rule may give another key.
 void batch_insert::decide_held() {
   std::fill(session_.to_do_.begin(), session_.to_do_.end(), static_cast<unsigned char>(0));
   for (auto [row, repeated] : held_) {
-    if (report_.rows[repeated].what != row_outcome::status::refused)
+    row_outcome::status first = report_.rows[repeated].what;
+    bool is_repeat = first == row_outcome::status::duplicate ||
+                     (first == row_outcome::status::stored && plan_.missing_keys.empty());
+    if (is_repeat)
       report_.rows[row].what = row_outcome::status::duplicate;
     else
       session_.to_do_[row] = 1;

@@ -68,7 +68,6 @@ class batch_insert {
   // that repeat one that is not stored are to do yet then.
   void hold_back_repeats(std::size_t first);
   void decide_held();
-  task<void> insert_in_order();
   task<void> try_refused_again();
   task<void> insert_singly();
   std::vector<part> cut(const part& whole, std::size_t most_rows) const;

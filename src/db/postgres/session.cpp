@@ -162,9 +162,10 @@ task<statement*> session::prepared(const std::string& sql) {
   co_return statements_.add(std::move(s));
 }
 
-// As after DEALLOCATE ALL, or with another server behind the same proxy.
-bool session::forgets_lost_statements(const PGresult* failed) noexcept {
-  if (sqlstate_of(failed) != "26000") return false;
+// As after DEALLOCATE ALL, or with another server behind the same proxy. A text of a user's may EXECUTE one of its own.
+bool session::forgets_lost_statements(const PGresult* failed) {
+  if (sqlstate_of(failed) != "26000" || said_by(failed).find(statement_cache::start_of_names) == std::string::npos)
+    return false;
   statements_.forget_all();
   return true;
 }

@@ -92,7 +92,7 @@ class session final : public connection {
   task<void> run(const std::string& sql, const parameters& values, const result_taker& take);
   task<statement*> prepared(const std::string& sql);
   // True when the failure says that the server does not have a prepared statement, and all were forgotten.
-  bool forgets_lost_statements(const PGresult* failed) noexcept;
+  bool forgets_lost_statements(const PGresult* failed);
   // True when the failure says that the prepared statement is of no use any more, and it was forgotten.
   bool forgets_stale_plan(const statement* s, const PGresult* failed);
   // How the table differs from what is wanted; nothing where there is none.

@@ -36,7 +36,8 @@ class statement_cache {
   // Null when it is not there; marks it as used.
   statement* find(std::string_view sql);
   statement* add(statement s);
-  std::string new_name() { return "penstock_" + std::to_string(++names_); }
+  static constexpr const char* start_of_names = "penstock_";
+  std::string new_name() { return start_of_names + std::to_string(++names_); }
   void forget(const statement* s);
   void forget_all() noexcept;
   // How many are above the bound, and are to be deallocated.

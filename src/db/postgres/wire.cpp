@@ -124,6 +124,12 @@ task<void> wire::wait_for_result() {
     if (PQconsumeInput(handle()) == 0) break;
   }
   if (waited) ++round_trips_;
+  forget_notifications();
+}
+
+// Of a session that LISTENs: libpq keeps all until they are taken.
+void wire::forget_notifications() noexcept {
+  while (PGnotify* notification = PQnotifies(handle())) PQfreemem(notification);
 }
 
 task<result_handle> wire::next() {

@@ -84,6 +84,7 @@ class wire {
  private:
   std::size_t sent(int ok);
   task<void> wait_for_result();
+  void forget_notifications() noexcept;
   task<net::readiness> wait(net::readiness wanted);
   task<net::readiness> wait_within_limit(net::readiness wanted);
   task<void> finish_plain(result_taker take);

@@ -1,0 +1,73 @@
+#include "postgres_rows.h"
+#include "server_fixture.h"
+#include <penstock/db/connection.h>
+
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+// What a row's values are made into: what can't be read as what it is to be, and a key that becomes another one.
+
+namespace penstock::db {
+namespace {
+
+class postgres_judged_values : public server_test {
+ protected:
+  postgres_judged_values() : server_test("TESTED_POSTGRESQL") {}
+};
+
+TEST_F(postgres_judged_values, that_have_a_syntax_of_their_own_are_refused_alone) {
+  const std::string made = "CREATE TEMPORARY TABLE t (id bigserial PRIMARY KEY, v text";
+  const std::string trigger = "CREATE TRIGGER judged BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION pg_temp.judge()";
+  const std::vector<std::vector<std::string>> tables = {
+      {made + " CHECK (v::tsquery IS NOT NULL))"},
+      {made + ", q tsquery GENERATED ALWAYS AS (to_tsquery('simple', v)) STORED)"},
+      {made + " CHECK (v::jsonpath IS NOT NULL))"},
+      {made + ")", trigger_function("PERFORM xpath(NEW.v, '<a/>'::xml);"), trigger},
+  };
+  const table_definition into{"t", "id", {{"v", column_type::text}}, {}};
+  with_connection([&](connection& c) -> task<> {
+    for (const std::vector<std::string>& sqls : tables)
+      for (std::size_t count : {3, 40, 700}) {
+        SCOPED_TRACE(sqls.back() + ", " + std::to_string(count));
+        for (const std::string& sql : sqls) co_await c.execute(sql);
+        row_batch rows(1);
+        for (std::size_t i = 0; i < count; ++i) {
+          rows.add_text(i == 1 ? "(" : sqls.back().find("jsonpath") != std::string::npos ? "$.a" : "a");
+          rows.commit_row();
+        }
+        batch_report report;
+        co_await c.insert_batch(into, rows, report);
+        for (std::size_t i = 0; i < count; ++i)
+          EXPECT_EQ(report.rows.at(i).what, i == 1 ? status::refused : status::stored) << i;
+        co_await c.reset();
+      }
+  });
+}
+
+TEST_F(postgres_judged_values, are_another_key_once_a_trigger_has_changed_it) {
+  with_connection([](connection& c) -> task<> {
+    co_await c.execute("CREATE TEMPORARY TABLE t (id bigserial PRIMARY KEY, k text UNIQUE, n bigint)");
+    co_await c.execute(trigger_function("IF NEW.n = 4 THEN NEW.k := 'm' || NEW.k; END IF;"));
+    co_await c.execute(judging("t"));
+    const table_definition into{"t", "id", {{"k", column_type::text}, {"n", column_type::integer}}, {"k"}};
+    row_batch rows(2);
+    for (std::int64_t n : {1, 4, 1, 4}) {
+      rows.add_text("a");
+      rows.add_integer(n);
+      rows.commit_row();
+    }
+    batch_report report;
+    co_await c.insert_batch(into, rows, report);
+    std::vector<status> told;
+    for (const row_outcome& row : report.rows) told.push_back(row.what);
+    EXPECT_EQ(told, (std::vector<status>{status::stored, status::stored, status::duplicate, status::duplicate}));
+    result stored = co_await c.query("SELECT k FROM t ORDER BY id");
+    EXPECT_EQ(stored.rows.size(), 2u);
+    EXPECT_EQ(stored.rows.at(1).at(0), value(std::string("ma")));
+  });
+}
+
+}  // namespace
+}  // namespace penstock::db
