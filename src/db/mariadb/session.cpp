@@ -50,7 +50,9 @@ session::session(std::shared_ptr<server_context> home, server_address at, std::u
 void session::require_usable() const {
   if (!wire_) throw database_error(db_errc::connection_lost, at_.to_string() + ": the connection was closed");
   if (cut_short_)
-    throw database_error(db_errc::other, at_.to_string() + ": a statement was cut short: roll back or reset first");
+    throw database_error(
+        db_errc::other,
+        at_.to_string() + ": the session runs something else, or a statement was cut short: roll back or reset first");
 }
 
 void session::fail(const std::string& doing, const complaint& said) {

@@ -91,8 +91,8 @@ void batch_insert::decide_held() {
   std::fill(session_.to_do_.begin(), session_.to_do_.end(), static_cast<unsigned char>(0));
   for (auto [row, repeated] : held_) {
     row_outcome::status first = report_.rows[repeated].what;
-    bool is_repeat = first == row_outcome::status::duplicate ||
-                     (first == row_outcome::status::stored && plan_.missing_keys.empty());
+    bool is_repeat =
+        first == row_outcome::status::duplicate || (first == row_outcome::status::stored && plan_.missing_keys.empty());
     if (is_repeat)
       report_.rows[row].what = row_outcome::status::duplicate;
     else

@@ -74,7 +74,9 @@ wire& session::connected_wire() const {
 wire& session::open_wire() const {
   wire& w = connected_wire();
   if (!w.idle())
-    throw database_error(db_errc::other, "the session's last operation was cut short: roll back or reset it first");
+    throw database_error(
+        db_errc::other,
+        "the session runs something else, or its last operation was cut short: roll back or reset it first");
   return w;
 }
 
