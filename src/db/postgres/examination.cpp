@@ -63,9 +63,8 @@ class examination {
                         "ids of table " + table + " up to " + std::to_string(used) + " of " + std::to_string(most),
                         std::string(used < most ? "once they are used up, " : "") + "nothing can be stored: db.full",
                         "ALTER TABLE " + table + " ALTER " + column +
-                            " TYPE bigint, which writes it anew; and ALTER "
-                            "SEQUENCE " +
-                            sequence + " AS bigint NO MAXVALUE"});
+                            " TYPE bigint, which writes it anew; ALTER SEQUENCE " + sequence +
+                            " AS bigint NO MAXVALUE"});
   }
   void ids_are_behind(const std::string& table, const std::string& next, const std::string& sequence,
                       const std::string& column) {

@@ -66,10 +66,9 @@ const std::string shape_sql =
     "JOIN tree ON tree.oid = c.conrelid WHERE c.confrelid IN (SELECT oid FROM tree UNION SELECT a.relid FROM t, "
     "pg_partition_ancestors(t.oid) AS a) OR EXISTS (SELECT FROM pg_depend "
     "AS d WHERE d.classid = 'pg_constraint'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_proc'::regclass)) "
-    "OR EXISTS (SELECT FROM pg_policy AS p JOIN tree ON tree.oid = p.polrelid) OR EXISTS (SELECT FROM pg_attribute AS "
-    "a "
-    "JOIN tree ON tree.oid = a.attrelid JOIN pg_type AS y ON y.oid = a.atttypid AND y.typtype = 'd' "
-    "WHERE a.attnum > 0 AND NOT a.attisdropped) FROM t";
+    "OR EXISTS (SELECT FROM pg_policy AS p JOIN tree ON tree.oid = p.polrelid) "
+    "OR EXISTS (SELECT FROM pg_attribute AS a JOIN tree ON tree.oid = a.attrelid "
+    "JOIN pg_type AS y ON y.oid = a.atttypid AND y.typtype = 'd' WHERE a.attnum > 0 AND NOT a.attisdropped) FROM t";
 
 std::string text_of(const result& shape) {
   std::string text;
@@ -92,8 +91,8 @@ std::string text_of(const result& shape) {
 const std::string version_sql =
     "SELECT c.oid || ':' || c.xmin || ARRAY(SELECT a.xmin FROM pg_attribute AS a WHERE a.attrelid = c.oid "
     "AND a.attnum > 0)::text || "
-    "ARRAY(SELECT i.xmin FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisunique)::text || CASE WHEN c.relkind = "
-    "'p' THEN "
+    "ARRAY(SELECT i.xmin FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisunique)::text || "
+    "CASE WHEN c.relkind = 'p' THEN "
     "ARRAY(WITH RECURSIVE parents AS (SELECT c.oid UNION ALL "
     "SELECT i.inhrelid FROM parents JOIN pg_inherits AS i ON i.inhparent = parents.oid "
     "WHERE i.inhrelid IN (SELECT partrelid FROM pg_partitioned_table)) "

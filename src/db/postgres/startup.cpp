@@ -137,8 +137,8 @@ task<connection_handle> handshake(const server_url& url, const server_address& a
   connection_handle c = co_await starting;
   if (!c || PQstatus(c.get()) == CONNECTION_BAD) throw connect_failure(c.get());
   PQsetErrorVerbosity(c.get(), PQERRORS_VERBOSE);
-  PQsetNoticeReceiver(
-      c.get(), [](void*, const PGresult*) {}, nullptr);  // libpq's own writes to standard error
+  auto pass_over = [](void*, const PGresult*) {};
+  PQsetNoticeReceiver(c.get(), pass_over, nullptr);  // libpq's own writes to standard error
   PostgresPollingStatusType next = PGRES_POLLING_WRITING;
   while (next != PGRES_POLLING_OK) {
     {

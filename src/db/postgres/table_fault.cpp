@@ -53,8 +53,8 @@ std::string question(const table_definition& into) {
 // Whether the sequence has gone beyond what the ids' column holds, and nothing but it gives ids.
 const std::string question_of_range =
     "SELECT CASE WHEN has_sequence_privilege(s.oid, 'USAGE, SELECT') THEN pg_sequence_last_value(s.oid) END > "
-    "CASE a.atttypid WHEN 'smallint'::regtype THEN 32767 "
-    "ELSE 2147483647 END AND NOT c.relhasrules AND NOT EXISTS (SELECT FROM pg_trigger AS g WHERE NOT g.tgisinternal "
+    "CASE a.atttypid WHEN 'smallint'::regtype THEN 32767 ELSE 2147483647 END "
+    "AND NOT c.relhasrules AND NOT EXISTS (SELECT FROM pg_trigger AS g WHERE NOT g.tgisinternal "
     "AND g.tgtype & 4 <> 0 AND (g.tgrelid = c.oid OR g.tgrelid IN (SELECT relid FROM pg_partition_tree(c.oid)))) "
     "FROM pg_class AS s, pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid WHERE s.oid = to_regclass(?) "
     "AND a.attrelid = to_regclass(?) AND a.attname = ? AND a.atttypid IN ('smallint'::regtype, 'integer'::regtype)";
