@@ -51,9 +51,10 @@ std::string facts_sql(const std::string& table) {
          name;
 }
 
-// Of a generated column, and of a default that reads others: what a row fills may have decided.
+// Of a generated column, and of a default that reads others: what a row fills may have decided. MySQL says
+// DEFAULT_GENERATED of any default that it computes.
 bool is_made_of_others(const std::vector<std::optional<std::string>>& column) {
-  bool is_generated = column.at(1).value_or("").find("GENERATED") != std::string::npos;
+  bool is_generated = column.at(1).value_or("").find(" GENERATED") != std::string::npos;
   return is_generated || column.at(2).value_or("").find_first_of("\"`") != std::string::npos;
 }
 
