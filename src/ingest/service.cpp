@@ -66,7 +66,8 @@ std::vector<db::table_definition> own_tables(const db::database& store) {
 std::vector<db::used_table> used_tables(const service_options& options) {
   std::vector<db::used_table> tables;
   tables.reserve(options.streams.size() + 2);
-  for (const stream_definition& stream : options.streams) tables.push_back({stream.table, {"SELECT", "INSERT"}});
+  for (const stream_definition& stream : options.streams)
+    tables.push_back({stream.table, {"SELECT", "INSERT"}, item_schema(stream).table().id_column});
   tables.push_back({commit_marker::table().name, {"SELECT", "INSERT", "UPDATE", "DELETE"}});
   tables.push_back({idempotency_table().name, {"SELECT", "INSERT", "DELETE"}});
   return tables;

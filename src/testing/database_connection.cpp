@@ -65,7 +65,7 @@ task<void> database_connection::run(std::string_view what, std::string_view sql,
   if (f.what == fate::kind::carried_later) lose(true);
   std::exception_ptr failure;
   try {
-    if (f.what == fate::kind::refused) refuse(f);
+    if (f.what == fate::kind::refused) refuse(f, what == "batch");
     task<void> locking = session_->lock();
     co_await std::move(locking);
     throw_if_gone();
@@ -101,10 +101,10 @@ task<void> database_connection::wait_in_vain() {
 }
 
 // A deadlock ends the transaction: what follows in it would be stored by itself.
-void database_connection::refuse(const fate& f) {
+void database_connection::refuse(const fate& f, bool opens_transaction) {
   db::database_error refused(f.why, home_->options.name + " refused a statement: " + std::string(code_name(f.why)));
   if (f.why == db::db_errc::deadlock || f.why == db::db_errc::serialization) {
-    if (session_->in_transaction()) undone_ = refused;
+    if (opens_transaction || session_->in_transaction()) undone_ = refused;
     session_->rollback();
   }
   throw std::move(refused);

@@ -49,7 +49,7 @@ class database_connection final : public db::connection {
   // Waits for the server; throws when the session is gone by then.
   task<void> travel(duration time);
   task<void> wait_in_vain();
-  void refuse(const fate& f);
+  void refuse(const fate& f, bool opens_transaction);
   void require_whole_transaction() const;
   void throw_if_gone();
   [[noreturn]] void lose(bool commits_later = false);

@@ -44,6 +44,29 @@ TEST_P(mariadb_batch_functions, refuse_the_row_alone) {
   with_session(body, GetParam());
 }
 
+TEST_P(mariadb_batch_functions, of_a_partitioning_are_no_columns_of_their_name) {
+  auto body = [&](connection& c) -> task<> {
+    co_await c.execute(
+        "CREATE TABLE t(id BIGINT AUTO_INCREMENT, year BIGINT, made DATETIME DEFAULT NOW(), KEY(id)) PARTITION BY "
+        "RANGE "
+        "(year(made)) (PARTITION old VALUES LESS THAN (2021))");
+    const table_definition into{"t", "id", {{"year", column_type::integer}}, {}};
+    co_await c.prepare_table(into);
+    row_batch rows(1);
+    rows.add_integer(2026);
+    rows.commit_row();
+    batch_report report;
+    std::optional<db_errc> fault;
+    try {
+      co_await c.insert_batch(into, rows, report);
+    } catch (const database_error& e) {
+      fault = e.errc();
+    }
+    EXPECT_EQ(fault, db_errc::table_drift);
+  };
+  with_session(body, GetParam());
+}
+
 INSTANTIATE_TEST_SUITE_P(ways, mariadb_batch_functions, ::testing::ValuesIn(batch_test::ways), batch_test::name_of_way);
 
 }  // namespace

@@ -45,7 +45,8 @@ class mariadb_examination : public mariadb_test {
       std::unique_ptr<connection> c = co_await std::move(connecting);
       expected_load load;
       load.sessions = sessions;
-      load.tables = {{"orders", {"SELECT", "INSERT"}}, {"penstock_writer", {"SELECT", "INSERT", "UPDATE", "DELETE"}}};
+      load.tables = {{"orders", {"SELECT", "INSERT"}, "id"},
+                     {"penstock_writer", {"SELECT", "INSERT", "UPDATE", "DELETE"}}};
       task<std::vector<finding>> examining = c->examine(load);
       for (finding& f : co_await std::move(examining))
         if (f.what.starts_with(beginning)) told.push_back(std::move(f));
@@ -130,14 +131,31 @@ TEST_F(mariadb_examination, an_account_that_gets_fewer_sessions_than_are_used_is
 }
 
 TEST_F(mariadb_examination, ids_that_are_nearly_used_up_are_told) {
+  struct made {
+    const char* type;
+    const char* next;
+    const char* told;
+    finding::level how = finding::level::note;
+  };
+  const made tables[] = {
+      {"INT", "2000000001", "ids of table `orders` up to 2000000000 of 2147483647", finding::level::warning},
+      {"INT UNSIGNED", "2000000001", nullptr},
+      {"TINYINT", "128", "ids of table `orders` up to 127 of 127", finding::level::error},
+      {"BIGINT UNSIGNED", "9223372036854775809", nullptr},
+      {"BIGINT", "9000000000000000001", "ids of table `orders` up to 9000000000000000000 of 9223372036854775807",
+       finding::level::warning},
+  };
   administer("GRANT ALL ON " + everything_in_it() + " TO " + account());
-  for (const auto& [table, type] : {std::pair{"orders", "INT"}, std::pair{"penstock_writer", "INT UNSIGNED"}})
-    administer("CREATE TABLE " + name_ + "." + table + " (id " + type +
-               " AUTO_INCREMENT PRIMARY KEY) ENGINE=InnoDB AUTO_INCREMENT=2000000001");
-  std::vector<finding> found = told("ids of table");
-  ASSERT_EQ(found.size(), 1u);
-  EXPECT_EQ(found[0].how, finding::level::warning);
-  EXPECT_EQ(found[0].what, "ids of table `orders` up to 2000000000 of 2147483647");
+  for (const made& table : tables) {
+    administer("CREATE TABLE " + name_ + ".orders (id " + table.type +
+               " AUTO_INCREMENT PRIMARY KEY) ENGINE=InnoDB AUTO_INCREMENT=" + table.next);
+    std::vector<finding> found = told("ids of table");
+    std::vector<std::string> said;
+    for (const finding& f : found) said.push_back(f.what);
+    EXPECT_EQ(said, table.told == nullptr ? std::vector<std::string>() : std::vector<std::string>{table.told});
+    for (const finding& f : found) EXPECT_EQ(f.how, table.how) << table.type;
+    administer("DROP TABLE " + name_ + ".orders");
+  }
 }
 
 // A pool resets what is altered.

@@ -52,7 +52,7 @@ TEST_F(postgres_examination, an_account_or_a_database_that_gets_fewer_sessions_t
 // What is told of a table's ids.
 task<std::vector<std::string>> ids_told(connection& c) {
   expected_load load;
-  load.tables = {{"counted", {"INSERT"}}};
+  load.tables = {{"counted", {"INSERT"}, "id"}};
   task<std::vector<finding>> examining = c.examine(load);
   std::vector<std::string> told;
   for (const finding& f : co_await std::move(examining))
@@ -78,6 +78,13 @@ TEST_F(postgres_examination, ids_that_are_nearly_used_up_or_behind_the_table_are
       {"ALTER SEQUENCE counted_id_seq MAXVALUE 1800000000",
        {"ERROR ids of table \"counted\" up to 1800000000 of 1800000000"}},
       {"ALTER SEQUENCE counted_id_seq NO MAXVALUE", {}},
+      {"ALTER SEQUENCE counted_id_seq RESTART WITH 8", {}},
+      {"ALTER SEQUENCE counted_id_seq RESTART WITH 7",
+       {"ERROR the next id of table \"counted\" is 7, and it has higher ones"}},
+      {"SELECT setval('counted_id_seq', 9223372036854775807)",
+       {"ERROR ids of table \"counted\" up to 9223372036854775807 of 9223372036854775807"}},
+      {"ALTER TABLE counted ADD other text, ADD number bigserial",
+       {"ERROR ids of table \"counted\" up to 9223372036854775807 of 9223372036854775807"}},
   };
   with_connection([&](connection& c) -> task<> {
     co_await c.execute("CREATE TEMPORARY TABLE counted (id bigserial PRIMARY KEY)");

@@ -15,6 +15,7 @@ namespace penstock::db {
 struct used_table {
   std::string name;
   std::vector<std::string> rights;  ///< "SELECT", "INSERT", "UPDATE", "DELETE".
+  std::string id_column = {};       ///< That the database gives ids to; empty for none.
 };
 
 /// What will be asked of the database.

@@ -45,12 +45,11 @@ class examination {
                             (right == "CREATE" ? "; or make the tables by hand" : "")});
   }
 
-  void ids_are_few(const std::string& table, const std::string& used, const std::string& column) {
-    lacking_.push_back({level::warning, "ids of table " + table + " up to " + used,
-                        "once they are used up, nothing can be stored: db.full",
-                        "ALTER TABLE " + table + " MODIFY " + column +
-                            " BIGINT NOT NULL AUTO_INCREMENT, which writes it "
-                            "anew"});
+  void ids_are_few(const std::string& table, const std::string& used, bool all, const std::string& column) {
+    lacking_.push_back(
+        {all ? level::error : level::warning, "ids of table " + table + " up to " + used,
+         std::string(all ? "" : "once they are used up, ") + "nothing can be stored: db.full",
+         "ALTER TABLE " + table + " MODIFY " + column + " BIGINT NOT NULL AUTO_INCREMENT, which writes it anew"});
   }
 
   std::vector<finding> findings() {
@@ -235,21 +234,22 @@ constexpr const char* column_rights_query =
     "SELECT UPPER(GROUP_CONCAT(DISTINCT PRIVILEGES)) FROM information_schema.COLUMNS "
     "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?";
 
-// Of a table four fifths of whose ids are used: the column, the last of them and the highest that it holds.
+// Of a table four fifths of whose ids are used: the last of them, the highest that the column holds, and whether that
+// is reached.
 constexpr const char* used_ids_query =
-    "SELECT COLUMN_NAME, CAST(AUTO_INCREMENT - 1 AS CHAR), CAST(most AS CHAR) FROM (SELECT c.COLUMN_NAME, "
-    "t.AUTO_INCREMENT, CASE WHEN c.COLUMN_TYPE LIKE '%unsigned%' THEN 2 ELSE 1 END * CASE c.DATA_TYPE "
-    "WHEN 'tinyint' THEN 128 WHEN 'smallint' THEN 32768 WHEN 'mediumint' THEN 8388608 WHEN 'int' THEN 2147483648 "
-    "ELSE 9223372036854775807 END - 1 AS most FROM information_schema.TABLES AS t JOIN information_schema.COLUMNS AS c "
+    "SELECT CAST(next - 1 AS CHAR), CAST(most AS CHAR), next > most FROM (SELECT t.AUTO_INCREMENT AS next, "
+    "CASE WHEN c.COLUMN_TYPE LIKE '%unsigned%' THEN 2 ELSE 1 END * CAST(CASE c.DATA_TYPE WHEN 'tinyint' THEN 128 "
+    "WHEN 'smallint' THEN 32768 WHEN 'mediumint' THEN 8388608 WHEN 'int' THEN 2147483648 ELSE 9223372036854775808 END "
+    "AS DECIMAL(30)) - 1 AS most FROM information_schema.TABLES AS t JOIN information_schema.COLUMNS AS c "
     "ON c.TABLE_SCHEMA = t.TABLE_SCHEMA AND c.TABLE_NAME = t.TABLE_NAME WHERE t.TABLE_SCHEMA = DATABASE() "
-    "AND t.TABLE_NAME = ? AND c.EXTRA LIKE '%auto_increment%') AS ids WHERE AUTO_INCREMENT > most / 5 * 4";
+    "AND t.TABLE_NAME = ? AND c.COLUMN_NAME = ? AND c.EXTRA LIKE '%auto_increment%') AS ids WHERE next > most / 5 * 4";
 
-task<void> look_at_ids(connection* c, const std::string* table, examination* into) {
-  task<result> asking = c->query(used_ids_query, parameters_of(*table));
+task<void> look_at_ids(connection* c, const used_table* table, examination* into) {
+  task<result> asking = c->query(used_ids_query, parameters_of(table->name, table->id_column));
   result used = co_await std::move(asking);
   for (const auto& row : used.rows)
-    into->ids_are_few(in_backticks(*table), std::get<std::string>(row[1]) + " of " + std::get<std::string>(row[2]),
-                      in_backticks(std::get<std::string>(row[0])));
+    into->ids_are_few(in_backticks(table->name), std::get<std::string>(row[0]) + " of " + std::get<std::string>(row[1]),
+                      std::get<std::int64_t>(row[2]) != 0, in_backticks(table->id_column));
 }
 
 task<void> look_at_tables(connection* c, const expected_load* load, examination* into) {
@@ -282,7 +282,7 @@ task<void> look_at_tables(connection* c, const expected_load* load, examination*
       }
       if (!has) into->lacks_right(in_backticks(database) + "." + in_backticks(table.name), right);
     }
-    task<void> at_ids = look_at_ids(c, &table.name, into);
+    task<void> at_ids = look_at_ids(c, &table, into);
     co_await std::move(at_ids);
   }
   for (const auto& [right, tables] : lacking_beforehand)

@@ -122,10 +122,12 @@ constexpr std::array about_values = std::to_array<span_of_codes>({
     {1916, 1921},  // dynamic columns
     {1958, 1958},  // base64
     {3020, 3020},  // a logarithm
-    {3033, 3056},  // geometry
+    {3033, 3043},  // geometry, and the next one
+    {3045, 3055},
     {3141, 3157},  // JSON, on MySQL
     {3684, 3699},  // patterns, on MySQL
-    {4035, 4051},  // JSON, on MariaDB
+    {4035, 4046},  // JSON, on MariaDB
+    {4048, 4051},  // and what is no GeoJSON
     {4076, 4076},  // GeoJSON without coordinates
     {4183, 4183},  // SFORMAT
 });

@@ -111,16 +111,21 @@ task<std::optional<complaint>> batch_insertion::settle_doubts() {
 // MySQL writes a key behind its table: 't.PRIMARY'.
 bool batch_insertion::is_of_ids(const std::vector<unique_index>& indexes, std::string_view key) const {
   return std::any_of(indexes.begin(), indexes.end(), [&](const unique_index& index) {
-    bool is_met = same_name(index.name, key) || (!facts_->is_mariadb && key.ends_with("." + index.name));
+    bool is_met = same_name(facts_->is_mariadb ? index.name : into_->name + "." + index.name, key);
     return is_met && std::any_of(index.columns.begin(), index.columns.end(),
                                  [&](const std::string& column) { return same_name(column, into_->id_column); });
   });
 }
 
 bool batch_insertion::may_decide_partition(const text_result& partitions, const text_result& columns) const {
+  // Where the server writes columns in quotes, others are functions.
+  auto is_in = [](const std::string& expression, const std::string& column) {
+    if (expression.find_first_of("\"`") == expression.npos) return names(expression, column);
+    return names(expression, quote_identifier(column)) || names(expression, "`" + column + "`");
+  };
   auto decides = [&](const std::string& column) {
     return std::any_of(partitions.rows.begin(), partitions.rows.end(),
-                       [&](const auto& row) { return names(row.at(0).value_or(""), column); });
+                       [&](const auto& row) { return is_in(row.at(0).value_or(""), column); });
   };
   return std::any_of(into_->columns.begin(), into_->columns.end(),
                      [&](const table_column& filled) { return decides(filled.name); }) ||

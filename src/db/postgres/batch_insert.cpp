@@ -86,14 +86,11 @@ void batch_insert::hold_back_repeats(std::size_t first) {
   }
 }
 
-// Those that repeat one that is not stored are to do yet, and those that a trigger or rule may give another key.
+// Those that repeat one that is not stored are to do yet.
 void batch_insert::decide_held() {
   std::fill(session_.to_do_.begin(), session_.to_do_.end(), static_cast<unsigned char>(0));
   for (auto [row, repeated] : held_) {
-    row_outcome::status first = report_.rows[repeated].what;
-    bool is_repeat =
-        first == row_outcome::status::duplicate || (first == row_outcome::status::stored && plan_.missing_keys.empty());
-    if (is_repeat)
+    if (report_.rows[repeated].what != row_outcome::status::refused)
       report_.rows[row].what = row_outcome::status::duplicate;
     else
       session_.to_do_[row] = 1;
@@ -151,6 +148,18 @@ task<void> batch_insert::look_again() {
   std::fill(session_.to_do_.begin(), session_.to_do_.end(), static_cast<unsigned char>(0));
   task<void> trying = try_refused_again();
   co_await std::move(trying);
+}
+
+// Once it is known which keys are there: what repeats one as sent may get another by a trigger or rule.
+task<void> batch_insert::try_repeats() {
+  std::fill(session_.to_do_.begin(), session_.to_do_.end(), static_cast<unsigned char>(0));
+  for (auto [row, repeated] : held_)
+    if (report_.rows[row].what == row_outcome::status::duplicate) session_.to_do_[row] = 1;
+  task<statement*> preparing = session_.prepared(plan_.one_row);
+  one_ = co_await std::move(preparing);
+  keys_are_new_ = false;
+  task<void> inserting = insert_singly();
+  co_await std::move(inserting);
 }
 
 task<void> batch_insert::insert_singly() {

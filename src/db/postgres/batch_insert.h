@@ -40,6 +40,9 @@ class batch_insert {
   // have dropped them, or given them another key. Tells one from the other.
   task<void> look_again();
 
+  // Behind these, where triggers or rules may give rows other keys than were sent.
+  task<void> try_repeats();
+
   // Of the table, while it was written to.
   const std::string& version() const noexcept { return version_; }
 

@@ -238,33 +238,37 @@ constexpr const char* closed_schema_query =
     "SELECT s FROM (SELECT COALESCE(?, quote_ident(current_schema())) AS s) AS named "
     "WHERE to_regclass(?) IS NULL AND NOT COALESCE(has_schema_privilege(to_regnamespace(s), 'CREATE'), false)";
 
-// Of the sequences that give ids: the column, the next id, the highest one that it may give and the column holds, and
-// whether the highest one there is found by an index.
+// Of the sequence that gives the ids and may be read: the step, the highest id that it may give and the column holds,
+// and whether the highest one there is found by an index.
 constexpr const char* ids_query =
-    "SELECT s.oid::regclass::text, quote_ident(a.attname), COALESCE(CASE WHEN has_sequence_privilege(s.oid, 'USAGE, "
-    "SELECT') THEN pg_sequence_last_value(s.oid) END + q.seqincrement, q.seqstart), LEAST(q.seqmax, CASE a.atttypid "
-    "WHEN 'smallint'::regtype THEN 32767 WHEN 'integer'::regtype THEN 2147483647 ELSE q.seqmax END), "
+    "SELECT s.oid::regclass::text, q.seqincrement, LEAST(q.seqmax, CASE a.atttypid WHEN 'smallint'::regtype "
+    "THEN 32767 WHEN 'integer'::regtype THEN 2147483647 ELSE q.seqmax END), "
     "has_column_privilege(a.attrelid, a.attnum, 'SELECT') AND EXISTS (SELECT FROM pg_index AS i "
     "WHERE i.indrelid = a.attrelid AND i.indkey[0] = a.attnum AND i.indisvalid AND i.indpred IS NULL) "
     "FROM pg_class AS s JOIN pg_sequence AS q ON q.seqrelid = s.oid JOIN pg_depend AS d ON d.objid = s.oid "
     "AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('i', 'a') "
     "JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid "
-    "WHERE d.refobjid = to_regclass(?) AND q.seqincrement > 0 AND NOT q.seqcycle";
+    "WHERE d.refobjid = to_regclass(?) AND a.attname = ? AND a.atttypid IN ('smallint'::regtype, 'integer'::regtype, "
+    "'bigint'::regtype) AND q.seqincrement > 0 AND NOT q.seqcycle AND has_sequence_privilege(s.oid, 'SELECT')";
 
-task<void> look_at_ids(connection* c, const std::string* table, examination* into) {
-  task<result> asking = c->query(ids_query, parameters_of(*table));
+task<void> look_at_ids(connection* c, const std::string* table, const std::string* id_column, examination* into) {
+  task<result> asking = c->query(ids_query, parameters_of(*table, *id_column));
   result sequences = co_await std::move(asking);
+  const std::string column = quote_identifier(*id_column);
   for (const auto& row : sequences.rows) {
     const auto& sequence = std::get<std::string>(row[0]);
-    const auto& column = std::get<std::string>(row[1]);
-    auto next = std::get<std::int64_t>(row[2]);
-    auto most = std::get<std::int64_t>(row[3]);
-    if (next > most / 5 * 4) into->ids_are_few(*table, next - 1, most, sequence, column);
-    if (!std::get<bool>(row[4])) continue;
-    task<result> asking_most = c->query("SELECT max(" + column + ")::bigint FROM " + *table);
+    auto step = std::get<std::int64_t>(row[1]);
+    auto most = std::get<std::int64_t>(row[2]);
+    task<result> asking_last = c->query("SELECT last_value, is_called FROM " + sequence);
+    result last = co_await std::move(asking_last);
+    auto used = std::get<std::int64_t>(last.rows.at(0).at(0)) - (std::get<bool>(last.rows.at(0).at(1)) ? 0 : step);
+    if (used > most / 5 * 4) into->ids_are_few(*table, used, most, sequence, column);
+    if (!std::get<bool>(row[3])) continue;
+    task<result> asking_most = c->query("SELECT max(" + column + ") FROM " + *table);
     result highest = co_await std::move(asking_most);
     const auto* there = std::get_if<std::int64_t>(&highest.rows.at(0).at(0));
-    if (there != nullptr && *there >= next) into->ids_are_behind(*table, std::to_string(next), sequence, column);
+    if (there != nullptr && used <= most - step && *there >= used + step)
+      into->ids_are_behind(*table, std::to_string(used + step), sequence, column);
   }
 }
 
@@ -290,7 +294,7 @@ task<void> look_at_table(connection* c, const used_table* table, examination* in
   task<result> asking_ids = c->query(lacking_id_columns_query, parameters_of(name));
   result columns = co_await std::move(asking_ids);
   for (const auto& row : columns.rows) into->lacks_id_column(name, std::get<std::string>(row[0]));
-  task<void> at_ids = look_at_ids(c, &name, into);
+  task<void> at_ids = look_at_ids(c, &name, &table->id_column, into);
   co_await std::move(at_ids);
 }
 

@@ -92,9 +92,10 @@ bool comes_from_function(const PGresult* r) noexcept {
 // What reads a value that has a syntax of its own calls that a syntax error, as of the statement, or an internal one.
 bool is_of_value(const PGresult* r) noexcept {
   std::string_view file = field_view(r, PG_DIAG_SOURCE_FILE);
+  std::string_view sqlstate = sqlstate_of(r);
+  if (file == "xml.c") return sqlstate.starts_with("10") || sqlstate.starts_with("XX");
   auto is_from = [&](std::string_view start) { return file.starts_with(start); };
-  return is_from("tsquery") || is_from("tsvector") || is_from("jsonpath") ||
-         (file == "xml.c" && !sqlstate_of(r).starts_with("53"));
+  return sqlstate == "42601" && (is_from("tsquery") || is_from("tsvector") || is_from("jsonpath"));
 }
 
 // libpq keeps the SQLSTATE of a refused connect to itself, but writes it when it is to be verbose:

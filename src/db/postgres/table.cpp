@@ -368,6 +368,8 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
           task<void> looking = insert.look_again();
           co_await std::move(looking);
         }
+        task<void> trying = insert.try_repeats();
+        co_await std::move(trying);
       }
     }
     if (!doubts_.empty() && !report.refusals.empty()) {

@@ -23,9 +23,9 @@ bool fills(const table_definition& into, std::string_view column) {
 }
 
 // Whether the complaint is of the table itself and nothing but the table gives the ids (no trigger for INSERT, no
-// rule); whether the index is over them; whether no column that rows fill decides about the partition, which depends
-// on those of its key (StorePartitionKey in src/backend/catalog/heap.c); and whether it is a column that nothing is
-// computed into.
+// rule); whether the index is over them; whether no column that rows fill decides about the partition, or brought them
+// there: a table depends on those of its key (StorePartitionKey in src/backend/catalog/heap.c); and whether it is a
+// column that nothing is computed into.
 std::string question(const table_definition& into) {
   std::string filled;
   for (const table_column& column : into.columns) filled += (filled.empty() ? "" : ", ") + in_quotes(column.name);
@@ -41,10 +41,11 @@ std::string question(const table_definition& into) {
          "JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.number "
          "WHERE i.indisunique AND k.place <= i.indnkeyatts AND x.relname = ? AND a.attname = ? "
          "AND a.attgenerated = ''), "
-         "NOT EXISTS (SELECT FROM owner JOIN pg_depend AS d ON d.objid = owner.oid AND d.objsubid > 0 "
-         "AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = owner.oid "
-         "AND d.refobjsubid = 0 JOIN pg_attribute AS a ON a.attrelid = owner.oid AND a.attnum = d.objsubid "
-         "WHERE a.attgenerated <> '' OR a.attname IN (" +
+         "NOT EXISTS (SELECT FROM owner CROSS JOIN pg_partition_ancestors(owner.oid) AS p "
+         "JOIN pg_depend AS d ON d.objid = p.relid AND d.objsubid > 0 AND d.classid = 'pg_class'::regclass "
+         "AND d.refclassid = 'pg_class'::regclass AND d.refobjid = p.relid AND d.refobjsubid = 0 "
+         "JOIN pg_attribute AS a ON a.attrelid = p.relid AND a.attnum = d.objsubid WHERE a.attgenerated <> '' OR "
+         "a.attname IN (" +
          filled +
          ")), EXISTS (SELECT FROM owner JOIN pg_attribute AS a ON a.attrelid = owner.oid WHERE a.attname = ? "
          "AND a.attgenerated = '') FROM t";
