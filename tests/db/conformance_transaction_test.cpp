@@ -37,7 +37,7 @@ TEST_P(conformance_transaction, that_is_begun_in_another_one_leaves_that_one_as_
 }
 
 TEST_P(conformance_transaction, that_a_statement_has_ended_is_not_called_committed) {
-  with_connection([this](database&, connection& c) -> task<> {
+  with_connection([](database&, connection& c) -> task<> {
     table_definition wanted{table_name(), "id", {{"x", column_type::integer, true}}, {}};
     task<void> preparing = c.prepare_table(wanted);
     co_await std::move(preparing);
