@@ -10,6 +10,8 @@ TEST(statement_effects, settings_variables_temporary_tables_and_locks_leave_trac
                           "set @a = 1",
                           "  -- why\n /* and how */ SET x TO 1",
                           "PRAGMA cache_size=1",
+                          "EXPLAIN PRAGMA foreign_keys=OFF",
+                          "explain query plan pragma\tforeign_keys=OFF",
                           "CREATE TEMPORARY TABLE t(n INT)",
                           "create temp view v as select 1",
                           "CREATE TABLE temp.t(n)",
