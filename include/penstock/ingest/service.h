@@ -48,7 +48,8 @@ struct service_options {
 std::size_t used_sessions(const service_options& options, const db::database& store);
 /// The tables that a service makes for itself, beside those of its streams.
 std::vector<db::table_definition> own_tables(const db::database& store);
-/// The tables that a service with these options uses: for `db::expected_load`.
+/// The tables that a service with these options uses: for `db::expected_load`. Throws as `item_schema` does when a
+/// stream's definition is wrong.
 std::vector<db::used_table> used_tables(const service_options& options);
 
 /// Streams over HTTP. Belongs to one loop.
