@@ -36,24 +36,4 @@ cell as_cell(const value& v) noexcept {
   return c;
 }
 
-std::string_view name_of(cell::kind kind) {
-  switch (kind) {
-    case cell::kind::integer:
-      return "an integer";
-    case cell::kind::real:
-      return "a real number";
-    case cell::kind::text:
-      return "a text";
-    case cell::kind::boolean:
-      return "a boolean";
-    case cell::kind::timestamp:
-      return "a timestamp";
-    case cell::kind::blob:
-      return "a blob";
-    case cell::kind::null:
-      break;
-  }
-  return "null";
-}
-
 }  // namespace penstock::db

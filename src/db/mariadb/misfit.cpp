@@ -1,6 +1,6 @@
 #include "misfit.h"
 
-#include "../as_cell.h"
+#include "../cell_kinds.h"
 
 #include <algorithm>
 #include <cmath>
@@ -19,18 +19,13 @@ bool is_whole(std::string_view text) noexcept {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-bool is_exact_as_real(std::int64_t n) noexcept {
-  auto d = static_cast<double>(n);
-  return d < 0x1p63 && static_cast<std::int64_t>(d) == n;
-}
-
 bool fits(const cell& c, column_type column) noexcept {
   switch (column) {
     case column_type::integer:
       return c.type == kind::integer || c.type == kind::boolean || (c.type == kind::real && is_whole(c.real)) ||
              (c.type == kind::text && is_whole(c.text()));
     case column_type::boolean:
-      return c.type == kind::boolean || (c.type == kind::integer && (c.integer == 0 || c.integer == 1));
+      return is_truth(c);
     case column_type::real:
       return c.type == kind::real || c.type == kind::text ||
              ((c.type == kind::integer || c.type == kind::boolean) && is_exact_as_real(c.integer));

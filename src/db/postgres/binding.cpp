@@ -1,6 +1,6 @@
 #include "binding.h"
 
-#include "../as_cell.h"
+#include "../cell_kinds.h"
 
 #include <algorithm>
 #include <bit>
@@ -105,8 +105,7 @@ std::string append_real(std::string& to, const cell& c, wire_type type) {
     d = c.real;
   } else if (c.type == cell::kind::integer || c.type == cell::kind::boolean) {
     d = static_cast<double>(c.integer);
-    if (d >= 0x1p63 || static_cast<std::int64_t>(d) != c.integer)
-      return std::to_string(c.integer) + " has more digits than a real number keeps";
+    if (!is_exact_as_real(c.integer)) return std::to_string(c.integer) + " has more digits than a real number keeps";
   } else if (c.type != cell::kind::text || !parse_whole(c.text(), d)) {
     return misfit(c, type);
   }
@@ -118,9 +117,7 @@ std::string append_real(std::string& to, const cell& c, wire_type type) {
 }
 
 std::string append_boolean(std::string& to, const cell& c) {
-  bool is_truth =
-      c.type == cell::kind::boolean || (c.type == cell::kind::integer && (c.integer == 0 || c.integer == 1));
-  if (!is_truth) return misfit(c, wire_type::boolean);
+  if (!is_truth(c)) return misfit(c, wire_type::boolean);
   to += static_cast<char>(c.integer);
   return {};
 }

@@ -1,5 +1,7 @@
 #include "binding.h"
 
+#include "../cell_kinds.h"
+
 #include <charconv>
 #include <cmath>
 #include <type_traits>
@@ -44,15 +46,6 @@ int bind_text_as(sqlite3_stmt* statement, int index, std::string_view text, colu
   if (column == column_type::integer && is_number(text, whole)) return sqlite3_bind_int64(statement, index, whole);
   if (column == column_type::real && is_number(text, real)) return sqlite3_bind_double(statement, index, real);
   return SQLITE_MISMATCH;
-}
-
-bool is_truth(const cell& c) noexcept {
-  return c.type == cell::kind::boolean || (c.type == cell::kind::integer && (c.integer == 0 || c.integer == 1));
-}
-
-bool is_exact_as_real(std::int64_t n) noexcept {
-  double real = static_cast<double>(n);
-  return real < 0x1p63 && static_cast<std::int64_t>(real) == n;
 }
 
 }  // namespace
