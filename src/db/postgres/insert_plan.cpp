@@ -135,14 +135,14 @@ std::string one_row_sql(const table_definition& into) {
 }
 
 std::string many_rows_sql(const table_definition& into, const std::vector<Oid>& types,
-                          const std::vector<std::string>& type_names, const std::string& sequence) {
+                          const std::vector<std::string>& casts, const std::string& sequence) {
   std::string arrays, names, values;
   for (std::size_t i = 0; i < types.size(); ++i) {
     std::string separator = i == 0 ? "" : ", ";
     std::string name = "c" + std::to_string(i);
     arrays += separator + "?::" + std::string(element_name(wire_type_of(types[i]))) + "[]";
     names += separator + name;
-    values += separator + name + (needs_cast(types[i]) ? "::" + type_names[i] : "");
+    values += separator + name + (needs_cast(types[i]) ? casts[i] : "");
   }
   std::string table = quote_table(into.name);
   if (into.unique_key.empty())

@@ -15,7 +15,7 @@
 
 namespace penstock::db::postgres {
 
-// A column of type varchar(n) or char(n).
+// A column of type varchar(n) or char(n), or of a domain over one.
 struct column_length {
   std::size_t column = 0;
   std::size_t characters = 0;
@@ -61,9 +61,9 @@ struct insert_plan {
 std::string in_quotes(const std::string& text);
 
 std::string one_row_sql(const table_definition& into);
-// `type_names` are the columns' types, for casts; `sequence` is that of the id column, and may be empty.
+// `casts` are what a text needs on its way into each column, and `sequence` is that of the id column; all may be empty.
 std::string many_rows_sql(const table_definition& into, const std::vector<Oid>& types,
-                          const std::vector<std::string>& type_names, const std::string& sequence);
+                          const std::vector<std::string>& casts, const std::string& sequence);
 
 // The places, from 1, of the rows, given as arrays of the unique key's columns, whose key the table does not have.
 std::string missing_keys_sql(const table_definition& into, const std::vector<Oid>& types,

@@ -32,11 +32,25 @@ constexpr const char* column_of_ids_sql =
     "WITH column_of_ids AS (SELECT a.attrelid, a.attnum, a.atttypid FROM pg_attribute AS a "
     "WHERE a.attrelid = to_regclass(?) AND a.attname = ?) ";
 
-bool has_length(Oid type) { return type == varchar_oid || type == bpchar_oid; }
+// Perhaps: one without a counterpart here may be a domain over such a type.
+bool has_length(Oid type) {
+  return type == varchar_oid || type == bpchar_oid || wire_type_of(type) == wire_type::other;
+}
 
 // The n of varchar(n) and char(n).
 constexpr const char* length_sql =
-    ", (SELECT a.atttypmod - 4 FROM pg_attribute AS a WHERE a.attrelid = to_regclass(?) AND a.attname = ?)";
+    ", (SELECT CASE WHEN y.typtype = 'd' THEN y.typtypmod ELSE a.atttypmod END - 4 FROM pg_attribute AS a "
+    "JOIN pg_type AS y ON y.oid = a.atttypid WHERE a.attrelid = to_regclass(?) AND a.attname = ? "
+    "AND COALESCE(NULLIF(y.typbasetype, 0), y.oid) IN ('varchar'::regtype, 'bpchar'::regtype))";
+
+// The type's name, where the server puts no modifier of its own to it, as (1) to bit; and what a text is cast to on its
+// way into such a column: a cast to a domain over varchar(n) would cut it, while the column's own refuses it.
+std::string names_sql(Oid type) {
+  return "format_type(" + std::to_string(type) +
+         ", -1), (SELECT CASE WHEN typcategory <> 'S' THEN '::' || format_type(oid, -1) END FROM pg_type "
+         "WHERE oid = " +
+         std::to_string(type) + "), ";
+}
 
 // What a plan relies on: the table with its columns, their types and defaults, its unique indexes, and whether it is
 // written to the log; the constraints and constraint triggers
@@ -136,7 +150,7 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   std::string asked;
   for (Oid type : plan.types) {
     plan.as.push_back(wire_type_of(type));
-    asked += "format_type(" + std::to_string(type) + ", NULL), ";
+    asked += names_sql(type);
   }
   if (const auto* constraints = std::get_if<std::string>(&shape.rows.at(0).at(1)))
     plan.check_at_once = "SET CONSTRAINTS " + *constraints + " IMMEDIATE";
@@ -152,10 +166,14 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   task<result> asking = query(sql, std::move(names));
   result answer = co_await std::move(asking);
   const std::vector<value>& told = answer.rows.at(0);
-  std::vector<std::string> type_names;
-  type_names.reserve(plan.types.size());
-  for (std::size_t i = 0; i < plan.types.size(); ++i) type_names.push_back(std::get<std::string>(told.at(i)));
-  std::size_t next_length = plan.types.size() + 2;
+  std::vector<std::string> type_names, casts;
+  for (std::size_t i = 0; i < plan.types.size(); ++i) {
+    type_names.push_back(std::get<std::string>(told.at(2 * i)));
+    const auto* cast = std::get_if<std::string>(&told.at(2 * i + 1));
+    casts.push_back(cast != nullptr ? *cast : std::string());
+  }
+  const std::size_t ids_at = 2 * plan.types.size();
+  std::size_t next_length = ids_at + 2;
   for (std::size_t i = 0; i < plan.types.size(); ++i) {
     if (!has_length(plan.types[i])) continue;
     const auto* characters = std::get_if<std::int64_t>(&told.at(next_length++));
@@ -165,9 +183,9 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   bool rules_judge = std::get<bool>(shape.rows.at(0).at(2));
   bool triggers_judge = std::get<bool>(shape.rows.at(0).at(3));
   // A trigger may give a row another id than the one that was taken for it.
-  if (const auto* given = std::get_if<std::string>(&told.at(plan.types.size())); given != nullptr && !triggers_judge)
+  if (const auto* given = std::get_if<std::string>(&told.at(ids_at)); given != nullptr && !triggers_judge)
     plan.sequence = *given;
-  plan.many_rows = many_rows_sql(into, plan.types, type_names, plan.sequence);
+  plan.many_rows = many_rows_sql(into, plan.types, casts, plan.sequence);
   forget_statement(plan.many_rows);
   plan.many_give_row = !into.unique_key.empty();
   if ((rules_judge || triggers_judge) && !into.unique_key.empty()) {
@@ -177,7 +195,7 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
     plan.new_row = one_row_sql(without_key);
     forget_statement(plan.new_row);
   }
-  const auto* is_bigint = std::get_if<bool>(&told.at(plan.types.size() + 1));
+  const auto* is_bigint = std::get_if<bool>(&told.at(ids_at + 1));
   plan.copy_gives_ids = has_id && !plan.sequence.empty() && is_bigint != nullptr && *is_bigint;
   // COPY passes rules by, which the other ways in do not.
   if (home_->url.bulk_allowed && !rules_judge) plan.copy = copy_sql(into, plan.types, plan.copy_gives_ids);
