@@ -119,6 +119,37 @@ TEST(row_mapping, a_float_takes_reals_within_its_range_and_whole_numbers_that_it
     EXPECT_THROW(read(v), database_error);
 }
 
+struct sums {
+  std::int64_t count;
+  std::uint64_t total;
+  double mean;
+};
+
+TEST(row_mapping, decimals_which_come_as_texts_become_numbers) {
+  auto read = [](const char* count, const char* total, const char* mean) {
+    return rows_as<sums>(result{{"count", "total", "mean"}, {{value(count), value(total), value(mean)}}}).at(0);
+  };
+  sums good = read("-9223372036854775808", "18446744073709551615", "-12.50");
+  EXPECT_EQ(good.count, std::numeric_limits<std::int64_t>::min());
+  EXPECT_EQ(good.total, std::numeric_limits<std::uint64_t>::max());
+  EXPECT_EQ(good.mean, -12.5);
+  EXPECT_EQ(read("1", "1", "0.1").mean, 0.1);
+  EXPECT_EQ(rows_as<small_real>(result{{"f"}, {{value("0.1")}}}).at(0).f, 0.1F);
+  for (const char* bad : {"", " 1", "1 ", "1.5", "9223372036854775808", "x", "0x1", "+1"})
+    EXPECT_THROW(read(bad, "1", "1"), database_error) << bad;
+  for (const char* bad : {"-1", "18446744073709551616"}) EXPECT_THROW(read("1", bad, "1"), database_error) << bad;
+  for (const char* bad : {"", "1.5 EUR", "1e999", "much"}) EXPECT_THROW(read("1", "1", bad), database_error) << bad;
+}
+
+TEST(row_mapping, a_number_that_is_too_large_is_named) {
+  try {
+    rows_as<one_byte>(result{{"n"}, {{std::int64_t{300}}}});
+    ADD_FAILURE() << "300 became a byte";
+  } catch (const database_error& e) {
+    EXPECT_NE(e.message().find("the whole number 300"), std::string::npos) << e.message();
+  }
+}
+
 TEST(row_mapping, another_number_of_columns_is_refused) {
   std::vector<value> short_row(good.begin(), good.end() - 1);
   EXPECT_NE(refusal({names, {short_row}}).find("4 columns"), std::string::npos);

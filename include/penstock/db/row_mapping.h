@@ -114,6 +114,7 @@ auto members_of(T& t) {
 
 // Each gives false when the value can't become such a member.
 bool read_integer(const value& from, std::int64_t least, std::int64_t most, std::int64_t& to) noexcept;
+bool read_unsigned(const value& from, std::uint64_t& to) noexcept;
 bool read_real(const value& from, double& to) noexcept;
 bool read_float(const value& from, float& to) noexcept;
 bool read_boolean(const value& from, bool& to) noexcept;
@@ -131,12 +132,15 @@ bool read_member(const value& from, T& to) {
     return read_boolean(from, to);
   } else if constexpr (std::is_same_v<T, timestamp>) {
     return read_timestamp(from, to);
+  } else if constexpr (std::is_unsigned_v<T> && sizeof(T) == sizeof(std::uint64_t)) {
+    std::uint64_t n = 0;
+    bool fits = read_unsigned(from, n);
+    to = static_cast<T>(n);
+    return fits;
   } else if constexpr (std::is_integral_v<T>) {
     using limits = std::numeric_limits<T>;
-    constexpr auto most = std::numeric_limits<std::int64_t>::max();
     std::int64_t n = 0;
-    bool fits = read_integer(from, static_cast<std::int64_t>(limits::min()),
-                             std::cmp_less(limits::max(), most) ? static_cast<std::int64_t>(limits::max()) : most, n);
+    bool fits = read_integer(from, limits::min(), limits::max(), n);
     to = static_cast<T>(n);
     return fits;
   } else if constexpr (std::is_same_v<T, float>) {
@@ -182,8 +186,10 @@ void require_columns(const result& r, std::size_t members);
 /// `char`), `std::string`, `timestamp`, `blob`, or a `std::optional` of one of these, which alone takes null. A whole
 /// number must fit its member, to the last digit where that is a real number. A real number is rounded to a `float` and
 /// must be in its range. 0 and 1 are booleans too, and a text that `parse_timestamp` reads is a timestamp, as SQLite
-/// has them. Throws `db_errc::data` naming the row, the column and the member's type when a value can't become its
-/// member, and when there are more or fewer columns than members.
+/// has them. A text that is a number and nothing else is one too, as the servers' decimals come (and MariaDB's BIGINT
+/// UNSIGNED beyond 2⁶³ - 1): to the last digit for a whole number, rounded for a real one. Throws `db_errc::data`
+/// naming the row, the column, a number that is too large, and the member's type when a value can't become its member,
+/// and when there are more or fewer columns than members.
 template <class T>
 requires std::is_aggregate_v<T> std::vector<T> rows_as(const result& r) {
   constexpr bool is_row = detail::is_row<T>();
