@@ -231,22 +231,26 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, comm
 // A session whose server goes on saying nothing is given up.
 task<void> batch_committer::attempt_within(const attempt_limits& limits, batch& b, commit_marker* marker) {
   duration limit = limits.of_batch.attempt_timeout;
+  bool has_session = false;
   std::exception_ptr hung;
   try {
-    task<void> trying = with_timeout(limit, attempt(b, marker, limits));
+    task<void> trying = with_timeout(limit, attempt(b, marker, limits, has_session));
     co_await std::move(trying);
   } catch (const timed_out&) {
     hung = std::current_exception();
   }
-  if (hung)
-    throw db::database_error(
-        db::db_errc::connection_lost,
-        "the database did not answer within " + format_duration(limit) + ", and its session was closed", 0, {}, hung);
+  if (!hung) co_return;
+  std::string within = " within " + format_duration(limit);
+  throw db::database_error(db::db_errc::connection_lost,
+                           has_session ? "the database did not answer" + within + ", and its session was closed"
+                                       : "no connection to the database was to be had" + within,
+                           0, {}, hung);
 }
 
-task<void> batch_committer::attempt(batch& b, commit_marker* marker, const attempt_limits& limits) {
+task<void> batch_committer::attempt(batch& b, commit_marker* marker, const attempt_limits& limits, bool& has_session) {
   auto acquiring = sessions_.acquire();
   db::pool::lease session = co_await std::move(acquiring);
+  has_session = true;
   if (marker == nullptr && b.groups.empty()) {
     task<void> inserting = session->insert_batch(into_, b.rows, b.report);
     co_await std::move(inserting);

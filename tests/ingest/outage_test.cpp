@@ -153,6 +153,27 @@ TEST_F(outage, a_database_that_keeps_batches_waiting_in_vain_makes_the_service_u
   });
 }
 
+TEST_F(outage, a_batch_that_gets_no_session_does_not_blame_the_databases_silence) {
+  log::capture logged;
+  auto server = std::make_shared<marked_server>();
+  server->cuts = [&](std::size_t, const std::string& what) {
+    if (what != "ROWS processed_data") return std::optional<cut>();
+    server->away = true;
+    return std::optional<cut>(cut::before);
+  };
+  service_options options = options_of(whole_items());
+  options.batch.attempt_timeout = 500ms;
+  options.batch.commit_retry = 2s;
+  serve(db::database(std::make_shared<marked_driver>(server)), options, [&]() -> task<void> {
+    server->armed = true;
+    auto posting = post("/v1/items", "1");
+    EXPECT_EQ((co_await std::move(posting)).status, 503);
+  });
+  std::string all = logged.text();
+  EXPECT_NE(all.find("no connection to the database was to be had within 500ms"), std::string::npos) << all;
+  EXPECT_EQ(all.find("its session was closed"), std::string::npos) << all;
+}
+
 // Such as for a lock: what can't be had beforehand is no reason to refuse items.
 TEST_F(outage, a_database_that_lets_the_rehearsal_wait_is_served_all_the_same) {
   log::capture quiet;
