@@ -168,8 +168,10 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
     } catch (...) {
       failure = std::current_exception();
     }
-    if (!marked_ || !waits_for_lock(failure)) std::rethrow_exception(failure);
-    if (!is_short) met_lock_ = clock.now();
+    bool waits = marked_ && waits_for_lock(failure);
+    bool is_worth_it = waits || (b.rows.rows() > 1 && may_be_of_one_row(failure));
+    if (!is_worth_it) std::rethrow_exception(failure);
+    if (waits && !is_short) met_lock_ = clock.now();
   }
   attempt_limits of_part{limits, std::min<duration>(limits.lock_timeout, lock_wait_of_a_part)};
   coalescer::commit_function commit_part = [&](batch& part) { return commit_whole(part, of_part); };

@@ -19,6 +19,8 @@ constexpr std::size_t parts_of_one = 4;
 constexpr auto longest_division = std::chrono::seconds(1);
 // Where it is the last chance of some: what is not tried then is given up too.
 constexpr auto longest_last_division = std::chrono::seconds(5);
+// So many rows that fail alike, while none goes in, are taken for all.
+constexpr int most_blamed_in_vain = 16;
 
 // What is committed together or not at all, as long as nothing of it is given up: the rows of a submission, or a row of
 // one that is on its last try.
@@ -84,16 +86,20 @@ class division {
       } catch (...) {
         failure = std::current_exception();
       }
+      bool is_of_row = may_be_of_one_row(failure);
       if (!failure)
         add_outcomes();
-      else if (!waits_for_lock(failure))
+      else if (!is_of_row && !waits_for_lock(failure))
         set_apart(now, failure);
       else if (now.end - now.first > 1)
         divide(now);
+      else if (is_of_row)
+        blame(now.first, failure);
       else
         end_unit(now.first, failure);
     }
     for (; !due_.empty(); due_.pop_back()) leave(due_.back());
+    if (blamed_rows_ == whole_.rows.rows()) std::rethrow_exception(whole_.apart.front().failure);
     std::sort(whole_.apart.begin(), whole_.apart.end(),
               [](const rows_set_apart& a, const rows_set_apart& b) { return a.first < b.first; });
   }
@@ -129,6 +135,7 @@ class division {
   }
 
   void add_outcomes() {
+    any_stored_ = true;
     db::batch_report& to = whole_.report;
     auto refusals_before = static_cast<std::int32_t>(to.refusals.size());
     std::size_t next = 0;
@@ -149,10 +156,24 @@ class division {
   // A unit waits for a lock by itself.
   void end_unit(std::size_t which, const std::exception_ptr& why) {
     const unit of = units_[which];
-    const batch_share& first = of.shares.front();
-    bool is_one_row = of.shares.size() == 1 && first.count == 1;
-    if (!of.last_try || is_one_row || is_in_group(whole_, first.first))
+    if (!of.last_try || is_one_row(of) || is_in_group(whole_, of.shares.front().first))
       return set_apart({which, which + 1}, of.last_try ? why : nullptr);
+    divide_into_rows(of);
+  }
+
+  // A unit fails by itself.
+  void blame(std::size_t which, const std::exception_ptr& failure) {
+    const unit of = units_[which];
+    if (!is_one_row(of) && !is_in_group(whole_, of.shares.front().first)) return divide_into_rows(of);
+    if (++blamed_units_ >= most_blamed_in_vain && !any_stored_) std::rethrow_exception(failure);
+    for (const batch_share& s : of.shares) blamed_rows_ += s.count;
+    set_apart({which, which + 1}, failure);
+  }
+
+  static bool is_one_row(const unit& u) { return u.shares.size() == 1 && u.shares.front().count == 1; }
+
+  // Each of which is on its last try: others of their submission may be stored by then.
+  void divide_into_rows(const unit& of) {
     std::size_t begin = units_.size();
     for (const batch_share& s : of.shares)
       for (std::size_t row = s.first; row < s.first + s.count; ++row) units_.push_back({{{row, 1, s.of, true}}, true});
@@ -167,7 +188,8 @@ class division {
 
   static std::exception_ptr out_of_time() {
     return std::make_exception_ptr(db::database_error(
-        db::db_errc::lock_timeout, "others of its batch waited for another session of the database for too long"));
+        db::db_errc::lock_timeout,
+        "others of its batch failed, or waited for another session of the database, and left no time to try it"));
   }
 
   batch& whole_;
@@ -176,6 +198,9 @@ class division {
   std::vector<part> due_;  // the next one is the last
   batch piece_;
   std::vector<batch_share> shares_;  // of the piece
+  bool any_stored_ = false;
+  int blamed_units_ = 0;
+  std::size_t blamed_rows_ = 0;
 };
 
 }  // namespace
@@ -183,6 +208,11 @@ class division {
 bool waits_for_lock(const std::exception_ptr& failure) noexcept {
   const auto* refused = detail::exception_as<db::database_error>(failure);
   return refused != nullptr && refused->errc() == db::db_errc::lock_timeout;
+}
+
+bool may_be_of_one_row(const std::exception_ptr& failure) noexcept {
+  const auto* refused = detail::exception_as<db::database_error>(failure);
+  return refused != nullptr && (refused->errc() == db::db_errc::syntax || refused->errc() == db::db_errc::other);
 }
 
 task<void> commit_in_parts(batch& whole, bool at_once, const coalescer::commit_function& commit) {

@@ -1,6 +1,7 @@
 #pragma once
 
-// A batch in which some row waits for a lock that another session of the database holds, maybe for long.
+// A batch that failed and that some row may have failed for: it waits for a lock that another session of the database
+// holds, maybe for long, or it makes what the table does with each row fail.
 
 #include "penstock/ingest/coalescer.h"
 
@@ -9,10 +10,16 @@ namespace penstock::ingest {
 // Another session holds a lock that the batch needs.
 bool waits_for_lock(const std::exception_ptr& failure) noexcept;
 
+// The database's complaint is none that it has of a row's values, and none that passes: it is about the statement, or
+// of an unknown kind. So may be what a function says that a trigger, a check or a generated column gives a value to.
+bool may_be_of_one_row(const std::exception_ptr& failure) noexcept;
+
 // Commits what of a batch is not set apart, in parts, each in a transaction of its own: a part that waits for a lock is
 // divided, down to single submissions, which are set apart then, and so is what is left when that takes long. A
-// submission on its last try is divided into its rows, and those that wait are given up. `at_once`: whether the first
-// part is all of it. `commit` is given batches without shares, and sets nothing apart.
+// submission on its last try is divided into its rows, and those that wait are given up. So is a part whose failure may
+// be of one row, and each row that has it by itself is given up; throws it where it looks as if all had it, and nothing
+// was stored. `at_once`: whether the first part is all of it. `commit` is given batches without shares, and sets
+// nothing apart.
 task<void> commit_in_parts(batch& whole, bool at_once, const coalescer::commit_function& commit);
 
 }  // namespace penstock::ingest

@@ -181,9 +181,11 @@ void stream_writer::tell_apart(const batch& b, std::size_t rows, bool in_lane) n
   time_point now = scheduler::current().now();
   for (const rows_set_apart& some : b.apart) {
     if (!some.failure) continue;
+    if (!waits_for_lock(some.failure)) rows -= some.count;
     if (!is_outage(some.failure) && !waits_for_lock(some.failure)) failed_at_ = now;
     tell_failure(some.failure, some.count);
   }
+  if (rows == 0) return;
   if (rows == b.rows.rows() && (!in_lane || b.shares.size() > 1)) {
     if (!all_apart_since_ || now - *all_apart_at_ > failing_is_told_for) all_apart_since_ = now;
     all_apart_at_ = now;

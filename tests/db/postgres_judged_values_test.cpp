@@ -24,6 +24,7 @@ TEST_F(postgres_judged_values, that_have_a_syntax_of_their_own_are_refused_alone
       {made + " CHECK (v::tsquery IS NOT NULL))"},
       {made + ", q tsquery GENERATED ALWAYS AS (to_tsquery('simple', v)) STORED)"},
       {made + " CHECK (v::jsonpath IS NOT NULL))"},
+      {"CREATE EXTENSION IF NOT EXISTS ltree", made + ", path ltree GENERATED ALWAYS AS (text2ltree(v)) STORED)"},
       {made + ")", trigger_function("PERFORM xpath(NEW.v, '<a/>'::xml);"), trigger},
   };
   const table_definition into{"t", "id", {{"v", column_type::text}}, {}};

@@ -103,6 +103,44 @@ TEST(sqlite_refusals, what_a_trigger_did_for_a_row_that_is_there_already_is_undo
   });
 }
 
+TEST(sqlite_refusals, what_a_trigger_says_of_conflicts_counts) {
+  const table_definition plain{"t", "id", {{"v", column_type::text, false}}, {}};
+  for (const table_definition& into : {plain, keyed})
+    with_memory_database([&](connection& c) -> task<> {
+      co_await c.prepare_table(into);
+      co_await c.execute("CREATE TABLE latest(first TEXT PRIMARY KEY, v TEXT)");
+      co_await c.execute("CREATE TABLE firsts(first TEXT PRIMARY KEY)");
+      co_await c.execute("CREATE TABLE seen(first TEXT PRIMARY KEY ON CONFLICT REPLACE)");
+      co_await c.execute(
+          "CREATE TRIGGER g AFTER INSERT ON t BEGIN "
+          "INSERT OR REPLACE INTO latest VALUES (substr(new.v, 1, 1), new.v); "
+          "INSERT OR IGNORE INTO firsts VALUES (substr(new.v, 1, 1)); "
+          "INSERT INTO seen VALUES (substr(new.v, 1, 1)); END");
+      row_batch rows = rows_of({"a1", "b1", "a2"});
+      batch_report report;
+      co_await c.insert_batch(into, rows, report);
+      EXPECT_EQ(outcomes(report), "sss");
+      result found = co_await c.query(
+          "SELECT group_concat(v), (SELECT group_concat(first) FROM firsts), (SELECT count(*) FROM seen) "
+          "FROM (SELECT v FROM latest ORDER BY v)");
+      EXPECT_EQ(found.rows.at(0), (std::vector<value>{"a2,b1", "a,b", std::int64_t{2}}));
+    });
+}
+
+// Which a clause in the statement would go before, but then before those of its triggers too.
+TEST(sqlite_refusals, what_a_table_with_triggers_says_of_conflicts_itself_counts_for_nothing) {
+  with_memory_database([](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT UNIQUE ON CONFLICT IGNORE)");
+    co_await c.execute("CREATE TABLE audit(v TEXT)");
+    co_await c.execute("CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO audit VALUES (new.v); END");
+    row_batch rows = rows_of({"a", "a", "b"});
+    batch_report report;
+    const table_definition plain{"t", "id", {{"v", column_type::text, false}}, {}};
+    co_await c.insert_batch(plain, rows, report);
+    EXPECT_EQ(outcomes(report), "srs");
+  });
+}
+
 TEST(sqlite_refusals, a_row_whose_key_only_its_trigger_has_stored_is_no_duplicate) {
   with_memory_database([](connection& c) -> task<> {
     co_await c.prepare_table(keyed);

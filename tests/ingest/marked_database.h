@@ -40,8 +40,9 @@ struct marked_server {
   std::function<event*(const std::string& what)> barrier = [](const std::string&) -> event* { return nullptr; };
   duration slow_commit = 200ms;  // of one whose connection is gone
   duration lock_timeout = 100ms;
-  std::set<std::string> locked_rows;  // that another session holds
-  bool away = false;                  // connects are refused
+  std::set<std::string> locked_rows;     // that another session holds
+  std::set<std::string> upsetting_rows;  // that a trigger, say, fails for with an error that names no row
+  bool away = false;                     // connects are refused
   bool account_is_locked = false;
   std::size_t most_sessions = 100;
   bool commits_are_refused = false;
@@ -105,6 +106,8 @@ class marked_connection final : public db::connection {
     bool lost = co_await std::move(going);
     task<void> waiting = wait_for_locked(into, rows);
     co_await std::move(waiting);
+    if (has_any_of(server_->upsetting_rows, into, rows))
+      throw db::database_error(db::db_errc::other, "the server is upset");
     report.clear();
     report.method = "made up";
     for (std::size_t r = 0; r < rows.rows(); ++r) {
@@ -200,14 +203,15 @@ class marked_connection final : public db::connection {
     throw db::database_error(db::db_errc::connection_lost, "the connection was cut");
   }
 
+  static bool has_any_of(const std::set<std::string>& some, const db::table_definition& into,
+                         const db::row_batch& rows) {
+    for (std::size_t r = 0; into.name != "penstock_idempotency" && r < rows.rows(); ++r)
+      if (some.contains(std::string(rows.row(r)[0].text()))) return true;
+    return false;
+  }
   task<void> wait_for_locked(const db::table_definition& into, const db::row_batch& rows) {
-    auto is_locked = [&] {
-      for (std::size_t r = 0; into.name != "penstock_idempotency" && r < rows.rows(); ++r)
-        if (server_->locked_rows.contains(std::string(rows.row(r)[0].text()))) return true;
-      return false;
-    };
     duration most = std::min(lock_waits_.value_or(server_->lock_timeout), server_->lock_timeout);
-    for (duration waited{}; is_locked(); waited += 1ms) {
+    for (duration waited{}; has_any_of(server_->locked_rows, into, rows); waited += 1ms) {
       if (waited >= most) throw db::database_error(db::db_errc::lock_timeout, "waited in vain");
       co_await sleep_for(1ms);
     }

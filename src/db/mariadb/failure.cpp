@@ -116,20 +116,24 @@ struct span_of_codes {
   unsigned last;
 };
 constexpr std::array about_values = std::to_array<span_of_codes>({
-    {1138, 1139},  // null where none may be, and a pattern that is none
-    {1258, 1259},  // UNCOMPRESS
-    {1525, 1525},  // a value that is none of its kind
-    {1916, 1921},  // dynamic columns
-    {1958, 1958},  // base64
-    {3020, 3020},  // a logarithm
-    {3033, 3043},  // geometry, and the next one
-    {3045, 3055},
-    {3141, 3157},  // JSON, on MySQL
-    {3684, 3699},  // patterns, on MySQL
-    {4035, 4046},  // JSON, on MariaDB
-    {4048, 4051},  // and what is no GeoJSON
-    {4076, 4076},  // GeoJSON without coordinates
-    {4183, 4183},  // SFORMAT
+    {1138, 1139},                // null where none may be, and a pattern that is none
+    {1256, 1256},                // UNCOMPRESS, and the next ones
+    {1258, 1259}, {1298, 1298},  // a time zone
+    {1525, 1525},                // a value that is none of its kind
+    {1649, 1649},                // a locale, as of FORMAT
+    {1916, 1921},                // dynamic columns
+    {1958, 1958},                // base64
+    {3020, 3020},                // a logarithm
+    {3033, 3043},                // geometry, and the next one
+    {3045, 3055}, {3141, 3157},  // JSON, on MySQL
+    {3665, 3666},                // JSON_TABLE, on MySQL
+    {3669, 3669},                // and a number that is too large for its column
+    {3684, 3699},                // patterns, on MySQL
+    {4035, 4046},                // JSON, on MariaDB
+    {4048, 4051},                // and what is no GeoJSON
+    {4076, 4076},                // GeoJSON without coordinates
+    {4176, 4176},                // JSON_TABLE, on MariaDB, and the next ones
+    {4178, 4179}, {4183, 4183},  // SFORMAT
 });
 
 bool is_about_value(unsigned code) noexcept {

@@ -89,13 +89,18 @@ bool comes_from_function(const PGresult* r) noexcept {
   return !is_servers && field_view(r, PG_DIAG_CONTEXT).find("PL/pgSQL") != std::string_view::npos;
 }
 
-// What reads a value that has a syntax of its own calls that a syntax error, as of the statement, or an internal one.
+// What reads a value that has a syntax of its own (tsquery, jsonpath, ltree, …) calls that a syntax error, as of the
+// statement, or an internal one. Statements are read in src/backend/parser, and functions in src/pl/plpgsql/src; a few
+// are refused when they are analysed, or run.
 bool is_of_value(const PGresult* r) noexcept {
   std::string_view file = field_view(r, PG_DIAG_SOURCE_FILE);
   std::string_view sqlstate = sqlstate_of(r);
   if (file == "xml.c") return sqlstate.starts_with("10") || sqlstate.starts_with("XX");
-  auto is_from = [&](std::string_view start) { return file.starts_with(start); };
-  return sqlstate == "42601" && (is_from("tsquery") || is_from("tsvector") || is_from("jsonpath"));
+  constexpr std::array<std::string_view, 9> of_statements{"scan.l",      "gram.y",         "pl_scanner.c",
+                                                          "pl_gram.y",   "pl_comp.c",      "analyze.c",
+                                                          "namespace.c", "functioncmds.c", "spi.c"};
+  return sqlstate == "42601" && !file.empty() && !file.starts_with("parse") &&
+         std::find(of_statements.begin(), of_statements.end(), file) == of_statements.end();
 }
 
 // libpq keeps the SQLSTATE of a refused connect to itself, but writes it when it is to be verbose:

@@ -68,14 +68,15 @@ bool is_about_rows(db_errc errc) {
 
 // A failing INSERT undoes itself alone, not the transaction (conflict resolution ABORT), so rows are tried once each.
 void session::insert_each(const table_definition& into, const row_batch& rows, std::size_t first, std::size_t end,
-                          bool apart, batch_report& report) {
-  use insert = prepare(insert_sql(into));
+                          way_in way, batch_report& report) {
+  on_conflict how = way == way_in::apart_as_declared ? on_conflict::as_declared : on_conflict::abort;
+  use insert = prepare(insert_sql(into, 1, how));
   enter(insert.get());
   texts_.resize(std::max(texts_.size(), rows.columns()));
   for (std::size_t r = first; r < end; ++r) {
     row_outcome& outcome = report.rows[r];
-    std::optional<row_refusal> refused = apart ? try_row_apart(insert.get(), into, rows.row(r), outcome)
-                                               : try_row(insert.get(), into, rows.row(r), outcome);
+    std::optional<row_refusal> refused = way == way_in::each ? try_row(insert.get(), into, rows.row(r), outcome)
+                                                             : try_row_apart(insert.get(), into, rows.row(r), outcome);
     if (!refused) continue;
     outcome.what = row_outcome::status::refused;
     outcome.refusal = static_cast<std::int32_t>(report.refusals.size());
@@ -94,12 +95,12 @@ void session::insert_grouped(const table_definition& into, const row_batch& rows
     while (rows.rows() - row >= size && undone * 2 * size <= row + 4 * size) {
       row = insert_groups(into, rows, row, size, report);
       if (rows.rows() - row < size) break;
-      insert_each(into, rows, row, row + size, false, report);
+      insert_each(into, rows, row, row + size, way_in::each, report);
       row += size;
       ++undone;
     }
   }
-  if (row < rows.rows()) insert_each(into, rows, row, rows.rows(), false, report);
+  if (row < rows.rows()) insert_each(into, rows, row, rows.rows(), way_in::each, report);
 }
 
 std::size_t session::insert_groups(const table_definition& into, const row_batch& rows, std::size_t first,
@@ -211,13 +212,15 @@ void session::confirm_duplicate(const table_definition& into, std::span<const ce
 }
 
 // What a trigger did stays behind its RAISE(FAIL) and before a row that is there already, and a deferred foreign key is
-// looked at by the COMMIT only, which fails for the neighbours too.
+// looked at by the COMMIT only, which fails for the neighbours too. What a trigger's statements say of conflicts counts
+// unless the table says something itself.
 session::way_in session::way_into(const std::string& table) {
   static const std::string sql =
       "SELECT CASE WHEN EXISTS (SELECT 1 FROM (SELECT type, tbl_name FROM sqlite_schema UNION ALL "
       "SELECT type, tbl_name FROM sqlite_temp_schema) WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE) OR "
-      "EXISTS (SELECT 1 FROM pragma_foreign_key_list(?1)) THEN 2 ELSE EXISTS (SELECT 1 FROM sqlite_schema WHERE "
-      "name = ?1 COLLATE NOCASE AND sql LIKE 'CREATE VIRTUAL%') END";
+      "EXISTS (SELECT 1 FROM pragma_foreign_key_list(?1)) THEN CASE WHEN EXISTS (SELECT 1 FROM sqlite_schema WHERE "
+      "name = ?1 COLLATE NOCASE AND sql LIKE '%CONFLICT%') THEN 2 ELSE 3 END "
+      "ELSE EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE AND sql LIKE 'CREATE VIRTUAL%') END";
   return static_cast<way_in>(std::get<std::int64_t>(query(sql, {table}).rows.at(0).at(0)));
 }
 

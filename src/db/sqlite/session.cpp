@@ -378,7 +378,7 @@ void session::insert_rows(const table_definition& into, const row_batch& rows, b
   if (way_in way = way_into(into.name); way == way_in::grouped)
     insert_grouped(into, rows, report);
   else
-    insert_each(into, rows, 0, rows.rows(), way == way_in::apart, report);
+    insert_each(into, rows, 0, rows.rows(), way, report);
   report.method = "statement";
 }
 

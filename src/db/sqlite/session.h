@@ -131,8 +131,9 @@ class session {
   std::string refusal_to_insert(const table_definition& definition);
   [[noreturn]] void fail(const std::string& doing) const;
   void throw_if_interrupted() const;
+  enum class way_in { grouped, each, apart, apart_as_declared };  // see on_conflict
   // Of the rows from `first` to before `end`.
-  void insert_each(const table_definition& into, const row_batch& rows, std::size_t first, std::size_t end, bool apart,
+  void insert_each(const table_definition& into, const row_batch& rows, std::size_t first, std::size_t end, way_in way,
                    batch_report& report);
   // All rows, those that the database takes many at a time.
   void insert_grouped(const table_definition& into, const row_batch& rows, batch_report& report);
@@ -153,7 +154,6 @@ class session {
   void confirm_duplicate(const table_definition& into, std::span<const cell> row);
   // How a table takes its rows: many at a time; one by one, where it is virtual and tells only the last id; or each
   // with what it gives rise to undone by itself.
-  enum class way_in { grouped, each, apart };
   way_in way_into(const std::string& table);
   bool breaks_foreign_keys() const noexcept;
   void execute_plain(const char* sql);

@@ -43,7 +43,7 @@ std::string create_table_sql(const table_definition& definition) {
   return "CREATE TABLE IF NOT EXISTS " + quote_identifier(definition.name) + " (" + sql + ") STRICT";
 }
 
-std::string insert_sql(const table_definition& into, std::size_t rows) {
+std::string insert_sql(const table_definition& into, std::size_t rows, on_conflict how) {
   std::vector<std::string> names;
   std::string row;
   for (const table_column& column : into.columns) {
@@ -51,8 +51,9 @@ std::string insert_sql(const table_definition& into, std::size_t rows) {
     row += row.empty() ? "(?" : ", ?";
   }
   row += ")";
-  // ABORT goes before what the table says of conflicts: IGNORE would lose a row, REPLACE another one, ROLLBACK all.
-  std::string sql = "INSERT OR ABORT INTO " + quote_identifier(into.name) + " " + name_list(names) + " VALUES " + row;
+  // Of the table IGNORE would lose a row, REPLACE another one, ROLLBACK all.
+  std::string sql = how == on_conflict::abort ? "INSERT OR ABORT INTO " : "INSERT INTO ";
+  sql += quote_identifier(into.name) + " " + name_list(names) + " VALUES " + row;
   for (std::size_t r = 1; r < rows; ++r) sql += ", " + row;
   if (!into.unique_key.empty()) sql += " ON CONFLICT " + name_list(into.unique_key) + " DO NOTHING";
   return sql;
