@@ -120,7 +120,8 @@ void make_table(compiled_stream& schema) {
   for (const column_rule& rule : schema.rules)
     schema.table.columns.push_back({rule.name, rule.type, rule.required || rule.default_cell.has_value()});
   if (schema.rules.empty())
-    schema.table.columns = {{"data", db::column_type::json, true}, {"created_at", db::column_type::timestamp, true}};
+    schema.table.columns = {{"data", db::column_type::json, true},
+                            {"created_at", db::column_type::timestamp, true, true}};
   schema.table.unique_key = schema.definition.key;
 }
 

@@ -47,6 +47,11 @@ class conformance_table_faults : public conformance_test {
            {"CREATE TABLE {} (id bigserial PRIMARY KEY, n bigint)", "ALTER TABLE {} ALTER id TYPE integer",
             "SELECT setval(pg_get_serial_sequence('{}', 'id'), 2147483647)"},
            db_errc::full},
+          {"ids beyond their column of a domain",
+           {"CREATE TABLE {} (id bigserial PRIMARY KEY, n bigint)",
+            "ALTER TABLE {} ALTER id TYPE information_schema.cardinal_number",
+            "SELECT setval(pg_get_serial_sequence('{}', 'id'), 2147483647)"},
+           db_errc::full},
           {"a value beyond what is computed from it",
            {"CREATE TABLE {} (id bigserial PRIMARY KEY, n bigint, g smallint GENERATED ALWAYS AS ((n + "
             "40000)::smallint) "
@@ -157,6 +162,31 @@ TEST_P(conformance_table_faults, fail_the_batch_and_no_row) {
         for (const row_outcome& row : report.rows) EXPECT_EQ(row.what, status::refused) << made.what;
         task<std::int64_t> counting_again = count(c, table);
         EXPECT_EQ(co_await std::move(counting_again), before) << made.what;
+      });
+}
+
+// As the time of the service.
+TEST_P(conformance_table_faults, are_seen_where_no_partition_takes_what_the_writer_gives) {
+  if (is_sqlite()) GTEST_SKIP() << "its tables have no partitions";
+  for (bool given_by_writer : {true, false})
+    for (std::size_t size : {1, 40, 700})
+      with_connection([&](database&, connection& c) -> task<> {
+        std::string making =
+            in_place(is_postgresql()
+                         ? "CREATE TABLE {} (id bigserial, made timestamptz NOT NULL) PARTITION BY RANGE (made)"
+                         : "CREATE TABLE {} (id BIGINT AUTO_INCREMENT, made DATETIME(6) NOT NULL, PRIMARY KEY (id, "
+                           "made)) PARTITION BY RANGE COLUMNS(made) (PARTITION old VALUES LESS THAN ('2021-01-01'))");
+        co_await c.execute(making);
+        const table_definition into{table_name(), "id", {{"made", column_type::timestamp, true, given_by_writer}}, {}};
+        row_batch rows(1);
+        for (std::size_t i = 0; i < size; ++i) {
+          rows.add_timestamp(timestamp(1'700'000'000s));
+          rows.commit_row();
+        }
+        batch_report report;
+        task<std::optional<db_errc>> failing = failure_of(c.insert_batch(into, rows, report));
+        std::optional<db_errc> fault = co_await std::move(failing);
+        EXPECT_EQ(fault, given_by_writer ? std::optional(db_errc::table_drift) : std::nullopt) << size << " rows";
       });
 }
 

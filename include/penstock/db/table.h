@@ -16,6 +16,9 @@ struct table_column {
   std::string name;
   column_type type = column_type::text;
   bool required = false;  ///< NOT NULL.
+  /// Whoever writes gives it, as the time, and not what a row is made from: where no partition takes it, the table is
+  /// at fault (`db_errc::table_drift`), and no row is refused.
+  bool given_by_writer = false;
 };
 
 /// A table to be made, or to be written to. Columns are listed in the order in which batches give their cells.

@@ -89,7 +89,7 @@ task<std::optional<complaint>> batch_insertion::settle_doubts() {
       errc = db_errc::full;
       why = "the table has no id left";
     } else if (said.code == ER_NO_PARTITION_FOR_GIVEN_VALUE && !rows_decide_partition) {
-      why = "no partition takes what the table itself fills in";
+      why = "no partition takes what rows are given whatever they are";
     } else if (said.code == ER_DUP_ENTRY && is_of_ids(indexes, quoted_last(said.message))) {
       // Of an account that sees no triggers, one of these may have met a key of another table.
       std::string_view id = number_of_entry(said.message);
@@ -128,7 +128,7 @@ bool batch_insertion::may_decide_partition(const text_result& partitions, const 
                        [&](const auto& row) { return is_in(row.at(0).value_or(""), column); });
   };
   return std::any_of(into_->columns.begin(), into_->columns.end(),
-                     [&](const table_column& filled) { return decides(filled.name); }) ||
+                     [&](const table_column& c) { return !c.given_by_writer && decides(c.name); }) ||
          std::any_of(columns.rows.begin(), columns.rows.end(),
                      [&](const auto& row) { return is_made_of_others(row) && decides(row.at(0).value_or("")); });
 }

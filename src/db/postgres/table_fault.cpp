@@ -23,12 +23,13 @@ bool fills(const table_definition& into, std::string_view column) {
 }
 
 // Whether the complaint is of the table itself and nothing but the table gives the ids (no trigger for INSERT, no
-// rule); whether the index is over them; whether no column that rows fill decides about the partition, or brought them
-// there: a table depends on those of its key (StorePartitionKey in src/backend/catalog/heap.c); and whether it is a
-// column that nothing is computed into.
+// rule); whether the index is over them; whether no column that differs by row decides about the partition, or brought
+// them there: a table depends on those of its key (StorePartitionKey in src/backend/catalog/heap.c); and whether it is
+// a column that nothing is computed into.
 std::string question(const table_definition& into) {
   std::string filled;
-  for (const table_column& column : into.columns) filled += (filled.empty() ? "" : ", ") + in_quotes(column.name);
+  for (const table_column& column : into.columns)
+    if (!column.given_by_writer) filled += (filled.empty() ? "" : ", ") + in_quotes(column.name);
   if (filled.empty()) filled = "NULL";
   return "WITH t AS (SELECT c.oid, c.relhasrules FROM pg_class AS c WHERE c.oid = to_regclass(?)), "
          "tree AS (SELECT oid FROM t UNION SELECT p.relid FROM t, pg_partition_tree(t.oid) AS p), "
@@ -54,11 +55,13 @@ std::string question(const table_definition& into) {
 // Whether the sequence has gone beyond what the ids' column holds, and nothing but it gives ids.
 const std::string question_of_range =
     "SELECT CASE WHEN has_sequence_privilege(s.oid, 'USAGE, SELECT') THEN pg_sequence_last_value(s.oid) END > "
-    "CASE a.atttypid WHEN 'smallint'::regtype THEN 32767 ELSE 2147483647 END "
+    "CASE y.oid WHEN 'smallint'::regtype THEN 32767 ELSE 2147483647 END "
     "AND NOT c.relhasrules AND NOT EXISTS (SELECT FROM pg_trigger AS g WHERE NOT g.tgisinternal "
     "AND g.tgtype & 4 <> 0 AND (g.tgrelid = c.oid OR g.tgrelid IN (SELECT relid FROM pg_partition_tree(c.oid)))) "
-    "FROM pg_class AS s, pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid WHERE s.oid = to_regclass(?) "
-    "AND a.attrelid = to_regclass(?) AND a.attname = ? AND a.atttypid IN ('smallint'::regtype, 'integer'::regtype)";
+    "FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_type AS given ON given.oid = a.atttypid "
+    "JOIN pg_type AS y ON y.oid = COALESCE(NULLIF(given.typbasetype, 0), given.oid) "
+    "JOIN pg_class AS s ON s.oid = to_regclass(?) WHERE a.attrelid = to_regclass(?) AND a.attname = ? "
+    "AND y.oid IN ('smallint'::regtype, 'integer'::regtype)";
 
 }  // namespace
 
@@ -100,7 +103,7 @@ task<void> session::settle_doubts(const table_definition& into) {
     if (d.what == doubt::about::ids && is_so(1))
       why = "the table gives rows ids that others have";
     else if (d.what == doubt::about::partitions && is_so(2))
-      why = "no partition takes what the table itself fills in";
+      why = "no partition takes what rows are given whatever they are";
     else if (d.what == doubt::about::column && is_so(3) && !fills(into, d.name))
       why = "column '" + d.name + "' must have a value, and no row fills it";
     if (!why.empty())
