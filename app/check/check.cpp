@@ -4,6 +4,7 @@
 #include "app/check/check.h"
 
 #include <penstock/async/scheduler.h>
+#include <penstock/async/timeout.h>
 #include <penstock/core/units.h>
 #include <penstock/db/connection.h>
 #include <penstock/db/error.h>
@@ -25,6 +26,9 @@ namespace {
 
 using db::finding;
 using level = finding::level;
+
+// Behind the wait for a connection, which has its own bound.
+constexpr auto looking_takes_at_most = std::chrono::seconds(20);
 
 db::expected_load load_of(const ingest::service_options& options, const db::database& store) {
   return {ingest::used_sessions(options, store), options.batch.max_bytes, ingest::used_tables(options)};
@@ -174,8 +178,13 @@ task<void> check_store(const serve_config& config, report& into) {
     }
     task<std::unique_ptr<db::connection>> connecting = database.connect();
     std::unique_ptr<db::connection> session = co_await std::move(connecting);
-    task<void> checking = check_session(*session, database, config, into);
+    task<void> checking = with_timeout(looking_takes_at_most, check_session(*session, database, config, into));
     co_await std::move(checking);
+  } catch (const timed_out&) {
+    failed = finding{
+        level::error, "the database does not answer",
+        "it was asked what there is to check, and said nothing within " + format_duration(looking_takes_at_most),
+        "see what holds it up: another session may have a table locked"};
   } catch (const error& e) {
     failed = unusable(e, change_for(e, config.store_url));
   }

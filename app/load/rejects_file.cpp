@@ -8,7 +8,6 @@
 #include <system_error>
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 namespace penstock::app::load {
@@ -25,6 +24,16 @@ bool is_written_in_place(const fs::path& path) {
   if (fs::exists(status) && !fs::is_regular_file(status)) return true;
   fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   return access(folder.c_str(), W_OK | X_OK) != 0;
+}
+
+std::optional<struct stat> file_at(const std::string& path) {
+  struct stat found {};
+  return stat(path.c_str(), &found) == 0 ? std::optional(found) : std::nullopt;
+}
+
+bool is_unchanged(const struct stat& before, const struct stat& now) noexcept {
+  return before.st_dev == now.st_dev && before.st_ino == now.st_ino && before.st_size == now.st_size &&
+         before.st_mtim.tv_sec == now.st_mtim.tv_sec && before.st_mtim.tv_nsec == now.st_mtim.tv_nsec;
 }
 
 }  // namespace
@@ -71,9 +80,9 @@ void rejects_file::finish(bool may_replace) {
   if (descriptor_ < 0) return;
   flush();
   if (close(std::exchange(descriptor_, -1)) != 0) fail("close");
-  std::error_code unknown;
-  bool replaces = fs::exists(path_, unknown);
-  if (where_ != path_ && (!replaces || (may_replace && failure_.empty()))) move_to_its_name();
+  std::optional<struct stat> there = file_at(path_);
+  bool may_move = !there || (may_replace && failure_.empty() && replaced_ && is_unchanged(*replaced_, *there));
+  if (where_ != path_ && may_move) move_to_its_name();
 }
 
 void rejects_file::open() {
@@ -93,8 +102,8 @@ void rejects_file::open_beside() {
   }
   where_ = name;
   // Who may not read the old rejects may not read the new ones.
-  struct stat old {};
-  if (stat(path_.c_str(), &old) == 0) fchmod(descriptor_, old.st_mode & 0777);
+  replaced_ = file_at(path_);
+  if (replaced_) fchmod(descriptor_, replaced_->st_mode & 0777);
 }
 
 // A file that is mounted by itself, as into a container, can be written but not replaced.

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include <sys/stat.h>
+
 namespace penstock::app::load {
 
 /// The file, by its number among those to load, and the line that a reject is from.
@@ -33,8 +35,9 @@ class rejects_file {
   void write(reject_place from, std::string_view line);
   /// Hands what was added to the system.
   void flush();
-  /// Gives the file its name. Where one of that name is there, it is replaced only when `may_replace` and nothing is
-  /// missing. Else, and when renaming fails, the lines stay where they are: see `where`.
+  /// Gives the file its name. Where one of that name is there, it is replaced only when `may_replace`, nothing is
+  /// missing, and it is as it was before the first line: another load may have written it. Else, and when renaming
+  /// fails, the lines stay where they are: see `where`.
   void finish(bool may_replace);
 
   /// Whether there is a file.
@@ -69,6 +72,7 @@ class rejects_file {
   std::uint64_t missing_ = 0;
   std::optional<reject_place> first_missing_;
   int descriptor_ = -1;
+  std::optional<struct ::stat> replaced_;  // what was at the path
 };
 
 }  // namespace penstock::app::load

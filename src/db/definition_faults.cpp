@@ -51,6 +51,15 @@ bool have_the_same_columns(const table_definition& a, const table_definition& b)
          std::equal(a.columns.begin(), a.columns.end(), b.columns.begin(), b.columns.end(), same);
 }
 
+std::string_view kind_of_key(const table_definition& definition) {
+  auto may_be_null = [&](const table_column& column) {
+    const std::vector<std::string>& key = definition.unique_key;
+    return !column.required && std::find(key.begin(), key.end(), column.name) != key.end();
+  };
+  bool any_null = std::any_of(definition.columns.begin(), definition.columns.end(), may_be_null);
+  return definition.id_column.empty() && !any_null ? "PRIMARY KEY" : "UNIQUE";
+}
+
 void require_width(const table_definition& into, const row_batch& rows) {
   if (rows.columns() == into.columns.size()) return;
   throw database_error(db_errc::data, "insert into " + into.name + ": the batch has " + std::to_string(rows.columns()) +

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace penstock::db {
@@ -27,6 +28,10 @@ void require_no_differences(const table_definition& definition, const std::vecto
 
 // Whether they mean the same columns, ids and key, of whatever table.
 bool have_the_same_columns(const table_definition& a, const table_definition& b);
+
+// What the unique key is made as: the primary key where the table has no ids, which is what servers tell rows apart by
+// that pass changes on to others.
+std::string_view kind_of_key(const table_definition& definition);
 
 // Throws `db_errc::data` when the rows have more or fewer cells than the definition has columns.
 void require_width(const table_definition& into, const row_batch& rows);

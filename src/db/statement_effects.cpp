@@ -89,6 +89,14 @@ bool only_asks(std::string_view sql) noexcept {
   return is_one_of(first_word(from_first_word(sql)), asking);
 }
 
+bool only_reads(std::string_view sql) noexcept {
+  constexpr std::array<std::string_view, 4> reading{"SELECT", "PRAGMA", "VALUES", "EXPLAIN"};
+  constexpr std::array<std::string_view, 4> changing{"INSERT INTO", "REPLACE INTO", "UPDATE", "DELETE FROM"};
+  std::string_view word = first_word(from_first_word(sql));
+  bool may_change = std::any_of(changing.begin(), changing.end(), [&](auto what) { return mentions(sql, what); });
+  return is_one_of(word, reading) || (is_word(word, "WITH") && !may_change);
+}
+
 bool may_commit_halfway(std::string_view sql) noexcept {
   constexpr std::array<std::string_view, 2> procedures{"CALL", "DO"};
   return is_one_of(first_word(from_first_word(sql)), procedures);

@@ -14,6 +14,8 @@ bool changes_rows(std::string_view sql) noexcept;
 // Of a statement of MariaDB or MySQL that gives rows: true when it does nothing else, but for what the functions in it
 // do, and so may be run again.
 bool only_asks(std::string_view sql) noexcept;
+// Of a statement of SQLite: true when it changes nothing that the database has.
+bool only_reads(std::string_view sql) noexcept;
 // True when some of it may be committed though it fails.
 bool may_commit_halfway(std::string_view sql) noexcept;
 

@@ -30,12 +30,12 @@ constexpr auto gathering_of_what_waits = std::chrono::milliseconds(20);
 constexpr std::size_t least_result_room = std::size_t{4} << 20;
 
 // The database was away; whether it is back does not depend on this stream. One that kept a batch waiting may be there:
-// another may have locked the table.
+// another may have locked the table, or a COMMIT waits for a standby.
 bool is_outage(const std::exception_ptr& failure) {
   const auto* refused = detail::exception_as<error>(failure);
   if (refused == nullptr) return false;
   if (refused->is(db::db_errc::connection_lost)) return detail::exception_as<timed_out>(refused->cause()) == nullptr;
-  return refused->is(db::db_errc::pool_timeout) || refused->is(ingest_errc::outcome_unknown);
+  return refused->is(db::db_errc::pool_timeout);
 }
 
 // What waits comes together there, and is tried together.

@@ -1,12 +1,12 @@
 #include "database_server.h"
 
+#include "../db/statement_effects.h"
 #include "drawn_faults.h"
 #include "penstock/async/timeout.h"
 #include "penstock/core/units.h"
 #include "penstock/db/error.h"
 
 #include <algorithm>
-#include <array>
 #include <span>
 #include <utility>
 
@@ -41,8 +41,7 @@ bool takes(std::span<const db::cell> row, double refuse_row, std::uint64_t salt)
 bool is_write(const statement& s) noexcept {
   if (s.what == "insert" || s.what == "batch" || s.what == "prepare") return true;
   if (s.what != "query" && s.what != "execute") return false;
-  constexpr std::array<std::string_view, 5> reads{"SELECT", "PRAGMA", "WITH", "VALUES", "EXPLAIN"};
-  return std::none_of(reads.begin(), reads.end(), [&](std::string_view word) { return s.sql.starts_with(word); });
+  return !db::only_reads(s.sql);
 }
 
 server_session::server_session(database_server& home, std::uint64_t number) : home_(home), number_(number) {

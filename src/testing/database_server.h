@@ -131,7 +131,7 @@ class database_server : public std::enable_shared_from_this<database_server> {
   std::optional<report_section> report_;  // from the first use on; the last member, since it tells of the others
 };
 
-// True for what changes data, by its first word.
+// True for what may change data.
 bool is_write(const statement& s) noexcept;
 
 }  // namespace penstock::testing

@@ -48,6 +48,23 @@ TEST_F(load_rejects_file, is_not_made_without_lines) {
   EXPECT_TRUE(fs::is_empty(folder_));
 }
 
+TEST_F(load_rejects_file, replaces_none_that_another_load_has_written_meanwhile) {
+  for (bool was_there : {false, true}) {
+    fs::remove(path_);
+    if (was_there) std::ofstream(path_) << "old\n";
+    rejects_file mine(path_);
+    rejects_file other(path_);
+    mine.write({0, 1}, "mine\n");
+    other.write({0, 1}, "other\n");
+    other.finish(true);
+    mine.finish(true);
+    EXPECT_EQ(content(path_), "other\n");
+    EXPECT_EQ(mine.where(), path_.string() + ".part");
+    EXPECT_EQ(content(mine.where()), "mine\n");
+    fs::remove(mine.where());
+  }
+}
+
 TEST_F(load_rejects_file, leaves_the_one_before_as_it_is_until_the_end) {
   std::ofstream(path_) << "old\n";
   rejects_file file(path_);

@@ -144,7 +144,7 @@ class Checking(BlackBoxTest):
     def test_standbys_that_commits_wait_for_are_counted(self):
         url = self.start_database("postgresql", "synchronous_standby_names=ANY 2 (a, b, c)", "synchronous_commit=local")
         self.run_sql(url, "SET synchronous_commit = local; ALTER ROLE penstock SET synchronous_commit = on")
-        self.assertIn("WARNING  0 of 2 synchronous standbys are connected\n", self.check("--store", url).stdout)
+        self.assertIn("ERROR    0 of 2 synchronous standbys are connected\n", self.check("--store", url).stdout)
 
     def test_a_schema_that_the_account_may_not_use_hides_nothing_else(self):
         url = self.start_database("postgresql", "fsync=off")

@@ -80,6 +80,15 @@ TEST(statement_effects, rows_are_changed_by_four_kinds_of_statements) {
     EXPECT_FALSE(changes_rows(sql)) << sql;
 }
 
+TEST(statement_effects, what_only_reads_is_known) {
+  for (const char* sql : {"SELECT replace(a, 'x', 'y') FROM t", " /* why */ select 1", "PRAGMA user_version",
+                          "EXPLAIN DELETE FROM t", "WITH a AS (SELECT 1) SELECT * FROM a"})
+    EXPECT_TRUE(only_reads(sql)) << sql;
+  for (const char* sql : {"INSERT INTO t VALUES (1) RETURNING n", "WITH a AS (SELECT 1) INSERT INTO t SELECT * FROM a",
+                          "with a AS (SELECT 1) delete from t", "CREATE TABLE t(a)", ""})
+    EXPECT_FALSE(only_reads(sql)) << sql;
+}
+
 TEST(statement_effects, procedures_may_commit_halfway) {
   for (const char* sql : {"CALL p()", "  do $$ BEGIN END $$"}) EXPECT_TRUE(may_commit_halfway(sql)) << sql;
   for (const char* sql : {"SELECT p()", "DROP TABLE t", "INSERT INTO t VALUES (1)"})

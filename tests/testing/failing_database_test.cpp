@@ -118,6 +118,10 @@ TEST(failing_database, a_read_only_database_is_read_and_not_written) {
     EXPECT_EQ(writing, db_errc::read_only);
     std::optional<db_errc> reading = co_await failure_of(c->query("SELECT name FROM item"));
     EXPECT_EQ(reading, std::nullopt);
+    reading = co_await failure_of(c->query("/* why */ select name from item"));
+    EXPECT_EQ(reading, std::nullopt);
+    writing = co_await failure_of(c->execute("WITH x AS (SELECT 'cap' AS n) INSERT INTO item (name) SELECT n FROM x"));
+    EXPECT_EQ(writing, db_errc::read_only);
     store.set_read_only(false);
     co_await insert(*c, "hat");
     EXPECT_EQ(stored(store), 1);

@@ -32,6 +32,7 @@ constexpr const char* session_settings =
     "SET time_zone='+00:00',"
     "sql_mode='STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION,"
     "NO_AUTO_VALUE_ON_ZERO,ANSI_QUOTES',autocommit=1,completion_type=NO_CHAIN,unique_checks=1,foreign_key_checks=1,"
+    "sql_safe_updates=0,sql_select_limit=18446744073709551615,"
     "lc_messages='en_US',session_track_schema=1,net_write_timeout=600"
     "/*M! ,max_error_count=64*/";  // MySQL asks for a right here, and of its warnings nothing is asked
 

@@ -1,6 +1,7 @@
 #include "sql.h"
 
 #include "../as_cell.h"
+#include "../definition_faults.h"
 #include "penstock/db/error.h"
 #include "wire_text.h"
 
@@ -82,7 +83,8 @@ std::string create_table_sql(const table_definition& definition, bool is_mariadb
     // The type JSON of MySQL writes a text anew; this one keeps it.
     if (column.type == column_type::json) sql += " CHECK (JSON_VALID(" + quote_identifier(column.name) + "))";
   }
-  if (!definition.unique_key.empty()) sql += ", UNIQUE " + name_list(definition.unique_key);
+  if (!definition.unique_key.empty())
+    sql.append(", ").append(kind_of_key(definition)).append(" ").append(name_list(definition.unique_key));
   // Collations that tell all texts apart, those that differ in blanks at their end too.
   return "CREATE TABLE IF NOT EXISTS " + quote_identifier(definition.name) + " (" + sql +
          ") ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE " +

@@ -38,10 +38,11 @@ class examination {
                         "GRANT CREATE ON SCHEMA " + schema + " TO this account; or make the table by hand"});
   }
   void lacks_search_path(const std::string& table) {
-    lacking_.push_back(
-        {level::error, "no schema to make table " + table + " in",
-         "it is missing, and search_path names no schema that is there",
-         "ALTER ROLE " + settings_.text("account") + " SET search_path = public; or name the table with its schema"});
+    lacking_.push_back({level::error, "no schema to make table " + table + " in",
+                        "it can't be reached, or is missing: search_path names no schema that is there and may be used",
+                        "GRANT USAGE ON SCHEMA public TO " + settings_.text("account") + "; or ALTER ROLE " +
+                            settings_.text("account") +
+                            " SET search_path = public; or name the table with its schema"});
   }
   void lacks_schema(const std::string& table) {
     std::string schema = table.substr(0, table.find('.'));
@@ -68,7 +69,8 @@ class examination {
   }
   void ids_are_behind(const std::string& table, const std::string& next, const std::string& sequence,
                       const std::string& column) {
-    lacking_.push_back({level::error, "the next id of table " + table + " is " + next + ", and it has higher ones",
+    lacking_.push_back({level::error,
+                        "the next id of table " + table + " is " + next + ", and it has some of the next ones",
                         "rows get ids that others have, and their batches are refused: db.table_drift",
                         "SELECT setval('" + sequence + "', (SELECT max(" + column + ") FROM " + table + "))"});
   }
@@ -154,7 +156,7 @@ class examination {
     std::int64_t there = settings_.number("synchronous_standbys").value_or(0);
     std::int64_t awaited = standbys_awaited(settings_.text("synchronous_standby_names"));
     if (waits && there < awaited)
-      add(level::warning,
+      add(level::error,
           std::to_string(there) + " of " + std::to_string(awaited) + " synchronous standbys are connected",
           "commits wait for them, so no item is acknowledged until they come",
           "start them; or take those that are gone out of synchronous_standby_names");
@@ -239,7 +241,7 @@ constexpr const char* closed_schema_query =
     "WHERE to_regclass(?) IS NULL AND NOT COALESCE(has_schema_privilege(to_regnamespace(s), 'CREATE'), false)";
 
 // Of the sequence that gives the ids and may be read: the step, the highest id that it may give and the column holds,
-// and whether the highest one there is found by an index.
+// and whether ids that are there are found by an index. A CASE, as above.
 constexpr const char* ids_query =
     "SELECT s.oid::regclass::text, q.seqincrement, LEAST(q.seqmax, CASE a.atttypid WHEN 'smallint'::regtype "
     "THEN 32767 WHEN 'integer'::regtype THEN 2147483647 ELSE q.seqmax END), "
@@ -249,7 +251,12 @@ constexpr const char* ids_query =
     "AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('i', 'a') "
     "JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid "
     "WHERE d.refobjid = to_regclass(?) AND a.attname = ? AND a.atttypid IN ('smallint'::regtype, 'integer'::regtype, "
-    "'bigint'::regtype) AND q.seqincrement > 0 AND NOT q.seqcycle AND has_sequence_privilege(s.oid, 'SELECT')";
+    "'bigint'::regtype) AND q.seqincrement > 0 AND NOT q.seqcycle AND CASE WHEN s.relkind = 'S' THEN "
+    "has_sequence_privilege(s.oid, 'SELECT') "
+    "END";
+
+// Higher ones may have been chosen: a sequence that is behind its table meets the next ones.
+constexpr std::int64_t next_ids = 1'000;
 
 task<void> look_at_ids(connection* c, const std::string* table, const std::string* id_column, examination* into) {
   task<result> asking = c->query(ids_query, parameters_of(*table, *id_column));
@@ -264,11 +271,13 @@ task<void> look_at_ids(connection* c, const std::string* table, const std::strin
     auto used = std::get<std::int64_t>(last.rows.at(0).at(0)) - (std::get<bool>(last.rows.at(0).at(1)) ? 0 : step);
     if (used > most / 5 * 4) into->ids_are_few(*table, used, most, sequence, column);
     if (!std::get<bool>(row[3])) continue;
-    task<result> asking_most = c->query("SELECT max(" + column + ") FROM " + *table);
-    result highest = co_await std::move(asking_most);
-    const auto* there = std::get_if<std::int64_t>(&highest.rows.at(0).at(0));
-    if (there != nullptr && used <= most - step && *there >= used + step)
-      into->ids_are_behind(*table, std::to_string(used + step), sequence, column);
+    if (used > most - step) continue;
+    std::string next = std::to_string(used + step);
+    std::string last_of_next = std::to_string(used + std::min(next_ids, (most - used) / step) * step);
+    task<result> asking_next = c->query("SELECT EXISTS (SELECT FROM " + *table + " WHERE " + column + " BETWEEN " +
+                                        next + " AND " + last_of_next + ")");
+    result there = co_await std::move(asking_next);
+    if (std::get<bool>(there.rows.at(0).at(0))) into->ids_are_behind(*table, next, sequence, column);
   }
 }
 

@@ -56,7 +56,8 @@ std::string names_sql(Oid type) {
 // written to the log; the constraints and constraint triggers
 // that wait for the end of the transaction, for SET CONSTRAINTS; whether rules may drop rows; whether triggers may, or
 // change them; and whether a row may be refused for what others are there: by a rule, as behind a view, a trigger, a
-// reference to the table itself, a policy, a domain, or a constraint that calls a function of a user's. Partitions have
+// reference to the table itself, a policy, a domain, or a constraint or a column that is computed by a function or an
+// operator of a user's. Partitions have
 // constraints and triggers of their own. Where rules or triggers write to other tables, nobody knows which constraints
 // count: all, if any waits.
 const std::string shape_sql =
@@ -79,7 +80,10 @@ const std::string shape_sql =
     "t.relhasrules OR EXISTS (SELECT FROM triggers) OR EXISTS (SELECT FROM pg_constraint AS c "
     "JOIN tree ON tree.oid = c.conrelid WHERE c.confrelid IN (SELECT oid FROM tree UNION SELECT a.relid FROM t, "
     "pg_partition_ancestors(t.oid) AS a) OR EXISTS (SELECT FROM pg_depend "
-    "AS d WHERE d.classid = 'pg_constraint'::regclass AND d.objid = c.oid AND d.refclassid = 'pg_proc'::regclass)) "
+    "AS d WHERE d.classid = 'pg_constraint'::regclass AND d.objid = c.oid AND d.refclassid IN ('pg_proc'::regclass, "
+    "'pg_operator'::regclass))) "
+    "OR EXISTS (SELECT FROM pg_attrdef AS e JOIN tree ON tree.oid = e.adrelid JOIN pg_depend AS d ON d.classid = "
+    "'pg_attrdef'::regclass AND d.objid = e.oid AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)) "
     "OR EXISTS (SELECT FROM pg_policy AS p JOIN tree ON tree.oid = p.polrelid) "
     "OR EXISTS (SELECT FROM pg_attribute AS a JOIN tree ON tree.oid = a.attrelid "
     "JOIN pg_type AS y ON y.oid = a.atttypid AND y.typtype = 'd' WHERE a.attnum > 0 AND NOT a.attisdropped) FROM t";

@@ -73,7 +73,7 @@ std::string create_table_sql(const table_definition& definition) {
   }
   std::string key;
   for (const std::string& name : definition.unique_key) key += (key.empty() ? "" : ", ") + quote_identifier(name);
-  if (!key.empty()) sql += ", UNIQUE (" + key + ")";
+  if (!key.empty()) sql.append(", ").append(kind_of_key(definition)).append(" (").append(key).append(")");
   return "CREATE TABLE IF NOT EXISTS " + quote_table(definition.name) + " (" + sql + ")";
 }
 
