@@ -165,9 +165,15 @@ class division {
   void blame(std::size_t which, const std::exception_ptr& failure) {
     const unit of = units_[which];
     if (!is_one_row(of) && !is_in_group(whole_, of.shares.front().first)) return divide_into_rows(of);
-    if (++blamed_units_ >= most_blamed_in_vain && !any_stored_) std::rethrow_exception(failure);
-    for (const batch_share& s : of.shares) blamed_rows_ += s.count;
-    set_apart({which, which + 1}, failure);
+    give_up({which, which + 1}, failure);
+    if (++blamed_units_ < most_blamed_in_vain || any_stored_) return;
+    for (; !due_.empty(); due_.pop_back()) give_up(due_.back(), failure);
+  }
+
+  void give_up(part of, const std::exception_ptr& failure) {
+    set_apart(of, failure);
+    for (std::size_t u = of.first; u < of.end; ++u)
+      for (const batch_share& s : units_[u].shares) blamed_rows_ += s.count;
   }
 
   static bool is_one_row(const unit& u) { return u.shares.size() == 1 && u.shares.front().count == 1; }
