@@ -48,7 +48,11 @@ class report {
   void not_sent(const batch& b, const std::string& why);
   void retried() noexcept { ++totals_.retries; }
   /// Says that a batch is about to be sent: a load that stops can be resumed behind the last such one.
-  void begun(const batch& b) noexcept { last_begun_ = {b.file, b.last_line}; }
+  void begun(const batch& b) noexcept {
+    if (!last_begun_ || last_begun_->first != b.file) items_begun_ = 0;
+    last_begun_ = {b.file, b.last_line};
+    items_begun_ += b.items.size() + b.rejected.size();
+  }
   /// Gives the rejects their name. Those of an earlier load, which the input may come from, are replaced only where
   /// none are missing because of a failure, and where every item was read and each rejected one is there, or the input
   /// `can_be_read_again`.
@@ -71,6 +75,8 @@ class report {
   std::string first_missing_reject() const;
   /// "FILE line N": nothing behind it was sent. Empty when nothing was sent at all.
   std::string last_place() const;
+  /// The number of the item there, among those of its file: several may begin in one line. 0 when nothing was sent.
+  std::uint64_t last_item() const noexcept { return items_begun_; }
 
  private:
   void all(const batch& b, load_errc code, const std::string& why);
@@ -85,6 +91,7 @@ class report {
   totals totals_;
   std::vector<std::string> first_;
   std::optional<reject_place> last_begun_;
+  std::uint64_t items_begun_ = 0;  // of its file
 };
 
 }  // namespace penstock::app::load

@@ -64,7 +64,8 @@ std::string summary_text(const report& result, const load_end& end) {
   if (!end.stopped_because.empty()) {
     text += "stopped before the end: " + end.stopped_because + "\n";
     std::string place = result.last_place();
-    text += place.empty() ? "nothing was sent\n" : "nothing behind " + place + " was sent\n";
+    std::string item = " (item " + with_commas(result.last_item()) + " of the file)";
+    text += place.empty() ? "nothing was sent\n" : "nothing behind " + place + item + " was sent\n";
   }
   return text;
 }
@@ -75,14 +76,15 @@ std::string summary_json(const report& result, const load_end& end) {
   return fmt::format(
       R"({{"items":{},"stored":{},"duplicates":{},"rejected":{},"unknown":{},"not_sent":{},"retries":{},)"
       R"("source_bytes":{},"seconds":{:.6f},"items_per_second":{:.1f},"rejects":{},"rejects_missing":{},"first_missing":{},"rejects_unnamed":{},)"
-      R"("stopped":{},"last_place":{}}})"
+      R"("stopped":{},"last_place":{},"last_item":{}}})"
       "\n",
       t.items(), t.stored, t.duplicates, t.rejected, t.unknown, t.not_sent, t.retries, t.source_bytes, seconds,
       static_cast<double>(t.items()) / seconds,
       result.wrote_rejects() ? http::json_string(result.rejects_path()) : "null", result.missing_rejects(),
       result.missing_rejects() > 0 ? http::json_string(result.first_missing_reject()) : "null", t.unnamed,
       end.stopped_because.empty() ? "null" : http::json_string(end.stopped_because),
-      end.stopped_because.empty() ? "null" : http::json_string(result.last_place()));
+      end.stopped_because.empty() ? "null" : http::json_string(result.last_place()),
+      end.stopped_because.empty() ? "null" : std::to_string(result.last_item()));
 }
 
 }  // namespace penstock::app::load

@@ -199,7 +199,7 @@ TEST_F(load_report, the_summary_says_what_became_of_everything) {
   EXPECT_THAT(text, Not(HasSubstr("unknown")));
   EXPECT_THAT(text, HasSubstr("in 2.00 s: 1 items/s"));
   EXPECT_THAT(text, HasSubstr("1 of the rejected are NOT there"));
-  EXPECT_THAT(text, HasSubstr("nothing behind a.csv line 11 was sent"));
+  EXPECT_THAT(text, HasSubstr("nothing behind a.csv line 11 (item 3 of the file) was sent"));
   EXPECT_EQ(exit_code_of(report_, {.stopped_because = "404 Not Found"}), 3);
   EXPECT_EQ(exit_code_of(report_, {.stopped_because = "interrupted", .interrupted = true}), 130);
 }

@@ -219,6 +219,7 @@ TEST(load_sender, stopping_waits_for_what_is_in_flight_and_sends_no_more) {
   EXPECT_EQ(w.result.counts().items(), 2u);
   EXPECT_EQ(w.attempts, 2u);
   EXPECT_EQ(w.result.last_place(), "file line 2");
+  EXPECT_EQ(w.result.last_item(), 2u);
 }
 
 TEST(load_sender, rejects_that_can_not_be_written_stop_it_with_everything_counted) {
