@@ -35,6 +35,7 @@ bool is_outage(const std::exception_ptr& failure) {
   const auto* refused = detail::exception_as<error>(failure);
   if (refused == nullptr) return false;
   if (refused->is(db::db_errc::connection_lost)) return detail::exception_as<timed_out>(refused->cause()) == nullptr;
+  if (refused->is(ingest_errc::outcome_unknown)) return is_outage(refused->cause());
   return refused->is(db::db_errc::pool_timeout);
 }
 

@@ -141,6 +141,23 @@ TEST(sqlite_refusals, what_a_table_with_triggers_says_of_conflicts_itself_counts
   });
 }
 
+TEST(sqlite_refusals, a_conflict_that_would_roll_all_back_undoes_its_row_alone) {
+  for (const char* seen :
+       {"CREATE TABLE seen(first TEXT PRIMARY KEY ON CONFLICT ROLLBACK)", "CREATE TABLE seen(first TEXT PRIMARY KEY)"})
+    with_memory_database([&](connection& c) -> task<> {
+      co_await c.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT, conflicts TEXT)");
+      co_await c.execute(seen);
+      bool table_says = std::string_view(seen).find("ROLLBACK") != std::string_view::npos;
+      co_await c.execute(std::string("CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT ") +
+                         (table_says ? "" : "OR ROLLBACK ") + "INTO seen VALUES (substr(new.v, 1, 1)); END");
+      const table_definition plain{"t", "id", {{"v", column_type::text, false}}, {}};
+      row_batch rows = rows_of({"a1", "b1", "a2", "c1"});
+      batch_report report;
+      co_await c.insert_batch(plain, rows, report);
+      EXPECT_EQ(outcomes(report), "ssrs") << seen;
+    });
+}
+
 TEST(sqlite_refusals, a_row_whose_key_only_its_trigger_has_stored_is_no_duplicate) {
   with_memory_database([](connection& c) -> task<> {
     co_await c.prepare_table(keyed);

@@ -37,19 +37,22 @@ bool has_length(Oid type) {
   return type == varchar_oid || type == bpchar_oid || wire_type_of(type) == wire_type::other;
 }
 
-// The n of varchar(n) and char(n).
+// The n of varchar(n) and char(n), also where a domain is made of it, or a domain of that.
 constexpr const char* length_sql =
-    ", (SELECT CASE WHEN y.typtype = 'd' THEN y.typtypmod ELSE a.atttypmod END - 4 FROM pg_attribute AS a "
-    "JOIN pg_type AS y ON y.oid = a.atttypid WHERE a.attrelid = to_regclass(?) AND a.attname = ? "
-    "AND COALESCE(NULLIF(y.typbasetype, 0), y.oid) IN ('varchar'::regtype, 'bpchar'::regtype))";
+    ", (WITH RECURSIVE made AS (SELECT a.atttypid AS oid, a.atttypmod AS modifier FROM pg_attribute AS a "
+    "WHERE a.attrelid = to_regclass(?) AND a.attname = ? UNION ALL SELECT y.typbasetype, "
+    "CASE WHEN made.modifier >= 0 THEN made.modifier ELSE y.typtypmod END FROM made JOIN pg_type AS y "
+    "ON y.oid = made.oid AND y.typtype = 'd') SELECT modifier - 4 FROM made "
+    "WHERE oid IN ('varchar'::regtype, 'bpchar'::regtype))";
 
 // The type's name, where the server puts no modifier of its own to it, as (1) to bit; and what a text is cast to on its
-// way into such a column: a cast to a domain over varchar(n) would cut it, while the column's own refuses it.
+// way into such a column: a cast to a domain, and one to a text with a length, would cut what the column refuses.
 std::string names_sql(Oid type) {
-  return "format_type(" + std::to_string(type) +
-         ", -1), (SELECT CASE WHEN typcategory <> 'S' THEN '::' || format_type(oid, -1) END FROM pg_type "
-         "WHERE oid = " +
-         std::to_string(type) + "), ";
+  std::string oid = std::to_string(type);
+  return "format_type(" + oid + ", -1), (WITH RECURSIVE made AS (SELECT " + oid +
+         "::oid AS oid UNION ALL SELECT y.typbasetype FROM made JOIN pg_type AS y ON y.oid = made.oid AND y.typtype = "
+         "'d') SELECT CASE WHEN y.typcategory <> 'S' THEN '::' || format_type(y.oid, -1) END FROM made "
+         "JOIN pg_type AS y ON y.oid = made.oid AND y.typtype <> 'd'), ";
 }
 
 // What a plan relies on: the table with its columns, their types and defaults, its unique indexes, and whether it is
