@@ -1,6 +1,7 @@
 #include "postgres_rows.h"
 #include "server_fixture.h"
 #include <penstock/db/connection.h>
+#include <penstock/db/error.h>
 
 #include <string>
 #include <vector>
@@ -24,6 +25,8 @@ TEST_F(postgres_judged_values, that_have_a_syntax_of_their_own_are_refused_alone
       {made + " CHECK (v::tsquery IS NOT NULL))"},
       {made + ", q tsquery GENERATED ALWAYS AS (to_tsquery('simple', v)) STORED)"},
       {made + " CHECK (v::jsonpath IS NOT NULL))"},
+      {made + " CHECK (v::regconfig IS NOT NULL))"},
+      {made + " CHECK (v::regtype IS NOT NULL))"},
       {"CREATE EXTENSION IF NOT EXISTS ltree", made + ", path ltree GENERATED ALWAYS AS (text2ltree(v)) STORED)"},
       {made + ")", trigger_function("PERFORM xpath(NEW.v, '<a/>'::xml);"), trigger},
   };
@@ -35,13 +38,42 @@ TEST_F(postgres_judged_values, that_have_a_syntax_of_their_own_are_refused_alone
         for (const std::string& sql : sqls) co_await c.execute(sql);
         row_batch rows(1);
         for (std::size_t i = 0; i < count; ++i) {
-          rows.add_text(i == 1 ? "(" : sqls.back().find("jsonpath") != std::string::npos ? "$.a" : "a");
+          auto says = [&](const char* what) { return sqls.back().find(what) != std::string::npos; };
+          const char* good = says("jsonpath") ? "$.a" : says("regconfig") ? "english" : says("regtype") ? "int" : "a";
+          rows.add_text(i == 1 ? "(" : good);
           rows.commit_row();
         }
         batch_report report;
         co_await c.insert_batch(into, rows, report);
         for (std::size_t i = 0; i < count; ++i)
           EXPECT_EQ(report.rows.at(i).what, i == 1 ? status::refused : status::stored) << i;
+        co_await c.reset();
+      }
+  });
+}
+
+TEST_F(postgres_judged_values, fail_the_batch_where_none_goes_in) {
+  const table_definition into{"t", "id", {{"v", column_type::text}}, {}};
+  with_connection([&](connection& c) -> task<> {
+    for (const char* as : {"v::regconfig", "'nowhere'::text::regconfig"})
+      for (std::size_t count : {1, 10, 700}) {
+        SCOPED_TRACE(std::string(as) + ", " + std::to_string(count));
+        std::string making =
+            std::string("CREATE TEMPORARY TABLE t (id bigserial PRIMARY KEY, v text CHECK (") + as + " IS NOT NULL))";
+        co_await c.execute(making);
+        row_batch rows(1);
+        for (std::size_t i = 0; i < count; ++i) {
+          rows.add_text("nowhere");
+          rows.commit_row();
+        }
+        batch_report report;
+        std::optional<db_errc> failed;
+        try {
+          co_await c.insert_batch(into, rows, report);
+        } catch (const database_error& e) {
+          failed = e.errc();
+        }
+        EXPECT_EQ(failed, db_errc::syntax);
         co_await c.reset();
       }
   });

@@ -12,6 +12,7 @@ namespace {
 // Rows of a part, trip by trip. The first bounds what one bad row makes go again, the others keep that cheap.
 constexpr std::array<std::size_t, 4> part_rows{256, 32, 4, 1};
 constexpr int most_tries_of_refused = 4;
+constexpr std::size_t few_rows = 16;  // tried before all, where all may fail
 constexpr std::size_t part_bytes = std::size_t{1} << 20;
 
 std::size_t smaller_than(std::size_t rows) {
@@ -63,6 +64,7 @@ task<void> batch_insert::run() {
   if (report_.method.empty()) report_.method = many_ != nullptr ? "unnest" : "statement";
   auto first_to_do = std::find(session_.to_do_.begin(), session_.to_do_.end(), 1);
   auto first = static_cast<std::size_t>(first_to_do - session_.to_do_.begin());
+  any_in_ = report_.method == "copy";
   hold_back_repeats(first);
   task<void> inserting = insert_all_to_do(first);
   co_await std::move(inserting);
@@ -70,6 +72,7 @@ task<void> batch_insert::run() {
   decide_held();
   task<void> inserting_rest = try_refused_again();
   co_await std::move(inserting_rest);
+  if (maybe_of_table_ && !any_in_) throw *std::move(maybe_of_table_);
 }
 
 void batch_insert::hold_back_repeats(std::size_t first) {
@@ -118,11 +121,15 @@ task<void> batch_insert::insert_all_to_do(std::size_t first) {
   for (bool first_trip = true; !parts.empty(); first_trip = false) {
     task<void> trip = make_trip(parts, first_trip && parts.size() == 1);
     co_await std::move(trip);
+    if (first_trip && maybe_of_table_ && !any_in_ && rows_.rows() > few_rows) {
+      task<void> trying = try_few(parts);
+      co_await std::move(trying);
+    }
     std::vector<part> smaller;
     for (part& p : parts) {
       if (p.failed && p.count == 1) {
         refuse(p.first, p.errc, std::move(p.said), p.lacks_value);
-        if (plan_.rows_may_depend) refused_early_.push_back(p.first);
+        if (plan_.rows_may_depend || p.may_be_table) refused_early_.push_back(p.first);
       }
       if (!p.failed || p.count == 1) continue;
       std::vector<part> pieces = cut(p, smaller_than(p.count));
@@ -133,6 +140,20 @@ task<void> batch_insert::insert_all_to_do(std::size_t first) {
   if (!begins_again_) co_return;
   task<void> beginning_again = make_trip(parts, false);
   co_await std::move(beginning_again);
+}
+
+task<void> batch_insert::try_few(const std::vector<part>& failed) {
+  std::vector<part> few;
+  std::size_t step = rows_.rows() / few_rows + 1;
+  for (const part& p : failed)
+    for (std::size_t row = p.first; row < p.first + p.count; row += step)
+      if (is_to_do(row)) few.push_back({.first = row, .count = 1});
+  task<void> trip = make_trip(few, false);
+  co_await std::move(trip);
+  for (const part& p : few)
+    if (!p.failed && report_.rows[p.first].what == row_outcome::status::stored) session_.to_do_[p.first] = 0;
+  if (std::all_of(few.begin(), few.end(), [](const part& p) { return p.may_be_table; }))
+    throw *std::move(maybe_of_table_);
 }
 
 // A row that waited for another of its key may be stored now. One that is not is a duplicate if the statement fails
@@ -238,7 +259,7 @@ void batch_insert::send_version() {
 }
 
 void batch_insert::send_part(part& p, std::size_t index) {
-  p.failed = false;
+  p.failed = p.may_be_table = false;
   p.sent = 0;
   if (many_ == nullptr || p.count == 1)
     send_rows(p, index);
@@ -303,13 +324,16 @@ void batch_insert::take(std::vector<part>& parts, std::size_t at, const PGresult
 
 void batch_insert::take_failure(part* of, const PGresult* r) {
   std::optional<db_errc> refusal = refusal_of_row(r);
-  if (of == nullptr || !refusal) {
+  bool may_be_table = of != nullptr && !refusal && may_be_of_row(r);
+  if (!may_be_table && (of == nullptr || !refusal)) {
     fatal_ = failure_of(r, "insert into " + plan_.into.name);
     return;
   }
+  of->may_be_table = may_be_table;
+  if (may_be_table && !maybe_of_table_) maybe_of_table_ = failure_of(r, "insert into " + plan_.into.name);
   if (of->count == 1) session_.note_doubt(r);
   of->failed = true;
-  of->errc = *refusal;
+  of->errc = refusal.value_or(db_errc::constraint);
   of->said = said_by(r);
   of->lacks_value = lacks_value(r);
   of->repeats_key = sqlstate_of(r) == "23505";
@@ -317,15 +341,15 @@ void batch_insert::take_failure(part* of, const PGresult* r) {
 
 void batch_insert::take_one(std::size_t row, const PGresult* r) {
   if (affected_rows(r) == 1)
-    store(row, PQntuples(r) == 1 ? binary_integer(r, 0, 0) : 0);
+    is_in(row, {.id = PQntuples(r) == 1 ? binary_integer(r, 0, 0) : 0});
   else if (keys_are_new_)
     refuse(row, db_errc::constraint, "the row was accepted but not stored: a trigger or rule drops it");
   else if (report_.rows[row].what == row_outcome::status::refused && is_repeated(row))
     return;  // the one that has its key came behind it
-  else if (!plan_.into.unique_key.empty())
-    report_.rows[row] = {.what = row_outcome::status::duplicate};
-  else
+  else if (plan_.into.unique_key.empty())
     fatal_ = not_all_stored(plan_.into);
+  else
+    is_in(row, {.what = row_outcome::status::duplicate});
 }
 
 bool batch_insert::is_repeated(std::size_t row) const {
@@ -337,7 +361,7 @@ void batch_insert::take_many(const part& p, const PGresult* r) {
   int given = PQntuples(r);
   if (plan_.many_give_row) {
     for (std::size_t row = p.first; row < p.first + p.count; ++row)
-      if (is_to_do(row)) report_.rows[row].what = row_outcome::status::duplicate;
+      if (is_to_do(row)) is_in(row, {.what = row_outcome::status::duplicate});
     sent_rows_.clear();
     for (std::size_t row = p.first; row < p.first + p.count; ++row)
       if (is_to_do(row)) sent_rows_.push_back(row);
@@ -346,7 +370,7 @@ void batch_insert::take_many(const part& p, const PGresult* r) {
         fatal_ = altered_meanwhile(plan_.into);
         return;
       }
-      store(sent_rows_.at(static_cast<std::size_t>(binary_integer(r, i, 0)) - 1), binary_integer(r, i, 1));
+      is_in(sent_rows_.at(static_cast<std::size_t>(binary_integer(r, i, 0)) - 1), {.id = binary_integer(r, i, 1)});
     }
     return;
   }
@@ -356,10 +380,13 @@ void batch_insert::take_many(const part& p, const PGresult* r) {
   }
   int next = 0;
   for (std::size_t row = p.first; row < p.first + p.count; ++row)
-    if (is_to_do(row)) store(row, given == 0 ? 0 : binary_integer(r, next++, 0));
+    if (is_to_do(row)) is_in(row, {.id = given == 0 ? 0 : binary_integer(r, next++, 0)});
 }
 
-void batch_insert::store(std::size_t row, std::int64_t id) { report_.rows[row] = {.id = id}; }
+void batch_insert::is_in(std::size_t row, row_outcome how) {
+  any_in_ = true;
+  report_.rows[row] = how;
+}
 
 void batch_insert::refuse(std::size_t row, db_errc errc, std::string why, bool lacks_value) {
   session_.to_do_[row] = 0;

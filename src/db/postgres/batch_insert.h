@@ -52,7 +52,8 @@ class batch_insert {
     std::size_t count = 0;
     std::size_t sent = 0;  // of them; the others are no more to do, or not yet
     bool failed = false;
-    bool repeats_key = false;  // and failed for that
+    bool repeats_key = false;   // and failed for that
+    bool may_be_table = false;  // what it failed for
     db_errc errc = db_errc::other;
     std::string said = {};
     bool lacks_value = false;
@@ -67,6 +68,8 @@ class batch_insert {
   };
 
   task<void> insert_all_to_do(std::size_t first);
+  // Throws where a few rows, from all over, fail for what may be the table's fault.
+  task<void> try_few(const std::vector<part>& failed);
   // Rows whose key an earlier one has wait for what becomes of that, so that the first of them is the one stored. Those
   // that repeat one that is not stored are to do yet then.
   void hold_back_repeats(std::size_t first);
@@ -86,7 +89,8 @@ class batch_insert {
   void take_one(std::size_t row, const PGresult* r);
   void take_many(const part& p, const PGresult* r);
   void refuse(std::size_t row, db_errc errc, std::string why, bool lacks_value = false);
-  void store(std::size_t row, std::int64_t id);
+  // It is stored, or a duplicate.
+  void is_in(std::size_t row, row_outcome how);
   // Whether a later row of the batch has its key.
   bool is_repeated(std::size_t row) const;
   bool is_to_do(std::size_t row) const { return session_.to_do_[row] != 0; }
@@ -107,6 +111,8 @@ class batch_insert {
   std::vector<std::pair<std::size_t, std::size_t>> held_;  // rows, each with that whose key it repeats
   std::vector<std::size_t> refused_early_;                 // maybe for lack of a row before them that was not there yet
   std::optional<database_error> fatal_;
+  std::optional<database_error> maybe_of_table_;  // what the first such part failed for
+  bool any_in_ = false;                           // rows that are stored, or duplicates
   bool begins_again_ = false;
   bool keys_are_new_ = false;  // to the statement: a repeated key fails, and what stores nothing was dropped
 };

@@ -289,10 +289,11 @@ copy_insert::ending copy_insert::take_failure(const PGresult* r, std::optional<d
   }
   std::optional<db_errc> refusal = refusal_of_row(r);
   std::size_t line = line_of(r);
-  if (in_savepoint_ && refusal) {
+  bool may_be = !refusal && line > 0 && may_be_of_row(r);
+  if (in_savepoint_ && (refusal || may_be)) {
     if (line == 0 || line > sent_.size()) return ending::impossible;
     refused_row_ = sent_[line - 1];
-    if (meets_another_row(r) || plan_.rows_may_depend) {
+    if (may_be || meets_another_row(r) || plan_.rows_may_depend) {
       left_.insert(std::upper_bound(left_.begin(), left_.end(), refused_row_), refused_row_);
     } else {
       session_.note_doubt(r);

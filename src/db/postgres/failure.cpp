@@ -135,6 +135,15 @@ std::optional<db_errc> refusal_of_row(const PGresult* r) noexcept {
   return row_decides ? std::optional(db_errc::constraint) : std::nullopt;
 }
 
+bool may_be_of_row(const PGresult* r) noexcept {
+  constexpr std::array<std::string_view, 9> servers_own{"08", "25", "26", "34", "53", "55", "57", "58", "XX"};
+  std::string_view sqlstate = sqlstate_of(r);
+  db_errc errc = classify(sqlstate);
+  return (errc == db_errc::syntax || errc == db_errc::other) && field_view(r, PG_DIAG_SOURCE_FILE) != "plancache.c" &&
+         std::none_of(servers_own.begin(), servers_own.end(),
+                      [&](std::string_view first) { return sqlstate.starts_with(first); });
+}
+
 std::string_view sqlstate_of(const PGresult* r) noexcept {
   const char* code = PQresultErrorField(r, PG_DIAG_SQLSTATE);
   return code == nullptr ? std::string_view() : code;

@@ -16,6 +16,11 @@ db_errc classify(std::string_view sqlstate) noexcept;
 // The class of an error that is the fault of one row, and leaves the server able to take others.
 std::optional<db_errc> refusal_of_row(const PGresult* r) noexcept;
 
+// Whether what is no such error may be one all the same, where others go in: a function that a check, a default or a
+// generated column calls may say anything of a value. Not so where the server lacks something or gives up, or where
+// the statement was prepared for another table.
+bool may_be_of_row(const PGresult* r) noexcept;
+
 std::string_view sqlstate_of(const PGresult* r) noexcept;
 // Whether a column that takes no null got one, which it also gets where the statement does not name it.
 inline bool lacks_value(const PGresult* r) noexcept { return sqlstate_of(r) == "23502"; }
