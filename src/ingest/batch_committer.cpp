@@ -174,8 +174,10 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
     if (waits && !is_short) met_lock_ = clock.now();
   }
   attempt_limits of_part{limits, std::min<duration>(limits.lock_timeout, lock_wait_of_a_part)};
+  attempt_limits of_row{limits, limits.lock_timeout};
   coalescer::commit_function commit_part = [&](batch& part) { return commit_whole(part, of_part); };
-  task<void> dividing = commit_in_parts(b, !is_whole, commit_part);
+  coalescer::commit_function commit_row = [&](batch& row) { return commit_whole(row, of_row); };
+  task<void> dividing = commit_in_parts(b, !is_whole, commit_part, commit_row);
   co_await std::move(dividing);
 }
 

@@ -19,8 +19,10 @@ constexpr std::size_t parts_of_one = 4;
 constexpr auto longest_division = std::chrono::seconds(1);
 // Where it is the last chance of some: what is not tried then is given up too.
 constexpr auto longest_last_division = std::chrono::seconds(5);
-// So many rows that fail alike, while none goes in, are taken for all.
+// So many rows that fail, while none goes in, are taken for all: those of a submission for the rest of it, and those of
+// so many submissions for all others.
 constexpr int most_blamed_in_vain = 16;
+constexpr std::size_t submissions_to_blame = 4;
 
 // What is committed together or not at all, as long as nothing of it is given up: the rows of a submission, or a row of
 // one that is on its last try.
@@ -56,8 +58,12 @@ bool is_in_group(const batch& b, std::size_t row) {
 
 class division {
  public:
-  division(batch& whole, const coalescer::commit_function& commit)
-      : whole_(whole), commit_(commit), units_(units_of(whole)), piece_(whole.home, whole.rows.columns()) {
+  division(batch& whole, const coalescer::commit_function& commit, const coalescer::commit_function& commit_row)
+      : whole_(whole),
+        commit_(commit),
+        commit_row_(commit_row),
+        units_(units_of(whole)),
+        piece_(whole.home, whole.rows.columns()) {
     whole_.report.clear();
     whole_.report.rows.resize(whole_.rows.rows());
   }
@@ -70,18 +76,19 @@ class division {
       std::rotate(units_.begin(), units_.begin() + first, units_.end());
     }
     bool is_last = std::any_of(units_.begin(), units_.end(), [](const unit& u) { return u.last_try; });
-    time_point end = clock.now() + (is_last ? longest_last_division : longest_division);
+    last_end_ = clock.now() + longest_last_division;
+    end_ = is_last ? last_end_ : clock.now() + longest_division;
     if (at_once && !units_.empty())
       due_.push_back({0, units_.size()});
     else
       divide({0, units_.size()});
-    while (!due_.empty() && clock.now() < end) {
+    while (!due_.empty() && clock.now() < end_) {
       part now = due_.back();
       due_.pop_back();
       take(now);
       std::exception_ptr failure;
       try {
-        task<void> committing = commit_(piece_);
+        task<void> committing = now.first >= rows_from_ ? commit_row_(piece_) : commit_(piece_);
         co_await std::move(committing);
       } catch (...) {
         failure = std::current_exception();
@@ -164,10 +171,24 @@ class division {
   // A unit fails by itself.
   void blame(std::size_t which, const std::exception_ptr& failure) {
     const unit of = units_[which];
-    if (!is_one_row(of) && !is_in_group(whole_, of.shares.front().first)) return divide_into_rows(of);
+    if (!is_one_row(of) && !is_in_group(whole_, of.shares.front().first)) {
+      rows_from_ = std::min(rows_from_, units_.size());
+      end_ = last_end_;
+      return divide_into_rows(of);
+    }
     give_up({which, which + 1}, failure);
-    if (++blamed_units_ < most_blamed_in_vain || any_stored_) return;
-    for (; !due_.empty(); due_.pop_back()) give_up(due_.back(), failure);
+    if (any_stored_) return;
+    std::uint64_t submission = of.shares.front().of;
+    bool rest_of_it = ++blamed_[submission] >= most_blamed_in_vain;
+    bool all = ++blamed_units_ >= most_blamed_in_vain && blamed_.size() >= submissions_to_blame;
+    for (; !due_.empty() && (all || (rest_of_it && is_only_of(due_.back(), submission))); due_.pop_back())
+      give_up(due_.back(), failure);
+  }
+
+  bool is_only_of(part p, std::uint64_t submission) const {
+    return std::all_of(units_.begin() + static_cast<std::ptrdiff_t>(p.first),
+                       units_.begin() + static_cast<std::ptrdiff_t>(p.end),
+                       [&](const unit& u) { return u.shares.front().of == submission; });
   }
 
   void give_up(part of, const std::exception_ptr& failure) {
@@ -200,11 +221,16 @@ class division {
 
   batch& whole_;
   const coalescer::commit_function& commit_;
+  const coalescer::commit_function& commit_row_;
   std::vector<unit> units_;
-  std::vector<part> due_;  // the next one is the last
+  std::size_t rows_from_ = static_cast<std::size_t>(-1);  // of units, the first that is a row of a divided one
+  std::vector<part> due_;                                 // the next one is the last
+  time_point end_{};
+  time_point last_end_{};
   batch piece_;
   std::vector<batch_share> shares_;  // of the piece
   bool any_stored_ = false;
+  std::map<std::uint64_t, int> blamed_;  // units of each submission
   int blamed_units_ = 0;
   std::size_t blamed_rows_ = 0;
 };
@@ -221,8 +247,9 @@ bool may_be_of_one_row(const std::exception_ptr& failure) noexcept {
   return refused != nullptr && (refused->errc() == db::db_errc::syntax || refused->errc() == db::db_errc::other);
 }
 
-task<void> commit_in_parts(batch& whole, bool at_once, const coalescer::commit_function& commit) {
-  division parts(whole, commit);
+task<void> commit_in_parts(batch& whole, bool at_once, const coalescer::commit_function& commit,
+                           const coalescer::commit_function& commit_row) {
+  division parts(whole, commit, commit_row);
   task<void> running = parts.run(at_once);
   co_await std::move(running);
 }

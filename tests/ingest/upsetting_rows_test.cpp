@@ -124,6 +124,39 @@ TEST_F(upsetting_rows, do_no_harm_beside_rows_that_wait_for_a_lock) {
   });
 }
 
+TEST_F(upsetting_rows, of_one_request_do_no_harm_to_others_however_many_they_are) {
+  for (int turn = 0; turn < 20; ++turn) {
+    server_->stored.clear();
+    server_->upsetting_rows.clear();
+    for (const std::string& item : numbers(100)) server_->upsetting_rows.insert("1000" + item);
+    run([&](processor& p) -> task<void> {
+      std::vector<std::string> bad(server_->upsetting_rows.begin(), server_->upsetting_rows.end());
+      auto both = gather(process(p, std::move(bad), false), process(p, numbers(8), true));
+      auto [bad_ends, ends] = co_await std::move(both);
+      for (item_status end : bad_ends) EXPECT_EQ(end, item_status::failed);
+      check(ends);
+      EXPECT_LE(tries_since_the_start(), 200);
+    });
+  }
+}
+
+TEST_F(upsetting_rows, let_the_others_of_their_request_wait_for_locks) {
+  server_->lock_timeout = 1h;
+  server_->upsetting_rows = {"3"};
+  run([&](processor& p) -> task<void> {
+    auto locking = [](marked_server& server) -> task<void> {
+      for (int turn = 0; turn < 20; ++turn) {
+        server.locked_rows = {std::to_string(turn)};
+        co_await sleep_for(50ms);
+      }
+      server.locked_rows.clear();
+    };
+    auto both = gather(process(p, numbers(20), false), locking(*server_));
+    auto [ends, nothing] = co_await std::move(both);
+    check(ends);
+  });
+}
+
 TEST_F(upsetting_rows, fail_alone_whatever_they_are) {
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {
     penstock::testing::random_stream draw(seed);
