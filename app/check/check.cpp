@@ -27,8 +27,9 @@ namespace {
 using db::finding;
 using level = finding::level;
 
-// Behind the wait for a connection, which has its own bound.
+// Behind the wait for a connection, which has its own bound. Each table is asked about in some ten trips.
 constexpr auto looking_takes_at_most = std::chrono::seconds(20);
+constexpr auto and_for_each_stream = std::chrono::seconds(2);
 
 db::expected_load load_of(const ingest::service_options& options, const db::database& store) {
   return {ingest::used_sessions(options, store), options.batch.max_bytes, ingest::used_tables(options)};
@@ -167,6 +168,7 @@ task<void> check_session(db::connection& session, const db::database& store, con
 
 task<void> check_store(const serve_config& config, report& into) {
   std::optional<finding> failed;
+  duration most{};
   try {
     db::database database(config.store_url);
     if (file_of(config.store_url) == ":memory:")
@@ -178,13 +180,13 @@ task<void> check_store(const serve_config& config, report& into) {
     }
     task<std::unique_ptr<db::connection>> connecting = database.connect();
     std::unique_ptr<db::connection> session = co_await std::move(connecting);
-    task<void> checking = with_timeout(looking_takes_at_most, check_session(*session, database, config, into));
+    most = looking_takes_at_most + and_for_each_stream * config.ingest.streams.size();
+    task<void> checking = with_timeout(most, check_session(*session, database, config, into));
     co_await std::move(checking);
   } catch (const timed_out&) {
-    failed = finding{
-        level::error, "the database does not answer",
-        "it was asked what there is to check, and said nothing within " + format_duration(looking_takes_at_most),
-        "see what holds it up: another session may have a table locked"};
+    failed = finding{level::error, "the database does not answer",
+                     "it had not answered all that there is to check within " + format_duration(most),
+                     "see what holds it up: another session may have a table locked"};
   } catch (const error& e) {
     failed = unusable(e, change_for(e, config.store_url));
   }

@@ -91,10 +91,17 @@ bool only_asks(std::string_view sql) noexcept {
 
 bool only_reads(std::string_view sql) noexcept {
   constexpr std::array<std::string_view, 4> reading{"SELECT", "PRAGMA", "VALUES", "EXPLAIN"};
-  constexpr std::array<std::string_view, 4> changing{"INSERT INTO", "REPLACE INTO", "UPDATE", "DELETE FROM"};
-  std::string_view word = first_word(from_first_word(sql));
-  bool may_change = std::any_of(changing.begin(), changing.end(), [&](auto what) { return mentions(sql, what); });
-  return is_one_of(word, reading) || (is_word(word, "WITH") && !may_change);
+  constexpr std::array<std::string_view, 4> changing{"INSERT", "INTO", "UPDATE", "DELETE"};
+  sql = from_first_word(sql);
+  if (!is_word(first_word(sql), "WITH")) return is_one_of(first_word(sql), reading);
+  auto is_in_word = [](char c) { return is_letter(c) || c == '_' || (c >= '0' && c <= '9'); };
+  while (!sql.empty()) {
+    auto* end = std::find_if_not(sql.begin(), sql.end(), is_in_word);
+    auto length = static_cast<std::size_t>(end - sql.begin());
+    if (is_one_of(sql.substr(0, length), changing)) return false;
+    sql.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  return true;
 }
 
 bool may_commit_halfway(std::string_view sql) noexcept {

@@ -68,7 +68,8 @@ TEST_F(postgres_examination, ids_that_are_nearly_used_up_or_behind_the_table_are
   };
   const step steps[] = {
       {"INSERT INTO counted DEFAULT VALUES", {}},
-      {"INSERT INTO counted VALUES (7)", {"ERROR the next id of table \"counted\" is 2, and it has some of the next ones"}},
+      {"INSERT INTO counted VALUES (7)",
+       {"ERROR the next id of table \"counted\" is 2, and it has some of the next ones"}},
       {"SELECT setval('counted_id_seq', 7)", {}},
       {"SELECT setval('counted_id_seq', 1800000000)", {}},
       {"ALTER TABLE counted ALTER id TYPE integer", {"ids of table \"counted\" up to 1800000000 of 2147483647"}},

@@ -81,11 +81,15 @@ TEST(statement_effects, rows_are_changed_by_four_kinds_of_statements) {
 }
 
 TEST(statement_effects, what_only_reads_is_known) {
-  for (const char* sql : {"SELECT replace(a, 'x', 'y') FROM t", " /* why */ select 1", "PRAGMA user_version",
-                          "EXPLAIN DELETE FROM t", "WITH a AS (SELECT 1) SELECT * FROM a"})
+  for (const char* sql :
+       {"SELECT replace(a, 'x', 'y') FROM t", " /* why */ select 1", "PRAGMA user_version", "EXPLAIN DELETE FROM t",
+        "WITH a AS (SELECT 1) SELECT updated_at, last_update, update2 FROM a",
+        "WITH a AS (SELECT replace('x', 'x', 'y')) SELECT * FROM a"})
     EXPECT_TRUE(only_reads(sql)) << sql;
   for (const char* sql : {"INSERT INTO t VALUES (1) RETURNING n", "WITH a AS (SELECT 1) INSERT INTO t SELECT * FROM a",
-                          "with a AS (SELECT 1) delete from t", "CREATE TABLE t(a)", ""})
+                          "with a AS (SELECT 1) delete from t", "CREATE TABLE t(a)", "",
+                          "WITH a AS (SELECT 1) INSERT OR IGNORE\n INTO t SELECT * FROM a",
+                          "WITH a AS (SELECT 1) REPLACE INTO t SELECT * FROM a"})
     EXPECT_FALSE(only_reads(sql)) << sql;
 }
 

@@ -187,9 +187,9 @@ void require_columns(const result& r, std::size_t members);
 /// number must fit its member, to the last digit where that is a real number. A real number is rounded to a `float` and
 /// must be in its range. 0 and 1 are booleans too, and a text that `parse_timestamp` reads is a timestamp, as SQLite
 /// has them. A text that is a number and nothing else is one too, as the servers' decimals come (and MariaDB's BIGINT
-/// UNSIGNED beyond 2⁶³ - 1): to the last digit for a whole number, rounded for a real one. Throws `db_errc::data`
-/// naming the row, the column, a number that is too large, and the member's type when a value can't become its member,
-/// and when there are more or fewer columns than members.
+/// UNSIGNED beyond 2⁶³ - 1): without a point for a whole number, rounded for a real one, `NaN` and `Infinity` too.
+/// Throws `db_errc::data` naming the row, the column, a number that is too large, and the member's type when a value
+/// can't become its member, and when there are more or fewer columns than members.
 template <class T>
 requires std::is_aggregate_v<T> std::vector<T> rows_as(const result& r) {
   constexpr bool is_row = detail::is_row<T>();
