@@ -145,10 +145,11 @@ stream_endpoint::stream_endpoint(stream_writer& writer, db::pool& readers, db::p
                           "Requests refused with 503: the queue was full, the database away, or the service stopping.",
                           {{"stream", writer.name()}})) {
   const db::table_definition& table = writer.schema().table();
-  select_ = "SELECT " + db::quote_identifier(table.id_column);
-  for (const db::table_column& column : table.columns) select_ += ", " + db::quote_identifier(column.name);
+  // SQLite takes a name in quotes that no column has for a text, unless it is that of a table's column.
+  select_ = "SELECT item." + db::quote_identifier(table.id_column);
+  for (const db::table_column& column : table.columns) select_ += ", item." + db::quote_identifier(column.name);
   select_ += " FROM ";
-  where_id_ = " WHERE " + db::quote_identifier(table.id_column);
+  where_id_ = " AS item WHERE item." + db::quote_identifier(table.id_column);
 }
 
 // What is read at the moment of the database's loss is answered as if it had been away before.
@@ -252,7 +253,7 @@ task<stream_endpoint::page> stream_endpoint::read_page(std::int64_t after, std::
 task<stream_endpoint::page> stream_endpoint::read_page_patiently(std::int64_t after, std::uint64_t limit) {
   auto acquiring = session_for_reading();
   db::pool::lease session = co_await std::move(acquiring);
-  std::string id = db::quote_identifier(writer_.schema().table().id_column);
+  std::string id = "item." + db::quote_identifier(writer_.schema().table().id_column);
   std::string sql = select_from(*session, where_id_ + " > ? ORDER BY " + id + " LIMIT ?");
   page read;
   std::size_t bytes = 0;

@@ -96,7 +96,7 @@ class stream_endpoint {
   metrics::counter refused_;
   long_answers long_answers_;
   std::string select_;    // "SELECT id, columns… FROM "
-  std::string where_id_;  // " WHERE id"
+  std::string where_id_;  // " AS item WHERE item.id"
 };
 
 }  // namespace penstock::ingest

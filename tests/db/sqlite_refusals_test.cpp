@@ -72,8 +72,10 @@ TEST(sqlite_refusals, an_error_that_one_row_gives_refuses_that_row_alone) {
 }
 
 TEST(sqlite_refusals, a_table_that_is_gone_or_lost_a_column_is_no_fault_of_the_rows) {
-  for (const char* change : {"DROP TABLE t", "ALTER TABLE t RENAME COLUMN v TO w"})
-    with_memory_database([&](connection& c) -> task<> {
+  const std::pair<const char*, db_errc> changes[] = {{"DROP TABLE t", db_errc::syntax},
+                                                     {"ALTER TABLE t RENAME COLUMN v TO w", db_errc::table_drift}};
+  for (const auto& [change, errc] : changes)
+    with_memory_database([&, change = change, errc = errc](connection& c) -> task<> {
       co_await c.prepare_table(texts);
       row_batch rows = rows_of({"a", "b"});
       batch_report report;
@@ -81,7 +83,7 @@ TEST(sqlite_refusals, a_table_that_is_gone_or_lost_a_column_is_no_fault_of_the_r
       co_await c.execute(change);
       task<std::optional<database_error>> failing = failure_of_batch(c, texts, rows);
       std::optional<database_error> failed = co_await std::move(failing);
-      EXPECT_TRUE(failed && failed->errc() == db_errc::syntax) << change;
+      EXPECT_TRUE(failed && failed->errc() == errc) << change;
     });
 }
 
@@ -170,6 +172,31 @@ TEST(sqlite_refusals, a_row_whose_key_only_its_trigger_has_stored_is_no_duplicat
     result found = co_await c.query("SELECT count(*) FROM t");
     EXPECT_EQ(found.rows.at(0).at(0), value(std::int64_t{0}));
   });
+}
+
+// As migrations do: a new table, the rows copied, the old one dropped.
+TEST(sqlite_refusals, a_table_that_is_made_anew_while_rows_go_in_gets_none_until_it_fits) {
+  const table_definition into{"t", "id", {{"v", column_type::text, false}}, {"v"}};
+  const std::string good = "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT UNIQUE, more INTEGER)";
+  for (const char* bad :
+       {"CREATE TABLE t(id INTEGER PRIMARY KEY, v DECIMAL(8) UNIQUE)", "CREATE TABLE t(id INTEGER, v TEXT UNIQUE)",
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT COLLATE NOCASE UNIQUE)"})
+    with_memory_database([&](connection& c) -> task<> {
+      co_await c.prepare_table(into);
+      row_batch rows = rows_of({"007"});
+      batch_report report;
+      co_await c.insert_batch(into, rows, report);
+      for (const std::string& sql : {std::string(bad), good}) {
+        co_await c.execute("DROP TABLE t");
+        co_await c.execute(sql);
+        task<std::optional<database_error>> storing = failure_of_batch(c, into, rows);
+        std::optional<database_error> failed = co_await std::move(storing);
+        EXPECT_EQ(failed.has_value(), sql == bad) << sql;
+        EXPECT_TRUE(!failed || failed->errc() == db_errc::table_drift) << failed->message();
+        result found = co_await c.query("SELECT count(*) FROM t");
+        EXPECT_EQ(found.rows.at(0).at(0), value(std::int64_t{sql == bad ? 0 : 1})) << sql;
+      }
+    });
 }
 
 // Cells of one column, with one more of a text as their neighbour.

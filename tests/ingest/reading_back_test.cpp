@@ -29,6 +29,22 @@ TEST_F(reading_back, an_item_is_read_back_by_its_id) {
   });
 }
 
+TEST_F(reading_back, a_column_that_is_gone_is_not_read_as_its_name) {
+  serve(options_of(orders()), [&]() -> task<void> {
+    auto storing = post("/v1/orders", R"({"number":1,"note":"fragile"})");
+    co_await std::move(storing);
+    db::database file("sqlite:" + database_file());
+    task<std::unique_ptr<db::connection>> connecting = file.connect();
+    std::unique_ptr<db::connection> other = co_await std::move(connecting);
+    co_await other->execute("ALTER TABLE orders RENAME COLUMN note TO remark");
+    for (const char* path : {"/v1/orders/1", "/v1/orders", "/v1/orders?format=ndjson"}) {
+      auto asking = get(path);
+      answer a = co_await std::move(asking);
+      EXPECT_GE(a.status, 500) << path << ": " << a.body;
+    }
+  });
+}
+
 TEST_F(reading_back, pages_follow_one_another_by_keyset) {
   serve(options_of(whole_items()), [&]() -> task<void> {
     auto storing = post("/v1/items", "[1,2,3,4,5]");

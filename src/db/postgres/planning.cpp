@@ -210,7 +210,7 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
 }
 
 task<void> session::require_fit(const table_definition& into) {
-  if (!home_->did_fit(into)) co_return;
+  if (!home_->fits.did_fit(into)) co_return;
   task<std::optional<std::vector<std::string>>> finding = find_differences(into);
   std::optional<std::vector<std::string>> differences = co_await std::move(finding);
   if (differences) require_no_differences(into, *differences);  // where it is gone, the server says so

@@ -3,15 +3,13 @@
 // What the sessions of one database share: where it is, which of them were closed while they ran something, and what
 // they learn about its tables, and whose turn it is to store many rows.
 
-#include "../definition_faults.h"
+#include "../fitting_tables.h"
 #include "../insertion_turns.h"
 #include "../server_url.h"
 #include "cancel_request.h"
 #include "penstock/async/scheduler.h"
-#include "penstock/db/table.h"
 #include "refused_values.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -42,19 +40,7 @@ struct server_context {
   // just before its turn: those of a batch follow one another then, and rows come to the end of the ids' index.
   insertion_turns turns{2};
   insertion_turns id_turns{1};
-  // By table, the definitions that it was made for, or found to fit.
-  std::map<std::string, std::vector<table_definition>, std::less<>> fits = {};
-
-  bool did_fit(const table_definition& definition) const {
-    auto known = fits.find(definition.name);
-    return known != fits.end() && std::any_of(known->second.begin(), known->second.end(), [&](const auto& fitting) {
-             return have_the_same_columns(fitting, definition);
-           });
-  }
-  void note_fit(const table_definition& definition) {
-    constexpr std::size_t most = 16;
-    if (!did_fit(definition) && fits[definition.name].size() < most) fits[definition.name].push_back(definition);
-  }
+  fitting_tables fits = {};
 };
 
 }  // namespace penstock::db::postgres

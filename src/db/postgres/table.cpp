@@ -234,7 +234,7 @@ task<void> session::prepare_table(const table_definition& definition) {
   }
   if (!differences) differences.emplace(1, "it was dropped meanwhile");
   require_no_differences(definition, *differences);
-  home_->note_fit(definition);
+  home_->fits.note_fit(definition);
 }
 
 // Nothing where there is no table.

@@ -200,7 +200,8 @@ void session::confirm_duplicate(const table_definition& into, std::span<const ce
   std::vector<std::size_t> key;
   for (std::size_t i = 0; i < into.columns.size(); ++i) {
     const std::string& name = into.columns[i].name;
-    if (std::find(into.unique_key.begin(), into.unique_key.end(), name) == into.unique_key.end()) continue;
+    auto is_name = [&](const std::string& part) { return same_name(part, name); };
+    if (std::none_of(into.unique_key.begin(), into.unique_key.end(), is_name)) continue;
     sql += (key.empty() ? "SELECT 1 FROM " + quote_identifier(into.name) + " WHERE " : " AND ") +
            quote_identifier(name) + " = ?";
     key.push_back(i);

@@ -375,6 +375,7 @@ void session::insert_rows(const table_definition& into, const row_batch& rows, b
   report.clear();
   require_width(into, rows);
   report.rows.resize(rows.rows());
+  require_fit(into);
   if (way_in way = way_into(into.name); way == way_in::grouped)
     insert_grouped(into, rows, report);
   else

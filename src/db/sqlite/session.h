@@ -12,6 +12,8 @@
 #include "penstock/db/connection.h"
 #include "penstock/db/error.h"
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -20,6 +22,7 @@
 #include <type_traits>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -127,6 +130,11 @@ class session {
   // False when a lock is in the way; the transaction is still open then.
   bool try_commit();
   sqlite3_stmt* compile(const std::string& sql);
+  // Compares a table that was found to fit, by whatever session, once more where the schema is another by now.
+  void require_fit(const table_definition& into);
+  std::int64_t schema_version();
+  // Nothing where the table is not there.
+  std::vector<std::string> differences_of(const table_definition& definition);
   // Why the table takes no row, whatever the row is; empty where it does.
   std::string refusal_to_insert(const table_definition& definition);
   [[noreturn]] void fail(const std::string& doing) const;
@@ -181,6 +189,7 @@ class session {
   std::uint64_t uses_ = 0;           // of statements, so far
   sqlite3_stmt* reading_ = nullptr;  // not of the cache, which may drop any
   timestamp_texts texts_;
+  std::map<std::string, std::int64_t> compared_;  // by table, the version of the schema in which it fitted last
 };
 
 template <class Fn>

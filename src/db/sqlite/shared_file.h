@@ -1,5 +1,7 @@
 #pragma once
 
+#include "../fitting_tables.h"
+
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -76,6 +78,7 @@ class shared_file {
 struct kept_file {
   std::mutex mutex;
   std::shared_ptr<shared_file> file;
+  fitting_tables fits = {};  // whatever file it is
 };
 
 }  // namespace penstock::db::sqlite

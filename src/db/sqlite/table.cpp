@@ -183,7 +183,34 @@ std::string session::refusal_to_insert(const table_definition& definition) {
 void session::prepare_table(const table_definition& definition) {
   require_writable();
   execute(create_table_sql(definition), {});
+  std::int64_t version = schema_version();
+  require_no_differences(definition, differences_of(definition));
+  compared_[definition.name] = version;
+  std::lock_guard lock(where_.kept->mutex);
+  where_.kept->fits.note_fit(definition);
+}
+
+// Another process may have made the table anew, and another file may be at the path.
+void session::require_fit(const table_definition& into) {
+  {
+    std::lock_guard lock(where_.kept->mutex);
+    if (!where_.kept->fits.did_fit(into)) return;
+  }
+  std::int64_t version = schema_version();
+  auto compared = compared_.find(into.name);
+  if (compared != compared_.end() && compared->second == version) return;
+  require_no_differences(into, differences_of(into));
+  compared_[into.name] = version;
+}
+
+std::int64_t session::schema_version() {
+  result found = query("PRAGMA schema_version", {});
+  return std::get<std::int64_t>(found.rows.at(0).at(0));
+}
+
+std::vector<std::string> session::differences_of(const table_definition& definition) {
   std::vector<existing_column> existing = columns_of(*this, definition.name);
+  if (existing.empty()) return {};
   std::vector<unique_key> keys = unique_keys_of(*this, definition.name);
   std::vector<std::string> differences = table_differences(definition, existing, columns_of(keys));
   if (!definition.id_column.empty() && differences.empty() && !gives_ids(*this, definition))
@@ -201,7 +228,7 @@ void session::prepare_table(const table_definition& definition) {
     std::string difference = refusal_to_insert(definition);
     if (!difference.empty()) differences.push_back(std::move(difference));
   }
-  require_no_differences(definition, differences);
+  return differences;
 }
 
 }  // namespace penstock::db::sqlite
