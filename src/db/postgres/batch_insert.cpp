@@ -152,8 +152,8 @@ task<void> batch_insert::try_few(const std::vector<part>& failed) {
   co_await std::move(trip);
   for (const part& p : few)
     if (!p.failed && report_.rows[p.first].what == row_outcome::status::stored) session_.to_do_[p.first] = 0;
-  if (std::all_of(few.begin(), few.end(), [](const part& p) { return p.may_be_table; }))
-    throw *std::move(maybe_of_table_);
+  bool all_alike = std::all_of(few.begin(), few.end(), [](const part& p) { return p.may_be_table; });
+  if (all_alike && !few.empty()) throw *std::move(maybe_of_table_);
 }
 
 // A row that waited for another of its key may be stored now. One that is not is a duplicate if the statement fails
