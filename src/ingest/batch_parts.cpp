@@ -21,8 +21,10 @@ constexpr auto longest_division = std::chrono::seconds(1);
 constexpr auto longest_last_division = std::chrono::seconds(5);
 // So many rows that fail, while none goes in, are taken for all: those of a submission for the rest of it, and those of
 // so many submissions for all others.
-constexpr int most_blamed_in_vain = 16;
+constexpr std::size_t most_blamed_in_vain = 16;
 constexpr std::size_t submissions_to_blame = 4;
+// Before the rest of a submission is given up, so many of its rows are tried that lie further back.
+constexpr std::size_t rows_further_back = 4;
 
 // What is committed together or not at all, as long as nothing of it is given up: the rows of a submission, or a row of
 // one that is on its last try.
@@ -82,13 +84,13 @@ class division {
       due_.push_back({0, units_.size()});
     else
       divide({0, units_.size()});
-    while (!due_.empty() && clock.now() < end_) {
+    while ((!due_.empty() || take_those_that_wait()) && clock.now() < end_) {
       part now = due_.back();
       due_.pop_back();
       take(now);
       std::exception_ptr failure;
       try {
-        task<void> committing = now.first >= rows_from_ ? commit_row_(piece_) : commit_(piece_);
+        task<void> committing = is_patient_ ? commit_row_(piece_) : commit_(piece_);
         co_await std::move(committing);
       } catch (...) {
         failure = std::current_exception();
@@ -105,6 +107,7 @@ class division {
       else
         end_unit(now.first, failure);
     }
+    due_.insert(due_.end(), waiting_.begin(), waiting_.end());
     for (; !due_.empty(); due_.pop_back()) leave(due_.back());
     if (blamed_rows_ == whole_.rows.rows()) std::rethrow_exception(whole_.apart.front().failure);
     std::sort(whole_.apart.begin(), whole_.apart.end(),
@@ -163,6 +166,7 @@ class division {
   // A unit waits for a lock by itself.
   void end_unit(std::size_t which, const std::exception_ptr& why) {
     const unit of = units_[which];
+    if (which >= rows_from_ && !is_patient_) return waiting_.push_back({which, which + 1});
     if (!of.last_try || is_one_row(of) || is_in_group(whole_, of.shares.front().first))
       return set_apart({which, which + 1}, of.last_try ? why : nullptr);
     divide_into_rows(of);
@@ -179,10 +183,36 @@ class division {
     give_up({which, which + 1}, failure);
     if (any_stored_) return;
     std::uint64_t submission = of.shares.front().of;
-    bool rest_of_it = ++blamed_[submission] >= most_blamed_in_vain;
+    std::size_t blamed = ++blamed_[submission];
+    if (blamed == most_blamed_in_vain) look_further_back(submission);
+    bool rest_of_it = blamed >= most_blamed_in_vain + rows_further_back;
     bool all = ++blamed_units_ >= most_blamed_in_vain && blamed_.size() >= submissions_to_blame;
     for (; !due_.empty() && (all || (rest_of_it && is_only_of(due_.back(), submission))); due_.pop_back())
       give_up(due_.back(), failure);
+  }
+
+  // Once all others have been tried, the rows of divided units that wait for a lock have the time that is left.
+  bool take_those_that_wait() {
+    is_patient_ = true;
+    due_.assign(waiting_.rbegin(), waiting_.rend());
+    waiting_.clear();
+    return !due_.empty();
+  }
+
+  void look_further_back(std::uint64_t submission) {
+    std::vector<part> others, samples;
+    for (part p : due_) {
+      bool is_sampled = samples.size() < rows_further_back && p.end - p.first > 2 && is_only_of(p, submission);
+      if (!is_sampled) {
+        others.push_back(p);
+        continue;
+      }
+      std::size_t middle = p.first + (p.end - p.first) / 2;
+      others.insert(others.end(), {{middle + 1, p.end}, {p.first, middle}});
+      samples.push_back({middle, middle + 1});
+    }
+    due_ = std::move(others);
+    due_.insert(due_.end(), samples.begin(), samples.end());
   }
 
   bool is_only_of(part p, std::uint64_t submission) const {
@@ -225,13 +255,15 @@ class division {
   std::vector<unit> units_;
   std::size_t rows_from_ = static_cast<std::size_t>(-1);  // of units, the first that is a row of a divided one
   std::vector<part> due_;                                 // the next one is the last
+  std::vector<part> waiting_;                             // rows of divided units that wait for a lock
+  bool is_patient_ = false;
   time_point end_{};
   time_point last_end_{};
   batch piece_;
   std::vector<batch_share> shares_;  // of the piece
   bool any_stored_ = false;
-  std::map<std::uint64_t, int> blamed_;  // units of each submission
-  int blamed_units_ = 0;
+  std::map<std::uint64_t, std::size_t> blamed_;  // units of each submission
+  std::size_t blamed_units_ = 0;
   std::size_t blamed_rows_ = 0;
 };
 

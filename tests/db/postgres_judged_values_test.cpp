@@ -79,6 +79,30 @@ TEST_F(postgres_judged_values, fail_the_batch_where_none_goes_in) {
   });
 }
 
+// 256 rows go together, and the last one by itself.
+TEST_F(postgres_judged_values, refused_beside_rows_that_depend_on_others_leave_those_stored_once) {
+  const table_definition into{
+      "t", "id", {{"n", column_type::integer}, {"p", column_type::integer}, {"v", column_type::text}}, {}};
+  with_connection([&](connection& c) -> task<> {
+    co_await c.execute(
+        "CREATE TEMPORARY TABLE t (id bigserial PRIMARY KEY, n bigint UNIQUE, p bigint REFERENCES t (n), v text CHECK "
+        "(v::regconfig IS NOT NULL))");
+    row_batch rows(3);
+    for (std::int64_t i = 0; i < 257; ++i) {
+      rows.add_integer(i);
+      i == 256 ? rows.add_integer(17) : rows.add_null();
+      rows.add_text(i == 5 ? "nowhere" : "english");
+      rows.commit_row();
+    }
+    batch_report report;
+    co_await c.insert_batch(into, rows, report);
+    for (std::size_t i = 0; i < 257; ++i)
+      EXPECT_EQ(report.rows.at(i).what, i == 5 ? status::refused : status::stored) << i;
+    result found = co_await c.query("SELECT count(*) FROM t");
+    EXPECT_EQ(found.rows.at(0).at(0), value(std::int64_t{256}));
+  });
+}
+
 TEST_F(postgres_judged_values, are_another_key_once_a_trigger_has_changed_it) {
   with_connection([](connection& c) -> task<> {
     co_await c.execute("CREATE TEMPORARY TABLE t (id bigserial PRIMARY KEY, k text UNIQUE, n bigint)");

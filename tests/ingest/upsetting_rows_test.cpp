@@ -140,6 +140,30 @@ TEST_F(upsetting_rows, of_one_request_do_no_harm_to_others_however_many_they_are
   }
 }
 
+TEST_F(upsetting_rows, at_the_start_of_a_request_do_not_keep_the_rest_out) {
+  for (std::size_t bad : {15, 16, 20, 60}) {
+    server_->stored.clear();
+    server_->upsetting_rows.clear();
+    for (const std::string& item : numbers(bad)) server_->upsetting_rows.insert(item);
+    run([&](processor& p) -> task<void> {
+      task<std::vector<item_status>> processing = process(p, numbers(bad + 100), false);
+      std::vector<item_status> ends = co_await std::move(processing);
+      check(ends);
+    });
+  }
+}
+
+TEST_F(upsetting_rows, beside_rows_that_stay_locked_keep_no_other_out) {
+  server_->lock_timeout = 1h;
+  server_->upsetting_rows = {"0"};
+  server_->locked_rows = {"10", "60"};
+  run([&](processor& p) -> task<void> {
+    task<std::vector<item_status>> processing = process(p, numbers(100), false);
+    std::vector<item_status> ends = co_await std::move(processing);
+    EXPECT_EQ(std::count(ends.begin(), ends.end(), item_status::stored), 97);
+  });
+}
+
 TEST_F(upsetting_rows, let_the_others_of_their_request_wait_for_locks) {
   server_->lock_timeout = 1h;
   server_->upsetting_rows = {"3"};

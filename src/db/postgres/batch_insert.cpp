@@ -127,6 +127,7 @@ task<void> batch_insert::insert_all_to_do(std::size_t first) {
     }
     std::vector<part> smaller;
     for (part& p : parts) {
+      if (p.count == 1 && !is_to_do(p.first)) continue;  // it is among the few, and in by now
       if (p.failed && p.count == 1) {
         refuse(p.first, p.errc, std::move(p.said), p.lacks_value);
         if (plan_.rows_may_depend || p.may_be_table) refused_early_.push_back(p.first);
@@ -384,7 +385,7 @@ void batch_insert::take_many(const part& p, const PGresult* r) {
 }
 
 void batch_insert::is_in(std::size_t row, row_outcome how) {
-  any_in_ = true;
+  any_in_ = any_in_ || how.what == row_outcome::status::stored;
   report_.rows[row] = how;
 }
 

@@ -112,7 +112,8 @@ class batch_insert {
   std::vector<std::size_t> refused_early_;                 // maybe for lack of a row before them that was not there yet
   std::optional<database_error> fatal_;
   std::optional<database_error> maybe_of_table_;  // what the first such part failed for
-  bool any_in_ = false;                           // rows that are stored, or duplicates
+  // Rows that are stored. A duplicate says nothing: indexes and triggers did not see it.
+  bool any_in_ = false;
   bool begins_again_ = false;
   bool keys_are_new_ = false;  // to the statement: a repeated key fails, and what stores nothing was dropped
 };

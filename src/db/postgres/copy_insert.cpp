@@ -272,7 +272,7 @@ void copy_insert::take_success(const PGresult* r, std::optional<database_error>&
     fatal = not_all_stored(plan_.into);
     return;
   }
-  report_.method = "copy";
+  if (!sent_.empty()) report_.method = "copy";
   for (std::size_t row : sent_) {
     report_.rows[row].id = has_ids_ ? id_of(row) : 0;
     session_.to_do_[row] = 0;

@@ -136,7 +136,7 @@ std::optional<db_errc> refusal_of_row(const PGresult* r) noexcept {
 }
 
 bool may_be_of_row(const PGresult* r) noexcept {
-  constexpr std::array<std::string_view, 9> servers_own{"08", "25", "26", "34", "53", "55", "57", "58", "XX"};
+  constexpr std::array<std::string_view, 10> servers_own{"08", "25", "26", "34", "53", "55", "57", "58", "HV", "XX"};
   std::string_view sqlstate = sqlstate_of(r);
   db_errc errc = classify(sqlstate);
   return (errc == db_errc::syntax || errc == db_errc::other) && field_view(r, PG_DIAG_SOURCE_FILE) != "plancache.c" &&
