@@ -163,7 +163,7 @@ class Checking(BlackBoxTest):
         for kind, spoil, told in (
                 ("sqlite", "ALTER TABLE penstock_idempotency DROP status", "'penstock_idempotency'"),
                 ("postgresql", "ALTER TABLE penstock_writer SET UNLOGGED", "'penstock_writer'"),
-                ("mariadb", "ALTER TABLE penstock_writer ENGINE=MyISAM", "'penstock_writer'")):
+                ("mariadb", "ALTER TABLE penstock_writer ENGINE=Aria", "'penstock_writer'")):
             with self.subTest(kind=kind):
                 url = "sqlite:own.db" if kind == "sqlite" else self.start_database(kind)
                 with self.serve("--store", url) as service:
