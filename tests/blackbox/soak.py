@@ -107,6 +107,9 @@ class Database:
         for statement in self.chance.choice(self.alterations).split(";"):
             self.sql(statement.format(table=table))
 
+    def lock_markers(self):
+        self.sql("BEGIN", "SELECT * FROM penstock_writer FOR UPDATE", self.meanwhile(2), "ROLLBACK")
+
     def rename(self):
         table = self.chance.choice(STREAMS)
         self.sql(f"ALTER TABLE {table} RENAME TO gone")
@@ -184,9 +187,6 @@ class Mariadb(Database):
     def read_lock(self):
         self.sql("FLUSH TABLES WITH READ LOCK", self.meanwhile(2), "UNLOCK TABLES")
 
-    def lock_markers(self):
-        self.sql("BEGIN", "SELECT * FROM penstock_writer FOR UPDATE", self.meanwhile(2), "ROLLBACK")
-
 
 class Postgresql(Database):
     kind = "postgresql"
@@ -220,9 +220,6 @@ class Postgresql(Database):
         self.sql("ALTER DATABASE penstock SET default_transaction_read_only = on")
         self.pause(1)
         self.sql("ALTER DATABASE penstock RESET default_transaction_read_only")
-
-    def lock_markers(self):
-        self.sql("BEGIN", "SELECT * FROM penstock_writer FOR UPDATE", self.meanwhile(2), "ROLLBACK")
 
 
 class Galera(Mariadb):

@@ -6,6 +6,7 @@
 // is under way, and each call throws. No call waits for another session's lock: it throws `db_errc::lock_timeout` at
 // once, has then changed nothing, and may be made again where `worth_waiting` says so.
 
+#include "../fitting_tables.h"
 #include "binding.h"
 #include "interruption.h"
 #include "location.h"
@@ -13,7 +14,6 @@
 #include "penstock/db/error.h"
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -132,6 +132,7 @@ class session {
   sqlite3_stmt* compile(const std::string& sql);
   // Compares a table that was found to fit, by whatever session, once more where the schema is another by now.
   void require_fit(const table_definition& into);
+  void note_compared(const table_definition& fitting, std::int64_t version);
   std::int64_t schema_version();
   // Nothing where the table is not there.
   std::vector<std::string> differences_of(const table_definition& definition);
@@ -189,7 +190,8 @@ class session {
   std::uint64_t uses_ = 0;           // of statements, so far
   sqlite3_stmt* reading_ = nullptr;  // not of the cache, which may drop any
   timestamp_texts texts_;
-  std::map<std::string, std::int64_t> compared_;  // by table, the version of the schema in which it fitted last
+  fitting_tables compared_;        // with the schema of this version:
+  std::int64_t compared_in_ = -1;  // see schema_version
 };
 
 template <class Fn>

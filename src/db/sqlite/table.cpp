@@ -185,7 +185,7 @@ void session::prepare_table(const table_definition& definition) {
   execute(create_table_sql(definition), {});
   std::int64_t version = schema_version();
   require_no_differences(definition, differences_of(definition));
-  compared_[definition.name] = version;
+  note_compared(definition, version);
   std::lock_guard lock(where_.kept->mutex);
   where_.kept->fits.note_fit(definition);
 }
@@ -197,10 +197,14 @@ void session::require_fit(const table_definition& into) {
     if (!where_.kept->fits.did_fit(into)) return;
   }
   std::int64_t version = schema_version();
-  auto compared = compared_.find(into.name);
-  if (compared != compared_.end() && compared->second == version) return;
+  if (version == compared_in_ && compared_.did_fit(into)) return;
   require_no_differences(into, differences_of(into));
-  compared_[into.name] = version;
+  note_compared(into, version);
+}
+
+void session::note_compared(const table_definition& fitting, std::int64_t version) {
+  if (std::exchange(compared_in_, version) != version) compared_ = {};
+  compared_.note_fit(fitting);
 }
 
 std::int64_t session::schema_version() {
