@@ -166,7 +166,7 @@ http::response commit_failure(const item_ledger& taken, const result_list& resul
   std::string detail;
   if (taken.unknown() > 0)
     detail = "it is not known whether " + std::to_string(taken.unknown()) + of_all +
-             "are stored: the database was lost during their commit; " +
+             "are stored: the database failed during their commit; " +
              (end.repeatable ? "repeat the request with the same Idempotency-Key"
                              : "look them up before sending them again, or send an Idempotency-Key with each request");
   if (lost > 0)

@@ -37,8 +37,13 @@ constexpr std::size_t round_trips_of_a_marked_begin = 2;
 // What may succeed when it is tried again. A pool that has no session in time may have one later.
 bool may_pass(const std::exception_ptr& failure) {
   const auto* refused = detail::exception_as<db::database_error>(failure);
-  return refused != nullptr && (refused->is_transient() || refused->errc() == db::db_errc::ambiguous_commit ||
-                                refused->errc() == db::db_errc::pool_timeout);
+  return refused != nullptr && (refused->is_transient() || refused->is(db::db_errc::ambiguous_commit) ||
+                                refused->is(db::db_errc::pool_timeout));
+}
+
+bool failed_with(auto code, const std::exception_ptr& failure) {
+  const auto* refused = detail::exception_as<error>(failure);
+  return refused != nullptr && refused->is(code);
 }
 
 // Where it is unknown whether a batch is stored, what would be permanent for the batch is not for the question.
@@ -76,17 +81,13 @@ task<void> roll_back(db::connection& session) {
 }
 
 // Whether the server may still have a session of ours that is lost, and the locks of its transaction.
-bool may_be_held(const std::exception_ptr& failure) {
-  const auto* refused = detail::exception_as<db::database_error>(failure);
-  return refused != nullptr && refused->errc() == db::db_errc::connection_lost;
-}
+bool may_be_held(const std::exception_ptr& failure) { return failed_with(db::db_errc::connection_lost, failure); }
 
 std::exception_ptr outcome_unknown(std::exception_ptr cause) {
-  const auto* already = detail::exception_as<error>(cause);
-  if (already != nullptr && already->is(ingest_errc::outcome_unknown)) return cause;
+  if (failed_with(ingest_errc::outcome_unknown, cause)) return cause;
   return std::make_exception_ptr(error(ingest_errc::outcome_unknown,
-                                       "the database was lost during a commit and did not come back in time to say "
-                                       "whether it happened",
+                                       "whether a commit happened is not known: the database was lost during it, or "
+                                       "its disk failed, and did not come back in time",
                                        std::move(cause)));
 }
 
@@ -183,14 +184,15 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
 
 task<void> batch_committer::commit_whole(batch& b, const attempt_limits& limits) {
   std::unique_ptr<commit_marker> marker = marked_ ? take_marker() : nullptr;
+  bool is_in_doubt = false;
   std::exception_ptr failure;
   try {
-    task<void> trying = try_for(limits, b, marker.get());
+    task<void> trying = try_for(limits, b, marker.get(), is_in_doubt);
     co_await std::move(trying);
   } catch (...) {
     failure = std::current_exception();
   }
-  if (marker && marker->in_doubt()) {
+  if (is_in_doubt) {
     unresolved_.add();
     failure = outcome_unknown(std::move(failure));
   } else if (marker && !may_be_held(failure)) {
@@ -200,7 +202,7 @@ task<void> batch_committer::commit_whole(batch& b, const attempt_limits& limits)
   count(b);
 }
 
-task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, commit_marker* marker) {
+task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, commit_marker* marker, bool& is_in_doubt) {
   const scheduler& clock = scheduler::current();
   const coalescer_options& most = limits.of_batch;
   time_point give_up = clock.now() + most.commit_retry;
@@ -216,14 +218,17 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, comm
     } catch (...) {
       failure = std::current_exception();
     }
+    // SQLite, which needs no marker, stores anew over what a crash could bring back.
+    is_in_doubt = is_in_doubt || failed_with(db::db_errc::ambiguous_commit, failure);
+    is_in_doubt = marker != nullptr ? marker->in_doubt() : failure && is_in_doubt;
     if (!failure) co_return;
     if (clock.now() - begun >= most.attempt_timeout && !std::exchange(has_hung, true))
       give_up = clock.now() + most.commit_retry;
-    if (marker != nullptr && !marker->in_doubt() && waits_for_lock(failure)) {
+    if (marker != nullptr && !is_in_doubt && waits_for_lock(failure)) {
       if (!std::exchange(has_lost_session, false)) std::rethrow_exception(failure);
       *marker = commit_marker();  // the session that was lost may have its row still
     }
-    bool is_worth_it = may_pass(failure) || (marker != nullptr && marker->in_doubt() && is_of_database(failure));
+    bool is_worth_it = may_pass(failure) || (is_in_doubt && is_of_database(failure));
     if (!is_worth_it || clock.now() + backoff >= give_up) std::rethrow_exception(failure);
     has_lost_session = has_lost_session || may_be_held(failure);
     retries_.add();

@@ -50,7 +50,7 @@ class batch_committer {
     duration lock_wait;
   };
   task<void> commit_whole(batch& b, const attempt_limits& limits);
-  task<void> try_for(const attempt_limits& limits, batch& b, commit_marker* marker);
+  task<void> try_for(const attempt_limits& limits, batch& b, commit_marker* marker, bool& is_in_doubt);
   task<void> attempt_within(const attempt_limits& limits, batch& b, commit_marker* marker);
   task<void> attempt(batch& b, commit_marker* marker, const attempt_limits& limits, bool& has_session);
   task<void> attempt_transaction(db::connection& session, batch& b, commit_marker* marker, const attempt_limits& limits,

@@ -143,7 +143,8 @@ class connection {
   /// COMMITTED, whatever the isolation of others is.
   virtual task<void> begin_for_batches();
   /// Commits it. Not cut short by a cancellation once it runs; SQLite's, while it waits for another session's lock, and
-  /// it is rolled back then. Throws `db_errc::ambiguous_commit` when the connection died meanwhile; `db_errc::other`
+  /// it is rolled back then. Throws `db_errc::ambiguous_commit` when the connection died meanwhile, and on SQLite
+  /// when the disk failed: it is undone then, but a crash before the next commit may bring it back; `db_errc::other`
   /// where there is no transaction; and on PostgreSQL `db_errc::serialization` for a constraint that may be newer than
   /// what was known of a batch's table: stored anew, the row that breaks it is refused alone.
   virtual task<void> commit() = 0;
@@ -202,7 +203,7 @@ class driver {
   virtual const std::string& name() const noexcept = 0;
   /// Opens a session. Cancellable. Throws `database_error`; a transient one may be tried again.
   virtual task<std::unique_ptr<connection>> connect() = 0;
-  /// False where the outcome of a COMMIT is always known, because no network lies between.
+  /// False where no network lies between: what a COMMIT did can be seen at once, without a marker.
   virtual bool commits_can_be_ambiguous() const noexcept { return true; }
 };
 
@@ -224,7 +225,7 @@ class database {
   const std::string& name() const noexcept { return driver_->name(); }
   /// Opens a session; `where` is what `connection::opened_at` is told.
   task<std::unique_ptr<connection>> connect(std::source_location where = std::source_location::current()) const;
-  /// False where the outcome of a COMMIT is always known, because no network lies between.
+  /// False where no network lies between: what a COMMIT did can be seen at once, without a marker.
   bool commits_can_be_ambiguous() const noexcept { return driver_->commits_can_be_ambiguous(); }
 
  private:

@@ -21,7 +21,7 @@ enum class db_errc {
   read_only,             ///< The database takes no writes now. Transient where there is a failover.
   too_many_connections,  ///< The server has no session left. Transient.
   connection_lost,       ///< The connection died; what it was doing did not happen. Transient.
-  ambiguous_commit,      ///< COMMIT got no answer, or passed over its standby: look up whether it happened.
+  ambiguous_commit,      ///< COMMIT got no answer, passed over its standby, or met a failing disk: look it up.
   auth,                  ///< The credentials, or the rights, are not enough.
   full,                  ///< Disk, file or quota is full.
   corrupt,               ///< The database file is damaged or is no database.

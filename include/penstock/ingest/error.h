@@ -10,22 +10,22 @@ namespace penstock::ingest {
 
 /// Errors of the ingest room. Errors of single items have codes of their own, see `item_error`.
 enum class ingest_errc {
-  overloaded,              ///< The queue is full: try again later.
-  busy,                    ///< A processor under `admission::reject` is at work already.
-  store_unreachable,       ///< The database can't be reached: nothing is taken until it can.
-  closed,                  ///< The coalescer, processor or service takes no more.
-  commit_failed,           ///< The batch with these items was not committed; its cause says why.
-  outcome_unknown,         ///< The database was lost during COMMIT, and could not be asked in time whether it happened.
-  bad_stream,              ///< A stream's definition is wrong.
-  unknown_stream,          ///< There is no stream of that name.
-  unsupported_media,       ///< The Content-Type or Content-Encoding is none that Penstock reads.
-  bad_encoding,            ///< A compressed body is damaged, or ends too early.
-  body_too_large,          ///< A body is longer than allowed, once decompressed.
-  bad_query,               ///< A query parameter is unknown or malformed.
-  malformed_body,          ///< A body's items can't be told apart from here on; those before stand.
-  not_found,               ///< There is no item of that id.
-  bad_idempotency_key,     ///< An Idempotency-Key is malformed or too long, or there are two.
-  idempotency_key_reused,  ///< It came with another request before.
+  overloaded,               ///< The queue is full: try again later.
+  busy,                     ///< A processor under `admission::reject` is at work already.
+  store_unreachable,        ///< The database can't be reached: nothing is taken until it can.
+  closed,                   ///< The coalescer, processor or service takes no more.
+  commit_failed,            ///< The batch with these items was not committed; its cause says why.
+  outcome_unknown,          ///< The database was lost during COMMIT, or its disk failed, and was not back in time.
+  bad_stream,               ///< A stream's definition is wrong.
+  unknown_stream,           ///< There is no stream of that name.
+  unsupported_media,        ///< The Content-Type or Content-Encoding is none that Penstock reads.
+  bad_encoding,             ///< A compressed body is damaged, or ends too early.
+  body_too_large,           ///< A body is longer than allowed, once decompressed.
+  bad_query,                ///< A query parameter is unknown or malformed.
+  malformed_body,           ///< A body's items can't be told apart from here on; those before stand.
+  not_found,                ///< There is no item of that id.
+  bad_idempotency_key,      ///< An Idempotency-Key is malformed or too long, or there are two.
+  idempotency_key_reused,   ///< It came with another request before.
   keyed_request_too_large,  ///< A request with an Idempotency-Key does not fit into one batch.
 };
 

@@ -74,6 +74,14 @@ void throw_serialization_failure(sqlite3* handle, const std::string& path, const
                        sqlite3_extended_errcode(handle));
 }
 
+// Its pages may have reached the -wal, where recovery finds them after a crash, unless a later commit is written over
+// them (https://www.sqlite.org/fileformat2.html#walformat).
+void throw_left_to_recovery(const database_error& commit_failure) {
+  throw database_error(db_errc::ambiguous_commit,
+                       commit_failure.message() + "; it was undone, but may be there after a crash",
+                       commit_failure.server_code());
+}
+
 void throw_open_failure(sqlite3* handle, const std::string& path) {
   if (handle == nullptr) throw_failure(handle, path, "open");
   int code = sqlite3_extended_errcode(handle);

@@ -17,15 +17,19 @@ db_errc classify(int extended) noexcept;
 // As above, for SQLITE_BUSY in a transaction that had only read.
 [[noreturn]] void throw_serialization_failure(sqlite3* handle, const std::string& path, const std::string& doing);
 
-// As above, for a file that could not be opened: says what to do.
+// Throws `db_errc::ambiguous_commit` for a COMMIT that the disk refused.
+[[noreturn]] void throw_left_to_recovery(const database_error& commit_failure);
+
+// Throws what opening a file failed with: says what to do.
 [[noreturn]] void throw_open_failure(sqlite3* handle, const std::string& path);
 
 // For a file that was opened before, and to which its path no longer leads.
 [[noreturn]] void throw_moved(const std::string& path);
 
+[[noreturn]] void throw_unwritable(const std::string& name);
+
 // Where FILE-wal belongs to another file than the one that is to be opened. `path` is FILE without links.
 // What the handle of a moved file could not write to it.
-[[noreturn]] void throw_unwritable(const std::string& name);
 [[noreturn]] void throw_left_behind(sqlite3* handle, const std::string& name, const std::string& path);
 // The file of a FILE-wal is not there.
 [[noreturn]] void throw_wal_alone(const std::string& name, const std::string& path);

@@ -308,7 +308,12 @@ void session::commit() {
   throw_if_moved();
   require_whole_transaction();
   if (!transacting()) throw database_error(db_errc::other, "no transaction is open: begin one first");
-  run("COMMIT", {}, "commit");
+  try {
+    run("COMMIT", {}, "commit");
+  } catch (const database_error& e) {
+    if ((e.server_code() & 0xff) == SQLITE_IOERR) throw_left_to_recovery(e);
+    throw;
+  }
 }
 
 void session::rollback() noexcept {
