@@ -91,6 +91,61 @@ class SeveralServers(BlackBoxTest):
         self.assertEqual(sorted(stored(1)), sorted(stored(2)), "the nodes differ")
         self.assertEqual(sorted(stored(1)), sorted(stored(3)), "the nodes differ")
 
+    @unittest.skipUnless(GALERA.exists(), "no Galera here: tools/install-deps --galera")
+    def test_items_that_are_refused_or_repeated_leave_the_nodes_of_a_cluster_alike(self):
+        self.addCleanup(tool, "galera", "down", self.servers)
+        url = tool("galera", "up", self.servers)
+        self.ask_node(1, "CREATE TABLE penstock.customer (id BIGINT PRIMARY KEY, visits INT);"
+                         "INSERT INTO penstock.customer VALUES (1, 0);"
+                         "CREATE TABLE penstock.visits (id BIGINT AUTO_INCREMENT PRIMARY KEY, number BIGINT NOT NULL, "
+                         "customer BIGINT NOT NULL, note LONGTEXT, CHECK (number <> 13), "
+                         "FOREIGN KEY (customer) REFERENCES penstock.customer (id))")
+        config = self.write("penstock.toml", """
+[[stream]]
+name = "orders"
+key = ["number"]
+columns = [{name = "number", type = "integer", required = true}, {name = "note"}]
+[[stream]]
+name = "visits"
+columns = [{name = "number", type = "integer", required = true}, {name = "customer", type = "integer", required = true},
+           {name = "note"}]
+""")
+        service = self.serve("--config", config, "--store", url)
+        note = "x" * 1000
+        for first in (0, 35):
+            items = [{"number": first + n, "note": note} for n in range(40)]
+            self.assertEqual(service.post(items, "/v1/orders")[0], 200)
+        visits = [{"number": n, "customer": 1, "note": note} for n in range(600)]
+        status, answer = service.post(visits, "/v1/visits")
+        self.assertEqual((status, answer["stored"], answer["rejected"]), (200, 599, 1))
+
+        # Conflicts with what another node does end transactions between any two of their statements.
+        stopping = threading.Event()
+
+        def update():
+            while not stopping.is_set():
+                self.ask_node(2, "UPDATE penstock.customer SET visits = visits + 1")
+
+        updating = threading.Thread(target=update)
+        updating.start()
+        try:
+            told = 599
+            for first in range(1000, 1400, 10):
+                items = [{"number": first + n, "customer": 1, "note": "x"} for n in range(10)]
+                items[first // 10 % 10]["number"] = 13
+                status, answer = service.post(items, "/v1/visits")
+                self.assertEqual((status, answer["stored"], answer["rejected"]), (200, 9, 1), answer)
+                told += 9
+        finally:
+            stopping.set()
+            updating.join()
+        self.assertEqual(service.stop(), 0)
+        for node in (1, 2, 3):
+            self.assertEqual(
+                self.ask_node(node, "SET SESSION wsrep_sync_wait = 1; SELECT count(*), count(DISTINCT number) FROM "
+                                    "penstock.orders; SELECT count(*), count(DISTINCT number) FROM penstock.visits"),
+                ["75", "75", str(told), str(told)], f"node {node}")
+
     def ask_node(self, node, sql):
         """The words of what a node of tools/galera answers."""
         return subprocess.run(

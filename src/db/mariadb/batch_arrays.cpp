@@ -64,13 +64,14 @@ task<std::optional<complaint>> batch_insertion::insert_arrays() {
       break;
     }
     bool counts_ids = should_count_ids();
-    task<std::optional<complaint>> opening = counts_ids ? open_with_savepoint() : send_ahead();
+    task<std::optional<complaint>> opening = counts_ids ? open_with_savepoint() : guard();
     std::optional<complaint> said = co_await std::move(opening);
     if (said) co_return said;
     task<std::optional<complaint>> inserting = counts_ids ? insert_array_counted(turn) : insert_array_told(turn);
     said = co_await std::move(inserting);
     if (said && !refuses_row(*said)) co_return said;
     if (said) {
+      undo_is_due_ = is_guarded();
       next_ = before;
       break;
     }

@@ -45,7 +45,7 @@ unsigned code_told(const text_result& told) { return static_cast<unsigned>(numbe
 }  // namespace
 
 bool batch_insertion::takes_compounds() const noexcept {
-  return facts_->is_mariadb && facts_->version >= first_with_compounds && !may_choose_ids();
+  return facts_->is_mariadb && facts_->version >= first_with_compounds && !may_choose_ids() && !is_guarded();
 }
 
 // The group's rows get their outcomes, in their order. What ended the statement is judged as of the row that it came

@@ -19,7 +19,6 @@ namespace {
 constexpr std::size_t rows_a_statement = 256;
 constexpr std::size_t bytes_a_statement = std::size_t{1} << 20;
 constexpr std::size_t most_kept = std::size_t{4} << 20;
-constexpr std::size_t statements_of_opening = 2;
 
 parameters parameters_of_row(std::span<const cell> row) {
   parameters values;
@@ -124,6 +123,8 @@ void batch_insertion::start(wire& w, const server_facts& facts, const known_tabl
   waiting_.clear();
   next_ = 0;
   many_refused_ = false;
+  undo_is_due_ = false;
+  lost_.reset();
   mixed_kinds_ = false;
   expected_ = &expected_of_[into.name];
   if (into.unique_key.empty()) expected_->repeats = false;  // another definition of the table may have a key
@@ -223,61 +224,22 @@ task<std::optional<complaint>> batch_insertion::insert_group() {
 task<std::optional<complaint>> batch_insertion::insert() {
   bool as_text = group_.size() > 1 || fits_in_text(group_.front());
   if (!as_text) co_return co_await insert_with_parameters();
-  text_.clear();
-  append_insert(group_);
-  task<bool> sending = send(1);
+  const std::size_t end = group_.size();
+  task<bool> sending = send_inserts(group_, std::span(&end, 1));
   bool ran = co_await std::move(sending);
-  if (!ran) co_return wire_->complaint_of_session();
+  if (!ran) co_return what_failed();
   take_ids_of_insert(group_, answers_.front());
   co_return std::nullopt;
 }
 
-// Runs the text, behind what goes ahead of it. The answers are those to the text, which has so many.
-task<bool> batch_insertion::send(std::size_t answers) {
-  std::size_t ahead = std::exchange(ahead_count_, 0);
-  text_.insert(0, std::exchange(ahead_, {}));
-  task<bool> running = wire_->run(text_, answers_, answers + ahead);
-  bool ran = co_await std::move(running);
-  if (ahead == 0) co_return ran;
-  ahead_has_run_ = answers_.size() >= ahead;
-  if (!ahead_has_run_) co_return false;
-  if (ahead == statements_of_opening) opening_changed_ = answers_[1].changed;
-  answers_.erase(answers_.begin(), answers_.begin() + static_cast<std::ptrdiff_t>(ahead));
-  co_return ran;
-}
-
-task<std::optional<complaint>> batch_insertion::send_ahead() {
-  if (ahead_.empty()) co_return std::nullopt;
-  text_.clear();
-  task<bool> sending = send(0);
-  bool ran = co_await std::move(sending);
-  if (!ran) co_return wire_->complaint_of_session();
-  co_return std::nullopt;
-}
-
-// Undone before anything else is sent, on the way to it.
-void batch_insertion::undo_to_savepoint() {
-  ahead_ = "ROLLBACK TO SAVEPOINT penstock_rows;";
-  ahead_count_ = 1;
-  ahead_has_run_ = false;
-}
-
-// Opens the transaction, when that is still due, with a point to come back to.
-task<std::optional<complaint>> batch_insertion::open_with_savepoint() {
-  text_ = "SAVEPOINT penstock_rows";
-  task<bool> sending = send(1);
-  bool ran = co_await std::move(sending);
-  if (!ran) co_return wire_->complaint_of_session();
-  co_return std::nullopt;
-}
-
 task<std::optional<complaint>> batch_insertion::insert_with_parameters() {
-  task<std::optional<complaint>> sending_ahead = send_ahead();
+  task<std::optional<complaint>> sending_ahead = guard();
   std::optional<complaint> refused = co_await std::move(sending_ahead);
   if (refused) co_return refused;
   parameters values = parameters_of_row(rows_->row(group_.front()));
   task<std::optional<complaint>> running = single_(insert_with_places(), std::move(values));
   std::optional<complaint> said = co_await std::move(running);
+  undo_is_due_ = said && is_guarded();
   if (!said) take_ids(group_, mysql_insert_id(wire_->handle()));
   co_return said;
 }

@@ -85,7 +85,8 @@ class batch_insertion {
   task<lenient_run> load(std::string_view savepoint);
   task<void> look_for_suspects(lenient_run& run, std::span<const std::uint32_t> of, std::size_t stored,
                                unsigned warnings, lenient_way way);
-  task<std::vector<suspect>> find_suspects(unsigned warnings, std::span<const std::uint32_t> of, lenient_way way);
+  task<std::vector<suspect>> find_suspects(lenient_run& run, unsigned warnings, std::span<const std::uint32_t> of,
+                                           lenient_way way);
   task<std::optional<complaint>> insert_suspects(std::vector<suspect> suspects);
   task<std::optional<complaint>> read_ids(std::optional<std::string> first);
   static bool is_among(const std::vector<suspect>& suspects, std::uint32_t row) noexcept;
@@ -121,14 +122,26 @@ class batch_insertion {
   task<std::optional<complaint>> judge(std::uint32_t row, const complaint& said);
   void judge_looked_up(std::uint32_t row, const complaint& said, bool is_there);
   bool may_be_there(unsigned code) const noexcept;
+  // What a question about the last error was answered with. A cluster may end the transaction at any statement; that
+  // the server has not kept the error (max_error_count) is no failure.
+  std::optional<complaint> failure_to_tell() const;
   bool tells_row(const complaint& said) const;
-  task<std::optional<std::size_t>> failed_row(const complaint& said);
+  task<std::optional<complaint>> find_failed_row(const complaint& said, std::optional<std::size_t>& row);
   task<std::optional<complaint>> set_repeated_apart();
   task<std::optional<complaint>> insert_held();
   task<std::optional<complaint>> look_up_keys(std::span<const std::uint32_t> rows);
   task<std::optional<complaint>> look_up_each(std::span<const std::uint32_t> rows);
 
+  static constexpr std::size_t statements_of_opening = 2;
   task<bool> send(std::size_t answers);
+  task<bool> send_singly(std::size_t answers);
+  task<bool> send_inserts(std::span<const std::uint32_t> rows, std::span<const std::size_t> ends);
+  task<std::optional<complaint>> guard();
+  complaint what_failed() const;
+  // Galera ends a transaction between two statements, for a conflict: of several in one text, those behind would be
+  // committed as they come. And it sends on to other nodes what a statement wrote before it failed (MariaDB 10.11
+  // without a binary log), unless that is undone to a savepoint. So each goes by itself, behind a savepoint.
+  bool is_guarded() const noexcept { return facts_->has_cluster; }
   task<std::optional<complaint>> send_ahead();
   task<std::optional<complaint>> open_with_savepoint();
   void undo_to_savepoint();
@@ -159,6 +172,8 @@ class batch_insertion {
   std::string ahead_;  // statements to be sent ahead of the next text: the opening, or what undoes rows
   std::size_t ahead_count_ = 0;
   bool ahead_has_run_ = false;
+  bool undo_is_due_ = false;       // of a statement that failed, to the savepoint before it
+  std::optional<complaint> lost_;  // that the transaction is not there any more
   std::uint64_t opening_changed_ = 0;
   std::vector<const text_limit*> limits_;  // of each column or null; only while a batch starts
   bool has_triggers_ = false;              // see known_table

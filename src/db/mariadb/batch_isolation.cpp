@@ -2,6 +2,7 @@
 #include "penstock/db/error.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <utility>
 
@@ -14,6 +15,10 @@ namespace penstock::db::mariadb {
 namespace {
 
 constexpr unsigned no_default_for_field = 1364;  // of a column that the statement does not name
+constexpr std::array<const char*, 4> row_questions{
+    "GET DIAGNOSTICS @penstock_last = NUMBER",
+    "GET DIAGNOSTICS CONDITION @penstock_last @penstock_row = ROW_NUMBER, @penstock_code = MYSQL_ERRNO",
+    "SELECT @penstock_row, @penstock_code", "SET @penstock_last = NULL, @penstock_row = NULL, @penstock_code = NULL"};
 // Setting one apart takes up to three trips: to ask which it is, to see that it is, and for the rows behind it.
 constexpr int most_set_apart = 4;
 constexpr int most_set_apart_before_compound = 2;
@@ -79,8 +84,9 @@ task<std::optional<complaint>> batch_insertion::isolate(complaint said) {
 task<std::optional<complaint>> batch_insertion::set_one_apart(complaint said) {
   std::optional<std::size_t> hint;
   if (group_.size() > 1) {
-    task<std::optional<std::size_t>> asking = failed_row(said);
-    hint = co_await std::move(asking);
+    task<std::optional<complaint>> asking = find_failed_row(said, hint);
+    std::optional<complaint> failed = co_await std::move(asking);
+    if (failed) co_return failed;
   }
   task<std::optional<complaint>> narrowing = narrow_down(std::move(said), hint);
   co_return co_await std::move(narrowing);
@@ -93,26 +99,37 @@ bool batch_insertion::tells_row(const complaint& said) const {
 }
 
 // That row's place in the group; what a trigger runs may have failed at a row of its own, and that is told instead.
-task<std::optional<std::size_t>> batch_insertion::failed_row(const complaint& said) {
-  std::optional<std::size_t> row = row_in(said.message);
+task<std::optional<complaint>> batch_insertion::find_failed_row(const complaint& said,
+                                                                std::optional<std::size_t>& row) {
+  row = row_in(said.message);
   if (!row && tells_row(said)) {
-    text_ =
-        "GET DIAGNOSTICS @penstock_last = NUMBER;"
-        "GET DIAGNOSTICS CONDITION @penstock_last @penstock_row = ROW_NUMBER, @penstock_code = MYSQL_ERRNO;"
-        "SELECT @penstock_row, @penstock_code;"
-        "SET @penstock_last = NULL, @penstock_row = NULL, @penstock_code = NULL";
-    std::string code = std::to_string(said.code);
-    task<bool> asking = wire_->run(text_, answers_, 4);
-    bool answered = co_await std::move(asking);
-    if (answered && answers_[2].rows.at(0).at(1) == code)
-      row = row_in(" at row " + answers_[2].rows.at(0).at(0).value_or(""));
+    text_result told;
+    text_.clear();
+    for (const char* question : row_questions) {
+      text_.append(text_.empty() ? "" : ";").append(question);
+      if (!is_guarded() && question != row_questions.back()) continue;
+      task<bool> asking = wire_->run(text_, answers_, is_guarded() ? 1 : row_questions.size());
+      bool answered = co_await std::move(asking);
+      if (!answered) co_return failure_to_tell();
+      for (text_result& answer : answers_)
+        if (!answer.rows.empty()) told = std::move(answer);
+      text_.clear();
+    }
+    if (told.rows.at(0).at(1) == std::to_string(said.code))
+      row = row_in(" at row " + told.rows.at(0).at(0).value_or(""));
   }
   if (row && *row >= group_.size()) row.reset();
-  co_return row;
+  co_return std::nullopt;
 }
 
-// Sends the group in pieces, as so many statements of one trip, of which the server stops at the first that it refuses;
-// then that one in pieces, until it is a single row. A row that is hinted at is a piece of its own at once.
+std::optional<complaint> batch_insertion::failure_to_tell() const {
+  constexpr unsigned no_such_condition = 1758;  // ER_DA_INVALID_CONDITION_NUMBER
+  complaint said = wire_->complaint_of_session();
+  return said.code == no_such_condition ? std::nullopt : std::optional(std::move(said));
+}
+
+// Sends the group in pieces, of which the server stops at the first that it refuses; then that one in pieces, until it
+// is a single row. A row that is hinted at is a piece of its own at once.
 task<std::optional<complaint>> batch_insertion::narrow_down(complaint said, std::optional<std::size_t> hint) {
   std::vector<std::uint32_t> suspects = std::move(group_);
   std::vector<std::uint32_t> later;
@@ -122,17 +139,11 @@ task<std::optional<complaint>> batch_insertion::narrow_down(complaint said, std:
     auto piece = [&](std::size_t which) {
       return std::span<const std::uint32_t>(suspects).subspan(start_of(which), ends[which] - start_of(which));
     };
-    text_.clear();
-    for (std::size_t i = 0; i < ends.size(); ++i) {
-      append_insert(piece(i));
-      text_.push_back(';');
-    }
-    text_.pop_back();
-    task<bool> sending = send(ends.size());
+    task<bool> sending = send_inserts(suspects, ends);
     bool ran = co_await std::move(sending);
     if (!ran) {
-      said = wire_->complaint_of_session();
-      if (!refuses_row(said)) co_return said;
+      said = what_failed();
+      if (!ahead_has_run_ || !refuses_row(said)) co_return said;
     }
     for (std::size_t i = 0; i < answers_.size(); ++i) take_ids_of_insert(piece(i), answers_[i]);
     if (ran) {  // whatever stood in the way is gone

@@ -31,7 +31,7 @@ bool drops_row(unsigned code) noexcept {
 
 // The server has to tell which rows it dropped: see `find_suspects`.
 bool batch_insertion::can_ignore() const noexcept {
-  return facts_->takes_arrays && facts_->version >= first_to_number_rows && !mixed_kinds_;
+  return facts_->takes_arrays && facts_->version >= first_to_number_rows && !mixed_kinds_ && !is_guarded();
 }
 
 bool batch_insertion::should_ignore(bool bulk_allowed) const {
@@ -142,9 +142,8 @@ task<batch_insertion::lenient_run> batch_insertion::load(std::string_view savepo
 // Adds what is known of the rows that one statement has dropped or changed.
 task<void> batch_insertion::look_for_suspects(lenient_run& run, std::span<const std::uint32_t> of, std::size_t stored,
                                               unsigned warnings, lenient_way way) {
-  task<std::vector<suspect>> finding = find_suspects(warnings, of, way);
+  task<std::vector<suspect>> finding = find_suspects(run, warnings, of, way);
   std::vector<suspect> suspects = co_await std::move(finding);
-  if (!wire_->connected()) run.failed = wire_->complaint_of_session();
   if (suspects.empty()) run.give_up();
   run.certain = run.certain && !run.failed && suspects.size() + stored == of.size() && !has_triggers_ &&
                 certain_when_refused(suspects);
@@ -208,7 +207,7 @@ task<std::optional<complaint>> batch_insertion::read_ids(std::optional<std::stri
 
 // Which of the rows of the last statement it gave warnings for, in their order; none when the server does not tell
 // (https://mariadb.com/kb/en/get-diagnostics/: ROW_NUMBER, from 10.7 on).
-task<std::vector<batch_insertion::suspect>> batch_insertion::find_suspects(unsigned warnings,
+task<std::vector<batch_insertion::suspect>> batch_insertion::find_suspects(lenient_run& run, unsigned warnings,
                                                                            std::span<const std::uint32_t> of,
                                                                            lenient_way way) {
   std::vector<suspect> suspects;
@@ -222,6 +221,7 @@ task<std::vector<batch_insertion::suspect>> batch_insertion::find_suspects(unsig
   text_.append("SET @penstock_row = NULL, @penstock_code = NULL");
   task<bool> asking = wire_->run(text_, answers_);
   bool answered = co_await std::move(asking);
+  if (!answered) run.failed = failure_to_tell();
   if (!answered) co_return suspects;
   // A LOAD DATA does not count a row that failed a check.
   std::int64_t uncounted = 0;
