@@ -210,8 +210,7 @@ task<void> batch_insert::make_trip(std::vector<part>& parts, bool only_one) {
   }
   // A transaction in which nothing was done yet needs no savepoint for its only part: it can begin again.
   bool fresh = only_one && session_.begin_is_due_;
-  if (session_.begin_is_due_) commands_.emplace_back();
-  session_.send_begin(w);
+  commands_.resize(commands_.size() + session_.send_begin(w));
   if (std::exchange(opening_is_due_, false)) send_opening();
   if (std::exchange(check_is_due_, false) && !plan_.check_at_once.empty()) send_plain(plan_.check_at_once);
   if (!fresh) send_plain("SAVEPOINT penstock");

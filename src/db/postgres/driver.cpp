@@ -33,13 +33,11 @@ class postgres_driver final : public driver {
     std::string server = at.to_string();
     task<connection_handle> connecting = connect_to(context_->url, at);
     connection_handle connected = co_await std::move(connecting);
-    auto opened = std::make_unique<session>(context_, server, std::move(connected));
+    auto opened = std::make_unique<session>(context_, at, std::move(connected));
     task<void> ending = end_orphans(std::move(server));
     co_await std::move(ending);
-    if (context_->url.primary_only) {
-      task<void> checking = opened->require_primary();
-      co_await std::move(checking);
-    }
+    task<void> introducing = opened->introduce();
+    co_await std::move(introducing);
     co_return opened;
   }
 

@@ -204,8 +204,10 @@ task<insert_plan*> session::plan_for(const table_definition& into) {
   }
   const auto* is_bigint = std::get_if<bool>(&told.at(ids_at + 1));
   plan.copy_gives_ids = has_id && !plan.sequence.empty() && is_bigint != nullptr && *is_bigint;
-  // COPY passes rules by, which the other ways in do not.
-  if (home_->url.bulk_allowed && !rules_judge) plan.copy = copy_sql(into, plan.types, plan.copy_gives_ids);
+  // COPY passes rules by, which the other ways in do not; and with it goes an EXECUTE, whose name a pooler may not
+  // know.
+  if (home_->url.bulk_allowed && !rules_judge && !is_pooled_)
+    plan.copy = copy_sql(into, plan.types, plan.copy_gives_ids);
   co_return &plans_.insert_or_assign(into.name, std::move(plan)).first->second;
 }
 

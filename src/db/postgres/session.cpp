@@ -41,7 +41,11 @@ constexpr std::size_t most_kept_for_transaction = 128;  // statements that are n
 constexpr std::size_t most_parameters = 7'498;
 
 database_error stale_statement(const database_error& failed) {
-  return {db_errc::serialization, failed.message() + " (another session changed the table)", 0, failed.sqlstate()};
+  const char* why = failed.sqlstate() == "26000"
+                        ? " (this is another session of the server, that a pooler gave: it must "
+                          "pool sessions, or keep prepared statements)"
+                        : " (another session changed the table)";
+  return {db_errc::serialization, failed.message() + why, 0, failed.sqlstate()};
 }
 
 // A parameter's type may be another by now than when its statement was prepared: its value is read, or written, as that
@@ -60,8 +64,12 @@ bool is_failure(const PGresult* r) {
 
 }  // namespace
 
-session::session(std::shared_ptr<server_context> home, std::string server, connection_handle connected)
-    : home_(std::move(home)), server_(std::move(server)), wire_(std::make_unique<wire>(std::move(connected))) {
+session::session(std::shared_ptr<server_context> home, server_address at, connection_handle connected)
+    : home_(std::move(home)),
+      at_(std::move(at)),
+      server_(at_.to_string()),
+      wire_(std::make_unique<wire>(std::move(connected))),
+      statements_(scheduler::current().random()) {
   wire_->limit_absence(home_->url.silence_timeout);
 }
 
@@ -102,10 +110,13 @@ const char* session::begin_sql() const noexcept {
   return for_batches_ ? "BEGIN ISOLATION LEVEL READ COMMITTED" : "BEGIN";
 }
 
-void session::send_begin(wire& w) {
-  if (!begin_is_due_) return;
+std::size_t session::send_begin(wire& w) {
+  if (!std::exchange(begin_is_due_, false)) return 0;
   w.execute(begin_sql());
-  begin_is_due_ = false;
+  std::string settings = settings_of_transaction();
+  if (settings.empty()) return 1;
+  w.execute(settings);
+  return 2;
 }
 
 // Apart from what follows: a server that has lost a statement itself, as after DISCARD ALL, refuses to let go of it.
@@ -169,6 +180,7 @@ bool session::forgets_lost_statements(const PGresult* failed) {
   if (sqlstate_of(failed) != "26000" || said_by(failed).find(statement_cache::start_of_names) == std::string::npos)
     return false;
   statements_.forget_all();
+  ++lost_statements_;
   return true;
 }
 

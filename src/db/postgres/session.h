@@ -31,7 +31,7 @@ std::string quote_table(const std::string& name);
 
 class session final : public connection {
  public:
-  session(std::shared_ptr<server_context> home, std::string server, connection_handle connected);
+  session(std::shared_ptr<server_context> home, server_address at, connection_handle connected);
   ~session() override { close(); }
 
   task<result> query(std::string sql, parameters values) override;
@@ -51,14 +51,14 @@ class session final : public connection {
   std::vector<std::string> creation_faults(const table_definition& definition) const override;
   task<void> reset() override;
   task<void> ping() override;
-  task<std::vector<finding>> examine(const expected_load& load) override { return examine_server(*this, &load); }
+  task<std::vector<finding>> examine(const expected_load& load) override;
   std::string quoted_table(std::string_view name) const override { return quote_table(std::string(name)); }
   session_state state() const noexcept override;
   bool altered() const noexcept override { return altered_; }
   void close() noexcept override;
 
-  // Throws `db_errc::read_only` when the server takes no writes.
-  task<void> require_primary();
+  // What a new session does first. Throws `db_errc::read_only` when a primary is wanted and this takes no writes.
+  task<void> introduce();
 
  private:
   friend class batch_insert;
@@ -78,6 +78,17 @@ class session final : public connection {
     session& session_;
   };
 
+  // What a pooler does between this and the server.
+  enum class pooling { of_sessions, of_transactions, of_transactions_with_statements, without_another_session };
+
+  task<pooling> look_at_pooler();
+  static finding finding_about(pooling how, std::size_t sessions);
+  // Finds out besides whether there is a pooler.
+  task<bool> takes_no_writes();
+  task<void> set_appearances();
+  std::string settings_of_transaction() const;
+  database_error read_only_server() const;
+  task<void> require_primary();
   // Throws unless an operation may begin.
   wire& open_wire() const;
   wire& connected_wire() const;
@@ -85,7 +96,8 @@ class session final : public connection {
   // By what the server says of itself: not before version 14.
   bool is_read_only_where_a_primary_is_wanted() const noexcept;
   const char* begin_sql() const noexcept;
-  void send_begin(wire& w);
+  // Gives how many commands that takes.
+  std::size_t send_begin(wire& w);
   std::size_t send_evictions(wire& w);
   void note_traces(const std::string& sql);
   // Runs a statement once; its results go to `take`.
@@ -123,9 +135,12 @@ class session final : public connection {
   task<void> leave_early(bool in_savepoint);
 
   std::shared_ptr<server_context> home_;
+  server_address at_;
   std::string server_;
+  bool is_pooled_ = false;  // by somebody between: the server's session may be another one's in between
   std::unique_ptr<wire> wire_;
   statement_cache statements_;
+  std::uint64_t lost_statements_ = 0;  // how often they were not there
   arguments arguments_;
   arguments opening_values_;
   row_arrays arrays_;

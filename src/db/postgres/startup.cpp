@@ -98,7 +98,10 @@ void set_socket(connect_options& options, const server_address& at) {
   options.set("port", names_file ? file.substr(socket_file_prefix.size()) : std::to_string(at.port));
 }
 
-connect_options options_for(const server_url& url, const server_address& at, const std::string& numeric_address) {
+enum class session_settings { asked_for, left_out };
+
+connect_options options_for(const server_url& url, const server_address& at, const std::string& numeric_address,
+                            session_settings settings) {
   connect_options options;
   if (at.socket.empty()) {
     options.set("host", at.host);  // what a certificate must name
@@ -116,7 +119,7 @@ connect_options options_for(const server_url& url, const server_address& at, con
   if (url.idle_transaction_timeout != duration::zero())
     of_session += " -c idle_in_transaction_session_timeout=" +
                   std::to_string(std::chrono::ceil<std::chrono::milliseconds>(url.idle_transaction_timeout).count());
-  options.set("options", of_session);
+  if (settings == session_settings::asked_for) options.set("options", of_session);
   // Of the seconds between keepalives, by Linux (include/net/tcp.h, MAX_TCP_KEEPIDLE).
   constexpr long long longest_third = 32'767;
   // For logging in and for requests to cancel; a session's own are set once it is there.
@@ -131,8 +134,9 @@ connect_options options_for(const server_url& url, const server_address& at, con
   return options;
 }
 
-task<connection_handle> handshake(const server_url& url, const server_address& at, const std::string& numeric_address) {
-  connect_options options = options_for(url, at, numeric_address);
+task<connection_handle> handshake(const server_url& url, const server_address& at, const std::string& numeric_address,
+                                  session_settings settings) {
+  connect_options options = options_for(url, at, numeric_address, settings);
   auto starting = on_worker([&] { return options.start(); });
   connection_handle c = co_await starting;
   if (!c || PQstatus(c.get()) == CONNECTION_BAD) throw connect_failure(c.get());
@@ -155,6 +159,18 @@ task<connection_handle> handshake(const server_url& url, const server_address& a
   co_return c;
 }
 
+// PgBouncer refuses options that it does not know (its ignore_startup_parameters).
+task<connection_handle> log_in(const server_url& url, const server_address& at, const std::string& numeric_address) {
+  try {
+    task<connection_handle> shaking = handshake(url, at, numeric_address, session_settings::asked_for);
+    co_return co_await std::move(shaking);
+  } catch (const database_error& e) {
+    if (e.message().find("unsupported startup parameter") == std::string::npos) throw;
+  }
+  task<connection_handle> shaking = handshake(url, at, numeric_address, session_settings::left_out);
+  co_return co_await std::move(shaking);
+}
+
 }  // namespace
 
 task<connection_handle> connect_to(const server_url& url, const server_address& at) {
@@ -168,7 +184,7 @@ task<connection_handle> connect_to(const server_url& url, const server_address& 
   std::exception_ptr failure;
   for (std::size_t i = 0; i < addresses.size(); ++i) {
     try {
-      task<connection_handle> shaking = handshake(url, at, addresses[i]);
+      task<connection_handle> shaking = log_in(url, at, addresses[i]);
       task<connection_handle> limited = with_timeout(share_of_time_left(addresses.size() - i), std::move(shaking));
       co_return co_await std::move(limited);
     } catch (const timed_out&) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "binding.h"
+#include "penstock/core/id.h"
 #include "penstock/db/connection.h"
 #include "wire.h"
 
@@ -37,7 +38,9 @@ class statement_cache {
   statement* find(std::string_view sql);
   statement* add(statement s);
   static constexpr const char* start_of_names = "penstock_";
-  std::string new_name() { return start_of_names + std::to_string(++names_); }
+  // Those of another session, which a pooler may give its server's to this one, are others.
+  explicit statement_cache(std::uint64_t random_bits) : own_names_(start_of_names + make_id(random_bits) + "_") {}
+  std::string new_name() { return own_names_ + std::to_string(++names_); }
   void forget(const statement* s);
   void forget_all() noexcept;
   // How many are above the bound, and are to be deallocated.
@@ -48,6 +51,7 @@ class statement_cache {
   std::list<statement> statements_;  // the one used last is first
   std::unordered_map<std::string_view, std::list<statement>::iterator> by_sql_;
   std::vector<std::string> evicted_;
+  std::string own_names_;
   std::uint64_t names_ = 0;
 };
 

@@ -130,7 +130,11 @@ task<void> session::reset() {
   co_await std::move(asking);
   altered_ = failed.has_value();
   lock_wait_.reset();
-  if (!failed) co_return;
+  if (!failed) {
+    task<void> setting = set_appearances();
+    co_await std::move(setting);
+    co_return;
+  }
   close();  // it can't be made clean
   throw *std::move(failed);
 }
@@ -143,12 +147,14 @@ task<void> session::limit_lock_waits(duration most) {
   wire& w = open_wire();
   if (in_transaction()) throw database_error(db_errc::other, "a transaction is open: end it first");
   if (lock_wait_ == milliseconds) co_return;
-  std::optional<database_error> failed;
   lock_wait_.reset();
-  w.execute("SET lock_timeout = " + std::to_string(milliseconds));
-  w.sync();
-  task<void> asking = w.finish(keeping_failure(failed, "limit waits for locks"));
-  co_await std::move(asking);
+  std::optional<database_error> failed;
+  if (!is_pooled_) {  // see `settings_of_transaction`
+    w.execute("SET lock_timeout = " + std::to_string(milliseconds));
+    w.sync();
+    task<void> asking = w.finish(keeping_failure(failed, "limit waits for locks"));
+    co_await std::move(asking);
+  }
   if (failed) throw *std::move(failed);
   lock_wait_ = milliseconds;
 }
@@ -180,23 +186,21 @@ std::optional<bool> says_it_is_read_only(PGconn* c) noexcept {
 
 // A session that was told to write nothing is as good as another one, once it is reset; one of a standby is not.
 bool session::is_read_only_where_a_primary_is_wanted() const noexcept {
-  if (!home_->url.primary_only) return false;
+  if (!home_->url.primary_only || is_pooled_) return false;
   return altered_ ? is_on(wire_->handle(), "in_hot_standby") : says_it_is_read_only(wire_->handle()).value_or(false);
 }
 
+// A pooler goes on telling what a server was when it was a standby still.
 task<void> session::require_primary() {
   wire& w = open_wire();
-  bool takes_no_writes = false;
-  if (std::optional<bool> said = says_it_is_read_only(w.handle())) {
-    takes_no_writes = *said;
-  } else {
-    task<result> asking =
-        query("SELECT pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean", {});
-    result answer = co_await std::move(asking);
-    takes_no_writes = std::get<bool>(answer.rows.at(0).at(0));
-  }
-  if (takes_no_writes)
-    throw database_error(db_errc::read_only, "PostgreSQL, " + server_ + ": the server takes no writes");
+  if (!says_it_is_read_only(w.handle()).value_or(true)) co_return;
+  task<bool> asking = takes_no_writes();
+  bool is_read_only = co_await std::move(asking);
+  if (is_read_only) throw read_only_server();
+}
+
+database_error session::read_only_server() const {
+  return {db_errc::read_only, "PostgreSQL, " + server_ + ": the server takes no writes"};
 }
 
 }  // namespace penstock::db::postgres

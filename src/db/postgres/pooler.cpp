@@ -1,0 +1,147 @@
+#include "failure.h"
+#include "penstock/async/timeout.h"
+#include "penstock/db/error.h"
+#include "session.h"
+#include "startup.h"
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+// A connection pooler between this client and the server, such as PgBouncer, has sessions of its own with the server,
+// and gives one of them for a client's whole session, or for a transaction only
+// (https://www.pgbouncer.org/features.html).
+
+namespace penstock::db::postgres {
+namespace {
+
+constexpr const char* introduction =
+    "SELECT pg_backend_pid(), pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean";
+
+// What is asked for at the login (startup.cpp) and changes what values look like. One at a time: as one text they would
+// be a transaction, which a pooler may not allow.
+constexpr std::array<const char*, 6> appearances{"SET timezone = 'UTC'",           "SET datestyle = 'ISO'",
+                                                 "SET intervalstyle = 'postgres'", "SET bytea_output = hex",
+                                                 "SET extra_float_digits=1",       "SET client_min_messages = notice"};
+
+constexpr duration waits_for_another_session = std::chrono::seconds(3);
+
+}  // namespace
+
+task<void> session::introduce() {
+  task<bool> asking = takes_no_writes();
+  bool is_read_only = co_await std::move(asking);
+  if (is_read_only && home_->url.primary_only) throw read_only_server();
+  task<void> setting = set_appearances();
+  co_await std::move(setting);
+}
+
+// The process that the pooler names is none of the server's. It refuses options, or passes them over, as it is told.
+task<bool> session::takes_no_writes() {
+  wire& w = open_wire();
+  std::optional<database_error> failed;
+  bool is_read_only = false;
+  result_taker take = [&](std::size_t, const PGresult* r) {
+    if (PQresultStatus(r) == PGRES_FATAL_ERROR && !failed) failed = failure_of(r, "log in");
+    if (PQresultStatus(r) != PGRES_TUPLES_OK) return;
+    std::string_view options = PQoptions(w.handle());
+    is_pooled_ = options.empty() || std::to_string(PQbackendPID(w.handle())) != PQgetvalue(r, 0, 0);
+    is_read_only = *PQgetvalue(r, 0, 1) == 't';
+  };
+  task<void> asking = w.run_plain(introduction, take);
+  co_await std::move(asking);
+  if (failed) throw *std::move(failed);
+  co_return is_read_only;
+}
+
+task<void> session::set_appearances() {
+  if (!is_pooled_) co_return;
+  wire& w = open_wire();
+  std::optional<database_error> failed;
+  for (const char* sql : appearances) {
+    task<void> setting = w.run_plain(sql, [&](std::size_t, const PGresult* r) {
+      if (PQresultStatus(r) == PGRES_FATAL_ERROR && !failed) failed = failure_of(r, sql);
+    });
+    co_await std::move(setting);
+  }
+  if (failed) throw *std::move(failed);
+}
+
+// What is set for a session may stay with the server's, and be another client's then.
+std::string session::settings_of_transaction() const {
+  if (!is_pooled_) return {};
+  std::string settings;
+  auto add = [&](const std::string& name, std::int64_t milliseconds) {
+    settings += (settings.empty() ? "SELECT " : ", ") + ("set_config('" + name + "', '") +
+                std::to_string(milliseconds) + "', true)";
+  };
+  if (lock_wait_) add("lock_timeout", *lock_wait_);
+  duration idle = home_->url.idle_transaction_timeout;
+  if (idle != duration::zero())
+    add("idle_in_transaction_session_timeout", std::chrono::ceil<std::chrono::milliseconds>(idle).count());
+  return settings;
+}
+
+task<std::vector<finding>> session::examine(const expected_load& load) {
+  task<std::vector<finding>> examining = examine_server(*this, &load);
+  std::vector<finding> found = co_await std::move(examining);
+  if (!is_pooled_) co_return found;
+  task<pooling> looking = look_at_pooler();
+  pooling how = co_await std::move(looking);
+  found.push_back(finding_about(how, load.sessions));
+  co_return found;
+}
+
+// Another session, in a transaction, gets the server's session that this one had, unless it is this one's own.
+task<session::pooling> session::look_at_pooler() {
+  const std::string who = "SELECT pg_backend_pid()";
+  try {
+    task<connection_handle> connecting = connect_to(home_->url, at_);
+    task<connection_handle> limited = with_timeout(waits_for_another_session, std::move(connecting));
+    connection_handle connected = co_await std::move(limited);
+    session other(home_, at_, std::move(connected));
+    task<result> preparing = query(who, {});
+    result mine = co_await std::move(preparing);
+    task<void> beginning = other.begin();
+    co_await std::move(beginning);
+    task<result> asking = with_timeout(waits_for_another_session, other.query(who, parameters()));
+    result others = co_await std::move(asking);
+    std::uint64_t lost_before = lost_statements_;
+    task<result> again = query(who, {});
+    result now = co_await std::move(again);
+    if (lost_statements_ != lost_before) co_return pooling::of_transactions;
+    bool is_own = mine.rows == now.rows && mine.rows != others.rows;
+    co_return is_own ? pooling::of_sessions : pooling::of_transactions_with_statements;
+  } catch (const timed_out&) {
+    co_return pooling::without_another_session;
+  }
+}
+
+finding session::finding_about(pooling how, std::size_t sessions) {
+  const std::string pooler = "a connection pooler, such as PgBouncer, lies between";
+  switch (how) {
+    case pooling::of_transactions:
+      return {finding::level::error, pooler + ", which pools transactions and keeps no prepared statements",
+              "statements are missing in most sessions that it gives: batches fail, and are tried again and again",
+              "pool_mode = session for this database of the pooler, or, from PgBouncer 1.21 on, "
+              "max_prepared_statements = 200; or go to the server itself: Penstock pools its sessions"};
+    case pooling::of_transactions_with_statements:
+      return {finding::level::note, pooler + ", which pools transactions",
+              "batches go in by INSERT, not by COPY, and what a program sets for its session is not kept",
+              "pool_mode = session, or go to the server itself: Penstock pools its sessions"};
+    case pooling::without_another_session:
+      return {finding::level::error, pooler + ", and gave no second session within 3 s",
+              "sessions seem to be there, and wait in it: so do batches",
+              "default_pool_size = " + std::to_string(sessions) + " or more"};
+    case pooling::of_sessions:
+      break;
+  }
+  return {finding::level::note, pooler + ", which pools sessions", "it must have one for each of Penstock's",
+          "default_pool_size = " + std::to_string(sessions) + " or more, for each process of Penstock"};
+}
+
+}  // namespace penstock::db::postgres
