@@ -150,9 +150,16 @@ task<void> stream_writer::commit(batch& b, batch_committer::patience how) {
     committed(b, clock.now() - start, in_lane);
     co_return;
   }
-  if (!is_outage(failure)) failed_at_ = clock.now();
+  note_failure(failure, b.rows.rows());
   tell_failure(failure, b.rows.rows());
   std::rethrow_exception(failure);
+}
+
+// One row that fails for itself, with none beside it that goes in, says nothing of the table yet.
+void stream_writer::note_failure(const std::exception_ptr& why, std::size_t rows) noexcept {
+  if (is_outage(why)) return;
+  upset_rows_ += rows;
+  if (upset_rows_ > 1 || !may_be_of_one_row(why)) failed_at_ = scheduler::current().now();
 }
 
 bool stream_writer::failing() const noexcept {
@@ -171,6 +178,7 @@ void stream_writer::committed(const batch& b, duration elapsed, bool in_lane) no
   batch_rows_.observe(static_cast<double>(b.rows.rows() - apart));
   if (b.report.method.empty()) return;  // all of it had been stored before, which says nothing of the table
   failed_at_.reset();
+  upset_rows_ = 0;
   if (!std::exchange(failure_is_told_, false)) return;
   std::uint64_t untold = 0;
   for (auto& [code, told] : told_) untold += std::exchange(told.alike, 0);
@@ -183,7 +191,7 @@ void stream_writer::tell_apart(const batch& b, std::size_t rows, bool in_lane) n
   for (const rows_set_apart& some : b.apart) {
     if (!some.failure) continue;
     if (!waits_for_lock(some.failure)) rows -= some.count;
-    if (!is_outage(some.failure) && !waits_for_lock(some.failure)) failed_at_ = now;
+    if (!waits_for_lock(some.failure)) note_failure(some.failure, some.count);
     tell_failure(some.failure, some.count);
   }
   if (rows == 0) return;

@@ -4,6 +4,7 @@
 #include <penstock/db/connection.h>
 #include <penstock/db/error.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -147,6 +148,38 @@ TEST_F(postgres_triggers, a_large_batch_is_copied_beside_a_trigger_where_no_ids_
     EXPECT_EQ(report.method, "copy");
     result found = co_await c.query("SELECT count(*) FROM t WHERE id = 10000 + k");
     EXPECT_EQ(found.rows.at(0).at(0), value(std::int64_t{600}));
+  });
+}
+
+// It was told as a fault of each row.
+TEST_F(postgres_triggers, what_a_function_lacks_for_all_rows_is_no_fault_of_theirs) {
+  with_connection([&](connection& c) -> task<> {
+    co_await c.execute("CREATE TEMPORARY TABLE t (id bigserial PRIMARY KEY, k bigint UNIQUE)");
+    for (std::int64_t from : {0, 7}) {
+      std::string judged =
+          "IF NEW.k >= " + std::to_string(from) + " THEN INSERT INTO pg_temp.audit VALUES (NEW.k); END IF;";
+      co_await c.execute(trigger_function(judged));
+      co_await c.execute(judging("t"));
+      row_batch rows = numbers(0, 8);
+      batch_report report;
+      std::optional<db_errc> failed;
+      try {
+        co_await c.insert_batch(table, rows, report);
+      } catch (const database_error& e) {
+        failed = e.errc();
+      }
+      if (from == 0) {
+        EXPECT_EQ(failed, db_errc::syntax);
+      } else {
+        EXPECT_FALSE(failed);
+        EXPECT_EQ(std::count_if(report.rows.begin(), report.rows.end(),
+                                [](const row_outcome& row) { return row.what == status::stored; }),
+                  7);
+        EXPECT_EQ(report.rows.at(7).what, status::refused);
+      }
+      co_await c.execute("DROP TRIGGER judged ON t");
+      co_await c.execute("DROP FUNCTION pg_temp.judge");
+    }
   });
 }
 

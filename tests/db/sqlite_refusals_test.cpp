@@ -131,16 +131,18 @@ TEST(sqlite_refusals, what_a_trigger_says_of_conflicts_counts) {
 
 // Which a clause in the statement would go before, but then before those of its triggers too.
 TEST(sqlite_refusals, what_a_table_with_triggers_says_of_conflicts_itself_counts_for_nothing) {
-  with_memory_database([](connection& c) -> task<> {
-    co_await c.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT UNIQUE ON CONFLICT IGNORE)");
-    co_await c.execute("CREATE TABLE audit(v TEXT)");
-    co_await c.execute("CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO audit VALUES (new.v); END");
-    row_batch rows = rows_of({"a", "a", "b"});
-    batch_report report;
-    const table_definition plain{"t", "id", {{"v", column_type::text, false}}, {}};
-    co_await c.insert_batch(plain, rows, report);
-    EXPECT_EQ(outcomes(report), "srs");
-  });
+  for (const char* says :
+       {"ON CONFLICT IGNORE", "ON\nCONFLICT REPLACE", "on  conflict replace", "ON/**/CONFLICT IGNORE"})
+    with_memory_database([says](connection& c) -> task<> {
+      co_await c.execute("CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT UNIQUE " + std::string(says) + ")");
+      co_await c.execute("CREATE TABLE audit(v TEXT)");
+      co_await c.execute("CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO audit VALUES (new.v); END");
+      row_batch rows = rows_of({"a", "a", "b"});
+      batch_report report;
+      const table_definition plain{"t", "id", {{"v", column_type::text, false}}, {}};
+      co_await c.insert_batch(plain, rows, report);
+      EXPECT_EQ(outcomes(report), "srs") << says;
+    });
 }
 
 TEST(sqlite_refusals, a_conflict_that_would_roll_all_back_undoes_its_row_alone) {

@@ -77,16 +77,24 @@ bool passes(db_errc errc) noexcept {
   }
 }
 
+bool raised_by_function(const PGresult* r) noexcept {
+  return field_view(r, PG_DIAG_SOURCE_FILE) == "pl_exec.c";  // RAISE, ASSERT, CASE, a missing RETURN
+}
+
+bool failed_in_function(const PGresult* r) noexcept {
+  // "PL/pgSQL function f() line 3 at …", whatever the language of messages.
+  return field_view(r, PG_DIAG_CONTEXT).find("PL/pgSQL") != std::string_view::npos;
+}
+
 // Whether a function, such as a trigger's or a check's, has failed, for its row: it may RAISE any SQLSTATE. What the
 // server lacks, or fails in, while it runs a statement of the function is the server's own: classes 53, 58 and XX, and
-// numbers of a sequence.
+// numbers of a sequence. A table or a right that the statement lacks (class 42) may be lacking for all rows.
 bool comes_from_function(const PGresult* r) noexcept {
-  if (field_view(r, PG_DIAG_SOURCE_FILE) == "pl_exec.c") return true;  // RAISE, ASSERT, CASE, a missing RETURN
+  if (raised_by_function(r)) return true;
   std::string_view sqlstate = sqlstate_of(r);
-  bool is_servers =
-      sqlstate == "2200H" || sqlstate.starts_with("53") || sqlstate.starts_with("58") || sqlstate.starts_with("XX");
-  // "PL/pgSQL function f() line 3 at …", whatever the language of messages.
-  return !is_servers && field_view(r, PG_DIAG_CONTEXT).find("PL/pgSQL") != std::string_view::npos;
+  bool is_servers = sqlstate == "2200H" || sqlstate.starts_with("53") || sqlstate.starts_with("58") ||
+                    sqlstate.starts_with("XX") || sqlstate.starts_with("42");
+  return !is_servers && failed_in_function(r);
 }
 
 // What reads a value that has a syntax of its own (tsquery, jsonpath, ltree, …) calls that a syntax error, as of the
@@ -138,6 +146,7 @@ std::optional<db_errc> refusal_of_row(const PGresult* r) noexcept {
 bool may_be_of_row(const PGresult* r) noexcept {
   constexpr std::array<std::string_view, 10> servers_own{"08", "25", "26", "34", "53", "55", "57", "58", "HV", "XX"};
   std::string_view sqlstate = sqlstate_of(r);
+  if (sqlstate.starts_with("42") && failed_in_function(r)) return true;
   db_errc errc = classify(sqlstate);
   return (errc == db_errc::syntax || errc == db_errc::other) && field_view(r, PG_DIAG_SOURCE_FILE) != "plancache.c" &&
          std::none_of(servers_own.begin(), servers_own.end(),

@@ -220,7 +220,7 @@ session::way_in session::way_into(const std::string& table) {
       "SELECT CASE WHEN EXISTS (SELECT 1 FROM (SELECT type, tbl_name FROM sqlite_schema UNION ALL "
       "SELECT type, tbl_name FROM sqlite_temp_schema) WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE) OR "
       "EXISTS (SELECT 1 FROM pragma_foreign_key_list(?1)) THEN CASE WHEN EXISTS (SELECT 1 FROM sqlite_schema WHERE "
-      "(name = ?1 COLLATE NOCASE AND sql LIKE '%ON CONFLICT%') OR sql LIKE '%ROLLBACK%') THEN 2 ELSE 3 END "
+      "(name = ?1 COLLATE NOCASE AND sql LIKE '%CONFLICT%') OR sql LIKE '%ROLLBACK%') THEN 2 ELSE 3 END "
       "ELSE EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE AND sql LIKE 'CREATE VIRTUAL%') END";
   return static_cast<way_in>(std::get<std::int64_t>(query(sql, {table}).rows.at(0).at(0)));
 }
