@@ -13,6 +13,7 @@
 #include <system_error>
 #include <utility>
 
+#include <arpa/inet.h>
 #include <unistd.h>
 
 namespace penstock::db {
@@ -223,7 +224,9 @@ class url_reader {
 }  // namespace
 
 bool server_address::is_local() const noexcept {
-  return !socket.empty() || host == "localhost" || host == "::1" || host.starts_with("127.");
+  in_addr number{};
+  bool is_loopback = host.starts_with("127.") && ::inet_pton(AF_INET, host.c_str(), &number) == 1;
+  return !socket.empty() || host == "localhost" || host == "::1" || is_loopback;
 }
 
 std::string server_address::to_string() const {

@@ -19,6 +19,19 @@ task<std::optional<db_errc>> connect_failure(std::string url) {
   co_return std::nullopt;
 }
 
+TEST(mariadb_failure_of_tls, is_a_lost_connection_unless_a_certificate_is_refused) {
+  constexpr unsigned of_tls = 2026;
+  auto class_of = [](const char* said) { return mariadb::classify({of_tls, "HY000", said}); };
+  for (const char* said :
+       {"TLS/SSL error: The TLS connection was non-properly terminated.", "TLS/SSL error: Error in the pull function.",
+        "TLS/SSL error: unexpected eof while reading", "TLS/SSL error: Connection reset by peer (104)"})
+    EXPECT_EQ(class_of(said), db_errc::connection_lost) << said;
+  for (const char* said : {"TLS/SSL error: Validation of SSL server certificate failed",
+                           "TLS/SSL error: SSL is required, but the server does not support it",
+                           "TLS/SSL error: self-signed certificate in certificate chain"})
+    EXPECT_EQ(class_of(said), db_errc::auth) << said;
+}
+
 TEST_F(mariadb_failure, of_a_statement_has_the_class_that_its_code_means) {
   with_session([&](connection& c) -> task<> {
     co_await c.execute(

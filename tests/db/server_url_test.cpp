@@ -70,6 +70,12 @@ TEST(server_url, verifies_certificates_unless_the_server_is_on_this_machine) {
   EXPECT_EQ(asked.tls_ca, "/etc/ca.pem");
 }
 
+TEST(server_url, takes_no_name_for_this_machine_that_looks_like_its_address) {
+  server_url u = parse_server_url("mariadb://127.far.example,127.1.2.3/shop", 3306);
+  EXPECT_EQ(u.tls_for(u.addresses[0]), tls_mode::verify_full);
+  EXPECT_EQ(u.tls_for(u.addresses[1]), tls_mode::off);
+}
+
 TEST(server_url, takes_a_socket_instead_of_hosts) {
   server_url u =
       parse_server_url("mariadb://ann@/shop?socket=%2Frun%2Fmysqld%2Fmysqld.sock&connect_timeout=750ms", 3306);

@@ -132,7 +132,14 @@ class examination {
   }
 
   void look_at_cluster() {
-    if (!settings_.is_on("wsrep_on")) return look_at_log();
+    if (!settings_.is_on("wsrep_on")) {
+      const std::string& provider = settings_.text("wsrep_provider");
+      if (settings_.has("wsrep_on") && !provider.empty() && provider != "none")
+        add(level::error, "wsrep_on = OFF on a node of a Galera cluster",
+            "what is stored here is on no other node: it is lost with this one, and the nodes differ",
+            set_global("wsrep_on", "ON"));
+      return look_at_log();
+    }
     std::string members = settings_.text("wsrep_cluster_size");
     add(level::note, "a Galera cluster of " + members, "commits are certified by all nodes; conflicts are tried again");
     if (settings_.text("wsrep_cluster_status") != "Primary")
@@ -146,6 +153,11 @@ class examination {
       add(level::warning, settings_.line("wsrep_cluster_size"),
           "with fewer than three nodes the loss of one, or of the network between them, stops all writes",
           "add nodes, or an arbitrator (garbd)");
+    for (const char* option : {"pc.ignore_quorum", "pc.ignore_sb"})
+      if (settings_.text("wsrep_provider_options").find(std::string(option) + " = true") != std::string::npos)
+        add(level::warning, std::string("wsrep_provider_options: ") + option + " = true",
+            "both halves of a cluster that falls apart go on taking writes, and one half's are lost",
+            set_global("wsrep_provider_options", std::string("'") + option + "=false'"));
     if (settings_.has("binlog_format") && settings_.text("binlog_format") != "ROW")
       add(level::error, settings_.line("binlog_format"), "a cluster replicates rows only",
           set_global("binlog_format", "ROW"));

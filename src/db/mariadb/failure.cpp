@@ -158,6 +158,16 @@ db_errc by_sqlstate(std::string_view state) noexcept {
   return db_errc::other;
 }
 
+// TLS has one code for a certificate that is refused and for a connection that ended in the middle of a handshake; the
+// words are those of GnuTLS and OpenSSL.
+bool is_cut_handshake(const complaint& c) noexcept {
+  constexpr std::array<std::string_view, 8> words{"terminated",    "eof",           "reset",   "Broken pipe",
+                                                  "push function", "pull function", "SYSCALL", "timed out"};
+  return c.code == CR_SSL_CONNECTION_ERROR && std::any_of(words.begin(), words.end(), [&](std::string_view word) {
+           return c.message.find(word) != std::string::npos;
+         });
+}
+
 // SIGNAL may give any code, such as that of a deadlock.
 bool is_signalled(const complaint& c) noexcept { return c.sqlstate.starts_with("45"); }
 
@@ -177,7 +187,7 @@ db_errc classify_clients(unsigned code) noexcept {
     case CR_MALFORMED_PACKET:
     case CR_IPSOCK_ERROR:
       return db_errc::connection_lost;
-    case CR_SSL_CONNECTION_ERROR:
+    case CR_SSL_CONNECTION_ERROR:  // see `is_cut_handshake`
     case CR_AUTH_PLUGIN_CANNOT_LOAD:
       return db_errc::auth;
     case CR_NET_PACKET_TOO_LARGE:
@@ -193,6 +203,7 @@ db_errc classify_clients(unsigned code) noexcept {
 
 db_errc classify(const complaint& c) noexcept {
   if (is_signalled(c)) return db_errc::constraint;
+  if (is_cut_handshake(c)) return db_errc::connection_lost;
   if (is_clients(c.code)) return classify_clients(c.code);
   if (is_read_only(c)) return db_errc::read_only;
   auto at = std::lower_bound(meanings.begin(), meanings.end(), c.code,

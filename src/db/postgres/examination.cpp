@@ -123,7 +123,7 @@ class examination {
       add(level::warning, "fsync = off",
           "nothing is synced to disk: a power failure or a crash of the system loses acknowledged items and may damage "
           "the database beyond repair",
-          alter_system("fsync", "on"));
+          set_where_it_comes_from("fsync", "on"));
     if (settings_.text("synchronous_commit") == "off")
       add(level::warning, "synchronous_commit = off",
           "a commit is answered before it is on disk: a crash of the server loses the last acknowledged items, up to "
@@ -132,7 +132,7 @@ class examination {
     if (settings_.text("full_page_writes") == "off")
       add(level::warning, "full_page_writes = off",
           "a page that is half written when the power fails can't be mended, unless the disk writes pages whole",
-          alter_system("full_page_writes", "on"));
+          set_where_it_comes_from("full_page_writes", "on"));
     if (settings_.is_on("in_recovery"))
       add(level::error, "the server is a standby", "it takes no writes",
           "name the primary in the URL, or several servers: postgresql://user@a,b/database");
@@ -201,8 +201,8 @@ constexpr const char* settings_query =
     "'synchronous_commit', 'full_page_writes', 'default_transaction_read_only', 'synchronous_standby_names', "
     "'max_connections', 'statement_timeout', 'transaction_timeout') UNION ALL SELECT 'source of ' || name, source FROM "
     "pg_settings "
-    "WHERE name IN ('synchronous_commit', 'default_transaction_read_only', 'statement_timeout', "
-    "'transaction_timeout')";
+    "WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'default_transaction_read_only', "
+    "'statement_timeout', 'transaction_timeout')";
 
 // Superusers have no limits.
 constexpr const char* facts_query =
