@@ -98,6 +98,14 @@ bool says_items_may_be_stored(std::string_view problem) {
   return unknown || count_at(document, "stored").value_or(0) > 0;
 }
 
+std::optional<std::string> code_that_one_item_may_cause(std::string_view problem) {
+  dom::parser parser;
+  dom::element document;
+  if (parser.parse(problem.data(), problem.size()).get(document) != simdjson::SUCCESS) return std::nullopt;
+  std::string code = text_at(document, "code");
+  return code == "db.other" || code == "db.syntax" ? std::optional(std::move(code)) : std::nullopt;
+}
+
 std::string describe_problem(int status, std::string_view body) {
   std::string text = std::to_string(status);
   if (std::string_view reason = http::reason_phrase(status); !reason.empty()) text += " " + std::string(reason);

@@ -35,6 +35,10 @@ std::optional<answer> parse_answer(std::string_view body, std::size_t items);
 /// committed, or that it is not known whether they are.
 bool says_items_may_be_stored(std::string_view problem);
 
+/// The code of a problem document that a single item may be to blame for, such as one that makes a trigger fail: the
+/// database fails the whole request then. Nothing for any other problem.
+std::optional<std::string> code_that_one_item_may_cause(std::string_view problem);
+
 /// What a problem document (RFC 9457) says: its code and detail; the status alone when the body is none.
 std::string describe_problem(int status, std::string_view body);
 

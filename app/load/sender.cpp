@@ -21,9 +21,17 @@ constexpr int content_too_large = 413;
 // After so many requests of a size that the server takes, twice that is tried: what was too large before may have been
 // a few of its items.
 constexpr std::size_t taken_before_larger = 16;
+// So many requests in a row that may have failed for an item are taken to have failed for the table.
+constexpr std::size_t most_upsetting_in_a_row = 32;
+constexpr int service_unavailable = 503;
 
 std::string what_happened(const attempt& a) {
   return a.how == attempt::end::answered ? describe_problem(a.status, a.body) : a.why;
+}
+
+std::optional<std::string> upsetting_code(const attempt& a) {
+  if (a.how != attempt::end::answered || a.status != service_unavailable || a.maybe_stored) return std::nullopt;
+  return code_that_one_item_may_cause(a.body);
 }
 
 }  // namespace
@@ -42,8 +50,13 @@ task<void> sender::run() {
     for (std::size_t i = 0; i < options_.concurrency; ++i) group.start(send(), "send");
     co_return;
   };
-  task<void> all = with_task_group(body);
-  co_await std::move(all);
+  try {
+    task<void> all = with_task_group(body);
+    co_await std::move(all);
+  } catch (...) {
+    for (const upsetting_item& item : upsetting_) result_.not_sent(item.alone, "the load was interrupted");
+    throw;
+  }
 }
 
 void sender::stop(std::string reason) {
@@ -74,16 +87,27 @@ task<void> sender::send() {
     result_.begun(**b);
     task<void> delivered = deliver(**b);
     co_await std::move(delivered);
+    task<void> settling = settle_upsetting();
+    co_await std::move(settling);
     spare_.push_back(std::move(*b));
   }
 }
 
-task<void> sender::deliver(const batch& b) {
+task<void> sender::deliver(const batch& b, std::optional<std::uint64_t> others_before) {
   batch again;
   const batch* rest = &b;
   if (b.items.size() <= most_items_) {
+    const std::uint64_t others = others_before.value_or(carried_out_);
     task<request_end> sending = deliver_whole(b);
     request_end end = co_await std::move(sending);
+    if (end.upsetting && b.items.size() == 1) {
+      upsetting_.push_back({b, others});
+      co_return;
+    }
+    if (end.upsetting) {
+      task<void> halving = deliver_in_parts(b, (b.items.size() + 1) / 2, others);
+      co_return co_await std::move(halving);
+    }
     if (!end.too_large && end.named_all) co_return;
     send_fewer_than(b.items.size());
     if (!end.too_large) {
@@ -91,7 +115,7 @@ task<void> sender::deliver(const batch& b) {
       rest = &again;
     }
   }
-  task<void> sending_parts = deliver_in_parts(*rest);
+  task<void> sending_parts = deliver_in_parts(*rest, rest->items.size());
   co_await std::move(sending_parts);
 }
 
@@ -100,13 +124,14 @@ void sender::send_fewer_than(std::size_t items) noexcept {
   taken_ = 0;
 }
 
-task<void> sender::deliver_in_parts(const batch& b) {
+task<void> sender::deliver_in_parts(const batch& b, std::size_t most_items,
+                                    std::optional<std::uint64_t> others_before) {
   std::size_t next = 0;
   try {
     while (next < b.items.size() && !stopping_.is_set()) {
-      batch part = b.part(next, std::min(most_items_, b.items.size() - next));
+      batch part = b.part(next, std::min({most_items, most_items_, b.items.size() - next}));
       next += part.items.size();
-      task<void> sending = deliver(part);
+      task<void> sending = deliver(part, others_before);
       co_await std::move(sending);
     }
   } catch (const operation_cancelled&) {
@@ -116,9 +141,25 @@ task<void> sender::deliver_in_parts(const batch& b) {
   if (next < b.items.size()) result_.not_sent(b.part(next, b.items.size() - next), reason_);
 }
 
-task<sender::request_end> sender::deliver_whole(const batch& b) {
+// Whoever comes first takes all that there are.
+task<void> sender::settle_upsetting() {
+  std::vector<upsetting_item> items = std::exchange(upsetting_, {});
+  std::size_t next = 0;
   try {
-    task<request_end> attempts = attempt_until_decided(b);
+    while (next < items.size()) {
+      const upsetting_item& item = items[next++];
+      task<request_end> sending = deliver_whole(item.alone, item.others_before);
+      co_await std::move(sending);
+    }
+  } catch (const operation_cancelled&) {
+    for (; next < items.size(); ++next) result_.not_sent(items[next].alone, "the load was interrupted");
+    throw;
+  }
+}
+
+task<sender::request_end> sender::deliver_whole(const batch& b, std::optional<std::uint64_t> others_before) {
+  try {
+    task<request_end> attempts = attempt_until_decided(b, others_before);
     request_end end = co_await std::move(attempts);
     // Rejects that nobody can read would only become more.
     if (!result_.rejects_failure().empty()) stop(result_.rejects_failure());
@@ -129,7 +170,7 @@ task<sender::request_end> sender::deliver_whole(const batch& b) {
   }
 }
 
-task<sender::request_end> sender::attempt_until_decided(const batch& b) {
+task<sender::request_end> sender::attempt_until_decided(const batch& b, std::optional<std::uint64_t> others_before) {
   if (b.items.empty()) {
     result_.carried_out(b, {});
     co_return request_end{};
@@ -143,6 +184,14 @@ task<sender::request_end> sender::attempt_until_decided(const batch& b) {
     decision next = attempts.after(last, clock.now(), clock.random());
     if (next.what == decision::step::give_up && last.status == content_too_large && b.items.size() > 1)
       co_return request_end{.too_large = true};
+    std::optional<std::string> upsetting;
+    if (!attempts.maybe_stored()) upsetting = upsetting_code(last);
+    if (upsetting && others_before && carried_out_ > *others_before) {
+      reject_only_item(b, *upsetting, what_happened(last));
+      co_return request_end{};
+    }
+    if (upsetting && !others_before && ++upsetting_in_a_row_ <= most_upsetting_in_a_row)
+      co_return request_end{.upsetting = true};
     if (next.what != decision::step::retry) co_return conclude(b, last, next.what);
     task<bool> waited = wait_unless_stopped(next.wait);
     bool go_on = co_await std::move(waited);
@@ -162,7 +211,7 @@ sender::request_end sender::conclude(const batch& b, const attempt& last, decisi
   if (outcome == decision::step::unknown) {
     note_unknown(b, why);
   } else if (last.status == content_too_large) {
-    reject_only_item(b, load_errc::too_large, why);
+    reject_only_item(b, code_name(load_errc::too_large), why);
   } else {
     result_.not_sent(b, why);
     stop(why);
@@ -172,13 +221,15 @@ sender::request_end sender::conclude(const batch& b, const attempt& last, decisi
 
 sender::request_end sender::carried_out(const batch& b, answer told) {
   unknown_in_a_row_ = 0;
+  upsetting_in_a_row_ = 0;
+  ++carried_out_;
   if (b.items.size() == most_items_ && may_grow_ && ++taken_ == taken_before_larger) {
     most_items_ *= 2;
     taken_ = 0;
   }
   request_end end{.named_all = told.refused.size() == told.rejected, .unnamed = std::move(told.unnamed)};
   if (!end.named_all && b.items.size() == 1) {
-    reject_only_item(b, load_errc::rejected, "the server did not say why");
+    reject_only_item(b, code_name(load_errc::rejected), "the server did not say why");
     return {};
   }
   told.rejected -= end.unnamed.size();
@@ -187,9 +238,9 @@ sender::request_end sender::carried_out(const batch& b, answer told) {
   return end;
 }
 
-void sender::reject_only_item(const batch& b, load_errc code, const std::string& why) {
+void sender::reject_only_item(const batch& b, std::string_view code, const std::string& why) {
   answer refused{.rejected = 1};
-  refused.refused.push_back({0, std::string(code_name(code)), why, {}});
+  refused.refused.push_back({0, std::string(code), why, {}});
   result_.carried_out(b, refused);
 }
 

@@ -14,9 +14,12 @@
 #include <penstock/async/task.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace penstock::app::load {
@@ -30,7 +33,9 @@ struct send_options {
 /// Sends batches. Belongs to one loop; runs once. A batch that the server finds too large (413) goes in parts, and so
 /// do the next ones of its size, until larger ones are tried again; a single item that is too large is rejected. Items
 /// that the server rejected and did not name, since they were too many for its answer, go again in parts, and so do the
-/// next batches: being rejected, they are not stored.
+/// next batches: being rejected, they are not stored. A batch that the database fails for what may be in one of its
+/// items (503 with `db.other` or `db.syntax`) goes in halves, down to that item, which is rejected once others have
+/// gone in.
 class sender {
  public:
   /// Fills a batch; false when there are no more, or `reading` was set. Called on a worker thread, one call at a time.
@@ -52,21 +57,25 @@ class sender {
   // What came of sending a batch as one request.
   struct request_end {
     bool too_large = false;                 // for the server; nothing is reported then
+    bool upsetting = false;                 // the database fails for what may be in one of them; nor then
     bool named_all = true;                  // that were rejected
     std::vector<std::size_t> unnamed = {};  // of the others, those that are known; they are not reported
   };
 
   task<void> read();
   task<void> send();
-  task<void> deliver(const batch& b);
-  task<request_end> deliver_whole(const batch& b);
-  task<void> deliver_in_parts(const batch& b);
-  task<request_end> attempt_until_decided(const batch& b);
+  // `others_before`: of a part of what has failed for what may be in an item, how many requests had been carried out.
+  task<void> deliver(const batch& b, std::optional<std::uint64_t> others_before = {});
+  // `others_before`: as above, of an item that has failed alone.
+  task<request_end> deliver_whole(const batch& b, std::optional<std::uint64_t> others_before = {});
+  task<void> deliver_in_parts(const batch& b, std::size_t most_items, std::optional<std::uint64_t> others_before = {});
+  task<void> settle_upsetting();
+  task<request_end> attempt_until_decided(const batch& b, std::optional<std::uint64_t> others_before);
   task<bool> wait_unless_stopped(duration wait);
   request_end conclude(const batch& b, const attempt& last, decision::step outcome);
   request_end carried_out(const batch& b, answer told);
   void send_fewer_than(std::size_t items) noexcept;
-  void reject_only_item(const batch& b, load_errc code, const std::string& why);
+  void reject_only_item(const batch& b, std::string_view code, const std::string& why);
   void note_unknown(const batch& b, const std::string& why);
   std::unique_ptr<batch> take_spare();
 
@@ -80,6 +89,13 @@ class sender {
   event stopping_;
   std::string reason_;
   std::size_t unknown_in_a_row_ = 0;
+  std::uint64_t carried_out_ = 0;       // requests
+  std::size_t upsetting_in_a_row_ = 0;  // requests since one was carried out
+  struct upsetting_item {
+    batch alone;
+    std::uint64_t others_before;
+  };
+  std::vector<upsetting_item> upsetting_;                  // are tried once more, behind others
   std::size_t most_items_ = static_cast<std::size_t>(-1);  // of a request, by what was too much for the server
   bool may_grow_ = true;
   std::size_t taken_ = 0;  // requests of so many items, since

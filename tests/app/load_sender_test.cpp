@@ -70,6 +70,55 @@ TEST(load_sender, an_unreachable_server_ends_the_load_after_its_time) {
   EXPECT_LT(w.sim.elapsed(), 45s);
 }
 
+// Its request was sent again and again, and then the load ended.
+TEST(load_sender, an_item_that_upsets_the_database_is_rejected_and_all_others_go_in) {
+  for (std::size_t concurrency : {1, 4})
+    for (std::size_t batches : {1, 10}) {
+      world w(batches, {.concurrency = concurrency});
+      w.items_a_batch = 20;
+      w.serve_batch = [](const batch& sent) {
+        for (std::size_t i = 0; i < sent.items.size(); ++i)
+          if (sent.text_of(i) == "1" || sent.text_of(i) == "15" || sent.text_of(i) == "200")
+            return attempt{.status = 503, .body = R"({"code":"db.other","detail":"upset"})"};
+        return attempt{.status = 200, .body = all_stored(sent.items.size())};
+      };
+      w.run();
+      const std::size_t bad = batches == 1 ? 2 : 3;
+      EXPECT_EQ(w.stopped, "");
+      EXPECT_EQ(w.result.counts().rejected, bad);
+      EXPECT_EQ(w.result.counts().stored, 20 * batches - bad);
+      EXPECT_THAT(w.result.first_rejections(),
+                  Contains("file line 15: db.other: 503 Service Unavailable (db.other): upset"));
+      EXPECT_LT(w.attempts, 60u);
+      EXPECT_LT(w.sim.elapsed(), 5s);
+    }
+}
+
+TEST(load_sender, a_table_that_fails_every_item_ends_the_load_after_its_time) {
+  world w(10, {.concurrency = 2, .retry = {.retry_for = 30s}});
+  w.items_a_batch = 20;
+  w.serve = [](std::size_t) { return attempt{.status = 503, .body = R"({"code":"db.syntax","detail":"no table"})"}; };
+  w.run();
+  EXPECT_EQ(w.stopped, "503 Service Unavailable (db.syntax): no table");
+  EXPECT_EQ(w.result.counts().stored, 0u);
+  EXPECT_EQ(w.result.counts().rejected, 0u);
+  EXPECT_EQ(w.result.counts().not_sent, 40u);
+  EXPECT_GE(w.sim.elapsed(), 30s);
+  EXPECT_LT(w.sim.elapsed(), 90s);
+}
+
+TEST(load_sender, items_of_a_table_that_is_away_for_a_while_go_in_once_it_is_back) {
+  world w(10, {.concurrency = 2});
+  w.items_a_batch = 20;
+  w.serve_batch = [&w](const batch& sent) {
+    if (w.attempts > 10 && w.attempts < 90) return attempt{.status = 503, .body = R"({"code":"db.syntax"})"};
+    return attempt{.status = 200, .body = all_stored(sent.items.size())};
+  };
+  w.run();
+  EXPECT_EQ(w.stopped, "");
+  EXPECT_EQ(w.result.counts().stored, 200u);
+}
+
 TEST(load_sender, a_refusal_for_good_ends_the_load_at_once) {
   world w(100, {.concurrency = 1});
   w.serve = [](std::size_t) { return attempt{.status = 404, .body = R"({"code":"x.y","detail":"no stream 'z'"})"}; };
