@@ -134,7 +134,7 @@ class batch_insertion {
 
   static constexpr std::size_t statements_of_opening = 2;
   task<bool> send(std::size_t answers);
-  task<bool> send_singly(std::size_t answers);
+  void undo_what_failed();
   task<bool> send_inserts(std::span<const std::uint32_t> rows, std::span<const std::size_t> ends);
   task<std::optional<complaint>> guard();
   complaint what_failed() const;

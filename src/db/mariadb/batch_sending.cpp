@@ -10,10 +10,6 @@ namespace penstock::db::mariadb {
 
 // Runs the text, behind what goes ahead of it. The answers are those to the text, which has so many.
 task<bool> batch_insertion::send(std::size_t answers) {
-  if (is_guarded()) {
-    task<bool> sending = send_singly(answers);
-    co_return co_await std::move(sending);
-  }
   std::size_t ahead = std::exchange(ahead_count_, 0);
   text_.insert(0, std::exchange(ahead_, {}));
   task<bool> running = wire_->run(text_, answers_, answers + ahead);
@@ -24,38 +20,6 @@ task<bool> batch_insertion::send(std::size_t answers) {
   if (ahead == statements_of_opening) opening_changed_ = answers_[1].changed;
   answers_.erase(answers_.begin(), answers_.begin() + static_cast<std::ptrdiff_t>(ahead));
   co_return ran;
-}
-
-// As `send`, with what goes ahead in trips of its own.
-task<bool> batch_insertion::send_singly(std::size_t answers) {
-  std::string text = std::exchange(text_, {});
-  bool undoes = std::exchange(undo_is_due_, false);
-  std::size_t ahead = std::exchange(ahead_count_, 0);
-  std::string sent_ahead = std::exchange(ahead_, {});
-  if (undoes) {
-    text_ = "ROLLBACK TO SAVEPOINT penstock_row";
-    task<bool> undoing = wire_->run(text_, answers_, 1);
-    ahead_has_run_ = co_await std::move(undoing);
-    if (!ahead_has_run_) co_return false;
-  }
-  if (ahead != 0) {
-    text_ = std::move(sent_ahead);
-    text_.pop_back();
-    task<bool> running = wire_->run(text_, answers_, ahead);
-    ahead_has_run_ = co_await std::move(running);
-    if (!ahead_has_run_) co_return false;
-    if (ahead == statements_of_opening) opening_changed_ = answers_[1].changed;
-  }
-  answers_.clear();
-  if (!wire_->in_transaction()) {
-    lost_ = complaint{ER_LOCK_DEADLOCK, "40001", "the cluster has ended the transaction"};
-    ahead_has_run_ = false;
-    co_return false;
-  }
-  text_ = std::move(text);
-  if (text_.empty()) co_return true;
-  task<bool> running = wire_->run(text_, answers_, answers);
-  co_return co_await std::move(running);
 }
 
 complaint batch_insertion::what_failed() const { return lost_ ? *lost_ : wire_->complaint_of_session(); }
@@ -95,7 +59,8 @@ task<bool> batch_insertion::send_inserts(std::span<const std::uint32_t> rows, st
 }
 
 task<std::optional<complaint>> batch_insertion::send_ahead() {
-  if (ahead_.empty() && !undo_is_due_) co_return std::nullopt;
+  undo_what_failed();
+  if (ahead_.empty()) co_return std::nullopt;
   text_.clear();
   task<bool> sending = send(0);
   bool ran = co_await std::move(sending);
@@ -103,22 +68,34 @@ task<std::optional<complaint>> batch_insertion::send_ahead() {
   co_return std::nullopt;
 }
 
-// What goes ahead of a statement that inserts.
+// What goes ahead of a statement that inserts. Where the transaction has been ended meanwhile, nothing needs to have
+// failed: but the savepoint is in none then.
 task<std::optional<complaint>> batch_insertion::guard() {
   if (!is_guarded()) {
     task<std::optional<complaint>> sending_ahead = send_ahead();
     co_return co_await std::move(sending_ahead);
   }
+  undo_what_failed();
   text_ = "SAVEPOINT penstock_row";
   task<bool> sending = send(1);
   bool ran = co_await std::move(sending);
+  if (ran && !wire_->in_transaction()) {
+    lost_ = complaint{ER_LOCK_DEADLOCK, "40001", "the cluster has ended the transaction"};
+    ahead_has_run_ = false;
+    ran = false;
+  }
   if (!ran) co_return what_failed();
   co_return std::nullopt;
 }
 
+void batch_insertion::undo_what_failed() {
+  if (!std::exchange(undo_is_due_, false)) return;
+  ahead_ += "ROLLBACK TO SAVEPOINT penstock_row;";
+  ++ahead_count_;
+}
+
 // Undone before anything else is sent, on the way to it.
 void batch_insertion::undo_to_savepoint() {
-  undo_is_due_ = false;
   ahead_ = "ROLLBACK TO SAVEPOINT penstock_rows;";
   ahead_count_ = 1;
   ahead_has_run_ = false;
