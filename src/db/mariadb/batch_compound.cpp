@@ -22,7 +22,7 @@ constexpr unsigned place_in_program = 4094;         // ER_SP_STACK_TRACE: "At li
 // The handler is called for a warning of such a code too, with the row stored; ROW_COUNT tells. The error is the last
 // condition, save that one without a meaning may follow it, or the place in a trigger. Where the server has kept none
 // (max_error_count), the row goes in once more, alone.
-std::string opening_text() {
+std::string opening_text(bool undoes) {
   std::string text =
       "BEGIN NOT ATOMIC DECLARE penstock_code, penstock_last, penstock_count INT DEFAULT 0; DECLARE penstock_state "
       "CHAR(5); DECLARE penstock_said TEXT; DECLARE CONTINUE HANDLER FOR ";
@@ -34,7 +34,8 @@ std::string opening_text() {
   return text + " BEGIN SET penstock_count = ROW_COUNT(); IF penstock_count < 0 THEN SET penstock_code = " +
          std::to_string(ER_UNKNOWN_ERROR) + ";GET DIAGNOSTICS penstock_last = NUMBER;" + reading +
          "IF penstock_code IN (" + std::to_string(ER_UNKNOWN_ERROR) + "," + std::to_string(place_in_program) +
-         ") AND penstock_last > 1 THEN SET penstock_last = penstock_last - 1;" + reading + "END IF;END IF;END; ";
+         ") AND penstock_last > 1 THEN SET penstock_last = penstock_last - 1;" + reading + "END IF;" +
+         (undoes ? "ROLLBACK TO SAVEPOINT penstock_row;" : "") + "END IF;END; ";
 }
 
 constexpr std::string_view behind_each =
@@ -45,7 +46,7 @@ unsigned code_told(const text_result& told) { return static_cast<unsigned>(numbe
 }  // namespace
 
 bool batch_insertion::takes_compounds() const noexcept {
-  return facts_->is_mariadb && facts_->version >= first_with_compounds && !may_choose_ids() && !is_guarded();
+  return facts_->is_mariadb && facts_->version >= first_with_compounds && !may_choose_ids();
 }
 
 // The group's rows get their outcomes, in their order. What ended the statement is judged as of the row that it came
@@ -54,17 +55,21 @@ task<std::optional<complaint>> batch_insertion::insert_compound() {
   std::vector<std::uint32_t> rows = std::move(group_);
   std::size_t refused_before = report_->refusals.size();
   for (std::size_t next = 0; next < rows.size();) {
+    task<std::optional<complaint>> sending_ahead = send_ahead();
+    std::optional<complaint> failed = co_await std::move(sending_ahead);
+    if (failed) co_return failed;
     std::size_t sent = write_compound(std::span(rows).subspan(next));
     task<bool> running = wire_->run(text_, answers_);
     bool ran = co_await std::move(running);
     std::optional<complaint> ended;
-    if (!ran) ended = wire_->complaint_of_session();
+    if (!ran || lost_transaction()) ended = what_failed();
+    undo_is_due_ = ended && is_guarded();
     if (ended && !refuses_row(*ended)) co_return ended;
     std::vector<text_result> told = std::move(answers_);
     std::size_t count = std::min(told.size(), sent);  // behind them stands the end of the statement
     task<std::optional<complaint>> looking_up =
         look_up_told(std::span(rows).subspan(next, count), std::span(told).first(count));
-    std::optional<complaint> failed = co_await std::move(looking_up);
+    failed = co_await std::move(looking_up);
     if (failed) co_return failed;
     for (std::size_t i = 0; i < count; ++i) {
       task<std::optional<complaint>> taking = take_told(rows[next + i], &told[i]);
@@ -83,13 +88,22 @@ task<std::optional<complaint>> batch_insertion::insert_compound() {
 
 // Gives how many of the rows it has.
 std::size_t batch_insertion::write_compound(std::span<const std::uint32_t> rows) {
-  static const std::string opening = opening_text();
-  text_ = opening;
-  std::string insert = "INSERT INTO " + quote_identifier(into_->name) + " " + names_ + " VALUES ";
+  static const std::string opening = opening_text(false);
+  static const std::string undoing_opening = opening_text(true);
+  text_ = is_guarded() ? undoing_opening : opening;
+  std::string insert = is_guarded() ? "SAVEPOINT penstock_row;" : "";
+  insert += "INSERT INTO " + quote_identifier(into_->name) + " " + names_;
   std::size_t count = 0;
   while (count < rows.size() && text_.size() < facts_->max_packet / 4) {
     text_.append(insert);
-    append_row(rows[count++]);
+    if (is_guarded()) {  // behind the end of the transaction it inserts nothing
+      text_.append(" SELECT ");
+      append_values(rows[count++]);
+      text_.append(" FROM DUAL WHERE @@in_transaction");
+    } else {
+      text_.append(" VALUES ");
+      append_row(rows[count++]);
+    }
     text_.append(behind_each);
   }
   text_.append("END");

@@ -271,13 +271,17 @@ void batch_insertion::append_insert(std::span<const std::uint32_t> rows) {
 
 // ('it''s',1,NULL)
 void batch_insertion::append_row(std::uint32_t row) {
-  char before = '(';
+  text_.push_back('(');
+  append_values(row);
+  text_.push_back(')');
+}
+
+void batch_insertion::append_values(std::uint32_t row) {
+  bool is_first = true;
   for (const cell& c : rows_->row(row)) {
-    text_.push_back(before);
-    before = ',';
+    if (!std::exchange(is_first, false)) text_.push_back(',');
     append_literal(text_, c);
   }
-  text_.push_back(')');
 }
 
 // Galera changes the step between ids whenever a node comes or goes, and a trigger may choose them.

@@ -137,10 +137,12 @@ class batch_insertion {
   void undo_what_failed();
   task<bool> send_inserts(std::span<const std::uint32_t> rows, std::span<const std::size_t> ends);
   task<std::optional<complaint>> guard();
+  bool lost_transaction();
   complaint what_failed() const;
   // Galera ends a transaction between two statements, for a conflict: of several in one text, those behind would be
   // committed as they come. And it sends on to other nodes what a statement wrote before it failed (MariaDB 10.11
-  // without a binary log), unless that is undone to a savepoint. So each goes by itself, behind a savepoint.
+  // without a binary log), unless that is undone to a savepoint. So each goes by itself, behind a savepoint; or, where
+  // many would have to, in a compound statement, and does nothing without a transaction.
   bool is_guarded() const noexcept { return facts_->has_cluster; }
   task<std::optional<complaint>> send_ahead();
   task<std::optional<complaint>> open_with_savepoint();
@@ -149,6 +151,7 @@ class batch_insertion {
   std::string insert_with_places(std::size_t rows = 1, std::string_view insert = "INSERT") const;
   void append_insert(std::span<const std::uint32_t> rows);
   void append_row(std::uint32_t row);
+  void append_values(std::uint32_t row);
   bool tells_ids() const { return report_->wants_ids && !into_->id_column.empty(); }
   bool returns_ids() const;
   bool may_choose_ids() const { return has_triggers_ && tells_ids(); }

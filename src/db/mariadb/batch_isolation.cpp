@@ -2,7 +2,6 @@
 #include "penstock/db/error.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <utility>
 
@@ -15,10 +14,11 @@ namespace penstock::db::mariadb {
 namespace {
 
 constexpr unsigned no_default_for_field = 1364;  // of a column that the statement does not name
-constexpr std::array<const char*, 4> row_questions{
-    "GET DIAGNOSTICS @penstock_last = NUMBER",
-    "GET DIAGNOSTICS CONDITION @penstock_last @penstock_row = ROW_NUMBER, @penstock_code = MYSQL_ERRNO",
-    "SELECT @penstock_row, @penstock_code", "SET @penstock_last = NULL, @penstock_row = NULL, @penstock_code = NULL"};
+constexpr const char* row_questions =
+    "GET DIAGNOSTICS @penstock_last = NUMBER;"
+    "GET DIAGNOSTICS CONDITION @penstock_last @penstock_row = ROW_NUMBER, @penstock_code = MYSQL_ERRNO;"
+    "SELECT @penstock_row, @penstock_code;"
+    "SET @penstock_last = NULL, @penstock_row = NULL, @penstock_code = NULL";
 // Setting one apart takes up to three trips: to ask which it is, to see that it is, and for the rows behind it.
 constexpr int most_set_apart = 4;
 constexpr int most_set_apart_before_compound = 2;
@@ -103,20 +103,13 @@ task<std::optional<complaint>> batch_insertion::find_failed_row(const complaint&
                                                                 std::optional<std::size_t>& row) {
   row = row_in(said.message);
   if (!row && tells_row(said)) {
-    text_result told;
-    text_.clear();
-    for (const char* question : row_questions) {
-      text_.append(text_.empty() ? "" : ";").append(question);
-      if (!is_guarded() && question != row_questions.back()) continue;
-      task<bool> asking = wire_->run(text_, answers_, is_guarded() ? 1 : row_questions.size());
-      bool answered = co_await std::move(asking);
-      if (!answered) co_return failure_to_tell();
-      for (text_result& answer : answers_)
-        if (!answer.rows.empty()) told = std::move(answer);
-      text_.clear();
-    }
-    if (told.rows.at(0).at(1) == std::to_string(said.code))
-      row = row_in(" at row " + told.rows.at(0).at(0).value_or(""));
+    text_ = row_questions;
+    task<bool> asking = wire_->run(text_, answers_, 4);
+    bool answered = co_await std::move(asking);
+    if (answered && lost_transaction()) co_return what_failed();
+    if (!answered) co_return failure_to_tell();
+    const auto& told = answers_[2].rows.at(0);
+    if (told.at(1) == std::to_string(said.code)) row = row_in(" at row " + told.at(0).value_or(""));
   }
   if (row && *row >= group_.size()) row.reset();
   co_return std::nullopt;

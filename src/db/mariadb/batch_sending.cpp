@@ -22,7 +22,26 @@ task<bool> batch_insertion::send(std::size_t answers) {
   co_return ran;
 }
 
-complaint batch_insertion::what_failed() const { return lost_ ? *lost_ : wire_->complaint_of_session(); }
+namespace {
+
+const complaint ended_by_cluster{ER_LOCK_DEADLOCK, "40001", "the cluster has ended the transaction"};
+
+}  // namespace
+
+// By the last answer, where that was no error.
+bool batch_insertion::lost_transaction() {
+  if (!is_guarded() || wire_->in_transaction()) return false;
+  lost_ = ended_by_cluster;
+  ahead_has_run_ = false;
+  return true;
+}
+
+complaint batch_insertion::what_failed() const {
+  if (lost_) return *lost_;
+  complaint said = wire_->complaint_of_session();
+  bool lacks_savepoint = is_guarded() && said.code == ER_SP_DOES_NOT_EXIST;
+  return lacks_savepoint ? ended_by_cluster : said;
+}
 
 // Rows in pieces that end before these, an INSERT each, of which the server stops at the first that fails. The answers
 // are those to the ones before it.
@@ -79,12 +98,7 @@ task<std::optional<complaint>> batch_insertion::guard() {
   text_ = "SAVEPOINT penstock_row";
   task<bool> sending = send(1);
   bool ran = co_await std::move(sending);
-  if (ran && !wire_->in_transaction()) {
-    lost_ = complaint{ER_LOCK_DEADLOCK, "40001", "the cluster has ended the transaction"};
-    ahead_has_run_ = false;
-    ran = false;
-  }
-  if (!ran) co_return what_failed();
+  if (!ran || lost_transaction()) co_return what_failed();
   co_return std::nullopt;
 }
 
