@@ -326,11 +326,11 @@ void batch_insert::take_failure(part* of, const PGresult* r) {
   std::optional<db_errc> refusal = refusal_of_row(r);
   bool may_be_table = of != nullptr && !refusal && may_be_of_row(r);
   if (!may_be_table && (of == nullptr || !refusal)) {
-    fatal_ = failure_of(r, "insert into " + plan_.into.name);
+    fatal_ = failure_of_rows(r, "insert into " + plan_.into.name);
     return;
   }
   of->may_be_table = may_be_table;
-  if (may_be_table && !maybe_of_table_) maybe_of_table_ = failure_of(r, "insert into " + plan_.into.name);
+  if (may_be_table && !maybe_of_table_) maybe_of_table_ = failure_of_rows(r, "insert into " + plan_.into.name);
   if (of->count == 1) session_.note_doubt(r);
   of->failed = true;
   of->errc = refusal.value_or(db_errc::constraint);

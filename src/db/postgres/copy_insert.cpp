@@ -289,7 +289,7 @@ copy_insert::ending copy_insert::take_failure(const PGresult* r, std::optional<d
   }
   std::optional<db_errc> refusal = refusal_of_row(r);
   std::size_t line = line_of(r);
-  bool may_be = !refusal && line > 0 && may_be_of_row(r);
+  bool may_be = !refusal && (line > 0 || lacks_in_function(r)) && may_be_of_row(r);
   if (in_savepoint_ && (refusal || may_be)) {
     if (line == 0 || line > sent_.size()) return ending::impossible;
     refused_row_ = sent_[line - 1];
@@ -309,7 +309,7 @@ copy_insert::ending copy_insert::take_failure(const PGresult* r, std::optional<d
   // Such as for a table with row-level security, or a view.
   bool unsupported = sqlstate_of(r) == "0A000" || sqlstate_of(r) == "42809";
   if (unsupported) plan_.copy.clear();
-  if (!in_savepoint_ || !unsupported) fatal = failure_of(r, "copy into " + plan_.into.name);
+  if (!in_savepoint_ || !unsupported) fatal = failure_of_rows(r, "copy into " + plan_.into.name);
   return ending::impossible;
 }
 

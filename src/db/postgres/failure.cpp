@@ -143,10 +143,14 @@ std::optional<db_errc> refusal_of_row(const PGresult* r) noexcept {
   return row_decides ? std::optional(db_errc::constraint) : std::nullopt;
 }
 
+bool lacks_in_function(const PGresult* r) noexcept {
+  return sqlstate_of(r).starts_with("42") && failed_in_function(r) && !raised_by_function(r);
+}
+
 bool may_be_of_row(const PGresult* r) noexcept {
   constexpr std::array<std::string_view, 10> servers_own{"08", "25", "26", "34", "53", "55", "57", "58", "HV", "XX"};
   std::string_view sqlstate = sqlstate_of(r);
-  if (sqlstate.starts_with("42") && failed_in_function(r)) return true;
+  if (lacks_in_function(r)) return true;
   db_errc errc = classify(sqlstate);
   return (errc == db_errc::syntax || errc == db_errc::other) && field_view(r, PG_DIAG_SOURCE_FILE) != "plancache.c" &&
          std::none_of(servers_own.begin(), servers_own.end(),
@@ -169,6 +173,12 @@ std::string said_by(const PGresult* r) {
 database_error failure_of(const PGresult* r, const std::string& doing) {
   std::string sqlstate(sqlstate_of(r));
   return {classify(sqlstate), "PostgreSQL, " + doing + ": " + said_by(r), 0, sqlstate};
+}
+
+database_error failure_of_rows(const PGresult* r, const std::string& doing) {
+  database_error failure = failure_of(r, doing);
+  if (failure.errc() != db_errc::auth || !lacks_in_function(r)) return failure;
+  return {db_errc::other, failure.message(), 0, failure.sqlstate()};
 }
 
 // What libpq itself refuses, in its own words (src/interfaces/libpq/fe-secure-openssl.c, fe-connect.c): trying again

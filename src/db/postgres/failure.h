@@ -21,6 +21,12 @@ std::optional<db_errc> refusal_of_row(const PGresult* r) noexcept;
 // the statement was prepared for another table.
 bool may_be_of_row(const PGresult* r) noexcept;
 
+// A statement of a function lacks a table, a right, or the like: for all rows, or for this one.
+bool lacks_in_function(const PGresult* r) noexcept;
+
+// As `failure_of`, of rows: a right that is lacking so is none of the account's own.
+database_error failure_of_rows(const PGresult* r, const std::string& doing);
+
 std::string_view sqlstate_of(const PGresult* r) noexcept;
 // Whether a column that takes no null got one, which it also gets where the statement does not name it.
 inline bool lacks_value(const PGresult* r) noexcept { return sqlstate_of(r) == "23502"; }

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 // A connection pooler between this client and the server, such as PgBouncer, has sessions of its own with the server,
 // and gives one of them for a client's whole session, or for a transaction only
@@ -24,11 +25,13 @@ constexpr const char* introduction =
 
 // What is asked for at the login (startup.cpp) and changes what values look like. One at a time: as one text they would
 // be a transaction, which a pooler may not allow.
-constexpr std::array<const char*, 6> appearances{"SET timezone = 'UTC'",           "SET datestyle = 'ISO'",
-                                                 "SET intervalstyle = 'postgres'", "SET bytea_output = hex",
-                                                 "SET extra_float_digits=1",       "SET client_min_messages = notice"};
+constexpr std::array<const char*, 7> appearances{"SET client_encoding = 'UTF8'",    "SET timezone = 'UTC'",
+                                                 "SET datestyle = 'ISO'",           "SET intervalstyle = 'postgres'",
+                                                 "SET bytea_output = hex",          "SET extra_float_digits=1",
+                                                 "SET client_min_messages = notice"};
 
 constexpr duration waits_for_another_session = std::chrono::seconds(3);
+constexpr int turns_of_another_session = 10;
 
 }  // namespace
 
@@ -71,18 +74,15 @@ task<void> session::set_appearances() {
   if (failed) throw *std::move(failed);
 }
 
-// What is set for a session may stay with the server's, and be another client's then.
-std::string session::settings_of_transaction() const {
-  if (!is_pooled_) return {};
-  std::string settings;
-  auto add = [&](const std::string& name, std::int64_t milliseconds) {
-    settings += (settings.empty() ? "SELECT " : ", ") + ("set_config('" + name + "', '") +
-                std::to_string(milliseconds) + "', true)";
-  };
-  if (lock_wait_) add("lock_timeout", *lock_wait_);
+// What is set for a session may stay with the server's, and be another client's then. None of these takes a snapshot.
+std::vector<std::string> session::settings_of_transaction() const {
+  std::vector<std::string> settings;
+  if (!is_pooled_) return settings;
+  if (lock_wait_) settings.push_back("SET LOCAL lock_timeout = " + std::to_string(*lock_wait_));
   duration idle = home_->url.idle_transaction_timeout;
   if (idle != duration::zero())
-    add("idle_in_transaction_session_timeout", std::chrono::ceil<std::chrono::milliseconds>(idle).count());
+    settings.push_back("SET LOCAL idle_in_transaction_session_timeout = " +
+                       std::to_string(std::chrono::ceil<std::chrono::milliseconds>(idle).count()));
   return settings;
 }
 
@@ -96,29 +96,41 @@ task<std::vector<finding>> session::examine(const expected_load& load) {
   co_return found;
 }
 
-// Another session, in a transaction, gets the server's session that this one had, unless it is this one's own.
+// Another session, in a transaction, gets the server's session that this one had, sooner or later, unless that is this
+// one's own.
 task<session::pooling> session::look_at_pooler() {
   const std::string who = "SELECT pg_backend_pid()";
+  std::optional<session> other;
   try {
     task<connection_handle> connecting = connect_to(home_->url, at_);
     task<connection_handle> limited = with_timeout(waits_for_another_session, std::move(connecting));
     connection_handle connected = co_await std::move(limited);
-    session other(home_, at_, std::move(connected));
-    task<result> preparing = query(who, {});
-    result mine = co_await std::move(preparing);
-    task<void> beginning = other.begin();
-    co_await std::move(beginning);
-    task<result> asking = with_timeout(waits_for_another_session, other.query(who, parameters()));
-    result others = co_await std::move(asking);
-    std::uint64_t lost_before = lost_statements_;
-    task<result> again = query(who, {});
-    result now = co_await std::move(again);
+    other.emplace(home_, at_, std::move(connected));
+    const std::uint64_t lost_before = lost_statements_;
+    bool is_own = true;
+    for (int turn = 0; turn < turns_of_another_session && is_own; ++turn) {
+      task<result> asking = with_timeout(waits_for_another_session, query(who, parameters()));
+      result mine = co_await std::move(asking);
+      task<void> beginning = other->begin();
+      co_await std::move(beginning);
+      task<result> asking_other = with_timeout(waits_for_another_session, other->query(who, parameters()));
+      result others = co_await std::move(asking_other);
+      task<result> again = with_timeout(waits_for_another_session, query(who, parameters()));
+      result now = co_await std::move(again);
+      is_own = mine.rows == now.rows && mine.rows != others.rows;
+      task<void> ending = other->rollback();
+      co_await std::move(ending);
+    }
     if (lost_statements_ != lost_before) co_return pooling::of_transactions;
-    bool is_own = mine.rows == now.rows && mine.rows != others.rows;
     co_return is_own ? pooling::of_sessions : pooling::of_transactions_with_statements;
   } catch (const timed_out&) {
-    co_return pooling::without_another_session;
+    other.reset();
   }
+  if (state() == session_state::dirty) {
+    task<void> ending = rollback();
+    co_await std::move(ending);
+  }
+  co_return pooling::without_another_session;
 }
 
 finding session::finding_about(pooling how, std::size_t sessions) {

@@ -40,10 +40,10 @@ constexpr std::size_t most_kept_for_transaction = 128;  // statements that are n
 // message of that kind has 30,000 bytes at most).
 constexpr std::size_t most_parameters = 7'498;
 
-database_error stale_statement(const database_error& failed) {
-  const char* why = failed.sqlstate() == "26000"
-                        ? " (this is another session of the server, that a pooler gave: it must "
-                          "pool sessions, or keep prepared statements)"
+database_error stale_statement(const database_error& failed, bool is_pooled) {
+  const char* why = is_pooled && failed.sqlstate() == "26000"
+                        ? " (the pooler gave another session of the server: it must pool sessions, or keep prepared "
+                          "statements)"
                         : " (another session changed the table)";
   return {db_errc::serialization, failed.message() + why, 0, failed.sqlstate()};
 }
@@ -113,10 +113,9 @@ const char* session::begin_sql() const noexcept {
 std::size_t session::send_begin(wire& w) {
   if (!std::exchange(begin_is_due_, false)) return 0;
   w.execute(begin_sql());
-  std::string settings = settings_of_transaction();
-  if (settings.empty()) return 1;
-  w.execute(settings);
-  return 2;
+  std::vector<std::string> settings = settings_of_transaction();
+  for (const std::string& setting : settings) w.execute(setting);
+  return 1 + settings.size();
 }
 
 // Apart from what follows: a server that has lost a statement itself, as after DISCARD ALL, refuses to let go of it.
@@ -156,6 +155,8 @@ task<statement*> session::prepared(const std::string& sql) {
   wire& w = open_wire();
   std::size_t evictions = send_evictions(w);
   send_begin(w);
+  // Where PgBouncer keeps statements it takes one text for one statement, also when the table is another by now.
+  if (is_pooled_) numbered.text += "\n/* " + s.name + " */";
   std::size_t preparing = w.prepare(s.name, numbered.text);
   std::size_t describing = w.describe(s.name);
   w.sync();
@@ -239,8 +240,9 @@ task<void> session::run(const std::string& sql, const parameters& values, const 
     bool typed_anew = !stale && known && may_be_of_stale_types(*failed);
     if (typed_anew) statements_.forget(s);
     if ((stale || typed_anew) && may_run_again) continue;
-    if (stale) throw stale_statement(*failed);
-    if (failed->errc() == db_errc::connection_lost) close();
+    if (stale) throw stale_statement(*failed, is_pooled_);
+    bool has_moved = is_pooled_ && home_->url.primary_only && failed->errc() == db_errc::read_only;
+    if (failed->errc() == db_errc::connection_lost || has_moved) close();
     throw *std::move(failed);
   }
 }
@@ -306,7 +308,7 @@ task<std::uint64_t> session::query_each(std::string sql, parameters values, row_
     bool typed_anew = !stale && known && count == 0 && may_be_of_stale_types(*failed);
     if (typed_anew) statements_.forget(s);
     if ((stale || typed_anew) && !in_savepoint && !again && !may_commit_halfway(sql)) continue;
-    if (stale) throw stale_statement(*failed);
+    if (stale) throw stale_statement(*failed, is_pooled_);
     throw *std::move(failed);
   }
 }

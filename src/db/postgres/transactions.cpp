@@ -34,8 +34,8 @@ task<void> commit_on(wire& w, bool& refuses_rows) {
   bool rolled_back = false;
   result_taker take = [&](std::size_t, const PGresult* r) {
     if (PQresultStatus(r) == PGRES_FATAL_ERROR && !failed) {
-      failed = failure_of(r, "commit");
-      refuses_rows = refusal_of_row(r).has_value();
+      failed = failure_of_rows(r, "commit");
+      refuses_rows = refusal_of_row(r).has_value() || lacks_in_function(r);
     }
     // COMMIT of a transaction that has failed rolls it back, and calls that a success.
     rolled_back = rolled_back || std::string_view(PQcmdStatus(const_cast<PGresult*>(r))) == "ROLLBACK";
@@ -190,10 +190,10 @@ bool session::is_read_only_where_a_primary_is_wanted() const noexcept {
   return altered_ ? is_on(wire_->handle(), "in_hot_standby") : says_it_is_read_only(wire_->handle()).value_or(false);
 }
 
-// A pooler goes on telling what a server was when it was a standby still.
+// A pooler goes on telling what a server was before.
 task<void> session::require_primary() {
   wire& w = open_wire();
-  if (!says_it_is_read_only(w.handle()).value_or(true)) co_return;
+  if (!is_pooled_ && !says_it_is_read_only(w.handle()).value_or(true)) co_return;
   task<bool> asking = takes_no_writes();
   bool is_read_only = co_await std::move(asking);
   if (is_read_only) throw read_only_server();
