@@ -4,8 +4,11 @@
 // ids that are known from others.
 
 #include <penstock/db/connection.h>
+#include <penstock/db/error.h>
 
+#include <optional>
 #include <string>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -31,6 +34,18 @@ inline row_batch numbers(std::int64_t from, std::int64_t to) {
     rows.commit_row();
   }
   return rows;
+}
+
+// What a batch is refused with as a whole; nothing when its rows have their outcomes.
+inline task<std::optional<db_errc>> batch_failure(connection& c, const table_definition& into, const row_batch& rows,
+                                                  batch_report& report) {
+  try {
+    task<void> inserting = c.insert_batch(into, rows, report);
+    co_await std::move(inserting);
+  } catch (const database_error& e) {
+    co_return e.errc();
+  }
+  co_return std::nullopt;
 }
 
 constexpr std::int64_t first_own_id = 1'000'000;

@@ -1,0 +1,65 @@
+// What the service tells when its table is upset by an item, or its disk refuses a commit.
+
+#include "failing_writes.h"
+#include "service_fixture.h"
+#include <penstock/observe/log_capture.h>
+
+namespace penstock::ingest {
+
+using store_failures = service_test;
+
+// A load balancer would take the service away from all others.
+TEST_F(store_failures, one_item_that_upsets_the_table_does_not_make_the_service_unready) {
+  log::capture quiet;
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    EXPECT_EQ(sql("CREATE TRIGGER g BEFORE INSERT ON processed_data WHEN new.data = '13' BEGIN "
+                  "SELECT RAISE(ROLLBACK, 'upset'); END"),
+              "");
+    for (int expected : {200, 503}) {
+      auto asking = post("/v1/items", "13");
+      answer refused = co_await std::move(asking);
+      EXPECT_EQ(refused.status, 503) << refused.body;
+      auto probing = get("/readyz");
+      EXPECT_EQ((co_await std::move(probing)).status, expected);
+    }
+    auto again = post("/v1/items", "1");
+    EXPECT_EQ((co_await std::move(again)).status, 200);
+    auto upsetting = post("/v1/items", "13");
+    EXPECT_EQ((co_await std::move(upsetting)).status, 503);
+    auto probing = get("/readyz");
+    EXPECT_EQ((co_await std::move(probing)).status, 200);
+  });
+}
+
+TEST_F(store_failures, a_commit_that_the_disk_refuses_is_tried_again_and_stored_once) {
+  log::capture quiet;
+  failing_writes disk;
+  serve(db::database("sqlite:" + database_file()), options_of(whole_items()), [&]() -> task<void> {
+    disk.fail_next(3);
+    auto asking = post("/v1/items", "1");
+    answer stored = co_await std::move(asking);
+    EXPECT_EQ(stored.status, 200) << stored.body;
+    EXPECT_EQ(disk.left(), 0);
+  });
+  EXPECT_EQ(sql("SELECT count(*) FROM processed_data"), "1");
+}
+
+TEST_F(store_failures, of_a_commit_that_the_disk_goes_on_refusing_nobody_is_told_that_it_is_not_stored) {
+  log::capture quiet;
+  failing_writes disk;
+  service_options options = options_of(whole_items());
+  options.batch.commit_retry = std::chrono::milliseconds(1);
+  serve(db::database("sqlite:" + database_file()), options, [&]() -> task<void> {
+    disk.fail_next(1'000'000);
+    auto asking = post("/v1/items", "1");
+    answer refused = co_await std::move(asking);
+    EXPECT_EQ(refused.status, 503);
+    EXPECT_EQ(refused.json("/code"), R"("ingest.outcome_unknown")") << refused.body;
+    disk.fail_next(0);
+    auto again = post("/v1/items", "2");
+    EXPECT_EQ((co_await std::move(again)).status, 200);
+  });
+  EXPECT_EQ(sql("SELECT group_concat(data) FROM processed_data"), "2");
+}
+
+}  // namespace penstock::ingest
