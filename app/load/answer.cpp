@@ -103,7 +103,8 @@ std::optional<std::string> code_that_one_item_may_cause(std::string_view problem
   dom::element document;
   if (parser.parse(problem.data(), problem.size()).get(document) != simdjson::SUCCESS) return std::nullopt;
   std::string code = text_at(document, "code");
-  return code == "db.other" || code == "db.syntax" ? std::optional(std::move(code)) : std::nullopt;
+  bool may_be = code == "db.other" || code == "db.syntax" || code == "db.interrupted";
+  return may_be ? std::optional(std::move(code)) : std::nullopt;
 }
 
 std::string describe_problem(int status, std::string_view body) {

@@ -34,8 +34,8 @@ struct send_options {
 /// do the next ones of its size, until larger ones are tried again; a single item that is too large is rejected. Items
 /// that the server rejected and did not name, since they were too many for its answer, go again in parts, and so do the
 /// next batches: being rejected, they are not stored. A batch that the database fails for what may be in one of its
-/// items (503 with `db.other` or `db.syntax`) goes in halves, down to that item, which is rejected once others have
-/// gone in.
+/// items (503 with `db.other`, `db.syntax` or `db.interrupted`) goes in halves, down to that item, which is rejected
+/// once others have gone in.
 class sender {
  public:
   /// Fills a batch; false when there are no more, or `reading` was set. Called on a worker thread, one call at a time.

@@ -276,7 +276,9 @@ bool waits_for_lock(const std::exception_ptr& failure) noexcept {
 
 bool may_be_of_one_row(const std::exception_ptr& failure) noexcept {
   const auto* refused = detail::exception_as<db::database_error>(failure);
-  return refused != nullptr && (refused->errc() == db::db_errc::syntax || refused->errc() == db::db_errc::other);
+  if (refused == nullptr) return false;
+  db::db_errc errc = refused->errc();
+  return errc == db::db_errc::syntax || errc == db::db_errc::other || errc == db::db_errc::interrupted;
 }
 
 task<void> commit_in_parts(batch& whole, bool at_once, const coalescer::commit_function& commit,

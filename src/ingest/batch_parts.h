@@ -11,7 +11,8 @@ namespace penstock::ingest {
 bool waits_for_lock(const std::exception_ptr& failure) noexcept;
 
 // The database's complaint is none that it has of a row's values, and none that passes: it is about the statement, or
-// of an unknown kind. So may be what a function says that a trigger, a check or a generated column gives a value to.
+// of an unknown kind, or a limit on the statement's time ended it. So may be what a function says, or takes, that a
+// trigger, a check or a generated column gives a value to.
 bool may_be_of_one_row(const std::exception_ptr& failure) noexcept;
 
 // Commits what of a batch is not set apart, in parts, each in a transaction of its own: a part that waits for a lock is

@@ -42,7 +42,8 @@ struct marked_server {
   duration lock_timeout = 100ms;
   std::set<std::string> locked_rows;     // that another session holds
   std::set<std::string> upsetting_rows;  // that a trigger, say, fails for with an error that names no row
-  bool away = false;                     // connects are refused
+  db::db_errc upset_as = db::db_errc::other;
+  bool away = false;  // connects are refused
   bool account_is_locked = false;
   std::size_t most_sessions = 100;
   bool commits_are_refused = false;
@@ -107,7 +108,7 @@ class marked_connection final : public db::connection {
     task<void> waiting = wait_for_locked(into, rows);
     co_await std::move(waiting);
     if (has_any_of(server_->upsetting_rows, into, rows))
-      throw db::database_error(db::db_errc::other, "the server is upset");
+      throw db::database_error(server_->upset_as, "the server is upset");
     report.clear();
     report.method = "made up";
     for (std::size_t r = 0; r < rows.rows(); ++r) {

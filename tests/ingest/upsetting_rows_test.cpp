@@ -99,6 +99,16 @@ TEST_F(upsetting_rows, fail_alone) {
   EXPECT_NE(metrics.find("penstock_rows_set_apart_total{stream=\"items\"} 0"), std::string::npos) << metrics;
 }
 
+TEST_F(upsetting_rows, that_take_longer_than_the_server_allows_fail_alone) {
+  server_->upset_as = db::db_errc::interrupted;
+  server_->upsetting_rows = {"17", "500", "501"};
+  run([&](processor& p) -> task<void> {
+    task<std::vector<item_status>> processing = process(p, numbers(1'000), true);
+    std::vector<item_status> ends = co_await std::move(processing);
+    check(ends);
+  });
+}
+
 TEST_F(upsetting_rows, that_are_all_of_a_batch_are_not_tried_one_by_one) {
   for (const std::string& item : numbers(1'000)) server_->upsetting_rows.insert(item);
   run([&](processor& p) -> task<void> {

@@ -183,7 +183,7 @@ class examination {
     double longest = std::strtod(settings_.text("max_statement_time").c_str(), nullptr);
     if (longest > 0 && longest < 30)
       add(level::warning, settings_.line("max_statement_time"),
-          "a batch that takes longer is ended by the server, each time that it is tried again",
+          "a batch that takes longer is ended by the server, and stored in parts, late",
           "ALTER USER of this account WITH MAX_STATEMENT_TIME 0; or " + set_global("max_statement_time", "0"));
     auto sessions = static_cast<std::int64_t>(load_.sessions);
     if (std::optional<std::int64_t> most = settings_.number("max_connections"); most && *most < 2 * sessions)

@@ -173,7 +173,7 @@ class examination {
     for (const char* limit : {"statement_timeout", "transaction_timeout"})
       if (std::optional<std::int64_t> most = settings_.number(limit); most && *most > 0 && *most < shortest_limit_ms)
         add(level::warning, std::string(limit) + " = " + std::to_string(*most) + " ms",
-            "a batch that takes longer is ended by the server, each time that it is tried again",
+            "a batch that takes longer is ended by the server, and stored in parts, late",
             set_where_it_comes_from(limit, "0"));
     look_at_limit("account_limit", "the account", "ALTER ROLE " + settings_.text("account"));
     look_at_limit("database_limit", "the database", "ALTER DATABASE " + settings_.text("database"));

@@ -1,0 +1,56 @@
+"""What a trigger does with one item takes longer than the server lets a statement take: its neighbours are stored."""
+
+import concurrent.futures
+import subprocess
+
+from locked_rows_test import client_of
+from penstock_process import PATIENCE, BlackBoxTest, main
+
+STREAMS = """
+[[stream]]
+name = "orders"
+columns = [{name = "customer", type = "integer", required = true}]
+"""
+SLOW = 13
+LIMITS = {
+    "mariadb": "SET GLOBAL max_statement_time = 1;",
+    "postgresql": "ALTER DATABASE penstock SET statement_timeout = '1s';",
+}
+TRIGGERS = {
+    "mariadb": f"CREATE TRIGGER slow BEFORE INSERT ON orders FOR EACH ROW "
+               f"SET @slept = IF(NEW.customer = {SLOW}, SLEEP(600), 0);",
+    "postgresql": f"CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+                  f"IF NEW.customer = {SLOW} THEN PERFORM pg_sleep(600); END IF; RETURN NEW; END $$;"
+                  f"CREATE TRIGGER slow BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION slow();",
+}
+
+
+class SlowRows(BlackBoxTest):
+    def check(self, kind):
+        url = self.start_database(kind)
+
+        def run_sql(script):
+            return subprocess.run(client_of(url), input=script, stdout=subprocess.PIPE, text=True, check=True,
+                                  timeout=PATIENCE).stdout.split()
+
+        run_sql(LIMITS[kind])
+        config = self.write("penstock.toml", STREAMS)
+        server = self.serve("--config", config, "--store", url, "--batch-linger", "20ms")
+        run_sql(TRIGGERS[kind])
+        with concurrent.futures.ThreadPoolExecutor(32) as pool:
+            ends = list(pool.map(lambda n: server.post({"customer": n}, "/v1/orders"), range(32)))
+        for customer, (status, answer) in enumerate(ends):
+            self.assertEqual(status, 503 if customer == SLOW else 200, answer)
+        self.assertEqual(ends[SLOW][1]["code"], "db.interrupted")
+        self.assertEqual(run_sql("SELECT COUNT(*) FROM orders;"), ["31"])
+        self.assertEqual(server.stop(), 0)
+
+    def test_an_item_that_takes_longer_than_mariadb_allows_harms_no_neighbour(self):
+        self.check("mariadb")
+
+    def test_an_item_that_takes_longer_than_postgresql_allows_harms_no_neighbour(self):
+        self.check("postgresql")
+
+
+if __name__ == "__main__":
+    main()
