@@ -1,4 +1,5 @@
 #include "server_fixture.h"
+#include "table_drift.h"
 #include <penstock/db/connection.h>
 #include <penstock/db/error.h>
 
@@ -87,6 +88,36 @@ TEST_F(postgres_fit, is_looked_at_again_when_the_table_was_changed) {
       }
     co_await other->execute("DROP TABLE fitting");
     co_await other->execute("DROP COLLATION same_in_either_case");
+  });
+}
+
+TEST_F(postgres_fit, is_none_of_what_takes_no_rows_or_gives_no_ids) {
+  const table_definition takes_none{"takes_none", "id", {{"n", column_type::integer}}, {}};
+  struct kind {
+    std::vector<std::string> make;
+    const char* said;
+    const char* drop;
+  };
+  const kind kinds[] = {
+      {{"CREATE MATERIALIZED VIEW takes_none AS SELECT 1::bigint AS id, 2::bigint AS n"},
+       "takes_none takes no rows",
+       "DROP MATERIALIZED VIEW takes_none"},
+      {{"CREATE EXTENSION file_fdw", "CREATE SERVER files FOREIGN DATA WRAPPER file_fdw",
+        "CREATE FOREIGN TABLE takes_none (id bigint DEFAULT 1, n bigint) SERVER files OPTIONS (filename '/none')"},
+       "takes_none takes no rows",
+       "DROP EXTENSION file_fdw CASCADE"},
+      {{"CREATE EXTENSION postgres_fdw", "CREATE SERVER other FOREIGN DATA WRAPPER postgres_fdw",
+        "CREATE FOREIGN TABLE takes_none (id bigint, n bigint) SERVER other"},
+       "'id' does not generate ids",
+       "DROP EXTENSION postgres_fdw CASCADE"},
+  };
+  with_connection([&](connection& c) -> task<> {
+    for (const kind& k : kinds) {
+      for (const std::string& sql : k.make) co_await c.execute(sql);
+      std::string said = co_await drift_of(c, takes_none);
+      EXPECT_NE(said.find(k.said), std::string::npos) << said;
+      co_await c.execute(k.drop);
+    }
   });
 }
 

@@ -1,23 +1,15 @@
 #include "../definition_faults.h"
-#include "batch_insert.h"
-#include "copy_insert.h"
-#include "failure.h"
-#include "penstock/async/cancel.h"
 #include "penstock/db/error.h"
 #include "penstock/db/transaction.h"
 #include "session.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
-// Makes a table, or says how the one that exists differs; and stores batches in it.
+// Makes a table, or says how the one that exists differs.
 
 namespace penstock::db::postgres {
 namespace {
-
-// Between sizes measured with bench/insert_bench: at 100 rows INSERT is the faster one, at 1,000 COPY.
-constexpr std::size_t fewest_to_copy = 512;
 
 std::string_view storage_type(column_type type) {
   switch (type) {
@@ -87,14 +79,14 @@ constexpr const char* columns_sql =
 
 // The type of the ids, whether it is one of whole numbers, be it by a domain; and whether nothing gives the column
 // values: no default, of its type neither, no identity, and no trigger, though a partition's. A view may have them from
-// the table behind it.
+// the table behind it; a foreign table gives the one behind it NULL.
 const std::string ids_sql =
     "WITH RECURSIVE id AS (SELECT a.* FROM pg_attribute AS a WHERE a.attrelid = to_regclass(?) AND a.attname = ?), "
     "types AS (SELECT id.atttypid AS oid FROM id UNION ALL SELECT y.typbasetype FROM types JOIN pg_type AS y "
     "ON y.oid = types.oid WHERE y.typtype = 'd') "
     "SELECT format_type(id.atttypid, id.atttypmod), EXISTS (SELECT FROM types "
     "WHERE oid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype)), "
-    "c.relkind IN ('r', 'p') AND NOT id.atthasdef AND id.attidentity = '' AND y.typdefault IS NULL "
+    "c.relkind IN ('r', 'p', 'f') AND NOT id.atthasdef AND id.attidentity = '' AND y.typdefault IS NULL "
     "AND NOT EXISTS (SELECT FROM pg_trigger AS g "
     "WHERE g.tgtype & 7 = 7 AND (g.tgrelid = c.oid OR g.tgrelid IN (SELECT relid FROM pg_partition_tree(c.oid)))) "
     "FROM id JOIN pg_class AS c ON c.oid = id.attrelid JOIN pg_type AS y ON y.oid = id.atttypid";
@@ -110,11 +102,13 @@ constexpr const char* unique_keys_sql =
     "WHERE i.indrelid = to_regclass(?) AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL "
     "AND i.indexprs IS NULL AND k.place <= i.indnkeyatts ORDER BY i.indexrelid, k.place";
 
-// Those that are not written to the log: the table, or partitions of it. What a partitioned table is declared as says
-// nothing of these.
-constexpr const char* unlogged_sql =
-    "SELECT c.oid::regclass::text FROM pg_class AS c, (SELECT to_regclass(?)::oid AS oid) AS t "
-    "WHERE c.relpersistence = 'u' AND c.relkind = 'r' AND (c.oid = t.oid OR c.oid IN "
+// Of the table and its partitions, those that are not written to the log, where what a partitioned table is declared as
+// says nothing of these; and those that take no rows, such as a materialized view, or a foreign table that can't be
+// written to: bit 3 says that of INSERT.
+constexpr const char* unfit_kinds_sql =
+    "SELECT c.oid::regclass::text, c.relkind = 'r' FROM pg_class AS c, (SELECT to_regclass(?)::oid AS oid) AS t "
+    "WHERE (c.relpersistence = 'u' AND c.relkind = 'r' OR c.relkind IN ('m', 'f') AND "
+    "pg_relation_is_updatable(c.oid, true) & 8 = 0) AND (c.oid = t.oid OR c.oid IN "
     "(SELECT relid FROM pg_partition_tree(t.oid))) ORDER BY 1";
 
 std::vector<std::vector<std::string>> unique_keys_of(const result& found) {
@@ -258,12 +252,16 @@ task<std::optional<std::vector<std::string>>> session::find_differences(const ta
     result ids = co_await std::move(asking_ids);
     for (std::string& difference : id_differences(definition, ids)) differences.push_back(std::move(difference));
   }
-  task<result> asking_lasting = query(unlogged_sql, parameters_of(table));
-  result unlogged = co_await std::move(asking_lasting);
-  for (const auto& row : unlogged.rows) {
-    const auto& emptied = std::get<std::string>(row[0]);
-    differences.push_back("the server empties " + emptied + " after a crash, since it is UNLOGGED: ALTER TABLE " +
-                          emptied + " SET LOGGED");
+  task<result> asking_kinds = query(unfit_kinds_sql, parameters_of(table));
+  result unfit = co_await std::move(asking_kinds);
+  for (const auto& row : unfit.rows) {
+    const auto& name = std::get<std::string>(row[0]);
+    if (std::get<bool>(row[1]))
+      differences.push_back("the server empties " + name + " after a crash, since it is UNLOGGED: ALTER TABLE " + name +
+                            " SET LOGGED");
+    else
+      differences.push_back(name +
+                            " takes no rows: it is a materialized view, or a foreign table that is not updatable");
   }
   if (differences.empty()) {
     task<std::string> asking_server = server_difference(definition);
@@ -287,113 +285,6 @@ task<std::string> session::server_difference(const table_definition& definition)
     told = "it takes no rows: " + e.message();
   }
   co_return told;
-}
-
-// The table may have been altered, or another one taken its place, since the plan was made.
-task<void> session::insert_batch(const table_definition& into, const row_batch& rows, batch_report& report) {
-  plan_was_stale_ = false;
-  auto body = [&](connection&) {
-    for_batches_ = true;
-    return insert_rows(into, rows, report);
-  };
-  try {
-    task<void> whole = shield(detail::attempt<void>(this, &body));
-    co_await std::move(whole);
-    co_return;
-  } catch (const database_error&) {
-    if (!plan_was_stale_) throw;
-  }
-  task<void> whole_again = shield(detail::attempt<void>(this, &body));
-  co_await std::move(whole_again);
-}
-
-// Where many rows go in by COPY, a trip is nothing beside them.
-task<void> session::begin_batch(opening_statement& first, const table_definition& into, const row_batch& rows,
-                                batch_report& report) {
-  if (rows.empty() || rows.rows() >= fewest_to_copy) {
-    task<void> step_by_step = connection::begin_batch(first, into, rows, report);
-    co_await std::move(step_by_step);
-    co_return;
-  }
-  struct opening {
-    opening(session& s, opening_statement& first) noexcept : of(s) { s.opening_ = &first; }
-    opening(const opening&) = delete;
-    opening& operator=(const opening&) = delete;
-    ~opening() { of.opening_ = nullptr; }
-    session& of;
-  };
-  task<void> beginning = begin_for_batches();
-  co_await std::move(beginning);
-  opening with(*this, first);
-  task<void> inserting = insert_rows(into, rows, report);
-  co_await std::move(inserting);
-}
-
-task<void> session::insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) {
-  report.clear();
-  require_width(into, rows);
-  open_wire();
-  if (!in_transaction()) throw database_error(db_errc::other, "insert_rows needs a transaction: begin one first");
-  if (rows.empty()) co_return;
-  std::exception_ptr failure;
-  const insert_plan* known = known_plan(into);
-  bool was_known = known != nullptr;
-  had_known_plan_ = had_known_plan_ || (was_known && known->made_in != transactions_);
-  try {
-    task<insert_plan*> planning = plan_for(into);
-    insert_plan* plan = co_await std::move(planning);
-    std::size_t trips_before = wire_->round_trips();
-    report.rows.resize(rows.rows());
-    to_do_.assign(rows.rows(), 1);
-    doubts_.clear();
-    bool all_done = false;
-    if (plan->copies(report) && rows.rows() >= fewest_to_copy) {
-      task<std::string> preparing_version = version_statement(into.name);
-      std::string ask_version = co_await std::move(preparing_version);
-      copy_insert copy(*this, *plan, std::move(ask_version), rows, report);
-      task<bool> copying = copy.run();
-      all_done = co_await std::move(copying);
-      task<void> checking = check_version(*plan, copy.version());
-      co_await std::move(checking);
-    }
-    if (!all_done) {
-      batch_insert insert(*this, *plan, rows, report);
-      task<void> inserting = insert.run();
-      co_await std::move(inserting);
-      task<void> checking = check_version(*plan, insert.version());
-      co_await std::move(checking);
-      if (!plan->missing_keys.empty()) {
-        task<bool> finding = finds_missing_keys(*plan, rows, report);
-        if (co_await std::move(finding)) {
-          task<void> looking = insert.look_again();
-          co_await std::move(looking);
-        }
-        task<void> trying = insert.try_repeats();
-        co_await std::move(trying);
-      }
-    }
-    if (!doubts_.empty() && !report.refusals.empty()) {
-      task<void> settling = settle_doubts(into);
-      co_await std::move(settling);
-    }
-    report.round_trips = wire_->round_trips() - trips_before;
-    co_return;
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  report.clear();
-  forget_plan(into.name);  // the table may be another by now
-  const auto* e = penstock::detail::exception_as<database_error>(failure);
-  plan_was_stale_ = was_known && e != nullptr && e->errc() == db_errc::serialization;
-  // A right may be missing by now that another plan does without.
-  auto may_be_stale = [](db_errc errc) {
-    return errc == db_errc::syntax || errc == db_errc::other || errc == db_errc::auth;
-  };
-  if (was_known && e != nullptr && may_be_stale(e->errc())) {
-    plan_was_stale_ = true;
-    throw to_be_stored_anew(failure);
-  }
-  std::rethrow_exception(failure);
 }
 
 }  // namespace penstock::db::postgres
