@@ -21,8 +21,14 @@ constexpr int content_too_large = 413;
 // After so many requests of a size that the server takes, twice that is tried: what was too large before may have been
 // a few of its items.
 constexpr std::size_t taken_before_larger = 16;
-// So many requests in a row that may have failed for an item are taken to have failed for the table.
+// So many requests in a row that may have failed for an item are taken to have failed for the table: more are sent
+// again only in the way of an outage. Half of them leave room for other requests, which tell.
 constexpr std::size_t most_upsetting_in_a_row = 32;
+// What fails an item may pass, so it is tried again, and this much later each time.
+constexpr std::size_t most_tries_between_others = 3;
+constexpr auto between_tries = std::chrono::milliseconds(500);
+constexpr auto longest_between_tries = std::chrono::seconds(4);
+constexpr auto failing_without_others = std::chrono::seconds(3);
 constexpr int service_unavailable = 503;
 
 std::string what_happened(const attempt& a) {
@@ -50,13 +56,18 @@ task<void> sender::run() {
     for (std::size_t i = 0; i < options_.concurrency; ++i) group.start(send(), "send");
     co_return;
   };
+  std::string reason = "the load was interrupted";
+  std::exception_ptr failure;
   try {
     task<void> all = with_task_group(body);
     co_await std::move(all);
+    reason = reason_;
   } catch (...) {
-    for (const upsetting_item& item : upsetting_) result_.not_sent(item.alone, "the load was interrupted");
-    throw;
+    failure = std::current_exception();
   }
+  for (const std::deque<upsetting_part>* aside : {&parts_aside_, &items_aside_})
+    for (const upsetting_part& p : *aside) result_.not_sent(p.items, reason);
+  if (failure) std::rethrow_exception(failure);
 }
 
 void sender::stop(std::string reason) {
@@ -79,35 +90,31 @@ task<void> sender::read() {
 }
 
 task<void> sender::send() {
+  ++sending_;
   for (;;) {
     auto next = ready_.receive();
     std::optional<std::unique_ptr<batch>> b = co_await next;
-    if (!b) co_return;
+    if (!b) break;
     if (stopping_.is_set()) continue;
     result_.begun(**b);
     task<void> delivered = deliver(**b);
     co_await std::move(delivered);
-    task<void> settling = settle_upsetting();
-    co_await std::move(settling);
     spare_.push_back(std::move(*b));
+    task<void> trying = try_ripe();
+    co_await std::move(trying);
   }
+  --sending_;
+  task<void> trying_all = try_all_aside();
+  co_await std::move(trying_all);
 }
 
-task<void> sender::deliver(const batch& b, std::optional<std::uint64_t> others_before) {
+task<void> sender::deliver(const batch& b) {
   batch again;
   const batch* rest = &b;
   if (b.items.size() <= most_items_) {
-    const std::uint64_t others = others_before.value_or(carried_out_);
     task<request_end> sending = deliver_whole(b);
     request_end end = co_await std::move(sending);
-    if (end.upsetting && b.items.size() == 1) {
-      upsetting_.push_back({b, others});
-      co_return;
-    }
-    if (end.upsetting) {
-      task<void> halving = deliver_in_parts(b, (b.items.size() + 1) / 2, others);
-      co_return co_await std::move(halving);
-    }
+    if (end.upsetting) co_return set_aside(b);
     if (!end.too_large && end.named_all) co_return;
     send_fewer_than(b.items.size());
     if (!end.too_large) {
@@ -124,14 +131,13 @@ void sender::send_fewer_than(std::size_t items) noexcept {
   taken_ = 0;
 }
 
-task<void> sender::deliver_in_parts(const batch& b, std::size_t most_items,
-                                    std::optional<std::uint64_t> others_before) {
+task<void> sender::deliver_in_parts(const batch& b, std::size_t most_items) {
   std::size_t next = 0;
   try {
     while (next < b.items.size() && !stopping_.is_set()) {
       batch part = b.part(next, std::min({most_items, most_items_, b.items.size() - next}));
       next += part.items.size();
-      task<void> sending = deliver(part, others_before);
+      task<void> sending = deliver(part);
       co_await std::move(sending);
     }
   } catch (const operation_cancelled&) {
@@ -141,25 +147,97 @@ task<void> sender::deliver_in_parts(const batch& b, std::size_t most_items,
   if (next < b.items.size()) result_.not_sent(b.part(next, b.items.size() - next), reason_);
 }
 
-// Whoever comes first takes all that there are.
-task<void> sender::settle_upsetting() {
-  std::vector<upsetting_item> items = std::exchange(upsetting_, {});
-  std::size_t next = 0;
-  try {
-    while (next < items.size()) {
-      const upsetting_item& item = items[next++];
-      task<request_end> sending = deliver_whole(item.alone, item.others_before);
-      co_await std::move(sending);
-    }
-  } catch (const operation_cancelled&) {
-    for (; next < items.size(); ++next) result_.not_sent(items[next].alone, "the load was interrupted");
-    throw;
+std::size_t& sender::upsetting_in_a_row(const batch& b) noexcept {
+  return b.items.size() > 1 ? upsetting_parts_in_a_row_ : upsetting_items_in_a_row_;
+}
+
+void sender::set_aside(const batch& b) {
+  time_point now = scheduler::current().now();
+  (b.items.size() > 1 ? parts_aside_ : items_aside_).push_back({b, now, now, carried_out_});
+}
+
+task<void> sender::try_ripe() {
+  constexpr std::size_t most = most_upsetting_in_a_row / 2;
+  while (upsetting_parts_in_a_row_ < most && upsetting_items_in_a_row_ < most && !stopping_.is_set()) {
+    std::optional<upsetting_part> ripe = take_ripe();
+    if (!ripe) co_return;
+    task<void> trying = try_again(*std::move(ripe));
+    co_await std::move(trying);
   }
 }
 
-task<sender::request_end> sender::deliver_whole(const batch& b, std::optional<std::uint64_t> others_before) {
+// Others may come yet from what else is aside, or from other senders.
+task<void> sender::try_all_aside() {
+  while (!stopping_.is_set() && !(parts_aside_.empty() && items_aside_.empty())) {
+    std::optional<upsetting_part> next = take_ripe();
+    if (!next && sending_ == 0) next = take_any();
+    if (next) {
+      task<void> trying = try_again(*std::move(next));
+      co_await std::move(trying);
+    } else {
+      task<bool> waiting = wait_unless_stopped(between_tries);
+      co_await std::move(waiting);
+    }
+  }
+}
+
+task<void> sender::try_again(upsetting_part aside) {
+  if (aside.items.items.size() > 1) {
+    task<void> halving = deliver_in_parts(aside.items, (aside.items.items.size() + 1) / 2);
+    co_return co_await std::move(halving);
+  }
+  bool others_went_in = carried_out_ > aside.others_before;
+  task<request_end> sending = deliver_whole(aside.items, true);
+  request_end end = co_await std::move(sending);
+  if (!end.upsetting) co_return;
+  aside.last_failure = scheduler::current().now();
+  aside.others_before = carried_out_;
+  ++aside.tries;
+  if (others_went_in) ++aside.tries_between;
+  if (is_to_blame(aside))
+    reject_only_item(aside.items, end.code, end.why);
+  else
+    items_aside_.push_back(std::move(aside));
+}
+
+bool sender::is_to_blame(const upsetting_part& item) const {
+  bool goes_on_failing = sending_ == 0 && parts_aside_.empty() && carried_out_ > 0 &&
+                         item.last_failure - item.first_failure >= failing_without_others;
+  return item.tries_between >= most_tries_between_others || goes_on_failing;
+}
+
+bool sender::is_ripe(const upsetting_part& aside) const {
+  if (carried_out_ == aside.others_before) return false;
+  return aside.items.items.size() > 1 || scheduler::current().now() - aside.last_failure >= between_tries;
+}
+
+std::optional<sender::upsetting_part> sender::take_ripe() {
+  for (std::deque<upsetting_part>* aside : {&parts_aside_, &items_aside_}) {
+    if (aside->empty() || !is_ripe(aside->front())) continue;
+    upsetting_part ripe = std::move(aside->front());
+    aside->pop_front();
+    return ripe;
+  }
+  return std::nullopt;
+}
+
+std::optional<sender::upsetting_part> sender::take_any() {
+  std::deque<upsetting_part>& aside = parts_aside_.empty() ? items_aside_ : parts_aside_;
+  bool is_item = parts_aside_.empty();
+  if (is_item) {
+    const upsetting_part& next = aside.front();
+    duration wait =
+        std::min<duration>(between_tries * (1 << std::min<std::size_t>(next.tries - 1, 8)), longest_between_tries);
+    if (scheduler::current().now() - next.last_failure < wait) return std::nullopt;
+  }
+  upsetting_part any = std::move(aside.front());
+  aside.pop_front();
+  return any;
+}
+
+task<sender::request_end> sender::deliver_whole(const batch& b, bool is_known) {
   try {
-    task<request_end> attempts = attempt_until_decided(b, others_before);
+    task<request_end> attempts = attempt_until_decided(b, is_known);
     request_end end = co_await std::move(attempts);
     // Rejects that nobody can read would only become more.
     if (!result_.rejects_failure().empty()) stop(result_.rejects_failure());
@@ -170,7 +248,7 @@ task<sender::request_end> sender::deliver_whole(const batch& b, std::optional<st
   }
 }
 
-task<sender::request_end> sender::attempt_until_decided(const batch& b, std::optional<std::uint64_t> others_before) {
+task<sender::request_end> sender::attempt_until_decided(const batch& b, bool is_known) {
   if (b.items.empty()) {
     result_.carried_out(b, {});
     co_return request_end{};
@@ -186,12 +264,8 @@ task<sender::request_end> sender::attempt_until_decided(const batch& b, std::opt
       co_return request_end{.too_large = true};
     std::optional<std::string> upsetting;
     if (!attempts.maybe_stored()) upsetting = upsetting_code(last);
-    if (upsetting && others_before && carried_out_ > *others_before) {
-      reject_only_item(b, *upsetting, what_happened(last));
-      co_return request_end{};
-    }
-    if (upsetting && !others_before && ++upsetting_in_a_row_ <= most_upsetting_in_a_row)
-      co_return request_end{.upsetting = true};
+    if (upsetting && (is_known || ++upsetting_in_a_row(b) <= most_upsetting_in_a_row))
+      co_return request_end{.upsetting = true, .code = *std::move(upsetting), .why = what_happened(last)};
     if (next.what != decision::step::retry) co_return conclude(b, last, next.what);
     task<bool> waited = wait_unless_stopped(next.wait);
     bool go_on = co_await std::move(waited);
@@ -221,7 +295,7 @@ sender::request_end sender::conclude(const batch& b, const attempt& last, decisi
 
 sender::request_end sender::carried_out(const batch& b, answer told) {
   unknown_in_a_row_ = 0;
-  upsetting_in_a_row_ = 0;
+  upsetting_parts_in_a_row_ = upsetting_items_in_a_row_ = 0;
   ++carried_out_;
   if (b.items.size() == most_items_ && may_grow_ && ++taken_ == taken_before_larger) {
     most_items_ *= 2;

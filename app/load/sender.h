@@ -15,6 +15,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -34,8 +35,9 @@ struct send_options {
 /// do the next ones of its size, until larger ones are tried again; a single item that is too large is rejected. Items
 /// that the server rejected and did not name, since they were too many for its answer, go again in parts, and so do the
 /// next batches: being rejected, they are not stored. A batch that the database fails for what may be in one of its
-/// items (503 with `db.other`, `db.syntax` or `db.interrupted`) goes in halves, down to that item, which is rejected
-/// once others have gone in.
+/// items (503 with `db.other`, `db.syntax` or `db.interrupted`) goes in halves once others have gone in, down to that
+/// item. This is rejected when it has failed alone three times and others went in each time in between; behind the last
+/// of the others, when it goes on failing for 3 s, unless there are so many of these that the table is at fault.
 class sender {
  public:
   /// Fills a batch; false when there are no more, or `reading` was set. Called on a worker thread, one call at a time.
@@ -60,17 +62,36 @@ class sender {
     bool upsetting = false;                 // the database fails for what may be in one of them; nor then
     bool named_all = true;                  // that were rejected
     std::vector<std::size_t> unnamed = {};  // of the others, those that are known; they are not reported
+    std::string code = {};                  // of what is upsetting
+    std::string why = {};                   // for people
+  };
+
+  // What has failed for what may be in one of its items, of which there are one or more.
+  struct upsetting_part {
+    batch items;
+    time_point first_failure;
+    time_point last_failure;
+    std::uint64_t others_before = 0;  // requests that had been carried out at its last failure
+    std::size_t tries_between = 1;    // with others carried out since the one before
+    std::size_t tries = 1;
   };
 
   task<void> read();
   task<void> send();
-  // `others_before`: of a part of what has failed for what may be in an item, how many requests had been carried out.
-  task<void> deliver(const batch& b, std::optional<std::uint64_t> others_before = {});
-  // `others_before`: as above, of an item that has failed alone.
-  task<request_end> deliver_whole(const batch& b, std::optional<std::uint64_t> others_before = {});
-  task<void> deliver_in_parts(const batch& b, std::size_t most_items, std::optional<std::uint64_t> others_before = {});
-  task<void> settle_upsetting();
-  task<request_end> attempt_until_decided(const batch& b, std::optional<std::uint64_t> others_before);
+  task<void> deliver(const batch& b);
+  // `is_known`: it has failed for what may be in it before.
+  task<request_end> deliver_whole(const batch& b, bool is_known = false);
+  task<void> deliver_in_parts(const batch& b, std::size_t most_items);
+  task<request_end> attempt_until_decided(const batch& b, bool is_known);
+  void set_aside(const batch& b);
+  task<void> try_ripe();
+  task<void> try_all_aside();
+  task<void> try_again(upsetting_part aside);
+  bool is_ripe(const upsetting_part& aside) const;
+  std::optional<upsetting_part> take_ripe();
+  std::optional<upsetting_part> take_any();
+  std::size_t& upsetting_in_a_row(const batch& b) noexcept;
+  bool is_to_blame(const upsetting_part& item) const;
   task<bool> wait_unless_stopped(duration wait);
   request_end conclude(const batch& b, const attempt& last, decision::step outcome);
   request_end carried_out(const batch& b, answer told);
@@ -89,13 +110,13 @@ class sender {
   event stopping_;
   std::string reason_;
   std::size_t unknown_in_a_row_ = 0;
-  std::uint64_t carried_out_ = 0;       // requests
-  std::size_t upsetting_in_a_row_ = 0;  // requests since one was carried out
-  struct upsetting_item {
-    batch alone;
-    std::uint64_t others_before;
-  };
-  std::vector<upsetting_item> upsetting_;                  // are tried once more, behind others
+  std::uint64_t carried_out_ = 0;  // requests
+  // Requests that were not known to be upsetting, since one was carried out: of several items, and of one.
+  std::size_t upsetting_parts_in_a_row_ = 0;
+  std::size_t upsetting_items_in_a_row_ = 0;
+  std::deque<upsetting_part> parts_aside_;                 // of several items
+  std::deque<upsetting_part> items_aside_;                 // single ones, the next to be tried first
+  std::size_t sending_ = 0;                                // senders with more to come than what is aside
   std::size_t most_items_ = static_cast<std::size_t>(-1);  // of a request, by what was too much for the server
   bool may_grow_ = true;
   std::size_t taken_ = 0;  // requests of so many items, since

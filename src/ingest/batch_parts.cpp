@@ -2,6 +2,7 @@
 
 #include "penstock/core/outcome.h"
 #include "penstock/db/error.h"
+#include "penstock/ingest/error.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -109,7 +110,7 @@ class division {
     }
     due_.insert(due_.end(), waiting_.begin(), waiting_.end());
     for (; !due_.empty(); due_.pop_back()) leave(due_.back());
-    if (blamed_rows_ == whole_.rows.rows()) std::rethrow_exception(whole_.apart.front().failure);
+    if (blamed_rows_ == whole_.rows.rows() && !any_untried_) std::rethrow_exception(whole_.apart.front().failure);
     std::sort(whole_.apart.begin(), whole_.apart.end(),
               [](const rows_set_apart& a, const rows_set_apart& b) { return a.first < b.first; });
   }
@@ -187,8 +188,10 @@ class division {
     if (blamed == most_blamed_in_vain) look_further_back(submission);
     bool rest_of_it = blamed >= most_blamed_in_vain + rows_further_back;
     bool all = ++blamed_units_ >= most_blamed_in_vain && blamed_.size() >= submissions_to_blame;
-    for (; !due_.empty() && (all || (rest_of_it && is_only_of(due_.back(), submission))); due_.pop_back())
-      give_up(due_.back(), failure);
+    for (; !due_.empty() && (all || (rest_of_it && is_only_of(due_.back(), submission))); due_.pop_back()) {
+      any_untried_ = true;
+      give_up(due_.back(), not_tried(failure));
+    }
   }
 
   // Once all others have been tried, the rows of divided units that wait for a lock have the time that is left.
@@ -243,6 +246,15 @@ class division {
       set_apart({u, u + 1}, units_[u].last_try ? out_of_time() : nullptr, false);
   }
 
+  // By another code than those that were tried: such a row may go in when it comes again.
+  static std::exception_ptr not_tried(const std::exception_ptr& failure_of_others) {
+    const auto* told = detail::exception_as<error>(failure_of_others);
+    return std::make_exception_ptr(
+        error(ingest_errc::commit_failed,
+              "others of its batch failed and none went in, so it was not tried: " + (told ? told->message() : ""),
+              failure_of_others));
+  }
+
   static std::exception_ptr out_of_time() {
     return std::make_exception_ptr(db::database_error(
         db::db_errc::lock_timeout,
@@ -262,6 +274,7 @@ class division {
   batch piece_;
   std::vector<batch_share> shares_;  // of the piece
   bool any_stored_ = false;
+  bool any_untried_ = false;                     // of those that were given up
   std::map<std::uint64_t, std::size_t> blamed_;  // units of each submission
   std::size_t blamed_units_ = 0;
   std::size_t blamed_rows_ = 0;

@@ -19,9 +19,9 @@ bool may_be_of_one_row(const std::exception_ptr& failure) noexcept;
 // divided, down to single submissions, which are set apart then, and so is what is left when that takes long. A
 // submission on its last try is divided into its rows, and those that wait are given up. So is a part whose failure may
 // be of one row: each row that has it by itself is given up, and so is the rest where many have it and none goes in.
-// Throws it where nothing else came of any row. `at_once`: whether the first part is all of it. `commit`, and
-// `commit_row` for rows that can't be set apart and so should wait longer for locks, are given batches without shares,
-// and set nothing apart.
+// Throws it where nothing else came of any row, and each was tried. `at_once`: whether the first part is all of it.
+// `commit`, and `commit_row` for rows that can't be set apart and so should wait longer for locks, are given batches
+// without shares, and set nothing apart.
 task<void> commit_in_parts(batch& whole, bool at_once, const coalescer::commit_function& commit,
                            const coalescer::commit_function& commit_row);
 

@@ -39,6 +39,17 @@ bool is_outage(const std::exception_ptr& failure) {
   return refused->is(db::db_errc::pool_timeout);
 }
 
+bool is_group(const batch& b, const rows_set_apart& rows) {
+  return std::any_of(b.groups.begin(), b.groups.end(), [&](const batch_group& g) { return g.first == rows.first; });
+}
+
+// What is stored by itself or not at all.
+std::size_t rows_and_groups(const batch& b) {
+  std::size_t in_groups = 0;
+  for (const batch_group& g : b.groups) in_groups += g.count;
+  return b.rows.rows() - in_groups + b.groups.size();
+}
+
 // What waits comes together there, and is tried together.
 coalescer_options options_of_lane(coalescer_options options) {
   options.commits_in_flight = 1;
@@ -150,16 +161,16 @@ task<void> stream_writer::commit(batch& b, batch_committer::patience how) {
     committed(b, clock.now() - start, in_lane);
     co_return;
   }
-  note_failure(failure, b.rows.rows());
+  note_failure(failure, rows_and_groups(b));
   tell_failure(failure, b.rows.rows());
   std::rethrow_exception(failure);
 }
 
-// One row that fails for itself, with none beside it that goes in, says nothing of the table yet.
-void stream_writer::note_failure(const std::exception_ptr& why, std::size_t rows) noexcept {
+// One that fails for itself, with none beside it that goes in, says nothing of the table yet.
+void stream_writer::note_failure(const std::exception_ptr& why, std::size_t rows_or_groups) noexcept {
   if (is_outage(why)) return;
-  upset_rows_ += rows;
-  if (upset_rows_ > 1 || !may_be_of_one_row(why)) failed_at_ = scheduler::current().now();
+  upset_ += rows_or_groups;
+  if (upset_ > 1 || !may_be_of_one_row(why)) failed_at_ = scheduler::current().now();
 }
 
 bool stream_writer::failing() const noexcept {
@@ -178,7 +189,7 @@ void stream_writer::committed(const batch& b, duration elapsed, bool in_lane) no
   batch_rows_.observe(static_cast<double>(b.rows.rows() - apart));
   if (b.report.method.empty()) return;  // all of it had been stored before, which says nothing of the table
   failed_at_.reset();
-  upset_rows_ = 0;
+  upset_ = 0;
   if (!std::exchange(failure_is_told_, false)) return;
   std::uint64_t untold = 0;
   for (auto& [code, told] : told_) untold += std::exchange(told.alike, 0);
@@ -191,7 +202,7 @@ void stream_writer::tell_apart(const batch& b, std::size_t rows, bool in_lane) n
   for (const rows_set_apart& some : b.apart) {
     if (!some.failure) continue;
     if (!waits_for_lock(some.failure)) rows -= some.count;
-    if (!waits_for_lock(some.failure)) note_failure(some.failure, some.count);
+    if (!waits_for_lock(some.failure)) note_failure(some.failure, is_group(b, some) ? 1 : some.count);
     tell_failure(some.failure, some.count);
   }
   if (rows == 0) return;

@@ -57,7 +57,7 @@ class stream_writer {
  private:
   task<void> commit(batch& b, batch_committer::patience how);
   void committed(const batch& b, duration elapsed, bool in_lane) noexcept;
-  void note_failure(const std::exception_ptr& why, std::size_t rows) noexcept;
+  void note_failure(const std::exception_ptr& why, std::size_t rows_or_groups) noexcept;
   void tell_apart(const batch& b, std::size_t rows, bool in_lane) noexcept;
   void tell_failure(const std::exception_ptr& failure, std::size_t rows) noexcept;
 
@@ -66,7 +66,7 @@ class stream_writer {
   const db::pool& sessions_;
   metrics::registry& registry_;
   std::optional<time_point> failed_at_;  // though the database was there; nothing once one was committed
-  std::size_t upset_rows_ = 0;           // those that failed since one was committed
+  std::size_t upset_ = 0;                // rows, or groups of them, that failed since one was committed
   std::multiset<time_point> begun_;      // the commits under way
   std::optional<time_point> all_apart_since_, all_apart_at_;  // the first of the batches that were, and the last
   struct told_failure {

@@ -94,6 +94,47 @@ TEST(load_sender, an_item_that_upsets_the_database_is_rejected_and_all_others_go
     }
 }
 
+// A server that fails for some of the items, while it is away for all, and notes how often.
+struct upset_server {
+  std::function<bool(int item, std::size_t attempts)> fails;
+  world& w;
+
+  attempt operator()(const batch& sent) const {
+    for (std::size_t i = 0; i < sent.items.size(); ++i)
+      if (fails(std::stoi(std::string(sent.text_of(i))), w.attempts))
+        return attempt{.status = 503, .body = R"({"code":"db.other","detail":"upset"})"};
+    return attempt{.status = 200, .body = all_stored(sent.items.size())};
+  }
+};
+
+TEST(load_sender, many_items_that_upset_the_database_side_by_side_are_rejected) {
+  for (std::size_t concurrency : {1, 4})
+    for (auto [first, last] : {std::pair(500, 530), std::pair(500, 700), std::pair(1, 30), std::pair(1970, 2000)}) {
+      SCOPED_TRACE(std::to_string(concurrency) + " at a time, from " + std::to_string(first));
+      world w(100, {.concurrency = concurrency});
+      w.items_a_batch = 20;
+      w.serve_batch = upset_server{[&](int item, std::size_t) { return item >= first && item <= last; }, w};
+      w.run();
+      const auto bad = static_cast<std::size_t>(last - first + 1);
+      EXPECT_EQ(w.stopped, "");
+      EXPECT_EQ(w.result.counts().rejected, bad);
+      EXPECT_EQ(w.result.counts().stored, 2'000 - bad);
+    }
+}
+
+TEST(load_sender, no_item_is_rejected_for_what_passes) {
+  for (std::size_t concurrency : {1, 4})
+    for (std::size_t away : {1, 5, 30}) {
+      world w(400, {.concurrency = concurrency}, 20ms);
+      w.items_a_batch = 20;
+      w.serve_batch = upset_server{[&](int, std::size_t attempts) { return attempts % 200 < away; }, w};
+      w.run();
+      EXPECT_EQ(w.stopped, "");
+      EXPECT_EQ(w.result.counts().rejected, 0u);
+      EXPECT_EQ(w.result.counts().stored, 8'000u);
+    }
+}
+
 TEST(load_sender, a_table_that_fails_every_item_ends_the_load_after_its_time) {
   world w(10, {.concurrency = 2, .retry = {.retry_for = 30s}});
   w.items_a_batch = 20;
@@ -102,7 +143,7 @@ TEST(load_sender, a_table_that_fails_every_item_ends_the_load_after_its_time) {
   EXPECT_EQ(w.stopped, "503 Service Unavailable (db.syntax): no table");
   EXPECT_EQ(w.result.counts().stored, 0u);
   EXPECT_EQ(w.result.counts().rejected, 0u);
-  EXPECT_EQ(w.result.counts().not_sent, 40u);
+  EXPECT_EQ(w.result.counts().not_sent, 200u);  // each was tried with its request, and set aside
   EXPECT_GE(w.sim.elapsed(), 30s);
   EXPECT_LT(w.sim.elapsed(), 90s);
 }

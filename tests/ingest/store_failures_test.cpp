@@ -2,7 +2,12 @@
 
 #include "failing_writes.h"
 #include "service_fixture.h"
+#include <penstock/async/gather.h>
 #include <penstock/observe/log_capture.h>
+
+#include <map>
+#include <string>
+#include <vector>
 
 namespace penstock::ingest {
 
@@ -28,6 +33,39 @@ TEST_F(store_failures, one_item_that_upsets_the_table_does_not_make_the_service_
     EXPECT_EQ((co_await std::move(upsetting)).status, 503);
     auto probing = get("/readyz");
     EXPECT_EQ((co_await std::move(probing)).status, 200);
+  });
+}
+
+TEST_F(store_failures, one_request_with_a_key_that_upsets_the_table_does_not_make_the_service_unready) {
+  log::capture quiet;
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    sql("CREATE TRIGGER g BEFORE INSERT ON processed_data WHEN new.data = '13' BEGIN SELECT RAISE(ROLLBACK, 'upset'); "
+        "END");
+    header_list key = {{"Idempotency-Key", "\"k\""}};
+    auto asking = post("/v1/items", "[1,2,13,4]", "application/json", key);
+    answer refused = co_await std::move(asking);
+    EXPECT_EQ(refused.status, 503) << refused.body;
+    auto probing = get("/readyz");
+    EXPECT_EQ((co_await std::move(probing)).status, 200);
+  });
+}
+
+// `penstock load` would reject an item that was never tried.
+TEST_F(store_failures, items_that_are_not_tried_since_all_others_failed_get_a_code_of_their_own) {
+  log::capture quiet;
+  service_options options = options_of(whole_items());
+  options.batch.linger = std::chrono::seconds(60);
+  options.batch.max_rows = 40;
+  serve(options, [&]() -> task<void> {
+    sql("CREATE TRIGGER g BEFORE INSERT ON processed_data BEGIN SELECT RAISE(ROLLBACK, 'upset'); END");
+    std::vector<task<answer>> all;
+    for (int i = 0; i < 40; ++i) all.push_back(post("/v1/items", std::to_string(i)));
+    task<std::vector<answer>> gathering = gather(std::move(all));
+    std::vector<answer> answers = co_await std::move(gathering);
+    std::map<std::string, int> codes;
+    for (const answer& a : answers) ++codes[a.json("/code")];
+    EXPECT_EQ(codes[R"("db.other")"], 16);
+    EXPECT_EQ(codes[R"("ingest.commit_failed")"], 24);
   });
 }
 
