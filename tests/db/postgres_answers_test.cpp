@@ -74,5 +74,58 @@ TEST_F(postgres_answers, an_error_without_a_class_is_the_end_of_the_session) {
   });
 }
 
+// As pgpool-II in raw mode: what is stored without a transaction of one's own would be undone later on.
+TEST_F(postgres_answers, a_transaction_that_nobody_began_is_the_end_of_the_session) {
+  with_proxy([](meddling_proxy& proxy, connection& c) -> task<> {
+    proxy.change_answers([](std::span<char> said) {
+      constexpr std::string_view ready("Z\0\0\0\5I", 6);
+      auto at = std::search(said.begin(), said.end(), ready.begin(), ready.end());
+      if (at != said.end()) *(at + 5) = 'T';
+    });
+    std::string told;
+    try {
+      co_await divide(c, 1);
+    } catch (const database_error& e) {
+      told = e.message();
+    }
+    EXPECT_NE(told.find("begins transactions by itself"), std::string::npos) << told;
+    EXPECT_EQ(c.state(), session_state::dead);
+  });
+}
+
+// Poolers, and triggers of the login, refuse with any code; a service that starts then waits.
+TEST_F(postgres_answers, a_login_fails_for_good_only_where_the_account_or_what_it_asks_for_is_wrong) {
+  auto main = [&]() -> task<> {
+    std::string server = parse_server_url(url(), 0).addresses.front().to_string();
+    meddling_proxy proxy(server);
+    std::string by_way = url();
+    by_way.replace(by_way.find(server), server.size(), proxy.address());
+    by_way.replace(by_way.rfind("/penstock"), std::string::npos, "/no_such_database");
+    co_await with_task_group([&](task_group& background) -> task<> {
+      background.start_background(proxy.run(), "proxy");
+      for (auto [code, expected] :
+           {std::pair("3D000", db_errc::syntax), std::pair("XX000", db_errc::connection_lost),
+            std::pair("08P01", db_errc::connection_lost), std::pair("P0001", db_errc::connection_lost),
+            std::pair("28000", db_errc::auth), std::pair("53300", db_errc::too_many_connections)}) {
+        proxy.change_answers([code = std::string(code)](std::span<char> said) {
+          constexpr std::string_view sent("C3D000");
+          auto at = std::search(said.begin(), said.end(), sent.begin(), sent.end());
+          if (at != said.end()) std::copy(code.begin(), code.end(), at + 1);
+        });
+        std::optional<db_errc> failed;
+        try {
+          database there(by_way);
+          task<std::unique_ptr<connection>> connecting = there.connect();
+          co_await std::move(connecting);
+        } catch (const database_error& e) {
+          failed = e.errc();
+        }
+        EXPECT_EQ(failed, expected) << code;
+      }
+    });
+  };
+  net::run(main());
+}
+
 }  // namespace
 }  // namespace penstock::db

@@ -97,5 +97,27 @@ TEST_F(postgres_examination, ids_that_are_nearly_used_up_or_behind_the_table_are
   });
 }
 
+TEST_F(postgres_examination, a_published_table_whose_rows_can_not_be_deleted_is_told) {
+  with_connection([](connection& c) -> task<> {
+    expected_load load;
+    load.tables = {{"published", {"INSERT", "DELETE"}, ""}};
+    auto told = [&]() -> task<bool> {
+      task<std::vector<finding>> examining = c.examine(load);
+      bool is_told = false;
+      for (const finding& f : co_await std::move(examining))
+        is_told = is_told || (f.how == finding::level::error && f.what.find("replica identity") != std::string::npos);
+      co_return is_told;
+    };
+    co_await c.begin();  // rolled back in the end
+    co_await c.execute("CREATE TABLE published (n int)");
+    EXPECT_FALSE(co_await told());
+    co_await c.execute("CREATE PUBLICATION of_it FOR TABLE published");
+    EXPECT_TRUE(co_await told());
+    co_await c.execute("ALTER TABLE published REPLICA IDENTITY FULL");
+    EXPECT_FALSE(co_await told());
+    co_await c.rollback();
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db

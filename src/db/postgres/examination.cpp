@@ -49,6 +49,11 @@ class examination {
     lacking_.push_back({level::error, "no right to use schema " + schema, "table " + table + " can't be reached",
                         "GRANT USAGE ON SCHEMA " + schema + " TO this account"});
   }
+  void lacks_identity(const std::string& table, const std::string& why) {
+    lacking_.push_back({level::error, "the server refuses to update or delete rows of table " + table + ": " + why,
+                        "penstock serve does not start, or stores nothing",
+                        "ALTER TABLE " + table + " REPLICA IDENTITY FULL; or take it out of the publication"});
+  }
   void lacks_sequence(const std::string& sequence) {
     lacking_.push_back({level::warning, "no right to use sequence " + sequence, without_own_ids,
                         "GRANT USAGE ON SEQUENCE " + sequence + " TO this account"});
@@ -281,6 +286,31 @@ task<void> look_at_ids(connection* c, const std::string* table, const std::strin
   }
 }
 
+// Of a published table, when a command begins that updates or deletes (CheckCmdReplicaIdentity in
+// src/backend/executor/execReplication.c), be it only explained.
+task<void> look_at_identity(connection* c, const used_table* table, examination* into) {
+  constexpr std::string_view wrong_state = "55000";
+  constexpr std::string_view wrong_columns = "42P10";
+  const std::vector<std::string>& rights = table->rights;
+  if (std::find(rights.begin(), rights.end(), "DELETE") == rights.end()) co_return;
+  const std::string name = quote_table(table->name);
+  const bool in_transaction = c->state() == session_state::dirty;
+  if (in_transaction) {
+    task<std::uint64_t> saving = c->execute("SAVEPOINT penstock_identity");
+    co_await std::move(saving);
+  }
+  try {
+    task<result> asking = c->query("EXPLAIN DELETE FROM " + name + " WHERE false");
+    co_await std::move(asking);
+  } catch (const database_error& e) {
+    if (e.errc() == db_errc::connection_lost) throw;
+    if (e.sqlstate() == wrong_state || e.sqlstate() == wrong_columns) into->lacks_identity(name, e.message());
+  }
+  if (!in_transaction) co_return;
+  task<std::uint64_t> going_back = c->execute("ROLLBACK TO SAVEPOINT penstock_identity");
+  co_await std::move(going_back);
+}
+
 task<void> look_at_table(connection* c, const used_table* table, examination* into) {
   std::string rights;
   for (const std::string& right : table->rights) rights += (rights.empty() ? "" : ",") + right;
@@ -303,6 +333,8 @@ task<void> look_at_table(connection* c, const used_table* table, examination* in
   task<result> asking_ids = c->query(lacking_id_columns_query, parameters_of(name));
   result columns = co_await std::move(asking_ids);
   for (const auto& row : columns.rows) into->lacks_id_column(name, std::get<std::string>(row[0]));
+  task<void> at_identity = look_at_identity(c, table, into);
+  co_await std::move(at_identity);
   task<void> at_ids = look_at_ids(c, &name, &table->id_column, into);
   co_await std::move(at_ids);
 }

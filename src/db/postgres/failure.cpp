@@ -157,6 +157,11 @@ bool may_be_of_row(const PGresult* r) noexcept {
                       [&](std::string_view first) { return sqlstate.starts_with(first); });
 }
 
+bool is_failure(const PGresult* r) noexcept {
+  ExecStatusType status = PQresultStatus(r);
+  return status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE;
+}
+
 std::string_view sqlstate_of(const PGresult* r) noexcept {
   const char* code = PQresultErrorField(r, PG_DIAG_SQLSTATE);
   return code == nullptr ? std::string_view() : code;
@@ -194,6 +199,15 @@ bool is_of_credentials(PGconn* c, std::string_view said) {
                      [&](std::string_view refusal) { return said.find(refusal) != std::string_view::npos; });
 }
 
+// The account, the database, and what is asked for at a login may be wrong for good. All else may pass: what a pooler
+// says of its servers, or a trigger of the login.
+db_errc class_of_login(std::string_view sqlstate, std::string_view said) noexcept {
+  db_errc errc = classify(sqlstate);
+  bool stays = errc == db_errc::auth || errc == db_errc::syntax || errc == db_errc::too_many_connections ||
+               sqlstate == "22023" || said.find("unsupported startup parameter") != std::string_view::npos;
+  return stays ? errc : db_errc::connection_lost;
+}
+
 database_error connect_failure(PGconn* c) {
   if (c == nullptr) return {db_errc::other, "PostgreSQL: out of memory"};
   std::string said = without_line_end(PQerrorMessage(c));
@@ -201,7 +215,7 @@ database_error connect_failure(PGconn* c) {
   std::size_t location = said.find("\nLOCATION:");  // of the server's source code
   if (!sqlstate.empty() && location != std::string::npos) said.erase(location);
   db_errc errc = is_of_credentials(c, said) ? db_errc::auth : db_errc::connection_lost;
-  return {sqlstate.empty() ? errc : classify(sqlstate), "PostgreSQL: " + said, 0, sqlstate};
+  return {sqlstate.empty() ? errc : class_of_login(sqlstate, said), "PostgreSQL: " + said, 0, sqlstate};
 }
 
 database_error loss_of(PGconn* c, const std::string& doing) {

@@ -27,6 +27,8 @@ bool lacks_in_function(const PGresult* r) noexcept;
 // As `failure_of`, of rows: a right that is lacking so is none of the account's own.
 database_error failure_of_rows(const PGresult* r, const std::string& doing);
 
+bool is_failure(const PGresult* r) noexcept;
+
 std::string_view sqlstate_of(const PGresult* r) noexcept;
 // Whether a column that takes no null got one, which it also gets where the statement does not name it.
 inline bool lacks_value(const PGresult* r) noexcept { return sqlstate_of(r) == "23502"; }

@@ -192,6 +192,19 @@ bool is_readable_in_binary(Oid type) noexcept {
   return wire_type_of(type) != wire_type::other || type == oid_oid || type == jsonb_oid || type == void_oid;
 }
 
+std::vector<std::string> column_names(const PGresult* r) {
+  std::vector<std::string> names;
+  names.reserve(static_cast<std::size_t>(PQnfields(r)));
+  for (int i = 0; i < PQnfields(r); ++i) names.emplace_back(PQfname(r, i));
+  return names;
+}
+
+bool is_unreadable(const PGresult* r) noexcept {
+  for (int i = 0; i < PQnfields(r); ++i)
+    if (PQfformat(r, i) == 1 && !is_readable_in_binary(PQftype(r, i))) return true;
+  return false;
+}
+
 value field_value(const PGresult* r, int row, int column) {
   if (PQgetisnull(r, row, column) != 0) return std::monostate();
   std::string_view bytes(PQgetvalue(r, row, column), static_cast<std::size_t>(PQgetlength(r, row, column)));

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include <libpq-fe.h>
 
@@ -16,8 +18,14 @@ struct result_deleter {
 };
 using result_handle = std::unique_ptr<PGresult, result_deleter>;
 
+std::vector<std::string> column_names(const PGresult* r);
+
 // True where values of the type can be read in their binary format.
 bool is_readable_in_binary(Oid type) noexcept;
+
+// A column that was described as another, before the table was altered: only who has the server's sessions in turns
+// with others meets that.
+bool is_unreadable(const PGresult* r) noexcept;
 
 // A field, whichever its format. Types without a counterpart are texts; the times of "infinity" are the last and the
 // first a timestamp can hold.

@@ -20,10 +20,14 @@
 namespace penstock::db::postgres {
 namespace {
 
+// The last: whether values look as was asked for at the login (startup.cpp), which a trigger of the login may change.
 constexpr const char* introduction =
-    "SELECT pg_backend_pid(), pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean";
+    "SELECT pg_backend_pid(), pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean, "
+    "current_setting('client_encoding') = 'UTF8' AND current_setting('timezone') = 'UTC' "
+    "AND current_setting('datestyle') LIKE 'ISO%' AND current_setting('intervalstyle') = 'postgres' "
+    "AND current_setting('bytea_output') = 'hex' AND current_setting('extra_float_digits') = '1'";
 
-// What is asked for at the login (startup.cpp) and changes what values look like. One at a time: as one text they would
+// What changes what values look like. One at a time: as one text they would
 // be a transaction, which a pooler may not allow.
 constexpr std::array<const char*, 7> appearances{"SET client_encoding = 'UTF8'",    "SET timezone = 'UTC'",
                                                  "SET datestyle = 'ISO'",           "SET intervalstyle = 'postgres'",
@@ -54,6 +58,7 @@ task<bool> session::takes_no_writes() {
     std::string_view options = PQoptions(w.handle());
     is_pooled_ = options.empty() || std::to_string(PQbackendPID(w.handle())) != PQgetvalue(r, 0, 0);
     is_read_only = *PQgetvalue(r, 0, 1) == 't';
+    looks_otherwise_ = *PQgetvalue(r, 0, 2) != 't';
   };
   task<void> asking = w.run_plain(introduction, take);
   co_await std::move(asking);
@@ -62,7 +67,7 @@ task<bool> session::takes_no_writes() {
 }
 
 task<void> session::set_appearances() {
-  if (!is_pooled_) co_return;
+  if (!is_pooled_ && !looks_otherwise_) co_return;
   wire& w = open_wire();
   std::optional<database_error> failed;
   for (const char* sql : appearances) {
@@ -125,6 +130,9 @@ task<session::pooling> session::look_at_pooler() {
     co_return is_own ? pooling::of_sessions : pooling::of_transactions_with_statements;
   } catch (const timed_out&) {
     other.reset();
+  } catch (const database_error& e) {  // it may refuse one more, or have waited for one for as long as it does
+    if (!e.is_transient()) throw;
+    other.reset();
   }
   if (state() == session_state::dirty) {
     task<void> ending = rollback();
@@ -146,7 +154,7 @@ finding session::finding_about(pooling how, std::size_t sessions) {
               "batches go in by INSERT, not by COPY, and what a program sets for its session is not kept",
               "pool_mode = session, or go to the server itself: Penstock pools its sessions"};
     case pooling::without_another_session:
-      return {finding::level::error, pooler + ", and gave no second session within 3 s",
+      return {finding::level::error, pooler + ", and gave no second session",
               "sessions seem to be there, and wait in it: so do batches",
               "default_pool_size = " + std::to_string(sessions) + " or more"};
     case pooling::of_sessions:

@@ -5,20 +5,12 @@
 #include "failure.h"
 #include "penstock/async/cancel.h"
 #include "penstock/db/error.h"
-#include "placeholders.h"
 
 #include <cstring>
 #include <utility>
 
 namespace penstock::db::postgres {
 namespace {
-
-std::vector<std::string> column_names(const PGresult* r) {
-  std::vector<std::string> names;
-  names.reserve(static_cast<std::size_t>(PQnfields(r)));
-  for (int i = 0; i < PQnfields(r); ++i) names.emplace_back(PQfname(r, i));
-  return names;
-}
 
 void append_rows(const PGresult* r, result& to) {
   int columns = PQnfields(r);
@@ -35,10 +27,6 @@ std::uint64_t changed_rows(const PGresult* r) {
 }
 
 constexpr std::size_t most_orphans = 64;
-constexpr std::size_t most_kept_for_transaction = 128;  // statements that are not used any more
-// libpq loses track of a session whose server describes more (pqParseInput3 in src/interfaces/libpq/fe-protocol3.c: a
-// message of that kind has 30,000 bytes at most).
-constexpr std::size_t most_parameters = 7'498;
 
 database_error stale_statement(const database_error& failed, bool is_pooled) {
   const char* why = is_pooled && failed.sqlstate() == "26000"
@@ -57,9 +45,11 @@ bool may_be_of_stale_types(const database_error& failed) {
 // Whether a routine had begun.
 bool is_from_inside(const PGresult* failed) { return PQresultErrorField(failed, PG_DIAG_CONTEXT) != nullptr; }
 
-bool is_failure(const PGresult* r) {
-  ExecStatusType status = PQresultStatus(r);
-  return status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE;
+database_error altered_behind_pooler() {
+  return {
+      db_errc::other,
+      "PostgreSQL, query: the table was altered since the statement was prepared, and what it gave can't be read; the "
+      "statement was carried out"};
 }
 
 }  // namespace
@@ -118,82 +108,6 @@ std::size_t session::send_begin(wire& w) {
   return 1 + settings.size();
 }
 
-// Apart from what follows: a server that has lost a statement itself, as after DISCARD ALL, refuses to let go of it.
-// Gives how many commands this takes. DEALLOCATE is not undone with a transaction, but takes the transaction's
-// snapshot: there it waits until there are many.
-std::size_t session::send_evictions(wire& w) {
-  PGTransactionStatusType status = PQtransactionStatus(w.handle());
-  if (status == PQTRANS_INERROR) return 0;
-  bool inside = status != PQTRANS_IDLE;
-  if (statements_.evicted() < (inside ? most_kept_for_transaction : 1)) return 0;
-  std::vector<std::string> evicted = statements_.take_evicted();
-  if (inside) w.execute("SAVEPOINT penstock_evict");
-  std::size_t last = 0;
-  for (const std::string& name : evicted) {
-    w.sync();
-    last = w.execute("DEALLOCATE " + quote_identifier(name));
-  }
-  w.sync();
-  if (inside) {
-    w.execute("ROLLBACK TO SAVEPOINT penstock_evict");
-    w.execute("RELEASE SAVEPOINT penstock_evict");
-  }
-  return last + 1;
-}
-
-task<statement*> session::prepared(const std::string& sql) {
-  if (statement* known = statements_.find(sql)) co_return known;
-  if (sql.find('\0') != std::string::npos) throw database_error(db_errc::syntax, "the statement has a zero byte");
-  statement s;
-  s.sql = sql;
-  s.name = statements_.new_name();
-  numbered_sql numbered = number_placeholders(sql);
-  if (numbered.parameters > most_parameters)
-    throw database_error(db_errc::syntax, "the statement has " + std::to_string(numbered.parameters) +
-                                              " parameters; on PostgreSQL one takes at most " +
-                                              std::to_string(most_parameters) + ", but arrays have no bound");
-  wire& w = open_wire();
-  std::size_t evictions = send_evictions(w);
-  send_begin(w);
-  // Where PgBouncer keeps statements it takes one text for one statement, also when the table is another by now.
-  if (is_pooled_) numbered.text += "\n/* " + s.name + " */";
-  std::size_t preparing = w.prepare(s.name, numbered.text);
-  std::size_t describing = w.describe(s.name);
-  w.sync();
-  std::optional<database_error> failed;
-  result_taker take = [&](std::size_t command, const PGresult* r) {
-    if (is_failure(r) && command >= evictions && !failed)
-      failed = failure_of(r, command == preparing ? "prepare" : "describe");
-    if (command != describing || failed || PQresultStatus(r) != PGRES_COMMAND_OK) return;
-    for (int i = 0; i < PQnparams(r); ++i) s.parameters.push_back(PQparamtype(r, i));
-    s.columns = column_names(r);
-    s.binary = true;
-    for (int i = 0; i < PQnfields(r); ++i) s.binary = s.binary && is_readable_in_binary(PQftype(r, i));
-  };
-  task<void> asking = w.finish(take);
-  co_await std::move(asking);
-  if (failed) throw *std::move(failed);
-  co_return statements_.add(std::move(s));
-}
-
-// As after DEALLOCATE ALL, or with another server behind the same proxy. A text of a user's may EXECUTE one of its own.
-bool session::forgets_lost_statements(const PGresult* failed) {
-  if (sqlstate_of(failed) != "26000" || said_by(failed).find(statement_cache::start_of_names) == std::string::npos)
-    return false;
-  statements_.forget_all();
-  ++lost_statements_;
-  return true;
-}
-
-bool session::forgets_stale_plan(const statement* s, const PGresult* failed) {
-  if (forgets_lost_statements(failed)) return true;
-  const char* routine = PQresultErrorField(failed, PG_DIAG_SOURCE_FUNCTION);
-  bool is_revalidation = routine != nullptr && std::string_view(routine) == "RevalidateCachedQuery";
-  if (sqlstate_of(failed) != "0A000" || !is_revalidation) return false;
-  statements_.forget(s);
-  return true;
-}
-
 void session::note_traces(const std::string& sql) {
   if (!leaves_traces(sql)) return;
   altered_ = true;
@@ -229,6 +143,10 @@ task<void> session::run(const std::string& sql, const parameters& values, const 
         may_run_again = may_run_again && !(may_commit_halfway(sql) && is_from_inside(r));
       } else if (PQresultStatus(r) == PGRES_EMPTY_QUERY) {
         failed = database_error(db_errc::syntax, "PostgreSQL: the statement is empty");
+      } else if (command == mine && !failed && is_unreadable(r)) {
+        failed = altered_behind_pooler();
+        stale = only_reads(sql);
+        statements_.forget(s);
       } else if (command == mine && !failed) {
         take(command, r);
       }
@@ -335,6 +253,13 @@ task<std::uint64_t> session::read_each(const statement* s, std::size_t rows_at, 
       stale = count == 0 && forgets_stale_plan(s, r.get());
     }
     if (w.current() != rows_at || failed) continue;
+    if (is_unreadable(r.get())) {
+      failed = altered_behind_pooler();
+      stale = only_reads(s->sql);
+      statements_.forget(s);
+      continue;
+    }
+    if (is_pooled_ && count == 0) some.columns = column_names(r.get());
     count += static_cast<std::uint64_t>(PQntuples(r.get()));
     append_rows(r.get(), some);
     bytes += some.rows.empty() ? 0 : bytes_of(some.rows.back());  // one row at a time

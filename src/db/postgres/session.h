@@ -103,6 +103,7 @@ class session final : public connection {
   // Runs a statement once; its results go to `take`.
   task<void> run(const std::string& sql, const parameters& values, const result_taker& take);
   task<statement*> prepared(const std::string& sql);
+  task<void> prepare_on_server(statement& s, const std::string& text, const std::vector<Oid>& types);
   // True when the failure says that the server does not have a prepared statement, and all were forgotten.
   bool forgets_lost_statements(const PGresult* failed);
   // True when the failure says that the prepared statement is of no use any more, and it was forgotten.
@@ -129,6 +130,8 @@ class session final : public connection {
   void note_doubt(const PGresult* refused);
   // Throws `db_errc::table_drift` where one of these is the table's.
   task<void> settle_doubts(const table_definition& into);
+  // Whether row-level security keeps this account from storing any row.
+  task<bool> may_not_pass_policies(const table_definition& into);
   task<void> settle_range(const table_definition& into, const std::string& said);
   task<std::uint64_t> read_each(const statement* s, std::size_t rows_at, const row_consumer& take, std::size_t max_rows,
                                 std::optional<database_error>& failed, bool& stale);
@@ -137,7 +140,8 @@ class session final : public connection {
   std::shared_ptr<server_context> home_;
   server_address at_;
   std::string server_;
-  bool is_pooled_ = false;  // by somebody between: the server's session may be another one's in between
+  bool is_pooled_ = false;        // by somebody between: the server's session may be another one's in between
+  bool looks_otherwise_ = false;  // what values look like was set by another at the login
   std::unique_ptr<wire> wire_;
   statement_cache statements_;
   std::uint64_t lost_statements_ = 0;  // how often they were not there
@@ -150,7 +154,7 @@ class session final : public connection {
   repeated_keys repeats_;
   std::vector<unsigned char> to_do_;  // for each row, whether it has no outcome yet and is to be sent
   struct doubt {
-    enum class about { ids, partitions, column, range } what;
+    enum class about { ids, partitions, column, range, policies } what;
     std::string schema;
     std::string table;
     std::string name;  // of the constraint, or the column

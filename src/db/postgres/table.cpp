@@ -79,14 +79,14 @@ constexpr const char* columns_sql =
 
 // The type of the ids, whether it is one of whole numbers, be it by a domain; and whether nothing gives the column
 // values: no default, of its type neither, no identity, and no trigger, though a partition's. A view may have them from
-// the table behind it; a foreign table gives the one behind it NULL.
+// the table behind it.
 const std::string ids_sql =
     "WITH RECURSIVE id AS (SELECT a.* FROM pg_attribute AS a WHERE a.attrelid = to_regclass(?) AND a.attname = ?), "
     "types AS (SELECT id.atttypid AS oid FROM id UNION ALL SELECT y.typbasetype FROM types JOIN pg_type AS y "
     "ON y.oid = types.oid WHERE y.typtype = 'd') "
     "SELECT format_type(id.atttypid, id.atttypmod), EXISTS (SELECT FROM types "
     "WHERE oid IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype)), "
-    "c.relkind IN ('r', 'p', 'f') AND NOT id.atthasdef AND id.attidentity = '' AND y.typdefault IS NULL "
+    "c.relkind IN ('r', 'p') AND NOT id.atthasdef AND id.attidentity = '' AND y.typdefault IS NULL "
     "AND NOT EXISTS (SELECT FROM pg_trigger AS g "
     "WHERE g.tgtype & 7 = 7 AND (g.tgrelid = c.oid OR g.tgrelid IN (SELECT relid FROM pg_partition_tree(c.oid)))) "
     "FROM id JOIN pg_class AS c ON c.oid = id.attrelid JOIN pg_type AS y ON y.oid = id.atttypid";
@@ -102,14 +102,26 @@ constexpr const char* unique_keys_sql =
     "WHERE i.indrelid = to_regclass(?) AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL "
     "AND i.indexprs IS NULL AND k.place <= i.indnkeyatts ORDER BY i.indexrelid, k.place";
 
-// Of the table and its partitions, those that are not written to the log, where what a partitioned table is declared as
-// says nothing of these; and those that take no rows, such as a materialized view, or a foreign table that can't be
-// written to: bit 3 says that of INSERT.
+// What can't hold rows that are stored once and for good: of the table and its partitions, those that are not written
+// to the log, where what a partitioned table is declared as says nothing of these, and those of another server; and a
+// materialized view.
 constexpr const char* unfit_kinds_sql =
-    "SELECT c.oid::regclass::text, c.relkind = 'r' FROM pg_class AS c, (SELECT to_regclass(?)::oid AS oid) AS t "
-    "WHERE (c.relpersistence = 'u' AND c.relkind = 'r' OR c.relkind IN ('m', 'f') AND "
-    "pg_relation_is_updatable(c.oid, true) & 8 = 0) AND (c.oid = t.oid OR c.oid IN "
+    "SELECT c.oid::regclass::text, c.relkind::text FROM pg_class AS c, (SELECT to_regclass(?)::oid AS oid) AS t "
+    "WHERE (c.relpersistence = 'u' AND c.relkind = 'r' OR c.relkind IN ('m', 'f')) AND (c.oid = t.oid OR c.oid IN "
     "(SELECT relid FROM pg_partition_tree(t.oid))) ORDER BY 1";
+
+std::string unfit_kind(const std::string& name, char kind) {
+  switch (kind) {
+    case 'm':
+      return name + " is a materialized view, which takes no rows";
+    case 'f':
+      return name +
+             " is a foreign table, whose rows another server commits by itself: after a crash they would be "
+             "stored twice";
+    default:
+      return "the server empties " + name + " after a crash, since it is UNLOGGED: ALTER TABLE " + name + " SET LOGGED";
+  }
+}
 
 std::vector<std::vector<std::string>> unique_keys_of(const result& found) {
   std::vector<std::vector<std::string>> keys;
@@ -254,15 +266,14 @@ task<std::optional<std::vector<std::string>>> session::find_differences(const ta
   }
   task<result> asking_kinds = query(unfit_kinds_sql, parameters_of(table));
   result unfit = co_await std::move(asking_kinds);
-  for (const auto& row : unfit.rows) {
-    const auto& name = std::get<std::string>(row[0]);
-    if (std::get<bool>(row[1]))
-      differences.push_back("the server empties " + name + " after a crash, since it is UNLOGGED: ALTER TABLE " + name +
-                            " SET LOGGED");
-    else
-      differences.push_back(name +
-                            " takes no rows: it is a materialized view, or a foreign table that is not updatable");
-  }
+  for (const auto& row : unfit.rows)
+    differences.push_back(unfit_kind(std::get<std::string>(row[0]), std::get<std::string>(row[1]).front()));
+  task<bool> asking_policies = may_not_pass_policies(definition);
+  bool is_kept_out = co_await std::move(asking_policies);
+  if (is_kept_out)
+    differences.push_back(
+        "its row-level security lets this account store nothing: CREATE POLICY for INSERT, and for "
+        "SELECT, which ids and keys need");
   if (differences.empty()) {
     task<std::string> asking_server = server_difference(definition);
     std::string difference = co_await std::move(asking_server);

@@ -63,13 +63,30 @@ const std::string question_of_range =
     "JOIN pg_class AS s ON s.oid = to_regclass(?) WHERE a.attrelid = to_regclass(?) AND a.attname = ? "
     "AND y.oid IN ('smallint'::regtype, 'integer'::regtype)";
 
+// Whether row-level security holds for this account and no policy lets it do some of what storing a row needs
+// (https://www.postgresql.org/docs/current/ddl-rowsecurity.html): a table has each, or all, but for no policy at all.
+constexpr const char* question_of_policies =
+    "SELECT EXISTS (SELECT FROM unnest(string_to_array(?, ',')) AS needs WHERE NOT EXISTS (SELECT FROM pg_policy AS p "
+    "WHERE p.polrelid = t.oid AND p.polpermissive AND p.polcmd::text IN (needs, '*') AND (p.polroles = '{0}' "
+    "OR EXISTS (SELECT FROM unnest(p.polroles) AS r WHERE pg_has_role(r, 'USAGE'))))) "
+    "FROM (SELECT to_regclass(?)::oid AS oid) AS t WHERE row_security_active(t.oid)";
+
 }  // namespace
+
+task<bool> session::may_not_pass_policies(const table_definition& into) {
+  std::string commands = into.id_column.empty() && into.unique_key.empty() ? "a" : "a,r";
+  task<result> asking = query(question_of_policies, parameters_of(std::move(commands), quote_table(into.name)));
+  result answer = co_await std::move(asking);
+  co_return !answer.rows.empty() && std::get<bool>(answer.rows.front().at(0));
+}
 
 void session::note_doubt(const PGresult* refused) {
   doubt d{doubt::about::ids, field(refused, PG_DIAG_SCHEMA_NAME), field(refused, PG_DIAG_TABLE_NAME),
           field(refused, PG_DIAG_CONSTRAINT_NAME), said_by(refused)};
   if (field(refused, PG_DIAG_SOURCE_FUNCTION) == "ExecFindPartition") {
     d.what = doubt::about::partitions;
+  } else if (field(refused, PG_DIAG_SOURCE_FUNCTION) == "ExecWithCheckOptions") {
+    d.what = doubt::about::policies;
   } else if (lacks_value(refused)) {
     d.what = doubt::about::column;
     d.name = field(refused, PG_DIAG_COLUMN_NAME);
@@ -92,6 +109,14 @@ task<void> session::settle_doubts(const table_definition& into) {
       task<void> settling = settle_range(into, d.said);
       co_await std::move(settling);
       continue;
+    }
+    if (d.what == doubt::about::policies) {
+      task<bool> asking_policies = may_not_pass_policies(into);
+      bool is_kept_out = co_await std::move(asking_policies);
+      if (!is_kept_out) continue;
+      throw database_error(
+          db_errc::table_drift,
+          "PostgreSQL, insert into " + into.name + ": no policy of the table lets this account store rows: " + d.said);
     }
     parameters asked = parameters_of(quote_table(into.name), d.schema, d.table, d.name, into.id_column, d.name);
     task<result> asking = query(question(into), std::move(asked));

@@ -55,8 +55,8 @@ std::size_t wire::sent(int ok) {
   return commands_++;
 }
 
-std::size_t wire::prepare(const std::string& name, const std::string& sql) {
-  return sent(PQsendPrepare(handle(), name.c_str(), sql.c_str(), 0, nullptr));
+std::size_t wire::prepare(const std::string& name, const std::string& sql, std::span<const Oid> types) {
+  return sent(PQsendPrepare(handle(), name.c_str(), sql.c_str(), static_cast<int>(types.size()), types.data()));
 }
 
 std::size_t wire::describe(const std::string& name) { return sent(PQsendDescribePrepared(handle(), name.c_str())); }

@@ -35,7 +35,8 @@ class wire {
   bool idle() const noexcept { return commands_ == 0 && syncs_ == 0 && !plain_; }
 
   // Put a command of the coming trip into the buffer, and give its place. Strings are copied.
-  std::size_t prepare(const std::string& name, const std::string& sql);
+  // `types`: of the first parameters; the server finds out those of the others.
+  std::size_t prepare(const std::string& name, const std::string& sql, std::span<const Oid> types = {});
   std::size_t describe(const std::string& name);
   std::size_t execute(const std::string& name, const bound_values& values, bool binary);
   std::size_t execute(const std::string& sql);
