@@ -82,4 +82,8 @@ task<std::unique_ptr<connection>> host_rotation::connect(opener open) {
                        failed->sqlstate());
 }
 
+void host_rotation::pass_over(const server_address& at) noexcept {
+  if (url_.addresses[next_] == at) next_ = (next_ + 1) % url_.addresses.size();
+}
+
 }  // namespace penstock::db

@@ -31,6 +31,10 @@ class host_rotation {
   // transient when any is. Cancellable.
   task<std::unique_ptr<connection>> connect(opener open);
 
+  // Begins with the one behind this server the next time, if it would begin with it: it lets clients in, and does not
+  // do what they ask for.
+  void pass_over(const server_address& at) noexcept;
+
  private:
   const server_url& url_;
   std::size_t next_ = 0;

@@ -36,6 +36,7 @@ struct server_address {
   bool is_local() const noexcept;
   // "host:port", or the socket's path.
   std::string to_string() const;
+  bool operator==(const server_address&) const = default;
 };
 
 enum class tls_mode : std::uint8_t { off, require, verify_ca, verify_full };

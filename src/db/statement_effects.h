@@ -14,8 +14,8 @@ bool changes_rows(std::string_view sql) noexcept;
 // Of a statement of MariaDB or MySQL that gives rows: true when it does nothing else, but for what the functions in it
 // do, and so may be run again.
 bool only_asks(std::string_view sql) noexcept;
-// Of a statement of SQLite or PostgreSQL: true when it changes no table. One that begins with WITH and has a word of those that do,
-// be it in a text, counts as one that may.
+// Of a statement of SQLite or PostgreSQL: true when it changes no table. One that begins with WITH and has a word of
+// those that do, be it in a text, counts as one that may.
 bool only_reads(std::string_view sql) noexcept;
 // True when some of it may be committed though it fails.
 bool may_commit_halfway(std::string_view sql) noexcept;

@@ -61,6 +61,34 @@ TEST_P(conformance_silence, in_the_middle_of_a_commit_ends_it_as_ambiguous_once_
   });
 }
 
+// It lets clients in, and what they commit waits for ever: as one that its cluster has gone on without.
+TEST_P(conformance_silence, in_the_middle_of_a_commit_makes_its_sessions_dead_and_the_next_ones_begin_elsewhere) {
+  with_proxy([this](meddling_proxy& proxy, std::string by_way, connection&) -> task<> {
+    const std::string direct = parse_server_url(url(), 0).addresses.front().to_string();
+    by_way.replace(by_way.find(proxy.address()), proxy.address().size(), proxy.address() + "," + direct);
+    database two(by_way);
+    task<std::unique_ptr<connection>> connecting = two.connect();
+    std::unique_ptr<connection> c = co_await std::move(connecting);
+    task<std::unique_ptr<connection>> connecting_idle = two.connect();
+    std::unique_ptr<connection> idle = co_await std::move(connecting_idle);
+    co_await c->begin();
+    task<void> inserting = insert_one(*c);
+    co_await std::move(inserting);
+    proxy.fall_silent();
+    EXPECT_EQ(idle->state(), session_state::clean);
+    std::optional<db_errc> failed = co_await failure_of(c->commit());
+    EXPECT_EQ(failed, db_errc::ambiguous_commit);
+    EXPECT_EQ(idle->state(), session_state::dead);
+    task<std::unique_ptr<connection>> connecting_again = two.connect();
+    std::unique_ptr<connection> next = co_await std::move(connecting_again);
+    task<void> inserting_next = insert_one(*next);
+    co_await std::move(inserting_next);
+    EXPECT_EQ(next->state(), session_state::clean);
+    next->close();
+    idle->close();
+  });
+}
+
 TEST_P(conformance_silence, that_ends_is_forgotten_by_the_pool) {
   with_proxy([](meddling_proxy& proxy, std::string by_way, connection& direct) -> task<> {
     pool p(database(by_way), {.max_size = 1, .validation_timeout = 300ms, .reconnect_max = 200ms});

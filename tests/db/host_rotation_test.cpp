@@ -67,6 +67,19 @@ TEST(host_rotation, begins_with_the_server_that_worked_last) {
   EXPECT_EQ(three.tried, "abb");
 }
 
+TEST(host_rotation, begins_behind_a_server_that_is_to_be_passed_over) {
+  testing::simulation simulated;
+  servers three({kind::accepts, kind::is_read_only, kind::accepts});
+  simulated.run(three.connect());
+  three.rotation.pass_over(three.url.addresses[0]);
+  three.rotation.pass_over(three.url.addresses[0]);  // it is by now
+  simulated.run(three.connect());
+  EXPECT_EQ(three.tried, "abc");
+  three.rotation.pass_over(three.url.addresses[2]);
+  simulated.run(three.connect());
+  EXPECT_EQ(three.tried, "abca");
+}
+
 TEST(host_rotation, gives_a_silent_server_no_more_than_its_time) {
   testing::simulation simulated;
   time_point start = simulated.now();

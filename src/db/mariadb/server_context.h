@@ -5,6 +5,7 @@
 
 #include "../insertion_turns.h"
 #include "../server_url.h"
+#include "../silent_servers.h"
 #include "known_table.h"
 #include "penstock/async/scheduler.h"
 #include "penstock/async/task.h"
@@ -33,6 +34,7 @@ struct server_context {
   // time into a table that generates ids.
   insertion_turns turns{1};
   known_tables tables = {};  // those that were prepared
+  silent_servers silent = {};
   // After which a statement may wait for a lock, where the server has no limit that is short enough: longer after each
   // that was ended, and shorter after each that was not, for some take long without a wait.
   duration statement_limit = shortest_statement_limit;

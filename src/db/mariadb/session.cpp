@@ -366,7 +366,7 @@ task<void> session::ping() {
 }
 
 session_state session::state() const noexcept {
-  if (!wire_) return session_state::dead;
+  if (!wire_ || home_->silent.has(at_, opened_)) return session_state::dead;
   return cut_short_ || begun_ || wire_->in_transaction() ? session_state::dirty : session_state::clean;
 }
 

@@ -130,6 +130,7 @@ class session final : public connection {
   std::shared_ptr<server_context> home_;
   server_address at_;
   server_facts facts_;
+  time_point opened_ = scheduler::current().now();
   bool cut_short_ = false;                // an answer is still to be read
   bool begun_ = false;                    // a transaction, and the server has not said that it was told to end it
   std::optional<complaint> rolled_back_;  // why the server has rolled back what was begun, and will not say so again

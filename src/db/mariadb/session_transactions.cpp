@@ -63,6 +63,7 @@ task<void> session::finish_commit() {
                                                "by itself"
                                              : "no transaction is open: begin one first");
   silence_limit patience(*this);
+  time_point begun = scheduler::current().now();
   text_ = "COMMIT";
   task<bool> running = wire_->run(text_, answers_, 1);
   bool ran = co_await std::move(running);
@@ -73,6 +74,8 @@ task<void> session::finish_commit() {
   complaint said = wire_->complaint_of_session();
   if (rolls_commit_back(said)) fail("commit", said);
   database_error lost = failure(at_, "commit", said);
+  time_point now = scheduler::current().now();
+  if (now - begun >= home_->url.silence_timeout) home_->silent.note(at_, now);
   close();
   throw database_error(db_errc::ambiguous_commit, lost.message() + "; whether it was committed is unknown",
                        lost.server_code(), lost.sqlstate());

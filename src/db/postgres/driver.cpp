@@ -25,6 +25,7 @@ class postgres_driver final : public driver {
   const std::string& name() const noexcept override { return context_->url.name; }
 
   task<std::unique_ptr<connection>> connect() override {
+    if (std::optional<server_address> silent = context_->silent.take_last()) hosts_.pass_over(*silent);
     return hosts_.connect([this](const server_address& at) { return open(at); });
   }
 

@@ -6,6 +6,7 @@
 #include "../fitting_tables.h"
 #include "../insertion_turns.h"
 #include "../server_url.h"
+#include "../silent_servers.h"
 #include "cancel_request.h"
 #include "penstock/async/scheduler.h"
 #include "refused_values.h"
@@ -41,6 +42,7 @@ struct server_context {
   insertion_turns turns{2};
   insertion_turns id_turns{1};
   fitting_tables fits = {};
+  silent_servers silent = {};
 };
 
 }  // namespace penstock::db::postgres

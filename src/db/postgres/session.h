@@ -139,6 +139,7 @@ class session final : public connection {
 
   std::shared_ptr<server_context> home_;
   server_address at_;
+  time_point opened_ = scheduler::current().now();
   std::string server_;
   bool is_pooled_ = false;        // by somebody between: the server's session may be another one's in between
   bool looks_otherwise_ = false;  // what values look like was set by another at the login

@@ -1,5 +1,6 @@
 #include "failure.h"
 #include "penstock/async/cancel.h"
+#include "penstock/core/outcome.h"
 #include "penstock/db/error.h"
 #include "session.h"
 
@@ -83,6 +84,7 @@ task<void> session::commit() {
   if (std::exchange(begin_is_due_, false)) co_return;
   bool had_known_plan = std::exchange(had_known_plan_, false);
   silence_limit patience(*this);
+  time_point begun = scheduler::current().now();
   bool refuses_rows = false;
   std::exception_ptr failure;
   try {
@@ -92,6 +94,10 @@ task<void> session::commit() {
   } catch (...) {
     failure = std::current_exception();
   }
+  time_point now = scheduler::current().now();
+  const auto* failed = penstock::detail::exception_as<database_error>(failure);
+  bool is_unanswered = failed != nullptr && failed->errc() == db_errc::ambiguous_commit;
+  if (is_unanswered && now - begun >= home_->url.silence_timeout) home_->silent.note(at_, now);
   if (!refuses_rows) std::rethrow_exception(failure);
   // Of a deferred constraint, which may be newer than the plans: they have those that are known checked row by row. A
   // batch that went in by plans of this transaction would end alike again.
