@@ -21,6 +21,8 @@ namespace penstock::ingest {
 namespace {
 
 constexpr std::uint64_t default_page_items = 100;
+// A server may have ended sessions while nobody used them; one more of these than there usually are is a lost database.
+constexpr int most_lost_sessions = 2;
 constexpr std::uint64_t export_page_items = 1'000;
 // What a page holds of the rows' values; it ends with the row that goes beyond.
 constexpr std::size_t most_page_bytes = std::size_t{4} << 20;
@@ -251,10 +253,22 @@ task<stream_endpoint::page> stream_endpoint::read_page(std::int64_t after, std::
 }
 
 task<stream_endpoint::page> stream_endpoint::read_page_patiently(std::int64_t after, std::uint64_t limit) {
-  auto acquiring = session_for_reading();
-  db::pool::lease session = co_await std::move(acquiring);
+  for (int lost = 0;; ++lost) {
+    auto acquiring = session_for_reading();
+    db::pool::lease session = co_await std::move(acquiring);
+    try {
+      task<page> reading = read_page_over(*session, after, limit);
+      co_return co_await std::move(reading);
+    } catch (const db::database_error& e) {
+      if (e.errc() != db::db_errc::connection_lost || lost == most_lost_sessions) throw;
+    }
+  }
+}
+
+task<stream_endpoint::page> stream_endpoint::read_page_over(db::connection& session, std::int64_t after,
+                                                            std::uint64_t limit) {
   std::string id = "item." + db::quote_identifier(writer_.schema().table().id_column);
-  std::string sql = select_from(*session, where_id_ + " > ? ORDER BY " + id + " LIMIT ?");
+  std::string sql = select_from(session, where_id_ + " > ? ORDER BY " + id + " LIMIT ?");
   page read;
   std::size_t bytes = 0;
   db::row_consumer take = [&](const db::result& some) -> task<void> {
@@ -267,7 +281,7 @@ task<stream_endpoint::page> stream_endpoint::read_page_patiently(std::int64_t af
   };
   try {
     auto values = db::parameters_of(after, static_cast<std::int64_t>(limit));
-    task<std::uint64_t> reading = session->query_each(std::move(sql), std::move(values), take);
+    task<std::uint64_t> reading = session.query_each(std::move(sql), std::move(values), take);
     co_await std::move(reading);
     read.is_last = read.rows.size() < limit;
   } catch (const page_is_full&) {
@@ -312,11 +326,16 @@ std::string stream_endpoint::select_from(const db::connection& session, const st
 }
 
 task<db::result> stream_endpoint::ask_patiently(std::string condition, db::parameters values) {
-  auto acquiring = session_for_reading();
-  db::pool::lease session = co_await std::move(acquiring);
-  std::string sql = select_from(*session, condition);
-  task<db::result> reading = session->query(std::move(sql), std::move(values));
-  co_return co_await std::move(reading);
+  for (int lost = 0;; ++lost) {
+    auto acquiring = session_for_reading();
+    db::pool::lease session = co_await std::move(acquiring);
+    try {
+      task<db::result> reading = session->query(select_from(*session, condition), values);
+      co_return co_await std::move(reading);
+    } catch (const db::database_error& e) {
+      if (e.errc() != db::db_errc::connection_lost || lost == most_lost_sessions) throw;
+    }
+  }
 }
 
 // No connection is held while a page is sent: a slow client keeps nobody else from reading.

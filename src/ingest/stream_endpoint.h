@@ -78,6 +78,7 @@ class stream_endpoint {
   // At most `limit` rows, and fewer where they are long, but one.
   task<page> read_page(std::int64_t after, std::uint64_t limit);
   task<page> read_page_patiently(std::int64_t after, std::uint64_t limit);
+  task<page> read_page_over(db::connection& session, std::int64_t after, std::uint64_t limit);
   // Over a connection for reading, within the time for that.
   task<db::result> ask(std::string condition, db::parameters values);
   task<db::result> ask_patiently(std::string condition, db::parameters values);

@@ -85,6 +85,19 @@ class Outage(BlackBoxTest):
         self.assertEqual(server.post({"n": 1})[0], 200)
         self.assertEqual(server.stop(), 0)
 
+    def test_an_item_is_read_back_though_the_server_has_ended_the_session(self):
+        url = super().start_database("postgresql")
+        server = self.serve("--store", url)
+        self.assertEqual(server.post({"n": 1})[0], 200)
+        end_all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'penstock'"
+        for path in ("/v1/items?limit=1", "/v1/items/1", "/v1/items?limit=1"):
+            for _ in range(2):
+                self.assertEqual(server.request("GET", path)[0], 200)
+            subprocess.run(["psql", "-X", "-q", url, "-c", end_all], stdout=subprocess.DEVNULL, check=True, timeout=60)
+            status, _, body = server.request("GET", path)
+            self.assertEqual(status, 200, body)
+        self.assertEqual(server.stop(), 0)
+
     def test_a_server_that_is_away_at_the_start_is_waited_for(self):
         url = self.start_database("postgresql")
         subprocess.run([TOOL, "stop", self.database], check=True)
