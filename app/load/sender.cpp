@@ -24,11 +24,11 @@ constexpr std::size_t taken_before_larger = 16;
 // So many requests in a row that may have failed for an item are taken to have failed for the table: more are sent
 // again only in the way of an outage. Half of them leave room for other requests, which tell.
 constexpr std::size_t most_upsetting_in_a_row = 32;
-// What fails an item may pass, so it is tried again, and this much later each time.
-constexpr std::size_t most_tries_between_others = 3;
+// What fails an item may pass, and come again: it is tried again, twice as much later each time.
+constexpr std::size_t fewest_tries_between_others = 3;
 constexpr auto between_tries = std::chrono::milliseconds(500);
 constexpr auto longest_between_tries = std::chrono::seconds(4);
-constexpr auto failing_without_others = std::chrono::seconds(3);
+constexpr auto goes_on_failing = std::chrono::seconds(3);
 constexpr int service_unavailable = 503;
 
 std::string what_happened(const attempt& a) {
@@ -201,19 +201,21 @@ task<void> sender::try_again(upsetting_part aside) {
 }
 
 bool sender::is_to_blame(const upsetting_part& item) const {
-  bool goes_on_failing = sending_ == 0 && parts_aside_.empty() && carried_out_ > 0 &&
-                         item.last_failure - item.first_failure >= failing_without_others;
-  return item.tries_between >= most_tries_between_others || goes_on_failing;
+  if (item.last_failure - item.first_failure < goes_on_failing) return false;
+  bool nothing_else_is_left = sending_ == 0 && parts_aside_.empty() && carried_out_ > 0;
+  return item.tries_between >= fewest_tries_between_others || nothing_else_is_left;
 }
 
-bool sender::is_ripe(const upsetting_part& aside) const {
-  if (carried_out_ == aside.others_before) return false;
-  return aside.items.items.size() > 1 || scheduler::current().now() - aside.last_failure >= between_tries;
+bool sender::is_due(const upsetting_part& aside) {
+  if (aside.items.items.size() > 1) return true;
+  constexpr std::size_t most_doublings = 8;
+  duration wait = between_tries * (1 << std::min(aside.tries - 1, most_doublings));
+  return scheduler::current().now() - aside.last_failure >= std::min<duration>(wait, longest_between_tries);
 }
 
 std::optional<sender::upsetting_part> sender::take_ripe() {
   for (std::deque<upsetting_part>* aside : {&parts_aside_, &items_aside_}) {
-    if (aside->empty() || !is_ripe(aside->front())) continue;
+    if (aside->empty() || carried_out_ == aside->front().others_before || !is_due(aside->front())) continue;
     upsetting_part ripe = std::move(aside->front());
     aside->pop_front();
     return ripe;
@@ -223,13 +225,7 @@ std::optional<sender::upsetting_part> sender::take_ripe() {
 
 std::optional<sender::upsetting_part> sender::take_any() {
   std::deque<upsetting_part>& aside = parts_aside_.empty() ? items_aside_ : parts_aside_;
-  bool is_item = parts_aside_.empty();
-  if (is_item) {
-    const upsetting_part& next = aside.front();
-    duration wait =
-        std::min<duration>(between_tries * (1 << std::min<std::size_t>(next.tries - 1, 8)), longest_between_tries);
-    if (scheduler::current().now() - next.last_failure < wait) return std::nullopt;
-  }
+  if (!is_due(aside.front())) return std::nullopt;
   upsetting_part any = std::move(aside.front());
   aside.pop_front();
   return any;

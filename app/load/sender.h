@@ -36,8 +36,8 @@ struct send_options {
 /// that the server rejected and did not name, since they were too many for its answer, go again in parts, and so do the
 /// next batches: being rejected, they are not stored. A batch that the database fails for what may be in one of its
 /// items (503 with `db.other`, `db.syntax` or `db.interrupted`) goes in halves once others have gone in, down to that
-/// item. This is rejected when it has failed alone three times and others went in each time in between; behind the last
-/// of the others, when it goes on failing for 3 s, unless there are so many of these that the table is at fault.
+/// item. This is rejected when it has failed alone for 3 s, three times at least and with others going in each time in
+/// between; behind the last of the others without that, unless there are so many of these that the table is at fault.
 class sender {
  public:
   /// Fills a batch; false when there are no more, or `reading` was set. Called on a worker thread, one call at a time.
@@ -87,7 +87,7 @@ class sender {
   task<void> try_ripe();
   task<void> try_all_aside();
   task<void> try_again(upsetting_part aside);
-  bool is_ripe(const upsetting_part& aside) const;
+  static bool is_due(const upsetting_part& aside);
   std::optional<upsetting_part> take_ripe();
   std::optional<upsetting_part> take_any();
   std::size_t& upsetting_in_a_row(const batch& b) noexcept;
