@@ -1,6 +1,10 @@
 #include "db/mariadb/failure.h"
+#include "db/server_url.h"
 #include "mariadb_server.h"
+#include "meddling_proxy.h"
 #include <penstock/async/timeout.h>
+
+#include <algorithm>
 
 // What a real server refuses, and why.
 
@@ -77,6 +81,95 @@ TEST(mariadb_failure_codes, of_servers_that_are_not_here_have_the_class_that_the
   for (const auto& [said, errc] : cases) EXPECT_EQ(mariadb::classify(said), errc) << said.message;
   EXPECT_TRUE(mariadb::refuses_row(cases[0].first));
   EXPECT_TRUE(mariadb::ends_session(cases[1].first));
+}
+
+// As MySQL 9.7 said it in a group of three that all take writes.
+TEST(mariadb_failure_of_a_group, is_a_deadlock_only_where_nobody_can_have_the_transaction) {
+  const mariadb::complaint met{1180, "HY000", "Got error 149 - 'Lock deadlock; Retry transaction' during COMMIT"};
+  EXPECT_EQ(mariadb::classify(met), db_errc::deadlock);
+  EXPECT_TRUE(mariadb::rolls_commit_back(met));
+  EXPECT_TRUE(mariadb::rolls_transaction_back(met, false));
+  for (const char* said : {"Got error 1149 - 'x' during COMMIT", "Got error 5 - 'Input/output error' during COMMIT",
+                           "Got error 149 \"Lock deadlock; Retry transaction\" during COMMIT"}) {
+    EXPECT_EQ(mariadb::classify({1180, "HY000", said}), db_errc::other) << said;
+    EXPECT_FALSE(mariadb::rolls_commit_back({1180, "HY000", said})) << said;
+  }
+  mariadb::complaint undone{3101, "40000", "Plugin instructed the server to rollback the current transaction."};
+  EXPECT_EQ(mariadb::classify(undone), db_errc::ambiguous_commit);
+  EXPECT_FALSE(mariadb::rolls_commit_back(undone));
+  EXPECT_TRUE(mariadb::rolls_transaction_back(undone, false));
+  undone.is_known_conflict = true;
+  EXPECT_EQ(mariadb::classify(undone), db_errc::deadlock);
+  EXPECT_TRUE(mariadb::rolls_commit_back(undone));
+  const mariadb::complaint left{3100, "HY000", "Error on observer while running replication hook 'before_commit'."};
+  EXPECT_EQ(mariadb::classify(left), db_errc::connection_lost);
+  EXPECT_TRUE(mariadb::ends_session(left));
+  EXPECT_FALSE(mariadb::rolls_commit_back(left)) << "what it has sent to the others, they may commit";
+}
+
+TEST_F(mariadb_failure, of_a_statement_that_met_another_member_of_the_group_lasts_until_the_rollback) {
+  with_session([&](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE t(n INT)");
+    co_await c.execute(
+        "CREATE TRIGGER met BEFORE INSERT ON t FOR EACH ROW IF NEW.n = 2 THEN SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO "
+        "= 1180, MESSAGE_TEXT = 'Got error 149 - ''Lock deadlock; Retry transaction'' during COMMIT'; END IF");
+    co_await c.begin();
+    for (const char* n : {"1", "2", "3"}) {
+      std::optional<db_errc> failed = co_await failure_of(c, "INSERT INTO t VALUES (" + std::string(n) + ")");
+      if (*n == '1')
+        EXPECT_EQ(failed, std::nullopt);
+      else
+        EXPECT_EQ(failed, db_errc::deadlock) << n;
+    }
+    std::optional<db_errc> failed;
+    try {
+      co_await c.commit();
+    } catch (const database_error& e) {
+      failed = e.errc();
+    }
+    EXPECT_EQ(failed, db_errc::deadlock);
+    co_await c.rollback();
+    value count = co_await ask(c, "SELECT count(*) FROM t");
+    EXPECT_EQ(count, value(std::int64_t{0}));
+  });
+}
+
+// The one that says so here has committed it, as the others of a group may.
+TEST_F(mariadb_failure, of_a_commit_that_a_group_gives_up_is_ambiguous_where_the_server_is_no_member) {
+  with_session([&](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE t(n INT)");
+    server_address at = parse_server_url(url(), 3306).addresses.front();
+    meddling_proxy proxy(at.to_string());
+    std::string by_way = url("tls=off");
+    by_way.replace(by_way.find(at.to_string()), at.to_string().size(), proxy.address());
+    co_await with_task_group([&](task_group& background) -> task<> {
+      background.start_background(proxy.run(), "proxy");
+      task<std::unique_ptr<connection>> connecting = database(by_way).connect();
+      std::unique_ptr<connection> meddled = co_await std::move(connecting);
+      co_await meddled->begin();
+      co_await meddled->execute("INSERT INTO t VALUES (1)");
+      proxy.change_answers([done = false](std::span<char> answer) mutable {
+        constexpr std::string_view given_up = "\xff\x1d\x0c";
+        constexpr std::size_t header = 4;
+        if (std::exchange(done, true) || answer.size() < header + given_up.size()) return;
+        std::fill(answer.begin() + header, answer.end(), '.');
+        std::copy(given_up.begin(), given_up.end(), answer.begin() + header);
+      });
+      std::optional<db_errc> failed;
+      int code = 0;
+      try {
+        co_await meddled->commit();
+      } catch (const database_error& e) {
+        failed = e.errc();
+        code = e.server_code();
+      }
+      EXPECT_EQ(failed, db_errc::ambiguous_commit);
+      EXPECT_EQ(code, 3101);
+      EXPECT_EQ(meddled->state(), session_state::dead);
+    });
+    value count = co_await ask(c, "SELECT count(*) FROM t");
+    EXPECT_EQ(count, value(std::int64_t{1}));
+  });
 }
 
 TEST_F(mariadb_failure, carries_the_servers_code_and_state) {

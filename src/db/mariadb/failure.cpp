@@ -15,6 +15,7 @@ namespace penstock::db::mariadb {
 namespace {
 
 constexpr unsigned first_of_mariadb = 5000;
+constexpr unsigned rolled_back_by_group = 3101;  // ER_TRANSACTION_ROLLBACK_DURING_COMMIT
 
 struct meaning {
   unsigned code;
@@ -99,6 +100,8 @@ constexpr std::array meanings = std::to_array<meaning>({
     {1969, db_errc::interrupted},           // max_statement_time
     {3024, db_errc::interrupted},           // max_execution_time
     {3032, db_errc::connection_lost},       // MySQL's offline_mode
+    {3100, db_errc::connection_lost},       // a member that has left its replication group, at COMMIT
+    {3101, db_errc::ambiguous_commit},      // a conflict in a group, or not; see classify
     {3118, db_errc::auth},                  // the account is locked, on MySQL
     {3140, db_errc::data},                  // invalid JSON text
     {3572, db_errc::lock_timeout},          // NOWAIT
@@ -144,6 +147,15 @@ bool is_about_value(unsigned code) noexcept {
 bool is_read_only(const complaint& c) noexcept {
   return c.code == 1290 &&
          (c.message.find("read-only") != std::string::npos || c.message.find("read_only") != std::string::npos);
+}
+
+// "Got error 149 - 'Lock deadlock; Retry transaction' during COMMIT", in whatever language: a transaction that a change
+// from another member of the group came across. It is said where InnoDB prepares to commit or ends a statement, and
+// what is prepared is rolled back no more that way: so nobody else has it. MariaDB writes its numbers otherwise.
+bool is_met_by_group(const complaint& c) noexcept {
+  constexpr std::string_view number = "149 - '";
+  std::size_t at = c.message.find(number);
+  return c.code == 1180 && at != std::string::npos && (at == 0 || c.message[at - 1] == ' ');
 }
 
 db_errc by_sqlstate(std::string_view state) noexcept {
@@ -206,6 +218,7 @@ db_errc classify(const complaint& c) noexcept {
   if (is_cut_handshake(c)) return db_errc::connection_lost;
   if (is_clients(c.code)) return classify_clients(c.code);
   if (is_read_only(c)) return db_errc::read_only;
+  if (is_met_by_group(c) || c.is_known_conflict) return db_errc::deadlock;
   auto at = std::lower_bound(meanings.begin(), meanings.end(), c.code,
                              [](const meaning& m, unsigned code) { return m.code < code; });
   if (at != meanings.end() && at->code == c.code) return at->errc;
@@ -235,13 +248,17 @@ bool rolls_commit_back(const complaint& c) noexcept {
   }
 }
 
+// A member that leaves its group gives up what waits for the others, which may commit it (plugin/group_replication:
+// leave_group_on_failure.cc, unblock_waiting_transactions).
+bool may_have_left_group(const complaint& c) noexcept { return c.code == rolled_back_by_group && !is_signalled(c); }
+
 // https://mariadb.com/kb/en/innodb-system-variables/#innodb_rollback_on_timeout. A lock table that is full rolls back
 // whatever is set, and so does a record that changed since the transaction's snapshot.
 bool rolls_transaction_back(const complaint& c, bool on_timeout) noexcept {
   if (is_clients(c.code) || is_signalled(c)) return false;
   db_errc errc = classify(c);
   return errc == db_errc::deadlock || errc == db_errc::serialization || c.code == ER_LOCK_TABLE_FULL ||
-         (errc == db_errc::lock_timeout && on_timeout);
+         c.code == rolled_back_by_group || (errc == db_errc::lock_timeout && on_timeout);
 }
 
 const std::vector<unsigned>& row_refusals() {

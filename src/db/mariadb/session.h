@@ -119,6 +119,7 @@ class session final : public connection {
   task<std::uint64_t> read_each(MYSQL_STMT* statement, const row_consumer* take, std::size_t max_rows);
   task<void> run_text(std::string text, std::string doing);
   task<void> finish_commit();
+  task<bool> is_member_since(time_point begun);
   task<void> settle();
   task<void> settle_and_roll_back();
   task<void> end_what_runs();

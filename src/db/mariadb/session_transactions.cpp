@@ -2,11 +2,17 @@
 #include "penstock/db/error.h"
 #include "session.h"
 
+#include <chrono>
 #include <utility>
 
 // How a session's transactions begin and are committed; see session_recovery.cpp for those that are rolled back.
 
 namespace penstock::db::mariadb {
+namespace {
+
+constexpr duration shortest_absence = std::chrono::seconds(1);  // of a member that has left its group
+
+}  // namespace
 
 // What follows would run in a transaction of its own, and a COMMIT would be answered as if all had been stored.
 void session::require_whole_transaction(const std::string& doing) const {
@@ -72,6 +78,10 @@ task<void> session::finish_commit() {
     co_return;
   }
   complaint said = wire_->complaint_of_session();
+  if (may_have_left_group(said)) {
+    task<bool> looking = is_member_since(begun);
+    said.is_known_conflict = co_await std::move(looking);
+  }
   if (rolls_commit_back(said)) fail("commit", said);
   database_error lost = failure(at_, "commit", said);
   time_point now = scheduler::current().now();
@@ -79,6 +89,17 @@ task<void> session::finish_commit() {
   close();
   throw database_error(db_errc::ambiguous_commit, lost.message() + "; whether it was committed is unknown",
                        lost.server_code(), lost.sqlstate());
+}
+
+// One that leaves is a member no more before it gives up what waits, unless it is told to stop, which it does after 50
+// seconds; to come back takes longer than a moment. An account that may not ask does not know.
+task<bool> session::is_member_since(time_point begun) {
+  text_ =
+      "SELECT 1 FROM performance_schema.replication_group_members WHERE MEMBER_ID = @@server_uuid AND "
+      "MEMBER_STATE = 'ONLINE'";
+  task<bool> asking = wire_->run(text_, answers_, 1);
+  bool answered = co_await std::move(asking);
+  co_return answered && !answers_.front().rows.empty() && scheduler::current().now() - begun < shortest_absence;
 }
 
 }  // namespace penstock::db::mariadb
