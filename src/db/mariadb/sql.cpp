@@ -80,8 +80,10 @@ std::string create_table_sql(const table_definition& definition, bool is_mariadb
     if (!sql.empty()) sql += ", ";
     sql += quote_identifier(column.name) + " " + storage_type(definition, column);
     sql += column.required ? " NOT NULL" : " NULL";
-    // The type JSON of MySQL writes a text anew; this one keeps it.
-    if (column.type == column_type::json) sql += " CHECK (JSON_VALID(" + quote_identifier(column.name) + "))";
+    // The type JSON of MySQL writes a text anew; this one keeps it. Its JSON_VALID refuses numbers beyond a double, and
+    // what is nested deeper than 100 levels.
+    if (column.type == column_type::json && is_mariadb)
+      sql += " CHECK (JSON_VALID(" + quote_identifier(column.name) + "))";
   }
   if (!definition.unique_key.empty())
     sql.append(", ").append(kind_of_key(definition)).append(" ").append(name_list(definition.unique_key));
