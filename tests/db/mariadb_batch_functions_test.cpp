@@ -13,11 +13,16 @@ TEST_P(mariadb_batch_functions, refuse_the_row_alone) {
     std::string good;
     std::string bad;
   };
-  const made tables[] = {
+  std::vector<made> tables{
       {"v TEXT, u VARCHAR(50) AS (JSON_UNQUOTE(JSON_EXTRACT(v, '$.user'))) STORED", R"({"user":"a"})",
        R"({"user":)" + std::string(150, '[') + std::string(150, ']') + "}"},
       {"v TEXT CHECK (JSON_EXTRACT('{}', v) IS NULL)", "$.a", "("},
+      {"v TEXT, g GEOMETRY AS (ST_GeomFromGeoJSON(v)) STORED", R"({"type":"Point","coordinates":[1,2]})",
+       R"({"type":"Point"})"},
   };
+  if (is_mysql())
+    tables.push_back({"v TEXT, j JSON AS (v) STORED, INDEX((CAST(j->'$.a' AS UNSIGNED ARRAY)))", R"({"a":[1]})",
+                      R"({"a":[{"b":1}]})"});
   const table_definition into{"t", "id", {{"v", column_type::text}}, {}};
   auto body = [&](connection& c) -> task<> {
     for (const made& table : tables)

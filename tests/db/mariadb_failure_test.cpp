@@ -83,6 +83,37 @@ TEST(mariadb_failure_codes, of_servers_that_are_not_here_have_the_class_that_the
   EXPECT_TRUE(mariadb::ends_session(cases[1].first));
 }
 
+// As MySQL 9.7 said it of what a row gives a generated column, an index or a check.
+TEST(mariadb_failure_codes, of_what_is_about_a_rows_value_refuse_the_row) {
+  const std::vector<mariadb::complaint> cases{
+      {3905, "HY000", "Exceeded max number of values per record for multi-valued index 'm' by 7395 value(s)."},
+      {3906, "HY000", "Exceeded max total length of values per record for multi-valued index 'm' by 100 bytes."},
+      {3908, "HY000", "Cannot store an array or an object in a scalar key part of the index 'm'."},
+      {3643, "HY000", "The SRID of the geometry does not match the SRID of the column 'p'."},
+      {3548, "SR001", "There's no spatial reference system with SRID 99999."},
+      {3070, "HY000", "Invalid GeoJSON data provided to function st_geomfromgeojson: Missing required member 'type'"},
+      {3071, "HY000", "Invalid GeoJSON data provided to function st_geomfromgeojson: Member 'coordinates' must be …"},
+      {3072, "HY000", "Invalid GeoJSON data provided to function st_geomfromgeojson"},
+      {3073, "HY000",
+       "Unsupported number of coordinate dimensions in function st_geomfromgeojson: Found 3, expected 2"},
+      {6136, "HY000", "Value of type 'string, size: 5' cannot be converted to 'vector' type."},
+      {6138, "HY000", "Data cannot be converted to a valid vector: 'x'"},
+      {3516, "22S01", "POINT value is a geometry of unexpected type LINESTRING in st_x."},
+      {3559, "22023", "Invalid value 'x' for option 'axis-order' in function 'st_geomfromtext'."},
+      {3726, "22S00", "Function st_latitude is only defined for geographic spatial reference systems, but …"},
+      {3741, "22S00", "Transformation from SRID 0 is not supported."},
+      {3853, "22032", "Invalid JSON type in argument 1 to function json_schema_valid; an object is required."},
+  };
+  for (const mariadb::complaint& said : cases) {
+    EXPECT_EQ(mariadb::classify(said), db_errc::data) << said.message;
+    EXPECT_TRUE(mariadb::refuses_row(said)) << said.message;
+  }
+  // Also of a statement that is executed with other parameters than it has.
+  EXPECT_EQ(mariadb::classify({1210, "HY000", "Incorrect arguments to mysqld_stmt_execute"}), db_errc::other);
+  EXPECT_EQ(mariadb::classify({1467, "HY000", "Failed to read auto-increment value from storage engine"}),
+            db_errc::full);
+}
+
 // As MySQL 9.7 said it in a group of three that all take writes.
 TEST(mariadb_failure_of_a_group, is_a_deadlock_only_where_nobody_can_have_the_transaction) {
   const mariadb::complaint met{1180, "HY000", "Got error 149 - 'Lock deadlock; Retry transaction' during COMMIT"};

@@ -87,6 +87,7 @@ constexpr std::array meanings = std::to_array<meaning>({
     {1451, db_errc::constraint},            // the parent row is referred to
     {1452, db_errc::constraint},            // no such parent row
     {1456, db_errc::constraint},            // max_sp_recursion_depth
+    {1467, db_errc::full},                  // ids are used up
     {1526, db_errc::constraint},            // no partition for the value
     {1643, db_errc::constraint},            // SIGNAL of a "not found"
     {1644, db_errc::constraint},            // SIGNAL, as in a trigger
@@ -128,15 +129,21 @@ constexpr std::array about_values = std::to_array<span_of_codes>({
     {1958, 1958},                // base64
     {3020, 3020},                // a logarithm
     {3033, 3043},                // geometry, and the next one
-    {3045, 3055}, {3141, 3157},  // JSON, on MySQL
+    {3045, 3055},                // more of it, on MySQL
+    {3069, 3073},                // what is no GeoJSON, on MySQL
+    {3141, 3157},                // JSON, on MySQL
+    {3548, 3548},                // a spatial reference system that there is not
+    {3643, 3643},                // one that is not its column's
     {3665, 3666},                // JSON_TABLE, on MySQL
     {3669, 3669},                // and a number that is too large for its column
     {3684, 3699},                // patterns, on MySQL
+    {3903, 3908},                // what does not fit a functional or multi-valued index
     {4035, 4046},                // JSON, on MariaDB
     {4048, 4051},                // and what is no GeoJSON
     {4076, 4076},                // GeoJSON without coordinates
     {4176, 4176},                // JSON_TABLE, on MariaDB, and the next ones
     {4178, 4179}, {4183, 4183},  // SFORMAT
+    {6136, 6138},                // what is no vector, on MySQL
 });
 
 bool is_about_value(unsigned code) noexcept {
