@@ -158,6 +158,18 @@ TEST_F(mariadb_examination, ids_that_are_nearly_used_up_are_told) {
   }
 }
 
+// MySQL keeps what it has told for a day.
+TEST_F(mariadb_examination, ids_that_are_nearly_used_up_are_told_also_after_an_earlier_look) {
+  administer("GRANT ALL ON " + everything_in_it() + " TO " + account());
+  administer("CREATE TABLE " + name_ + ".orders (id TINYINT AUTO_INCREMENT PRIMARY KEY, v TEXT) ENGINE=InnoDB");
+  administer("INSERT INTO " + name_ + ".orders(v) VALUES ('x')");
+  EXPECT_TRUE(told("ids of table").empty());
+  administer("INSERT INTO " + name_ + ".orders(id) VALUES (119)");
+  std::vector<finding> found = told("ids of table");
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].what, "ids of table `orders` up to 119 of 127");
+}
+
 // A pool resets what is altered.
 TEST_F(mariadb_examination, a_right_that_was_missing_and_is_given_is_seen_after_a_reset_wherever_it_comes_from) {
   make_tables();
