@@ -124,7 +124,11 @@ void append_value(std::string& out, const db::value& v, db::column_type type) {
   } else if (const auto* real = std::get_if<double>(&v)) {
     append_real(out, *real);
   } else if (const auto* boolean = std::get_if<bool>(&v)) {
-    out += *boolean ? "true" : "false";
+    // MariaDB gives a TINYINT(1) so, which may be a column of whole numbers.
+    if (type == db::column_type::integer)
+      out += *boolean ? '1' : '0';
+    else
+      out += *boolean ? "true" : "false";
   } else if (const auto* t = std::get_if<db::timestamp>(&v)) {
     out += '"' + db::format_timestamp(*t) + '"';
   } else if (const auto* bytes = std::get_if<db::blob>(&v)) {
