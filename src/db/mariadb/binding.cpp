@@ -62,11 +62,12 @@ MYSQL_BIND bound_parameters::bind(const value& v, MYSQL_TIME& time) {
       return bind_of(MYSQL_TYPE_TINY, &held, sizeof(held));
     } else if constexpr (std::is_same_v<T, double>) {
       if (!std::isfinite(held))
-        throw database_error(db_errc::data, "MariaDB has no number that is infinite or no number");
+        throw database_error(db_errc::data, "MariaDB and MySQL have no number that is infinite or no number");
       return bind_of(MYSQL_TYPE_DOUBLE, &held, sizeof(held));
     } else if constexpr (std::is_same_v<T, timestamp>) {
       std::optional<MYSQL_TIME> made = to_datetime(held);
-      if (!made) throw database_error(db_errc::data, format_timestamp(held) + ": MariaDB's years are 1 to 9999");
+      if (!made)
+        throw database_error(db_errc::data, format_timestamp(held) + ": the years of MariaDB and MySQL are 1 to 9999");
       time = *made;
       return bind_of(MYSQL_TYPE_DATETIME, &time, sizeof(time));
     } else if constexpr (std::is_same_v<T, std::string>) {

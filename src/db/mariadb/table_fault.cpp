@@ -102,7 +102,9 @@ task<std::optional<complaint>> batch_insertion::settle_doubts() {
       if (!answers_.front().rows.empty()) why = "the table gives rows ids that others have";
     }
     if (why != nullptr)
-      throw database_error(errc, "MariaDB, insert into " + into_->name + ": " + why + ": " + said.message,
+      throw database_error(errc,
+                           std::string(facts_->is_mariadb ? "MariaDB" : "MySQL") + ", insert into " + into_->name +
+                               ": " + why + ": " + said.message,
                            static_cast<int>(said.code), said.sqlstate);
   }
   co_return std::nullopt;

@@ -66,11 +66,11 @@ void append_escaped(std::string& to, std::string_view text, const escapes& by) {
 std::optional<std::string> unstorable(const cell& c, std::size_t max_packet) {
   switch (c.type) {
     case cell::kind::real:
-      if (!std::isfinite(c.real)) return "MariaDB has no number that is infinite or no number";
+      if (!std::isfinite(c.real)) return "MariaDB and MySQL have no number that is infinite or no number";
       return std::nullopt;
     case cell::kind::timestamp: {
       timestamp t{std::chrono::microseconds(c.integer)};
-      if (!to_datetime(t)) return format_timestamp(t) + ": MariaDB's years are 1 to 9999";
+      if (!to_datetime(t)) return format_timestamp(t) + ": the years of MariaDB and MySQL are 1 to 9999";
       return std::nullopt;
     }
     case cell::kind::text:
