@@ -168,6 +168,15 @@ TEST_F(mariadb_examination, ids_that_are_nearly_used_up_are_told_also_after_an_e
   std::vector<finding> found = told("ids of table");
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].what, "ids of table `orders` up to 119 of 127");
+  EXPECT_EQ(found[0].how, finding::level::warning);
+  administer("INSERT INTO " + name_ + ".orders(id) VALUES (127)");
+  found = told("ids of table");
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].what, "ids of table `orders` up to 127 of 127");
+  EXPECT_EQ(found[0].how, finding::level::error);
+  administer("REVOKE ALL ON " + everything_in_it() + " FROM " + account());
+  administer("GRANT INSERT ON " + everything_in_it() + " TO " + account());
+  EXPECT_EQ(told("ids of table").size(), 1u);
 }
 
 // A pool resets what is altered.

@@ -246,22 +246,44 @@ constexpr const char* column_rights_query =
     "SELECT UPPER(GROUP_CONCAT(DISTINCT PRIVILEGES)) FROM information_schema.COLUMNS "
     "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?";
 
-// Of a table four fifths of whose ids are used: the last of them, the highest that the column holds, and whether that
-// is reached.
+// Of a table four fifths of whose ids are used: the last of them, the highest that the column holds, whether that
+// is reached, and whether it is the next: MySQL goes on to say so when it was given.
 constexpr const char* used_ids_query =
-    "SELECT CAST(next - 1 AS CHAR), CAST(most AS CHAR), next > most FROM (SELECT t.AUTO_INCREMENT AS next, "
+    "SELECT CAST(next - 1 AS CHAR), CAST(most AS CHAR), next > most, next = most FROM (SELECT t.AUTO_INCREMENT AS "
+    "next, "
     "CASE WHEN c.COLUMN_TYPE LIKE '%unsigned%' THEN 2 ELSE 1 END * CAST(CASE c.DATA_TYPE WHEN 'tinyint' THEN 128 "
     "WHEN 'smallint' THEN 32768 WHEN 'mediumint' THEN 8388608 WHEN 'int' THEN 2147483648 ELSE 9223372036854775808 END "
     "AS DECIMAL(30)) - 1 AS most FROM information_schema.TABLES AS t JOIN information_schema.COLUMNS AS c "
     "ON c.TABLE_SCHEMA = t.TABLE_SCHEMA AND c.TABLE_NAME = t.TABLE_NAME WHERE t.TABLE_SCHEMA = DATABASE() "
     "AND t.TABLE_NAME = ? AND c.COLUMN_NAME = ? AND c.EXTRA LIKE '%auto_increment%') AS ids WHERE next > most / 5 * 4";
 
+// Nobody knows without the right to look.
+task<bool> has_row(connection* c, const used_table* table, const std::string* id) {
+  try {
+    task<result> asking = c->query("SELECT 1 FROM " + c->quoted_table(table->name) + " WHERE " +
+                                   in_backticks(table->id_column) + " = " + *id);
+    result found = co_await std::move(asking);
+    co_return !found.rows.empty();
+  } catch (const database_error& e) {
+    if (e.errc() != db_errc::auth) throw;
+  }
+  co_return false;
+}
+
 task<void> look_at_ids(connection* c, const used_table* table, examination* into) {
   task<result> asking = c->query(used_ids_query, parameters_of(table->name, table->id_column));
   result used = co_await std::move(asking);
-  for (const auto& row : used.rows)
-    into->ids_are_few(in_backticks(table->name), std::get<std::string>(row[0]) + " of " + std::get<std::string>(row[1]),
-                      std::get<std::int64_t>(row[2]) != 0, in_backticks(table->id_column));
+  for (const auto& row : used.rows) {
+    std::string last = std::get<std::string>(row[0]);
+    const auto& most = std::get<std::string>(row[1]);
+    bool all = std::get<std::int64_t>(row[2]) != 0;
+    if (std::get<std::int64_t>(row[3]) != 0) {
+      task<bool> looking = has_row(c, table, &most);
+      all = co_await std::move(looking);
+    }
+    if (all) last = most;
+    into->ids_are_few(in_backticks(table->name), last + " of " + most, all, in_backticks(table->id_column));
+  }
 }
 
 // For how long information_schema tells the next id of a table as it was: MySQL's, a day by default.
