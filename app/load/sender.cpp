@@ -53,6 +53,7 @@ sender::sender(fill_function fill, post_function post, const send_options& optio
 task<void> sender::run() {
   auto body = [this](task_group& group) -> task<> {
     group.start(read(), "read");
+    group.start(try_while_idle(), "try what is aside");
     for (std::size_t i = 0; i < options_.concurrency; ++i) group.start(send(), "send");
     co_return;
   };
@@ -65,8 +66,8 @@ task<void> sender::run() {
   } catch (...) {
     failure = std::current_exception();
   }
-  for (const std::deque<upsetting_part>* aside : {&parts_aside_, &items_aside_})
-    for (const upsetting_part& p : *aside) result_.not_sent(p.items, reason);
+  for (const std::deque<aside>* all : {&parts_aside_, &items_aside_})
+    for (const aside& a : *all) result_.not_sent(a.items, reason);
   if (failure) std::rethrow_exception(failure);
 }
 
@@ -90,31 +91,39 @@ task<void> sender::read() {
 }
 
 task<void> sender::send() {
-  ++sending_;
   for (;;) {
     auto next = ready_.receive();
     std::optional<std::unique_ptr<batch>> b = co_await next;
     if (!b) break;
     if (stopping_.is_set()) continue;
+    ++sending_;
     result_.begun(**b);
-    task<void> delivered = deliver(**b);
+    task<void> delivered = deliver(**b, piece::of_source);
     co_await std::move(delivered);
     spare_.push_back(std::move(*b));
+    --sending_;
     task<void> trying = try_ripe();
     co_await std::move(trying);
   }
-  --sending_;
-  task<void> trying_all = try_all_aside();
-  co_await std::move(trying_all);
+  input_ended_.set();
+  while (!stopping_.is_set() && !(parts_aside_.empty() && items_aside_.empty())) {
+    task<void> trying = try_next_or_wait();
+    co_await std::move(trying);
+  }
 }
 
-task<void> sender::deliver(const batch& b) {
+task<void> sender::deliver(const batch& b, piece what) {
   batch again;
   const batch* rest = &b;
   if (b.items.size() <= most_items_) {
-    task<request_end> sending = deliver_whole(b);
+    if (what == piece::of_upsetting && should_postpone()) co_return set_part_aside(b);
+    task<request_end> sending = deliver_whole(b, what);
     request_end end = co_await std::move(sending);
-    if (end.upsetting) co_return set_aside(b);
+    if (end.upsetting && b.items.size() == 1) co_return set_item_aside(b);
+    if (end.upsetting) {
+      task<void> halving = deliver_in_parts(b, (b.items.size() + 1) / 2, piece::of_upsetting);
+      co_return co_await std::move(halving);
+    }
     if (!end.too_large && end.named_all) co_return;
     send_fewer_than(b.items.size());
     if (!end.too_large) {
@@ -122,7 +131,7 @@ task<void> sender::deliver(const batch& b) {
       rest = &again;
     }
   }
-  task<void> sending_parts = deliver_in_parts(*rest, rest->items.size());
+  task<void> sending_parts = deliver_in_parts(*rest, rest->items.size(), what);
   co_await std::move(sending_parts);
 }
 
@@ -131,13 +140,13 @@ void sender::send_fewer_than(std::size_t items) noexcept {
   taken_ = 0;
 }
 
-task<void> sender::deliver_in_parts(const batch& b, std::size_t most_items) {
+task<void> sender::deliver_in_parts(const batch& b, std::size_t most_items, piece what) {
   std::size_t next = 0;
   try {
     while (next < b.items.size() && !stopping_.is_set()) {
       batch part = b.part(next, std::min({most_items, most_items_, b.items.size() - next}));
       next += part.items.size();
-      task<void> sending = deliver(part);
+      task<void> sending = deliver(part, what);
       co_await std::move(sending);
     }
   } catch (const operation_cancelled&) {
@@ -147,93 +156,120 @@ task<void> sender::deliver_in_parts(const batch& b, std::size_t most_items) {
   if (next < b.items.size()) result_.not_sent(b.part(next, b.items.size() - next), reason_);
 }
 
-std::size_t& sender::upsetting_in_a_row(const batch& b) noexcept {
-  return b.items.size() > 1 ? upsetting_parts_in_a_row_ : upsetting_items_in_a_row_;
+// Others may tell first whether the table is at fault.
+bool sender::should_postpone() const noexcept {
+  return upsetting_items_in_a_row_ >= most_upsetting_in_a_row / 2 && (sending_ > 0 || !input_ended_.is_set());
 }
 
-void sender::set_aside(const batch& b) {
+void sender::set_part_aside(const batch& b) { parts_aside_.push_back({b, {}, {}, with_rows_stored_}); }
+
+void sender::set_item_aside(const batch& b) {
   time_point now = scheduler::current().now();
-  (b.items.size() > 1 ? parts_aside_ : items_aside_).push_back({b, now, now, carried_out_});
+  items_aside_.push_back({b, now, now, with_rows_stored_, with_rows_stored_, 1});
 }
 
 task<void> sender::try_ripe() {
-  constexpr std::size_t most = most_upsetting_in_a_row / 2;
-  while (upsetting_parts_in_a_row_ < most && upsetting_items_in_a_row_ < most && !stopping_.is_set()) {
-    std::optional<upsetting_part> ripe = take_ripe();
+  while (upsetting_items_in_a_row_ < most_upsetting_in_a_row / 2 && !stopping_.is_set()) {
+    std::optional<aside> ripe = take_ripe();
     if (!ripe) co_return;
     task<void> trying = try_again(*std::move(ripe));
     co_await std::move(trying);
   }
 }
 
-// Others may come yet from what else is aside, or from other senders.
-task<void> sender::try_all_aside() {
-  while (!stopping_.is_set() && !(parts_aside_.empty() && items_aside_.empty())) {
-    std::optional<upsetting_part> next = take_ripe();
-    if (!next && sending_ == 0) next = take_any();
-    if (next) {
-      task<void> trying = try_again(*std::move(next));
-      co_await std::move(trying);
-    } else {
-      task<bool> waiting = wait_unless_stopped(between_tries);
-      co_await std::move(waiting);
-    }
+// The source may say nothing for long, as a pipe.
+task<void> sender::try_while_idle() {
+  for (;;) {
+    task<bool> waiting = happens_within(input_ended_, between_tries);
+    bool has_ended = co_await std::move(waiting);
+    if (has_ended) co_return;
+    if (sending_ > 0 || stopping_.is_set() || (parts_aside_.empty() && items_aside_.empty())) continue;
+    task<void> trying = try_next_or_wait();
+    co_await std::move(trying);
   }
 }
 
-task<void> sender::try_again(upsetting_part aside) {
-  if (aside.items.items.size() > 1) {
-    task<void> halving = deliver_in_parts(aside.items, (aside.items.items.size() + 1) / 2);
-    co_return co_await std::move(halving);
+task<void> sender::try_next_or_wait() {
+  std::optional<aside> next = take_ripe();
+  if (!next && sending_ == 0) next = take_due();
+  if (next) {
+    task<void> trying = try_again(*std::move(next));
+    co_return co_await std::move(trying);
   }
-  bool others_went_in = carried_out_ > aside.others_before;
-  task<request_end> sending = deliver_whole(aside.items, true);
+  task<bool> waiting = happens_within(stopping_, between_tries);
+  co_await std::move(waiting);
+}
+
+task<void> sender::try_again(aside what) {
+  if (what.tries == 0) {
+    task<void> going_on = deliver(what.items, piece::of_upsetting);
+    co_return co_await std::move(going_on);
+  }
+  bool others_went_in = with_rows_stored_ > what.stored_before;
+  task<request_end> sending = deliver_whole(what.items, piece::known_to_upset);
   request_end end = co_await std::move(sending);
   if (!end.upsetting) co_return;
-  aside.last_failure = scheduler::current().now();
-  aside.others_before = carried_out_;
-  ++aside.tries;
-  if (others_went_in) ++aside.tries_between;
-  if (is_to_blame(aside))
-    reject_only_item(aside.items, end.code, end.why);
-  else
-    items_aside_.push_back(std::move(aside));
-}
-
-bool sender::is_to_blame(const upsetting_part& item) const {
-  if (item.last_failure - item.first_failure < goes_on_failing) return false;
-  bool nothing_else_is_left = sending_ == 0 && parts_aside_.empty() && carried_out_ > 0;
-  return item.tries_between >= fewest_tries_between_others || nothing_else_is_left;
-}
-
-bool sender::is_due(const upsetting_part& aside) {
-  if (aside.items.items.size() > 1) return true;
-  constexpr std::size_t most_doublings = 8;
-  duration wait = between_tries * (1 << std::min(aside.tries - 1, most_doublings));
-  return scheduler::current().now() - aside.last_failure >= std::min<duration>(wait, longest_between_tries);
-}
-
-std::optional<sender::upsetting_part> sender::take_ripe() {
-  for (std::deque<upsetting_part>* aside : {&parts_aside_, &items_aside_}) {
-    if (aside->empty() || carried_out_ == aside->front().others_before || !is_due(aside->front())) continue;
-    upsetting_part ripe = std::move(aside->front());
-    aside->pop_front();
-    return ripe;
+  what.last_failure = scheduler::current().now();
+  what.stored_before = with_rows_stored_;
+  ++what.tries;
+  if (others_went_in) ++what.tries_between;
+  if (is_to_blame(what)) {
+    reject_only_item(what.items, end.code, end.why);
+  } else if (is_given_up(what)) {
+    result_.not_sent(what.items, end.why);
+    stop(end.why);
+  } else {
+    items_aside_.push_back(std::move(what));
   }
+}
+
+bool sender::nothing_else_is_left() const noexcept {
+  return input_ended_.is_set() && sending_ == 0 && parts_aside_.empty();
+}
+
+bool sender::is_to_blame(const aside& item) const {
+  if (item.last_failure - item.first_failure < goes_on_failing) return false;
+  return item.tries_between >= fewest_tries_between_others || (nothing_else_is_left() && with_rows_stored_ > 0);
+}
+
+// The table is at fault, for all that is known.
+bool sender::is_given_up(const aside& item) const {
+  if (sending_ > 0 || with_rows_stored_ > item.stored_at_first) return false;
+  if (nothing_else_is_left() && with_rows_stored_ > 0) return false;
+  const retry_options& most = options_.retry;
+  return item.last_failure - item.first_failure >= most.retry_for ||
+         (most.max_retries && item.tries > *most.max_retries);
+}
+
+bool sender::is_due(const aside& what) {
+  if (what.tries == 0) return true;
+  constexpr std::size_t most_doublings = 8;
+  duration wait = between_tries * (1 << std::min(what.tries - 1, most_doublings));
+  return scheduler::current().now() - what.last_failure >= std::min<duration>(wait, longest_between_tries);
+}
+
+std::optional<sender::aside> sender::take_ripe() {
+  for (std::deque<aside>* from : {&parts_aside_, &items_aside_})
+    if (!from->empty() && with_rows_stored_ > from->front().stored_before && is_due(from->front()))
+      return take_first(*from);
   return std::nullopt;
 }
 
-std::optional<sender::upsetting_part> sender::take_any() {
-  std::deque<upsetting_part>& aside = parts_aside_.empty() ? items_aside_ : parts_aside_;
-  if (!is_due(aside.front())) return std::nullopt;
-  upsetting_part any = std::move(aside.front());
-  aside.pop_front();
-  return any;
+std::optional<sender::aside> sender::take_due() {
+  std::deque<aside>& from = parts_aside_.empty() ? items_aside_ : parts_aside_;
+  if (from.empty() || !is_due(from.front())) return std::nullopt;
+  return take_first(from);
 }
 
-task<sender::request_end> sender::deliver_whole(const batch& b, bool is_known) {
+sender::aside sender::take_first(std::deque<aside>& from) {
+  aside first = std::move(from.front());
+  from.pop_front();
+  return first;
+}
+
+task<sender::request_end> sender::deliver_whole(const batch& b, piece what) {
   try {
-    task<request_end> attempts = attempt_until_decided(b, is_known);
+    task<request_end> attempts = attempt_until_decided(b, what);
     request_end end = co_await std::move(attempts);
     // Rejects that nobody can read would only become more.
     if (!result_.rejects_failure().empty()) stop(result_.rejects_failure());
@@ -244,7 +280,7 @@ task<sender::request_end> sender::deliver_whole(const batch& b, bool is_known) {
   }
 }
 
-task<sender::request_end> sender::attempt_until_decided(const batch& b, bool is_known) {
+task<sender::request_end> sender::attempt_until_decided(const batch& b, piece what) {
   if (b.items.empty()) {
     result_.carried_out(b, {});
     co_return request_end{};
@@ -260,15 +296,22 @@ task<sender::request_end> sender::attempt_until_decided(const batch& b, bool is_
       co_return request_end{.too_large = true};
     std::optional<std::string> upsetting;
     if (!attempts.maybe_stored()) upsetting = upsetting_code(last);
-    if (upsetting && (is_known || ++upsetting_in_a_row(b) <= most_upsetting_in_a_row))
+    if (upsetting && may_be_items_fault(b, what))
       co_return request_end{.upsetting = true, .code = *std::move(upsetting), .why = what_happened(last)};
     if (next.what != decision::step::retry) co_return conclude(b, last, next.what);
-    task<bool> waited = wait_unless_stopped(next.wait);
-    bool go_on = co_await std::move(waited);
-    if (!go_on)
+    task<bool> waiting = happens_within(stopping_, next.wait);
+    bool is_stopped = co_await std::move(waiting);
+    if (is_stopped)
       co_return conclude(b, last, attempts.maybe_stored() ? decision::step::unknown : decision::step::give_up);
     result_.retried();
   }
+}
+
+// Not where there are so many that it is the table's.
+bool sender::may_be_items_fault(const batch& b, piece what) noexcept {
+  if (what == piece::known_to_upset) return true;
+  if (b.items.size() == 1) return ++upsetting_items_in_a_row_ <= most_upsetting_in_a_row;
+  return what == piece::of_upsetting || ++upsetting_batches_in_a_row_ <= most_upsetting_in_a_row;
 }
 
 sender::request_end sender::conclude(const batch& b, const attempt& last, decision::step outcome) {
@@ -291,8 +334,10 @@ sender::request_end sender::conclude(const batch& b, const attempt& last, decisi
 
 sender::request_end sender::carried_out(const batch& b, answer told) {
   unknown_in_a_row_ = 0;
-  upsetting_parts_in_a_row_ = upsetting_items_in_a_row_ = 0;
-  ++carried_out_;
+  if (told.stored > 0) {
+    upsetting_batches_in_a_row_ = upsetting_items_in_a_row_ = 0;
+    ++with_rows_stored_;
+  }
   if (b.items.size() == most_items_ && may_grow_ && ++taken_ == taken_before_larger) {
     most_items_ *= 2;
     taken_ = 0;
@@ -319,18 +364,17 @@ void sender::note_unknown(const batch& b, const std::string& why) {
   if (++unknown_in_a_row_ >= most_unknown_in_a_row) stop("too many requests in a row got no answer, the last: " + why);
 }
 
-// False when the sender was stopped meanwhile.
-task<bool> sender::wait_unless_stopped(duration wait) {
-  auto until_stopped = [this]() -> task<> {
-    auto stopped = stopping_.wait();
-    co_await stopped;
+task<bool> sender::happens_within(event& what, duration time) {
+  auto until_then = [&]() -> task<> {
+    auto happening = what.wait();
+    co_await happening;
   };
   try {
-    task<void> limited = with_timeout(wait, until_stopped());
+    task<void> limited = with_timeout(time, until_then());
     co_await std::move(limited);
-    co_return false;
-  } catch (const timed_out&) {
     co_return true;
+  } catch (const timed_out&) {
+    co_return false;
   }
 }
 

@@ -35,9 +35,10 @@ struct send_options {
 /// do the next ones of its size, until larger ones are tried again; a single item that is too large is rejected. Items
 /// that the server rejected and did not name, since they were too many for its answer, go again in parts, and so do the
 /// next batches: being rejected, they are not stored. A batch that the database fails for what may be in one of its
-/// items (503 with `db.other`, `db.syntax` or `db.interrupted`) goes in halves once others have gone in, down to that
-/// item. This is rejected when it has failed alone for 3 s, three times at least and with others going in each time in
-/// between; behind the last of the others without that, unless there are so many of these that the table is at fault.
+/// items (503 with `db.other`, `db.syntax` or `db.interrupted`) goes in halves, down to that item; after sixteen of
+/// these without a row stored, others go first. An item is rejected when it has failed alone for 3 s, three times at
+/// least and with rows stored each time in between; behind the last of the others without that, unless more than 32 in
+/// a row fail there. Where nothing goes in for `retry_for`, the table is at fault, and sending ends.
 class sender {
  public:
   /// Fills a batch; false when there are no more, or `reading` was set. Called on a worker thread, one call at a time.
@@ -66,33 +67,45 @@ class sender {
     std::string why = {};                   // for people
   };
 
-  // What has failed for what may be in one of its items, of which there are one or more.
-  struct upsetting_part {
+  // Where what is sent comes from.
+  enum class piece {
+    of_source,
+    of_upsetting,    // of what the database has failed for what may be in an item
+    known_to_upset,  // an item that has failed alone
+  };
+  // What waits for others to go in: a part of what has failed, or an item that has failed alone.
+  struct aside {
     batch items;
     time_point first_failure;
     time_point last_failure;
-    std::uint64_t others_before = 0;  // requests that had been carried out at its last failure
-    std::size_t tries_between = 1;    // with others carried out since the one before
-    std::size_t tries = 1;
+    std::uint64_t stored_before = 0;    // requests with rows that were stored, at its last failure
+    std::uint64_t stored_at_first = 0;  // at its first
+    std::size_t tries = 0;              // 0: of a part
+    std::size_t tries_between = 1;      // with rows stored since the one before
   };
 
   task<void> read();
   task<void> send();
-  task<void> deliver(const batch& b);
-  // `is_known`: it has failed for what may be in it before.
-  task<request_end> deliver_whole(const batch& b, bool is_known = false);
-  task<void> deliver_in_parts(const batch& b, std::size_t most_items);
-  task<request_end> attempt_until_decided(const batch& b, bool is_known);
-  void set_aside(const batch& b);
+  task<void> deliver(const batch& b, piece what);
+  task<request_end> deliver_whole(const batch& b, piece what);
+  task<void> deliver_in_parts(const batch& b, std::size_t most_items, piece what);
+  task<request_end> attempt_until_decided(const batch& b, piece what);
+  bool may_be_items_fault(const batch& b, piece what) noexcept;
+  bool should_postpone() const noexcept;
+  void set_part_aside(const batch& b);
+  void set_item_aside(const batch& b);
   task<void> try_ripe();
-  task<void> try_all_aside();
-  task<void> try_again(upsetting_part aside);
-  static bool is_due(const upsetting_part& aside);
-  std::optional<upsetting_part> take_ripe();
-  std::optional<upsetting_part> take_any();
-  std::size_t& upsetting_in_a_row(const batch& b) noexcept;
-  bool is_to_blame(const upsetting_part& item) const;
-  task<bool> wait_unless_stopped(duration wait);
+  task<void> try_while_idle();
+  task<void> try_next_or_wait();
+  task<void> try_again(aside what);
+  bool nothing_else_is_left() const noexcept;
+  bool is_to_blame(const aside& item) const;
+  bool is_given_up(const aside& item) const;
+  static bool is_due(const aside& what);
+  std::optional<aside> take_ripe();
+  std::optional<aside> take_due();
+  static aside take_first(std::deque<aside>& from);
+  static task<bool> happens_within(event& what, duration time);
   request_end conclude(const batch& b, const attempt& last, decision::step outcome);
   request_end carried_out(const batch& b, answer told);
   void send_fewer_than(std::size_t items) noexcept;
@@ -110,13 +123,14 @@ class sender {
   event stopping_;
   std::string reason_;
   std::size_t unknown_in_a_row_ = 0;
-  std::uint64_t carried_out_ = 0;  // requests
-  // Requests that were not known to be upsetting, since one was carried out: of several items, and of one.
-  std::size_t upsetting_parts_in_a_row_ = 0;
+  std::uint64_t with_rows_stored_ = 0;  // requests; others tell nothing of the table
+  // Since one of these: whole batches and single items that failed for what may be in an item, and were not known to.
+  std::size_t upsetting_batches_in_a_row_ = 0;
   std::size_t upsetting_items_in_a_row_ = 0;
-  std::deque<upsetting_part> parts_aside_;                 // of several items
-  std::deque<upsetting_part> items_aside_;                 // single ones, the next to be tried first
-  std::size_t sending_ = 0;                                // senders with more to come than what is aside
+  std::deque<aside> parts_aside_;
+  std::deque<aside> items_aside_;  // the one that is tried next is the first
+  std::size_t sending_ = 0;        // senders with a batch of the source in hand
+  event input_ended_;
   std::size_t most_items_ = static_cast<std::size_t>(-1);  // of a request, by what was too much for the server
   bool may_grow_ = true;
   std::size_t taken_ = 0;  // requests of so many items, since

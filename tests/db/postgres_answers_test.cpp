@@ -105,7 +105,7 @@ TEST_F(postgres_answers, a_login_fails_for_good_only_where_the_account_or_what_i
       background.start_background(proxy.run(), "proxy");
       for (auto [code, expected] :
            {std::pair("3D000", db_errc::syntax), std::pair("XX000", db_errc::connection_lost),
-            std::pair("08P01", db_errc::connection_lost), std::pair("P0001", db_errc::connection_lost),
+            std::pair("08P01", db_errc::other), std::pair("P0001", db_errc::connection_lost),
             std::pair("28000", db_errc::auth), std::pair("53300", db_errc::too_many_connections)}) {
         proxy.change_answers([code = std::string(code)](std::span<char> said) {
           constexpr std::string_view sent("C3D000");

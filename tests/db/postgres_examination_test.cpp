@@ -100,7 +100,7 @@ TEST_F(postgres_examination, ids_that_are_nearly_used_up_or_behind_the_table_are
 TEST_F(postgres_examination, a_published_table_whose_rows_can_not_be_deleted_is_told) {
   with_connection([](connection& c) -> task<> {
     expected_load load;
-    load.tables = {{"published", {"INSERT", "DELETE"}, ""}};
+    load.tables = {{"published", {"INSERT", "UPDATE", "DELETE"}, ""}};
     auto told = [&]() -> task<bool> {
       task<std::vector<finding>> examining = c.examine(load);
       bool is_told = false;

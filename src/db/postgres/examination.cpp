@@ -292,7 +292,7 @@ task<void> look_at_identity(connection* c, const used_table* table, examination*
   constexpr std::string_view wrong_state = "55000";
   constexpr std::string_view wrong_columns = "42P10";
   const std::vector<std::string>& rights = table->rights;
-  if (std::find(rights.begin(), rights.end(), "DELETE") == rights.end()) co_return;
+  if (std::find(rights.begin(), rights.end(), "UPDATE") == rights.end()) co_return;  // it is the writers' only
   const std::string name = quote_table(table->name);
   const bool in_transaction = c->state() == session_state::dirty;
   if (in_transaction) {

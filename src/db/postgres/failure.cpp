@@ -199,12 +199,18 @@ bool is_of_credentials(PGconn* c, std::string_view said) {
                      [&](std::string_view refusal) { return said.find(refusal) != std::string_view::npos; });
 }
 
-// The account, the database, and what is asked for at a login may be wrong for good. All else may pass: what a pooler
-// says of its servers, or a trigger of the login.
+// The account, the database, and what is asked for at a login may be wrong for good, which PgBouncer has one SQLSTATE
+// for (src/client.c). All else may pass: what a pooler says of its servers, or a trigger of the login.
 db_errc class_of_login(std::string_view sqlstate, std::string_view said) noexcept {
   db_errc errc = classify(sqlstate);
+  constexpr std::array<std::string_view, 6> for_good{"authentication failed", "does not exist",
+                                                     "no such user",          "no such database",
+                                                     "login rejected",        "unsupported startup parameter"};
+  bool is_wrong = sqlstate == "08P01" && std::any_of(for_good.begin(), for_good.end(), [&](std::string_view words) {
+                    return said.find(words) != std::string_view::npos;
+                  });
   bool stays = errc == db_errc::auth || errc == db_errc::syntax || errc == db_errc::too_many_connections ||
-               sqlstate == "22023" || said.find("unsupported startup parameter") != std::string_view::npos;
+               sqlstate == "22023" || is_wrong;
   return stays ? errc : db_errc::connection_lost;
 }
 

@@ -101,15 +101,26 @@ task<std::vector<finding>> session::examine(const expected_load& load) {
   co_return found;
 }
 
+// Null where the pooler refuses one more.
+task<connection_handle> session::another_login() {
+  try {
+    task<connection_handle> connecting = connect_to(home_->url, at_);
+    co_return co_await std::move(connecting);
+  } catch (const database_error& e) {
+    if (!e.is_transient()) throw;
+  }
+  co_return nullptr;
+}
+
 // Another session, in a transaction, gets the server's session that this one had, sooner or later, unless that is this
 // one's own.
 task<session::pooling> session::look_at_pooler() {
   const std::string who = "SELECT pg_backend_pid()";
   std::optional<session> other;
   try {
-    task<connection_handle> connecting = connect_to(home_->url, at_);
-    task<connection_handle> limited = with_timeout(waits_for_another_session, std::move(connecting));
+    task<connection_handle> limited = with_timeout(waits_for_another_session, another_login());
     connection_handle connected = co_await std::move(limited);
+    if (connected == nullptr) co_return pooling::without_another_session;
     other.emplace(home_, at_, std::move(connected));
     const std::uint64_t lost_before = lost_statements_;
     bool is_own = true;
@@ -129,9 +140,6 @@ task<session::pooling> session::look_at_pooler() {
     if (lost_statements_ != lost_before) co_return pooling::of_transactions;
     co_return is_own ? pooling::of_sessions : pooling::of_transactions_with_statements;
   } catch (const timed_out&) {
-    other.reset();
-  } catch (const database_error& e) {  // it may refuse one more, or have waited for one for as long as it does
-    if (!e.is_transient()) throw;
     other.reset();
   }
   if (state() == session_state::dirty) {

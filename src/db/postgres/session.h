@@ -86,6 +86,7 @@ class session final : public connection {
   // Finds out besides whether there is a pooler.
   task<bool> takes_no_writes();
   task<void> set_appearances();
+  task<connection_handle> another_login();
   std::vector<std::string> settings_of_transaction() const;
   database_error read_only_server() const;
   task<void> require_primary();
