@@ -21,8 +21,8 @@ constexpr int content_too_large = 413;
 // After so many requests of a size that the server takes, twice that is tried: what was too large before may have been
 // a few of its items.
 constexpr std::size_t taken_before_larger = 16;
-// So many requests in a row that may have failed for an item are taken to have failed for the table: more are sent
-// again only in the way of an outage. Half of them leave room for other requests, which tell.
+// So many single items in a row that failed, or whole batches, are taken to have failed for the table: the next ones
+// are sent again as in an outage. After half as many items others go first, which tell.
 constexpr std::size_t most_upsetting_in_a_row = 32;
 // What fails an item may pass, and come again: it is tried again, twice as much later each time.
 constexpr std::size_t fewest_tries_between_others = 3;
