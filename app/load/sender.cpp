@@ -21,14 +21,6 @@ constexpr int content_too_large = 413;
 // After so many requests of a size that the server takes, twice that is tried: what was too large before may have been
 // a few of its items.
 constexpr std::size_t taken_before_larger = 16;
-// So many single items in a row that failed, or whole batches, are taken to have failed for the table: the next ones
-// are sent again as in an outage. After half as many items others go first, which tell.
-constexpr std::size_t most_upsetting_in_a_row = 32;
-// What fails an item may pass, and come again: it is tried again, twice as much later each time.
-constexpr std::size_t fewest_tries_between_others = 3;
-constexpr auto between_tries = std::chrono::milliseconds(500);
-constexpr auto longest_between_tries = std::chrono::seconds(4);
-constexpr auto goes_on_failing = std::chrono::seconds(3);
 constexpr int service_unavailable = 503;
 
 std::string what_happened(const attempt& a) {
@@ -101,12 +93,12 @@ task<void> sender::send() {
     task<void> delivered = deliver(**b, piece::of_source);
     co_await std::move(delivered);
     spare_.push_back(std::move(*b));
-    --sending_;
     task<void> trying = try_ripe();
     co_await std::move(trying);
+    --sending_;
   }
   input_ended_.set();
-  while (!stopping_.is_set() && !(parts_aside_.empty() && items_aside_.empty())) {
+  while (!stopping_.is_set() && (in_hand_ > 0 || !parts_aside_.empty() || !items_aside_.empty())) {
     task<void> trying = try_next_or_wait();
     co_await std::move(trying);
   }
@@ -156,117 +148,6 @@ task<void> sender::deliver_in_parts(const batch& b, std::size_t most_items, piec
   if (next < b.items.size()) result_.not_sent(b.part(next, b.items.size() - next), reason_);
 }
 
-// Others may tell first whether the table is at fault.
-bool sender::should_postpone() const noexcept {
-  return upsetting_items_in_a_row_ >= most_upsetting_in_a_row / 2 && (sending_ > 0 || !input_ended_.is_set());
-}
-
-void sender::set_part_aside(const batch& b) { parts_aside_.push_back({b, {}, {}, with_rows_stored_}); }
-
-void sender::set_item_aside(const batch& b) {
-  time_point now = scheduler::current().now();
-  items_aside_.push_back({b, now, now, with_rows_stored_, with_rows_stored_, 1});
-}
-
-task<void> sender::try_ripe() {
-  while (upsetting_items_in_a_row_ < most_upsetting_in_a_row / 2 && !stopping_.is_set()) {
-    std::optional<aside> ripe = take_ripe();
-    if (!ripe) co_return;
-    task<void> trying = try_again(*std::move(ripe));
-    co_await std::move(trying);
-  }
-}
-
-// The source may say nothing for long, as a pipe.
-task<void> sender::try_while_idle() {
-  for (;;) {
-    task<bool> waiting = happens_within(input_ended_, between_tries);
-    bool has_ended = co_await std::move(waiting);
-    if (has_ended) co_return;
-    if (sending_ > 0 || stopping_.is_set() || (parts_aside_.empty() && items_aside_.empty())) continue;
-    task<void> trying = try_next_or_wait();
-    co_await std::move(trying);
-  }
-}
-
-task<void> sender::try_next_or_wait() {
-  std::optional<aside> next = take_ripe();
-  if (!next && sending_ == 0) next = take_due();
-  if (next) {
-    task<void> trying = try_again(*std::move(next));
-    co_return co_await std::move(trying);
-  }
-  task<bool> waiting = happens_within(stopping_, between_tries);
-  co_await std::move(waiting);
-}
-
-task<void> sender::try_again(aside what) {
-  if (what.tries == 0) {
-    task<void> going_on = deliver(what.items, piece::of_upsetting);
-    co_return co_await std::move(going_on);
-  }
-  bool others_went_in = with_rows_stored_ > what.stored_before;
-  task<request_end> sending = deliver_whole(what.items, piece::known_to_upset);
-  request_end end = co_await std::move(sending);
-  if (!end.upsetting) co_return;
-  what.last_failure = scheduler::current().now();
-  what.stored_before = with_rows_stored_;
-  ++what.tries;
-  if (others_went_in) ++what.tries_between;
-  if (is_to_blame(what)) {
-    reject_only_item(what.items, end.code, end.why);
-  } else if (is_given_up(what)) {
-    result_.not_sent(what.items, end.why);
-    stop(end.why);
-  } else {
-    items_aside_.push_back(std::move(what));
-  }
-}
-
-bool sender::nothing_else_is_left() const noexcept {
-  return input_ended_.is_set() && sending_ == 0 && parts_aside_.empty();
-}
-
-bool sender::is_to_blame(const aside& item) const {
-  if (item.last_failure - item.first_failure < goes_on_failing) return false;
-  return item.tries_between >= fewest_tries_between_others || (nothing_else_is_left() && with_rows_stored_ > 0);
-}
-
-// The table is at fault, for all that is known.
-bool sender::is_given_up(const aside& item) const {
-  if (sending_ > 0 || with_rows_stored_ > item.stored_at_first) return false;
-  if (nothing_else_is_left() && with_rows_stored_ > 0) return false;
-  const retry_options& most = options_.retry;
-  return item.last_failure - item.first_failure >= most.retry_for ||
-         (most.max_retries && item.tries > *most.max_retries);
-}
-
-bool sender::is_due(const aside& what) {
-  if (what.tries == 0) return true;
-  constexpr std::size_t most_doublings = 8;
-  duration wait = between_tries * (1 << std::min(what.tries - 1, most_doublings));
-  return scheduler::current().now() - what.last_failure >= std::min<duration>(wait, longest_between_tries);
-}
-
-std::optional<sender::aside> sender::take_ripe() {
-  for (std::deque<aside>* from : {&parts_aside_, &items_aside_})
-    if (!from->empty() && with_rows_stored_ > from->front().stored_before && is_due(from->front()))
-      return take_first(*from);
-  return std::nullopt;
-}
-
-std::optional<sender::aside> sender::take_due() {
-  std::deque<aside>& from = parts_aside_.empty() ? items_aside_ : parts_aside_;
-  if (from.empty() || !is_due(from.front())) return std::nullopt;
-  return take_first(from);
-}
-
-sender::aside sender::take_first(std::deque<aside>& from) {
-  aside first = std::move(from.front());
-  from.pop_front();
-  return first;
-}
-
 task<sender::request_end> sender::deliver_whole(const batch& b, piece what) {
   try {
     task<request_end> attempts = attempt_until_decided(b, what);
@@ -305,13 +186,6 @@ task<sender::request_end> sender::attempt_until_decided(const batch& b, piece wh
       co_return conclude(b, last, attempts.maybe_stored() ? decision::step::unknown : decision::step::give_up);
     result_.retried();
   }
-}
-
-// Not where there are so many that it is the table's.
-bool sender::may_be_items_fault(const batch& b, piece what) noexcept {
-  if (what == piece::known_to_upset) return true;
-  if (b.items.size() == 1) return ++upsetting_items_in_a_row_ <= most_upsetting_in_a_row;
-  return what == piece::of_upsetting || ++upsetting_batches_in_a_row_ <= most_upsetting_in_a_row;
 }
 
 sender::request_end sender::conclude(const batch& b, const attempt& last, decision::step outcome) {

@@ -38,7 +38,7 @@ struct send_options {
 /// items (503 with `db.other`, `db.syntax` or `db.interrupted`) goes in halves, down to that item; after sixteen of
 /// these without a row stored, others go first. An item is rejected when it has failed alone for 3 s, three times at
 /// least and with rows stored each time in between; behind the last of the others without that, unless more than 32 in
-/// a row fail there. Where nothing goes in for `retry_for`, the table is at fault, and sending ends.
+/// a row fail there. Where nothing ever goes in, or more than 32 in a row fail, for `retry_for`, sending ends.
 class sender {
  public:
   /// Fills a batch; false when there are no more, or `reading` was set. Called on a worker thread, one call at a time.
@@ -78,11 +78,11 @@ class sender {
     batch items;
     time_point first_failure;
     time_point last_failure;
-    std::uint64_t stored_before = 0;    // requests with rows that were stored, at its last failure
-    std::uint64_t stored_at_first = 0;  // at its first
-    std::size_t tries = 0;              // 0: of a part
-    std::size_t tries_between = 1;      // with rows stored since the one before
+    std::uint64_t stored_before = 0;  // requests with rows that were stored, at its last failure
+    std::size_t tries = 0;            // 0: of a part
+    std::size_t tries_between = 1;    // with rows stored since the one before
   };
+  class holding;
 
   task<void> read();
   task<void> send();
@@ -131,6 +131,8 @@ class sender {
   std::deque<aside> items_aside_;  // the one that is tried next is the first
   std::size_t sending_ = 0;        // senders with a batch of the source in hand
   event input_ended_;
+  std::size_t in_hand_ = 0;  // of what was aside
+  std::size_t parts_in_hand_ = 0;
   std::size_t most_items_ = static_cast<std::size_t>(-1);  // of a request, by what was too much for the server
   bool may_grow_ = true;
   std::size_t taken_ = 0;  // requests of so many items, since

@@ -2,7 +2,7 @@
 
 // Servers that left a COMMIT without an answer. One whose cluster or standby has gone on without it lets clients in,
 // and its commits wait for the others for ever: what comes next begins elsewhere, and comes back where nobody else
-// takes it.
+// takes it. The sessions that it has then are dead, as soon as nothing is open in them.
 
 #include "penstock/async/scheduler.h"
 #include "server_url.h"

@@ -145,5 +145,18 @@ TEST(load_upsetting, items_are_rejected_only_where_others_are_stored) {
   EXPECT_EQ(w.result.counts().stored, 50u);
 }
 
+TEST(load_upsetting, the_last_items_are_not_rejected_where_more_fail_than_may_be_at_fault_themselves) {
+  for (std::size_t concurrency : {1, 4, 16}) {
+    world w(12, {.concurrency = concurrency});
+    w.items_a_batch = 20;
+    const time_point back = w.sim.now() + 8s;
+    w.serve_batch = upset_server{[&](int item, std::size_t) { return item > 200 && w.sim.now() < back; }, w};
+    w.run();
+    EXPECT_EQ(w.stopped, "");
+    EXPECT_EQ(w.result.counts().rejected, 0u);
+    EXPECT_EQ(w.result.counts().stored, 240u);
+  }
+}
+
 }  // namespace
 }  // namespace penstock::app::load

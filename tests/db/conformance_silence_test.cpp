@@ -71,14 +71,22 @@ TEST_P(conformance_silence, in_the_middle_of_a_commit_makes_its_sessions_dead_an
     std::unique_ptr<connection> c = co_await std::move(connecting);
     task<std::unique_ptr<connection>> connecting_idle = two.connect();
     std::unique_ptr<connection> idle = co_await std::move(connecting_idle);
-    co_await c->begin();
-    task<void> inserting = insert_one(*c);
-    co_await std::move(inserting);
+    task<std::unique_ptr<connection>> connecting_busy = two.connect();
+    std::unique_ptr<connection> busy = co_await std::move(connecting_busy);
+    for (connection* one : {c.get(), busy.get()}) {
+      co_await one->begin();
+      task<void> inserting = insert_one(*one);
+      co_await std::move(inserting);
+    }
     proxy.fall_silent();
     EXPECT_EQ(idle->state(), session_state::clean);
     std::optional<db_errc> failed = co_await failure_of(c->commit());
     EXPECT_EQ(failed, db_errc::ambiguous_commit);
     EXPECT_EQ(idle->state(), session_state::dead);
+    EXPECT_EQ(busy->state(), session_state::dirty);
+    proxy.speak();
+    co_await busy->rollback();
+    EXPECT_EQ(busy->state(), session_state::dead);
     task<std::unique_ptr<connection>> connecting_again = two.connect();
     std::unique_ptr<connection> next = co_await std::move(connecting_again);
     task<void> inserting_next = insert_one(*next);
@@ -86,6 +94,7 @@ TEST_P(conformance_silence, in_the_middle_of_a_commit_makes_its_sessions_dead_an
     EXPECT_EQ(next->state(), session_state::clean);
     next->close();
     idle->close();
+    busy->close();
   });
 }
 

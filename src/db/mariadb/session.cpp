@@ -366,8 +366,9 @@ task<void> session::ping() {
 }
 
 session_state session::state() const noexcept {
-  if (!wire_ || home_->silent.has(at_, opened_)) return session_state::dead;
-  return cut_short_ || begun_ || wire_->in_transaction() ? session_state::dirty : session_state::clean;
+  if (!wire_) return session_state::dead;
+  if (cut_short_ || begun_ || wire_->in_transaction()) return session_state::dirty;
+  return home_->silent.has(at_, opened_) ? session_state::dead : session_state::clean;
 }
 
 }  // namespace penstock::db::mariadb

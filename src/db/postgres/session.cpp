@@ -83,9 +83,9 @@ bool session::in_transaction() const noexcept {
 }
 
 session_state session::state() const noexcept {
-  if (!wire_ || !wire_->alive() || home_->silent.has(at_, opened_) || is_read_only_where_a_primary_is_wanted())
-    return session_state::dead;
-  return wire_->idle() && !in_transaction() ? session_state::clean : session_state::dirty;
+  if (!wire_ || !wire_->alive() || is_read_only_where_a_primary_is_wanted()) return session_state::dead;
+  if (!wire_->idle() || in_transaction()) return session_state::dirty;
+  return home_->silent.has(at_, opened_) ? session_state::dead : session_state::clean;
 }
 
 void session::close() noexcept {
