@@ -7,30 +7,37 @@
 #include "penstock/async/scheduler.h"
 #include "server_url.h"
 
-#include <map>
+#include <algorithm>
 #include <optional>
-#include <string>
 #include <utility>
+#include <vector>
 
 namespace penstock::db {
 
 class silent_servers {
  public:
   void note(const server_address& at, time_point when) {
-    since_[at.to_string()] = when;
+    auto known = std::find_if(since_.begin(), since_.end(), [&](const silence& s) { return s.of == at; });
+    if (known != since_.end())
+      known->since = when;
+    else
+      since_.push_back({at, when});
     last_ = at;
   }
   // Whether one was silent after a session with it was opened.
-  bool has(const server_address& at, time_point opened) const {
-    if (since_.empty()) return false;
-    auto found = since_.find(at.to_string());
-    return found != since_.end() && opened <= found->second;
+  bool has(const server_address& at, time_point opened) const noexcept {
+    return std::any_of(since_.begin(), since_.end(), [&](const silence& s) { return opened <= s.since && s.of == at; });
   }
   // The last that was noted, once.
   std::optional<server_address> take_last() noexcept { return std::exchange(last_, std::nullopt); }
 
  private:
-  std::map<std::string, time_point> since_;
+  struct silence {
+    server_address of;
+    time_point since;
+  };
+
+  std::vector<silence> since_;
   std::optional<server_address> last_;
 };
 

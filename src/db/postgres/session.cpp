@@ -144,7 +144,7 @@ task<void> session::run(const std::string& sql, const parameters& values, const 
         may_run_again = may_run_again && !(may_commit_halfway(sql) && is_from_inside(r));
       } else if (PQresultStatus(r) == PGRES_EMPTY_QUERY) {
         failed = database_error(db_errc::syntax, "PostgreSQL: the statement is empty");
-      } else if (command == mine && !failed && is_unreadable(r)) {
+      } else if (command == mine && !failed && is_pooled_ && is_unreadable(r)) {
         failed = altered_behind_pooler();
         stale = only_reads(sql);
         statements_.forget(s);
@@ -254,7 +254,7 @@ task<std::uint64_t> session::read_each(const statement* s, std::size_t rows_at, 
       stale = count == 0 && forgets_stale_plan(s, r.get());
     }
     if (w.current() != rows_at || failed) continue;
-    if (is_unreadable(r.get())) {
+    if (is_pooled_ && count == 0 && is_unreadable(r.get())) {
       failed = altered_behind_pooler();
       stale = only_reads(s->sql);
       statements_.forget(s);
