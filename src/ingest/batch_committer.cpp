@@ -3,16 +3,13 @@
 #include "batch_parts.h"
 #include "idempotency_table.h"
 #include "penstock/async/cancel.h"
-#include "penstock/async/detail/join.h"
 #include "penstock/async/error.h"
 #include "penstock/async/timeout.h"
 #include "penstock/core/outcome.h"
 #include "penstock/core/traceback.h"
-#include "penstock/core/units.h"
 #include "penstock/db/error.h"
 #include "penstock/ingest/error.h"
 #include "penstock/observe/log.h"
-#include "write_batch.h"
 
 #include <algorithm>
 
@@ -31,8 +28,13 @@ constexpr auto retiring_takes_at_most = std::chrono::seconds(5);
 constexpr auto a_lock_is_remembered_for = std::chrono::seconds(3);
 constexpr auto short_lock_wait = std::chrono::milliseconds(20);
 constexpr auto lock_wait_of_a_part = std::chrono::milliseconds(2);
-// BEGIN and the marker, where they do not travel with the rows.
-constexpr std::size_t round_trips_of_a_marked_begin = 2;
+// While something takes long, attempts have at least so much time, and some times the usual: parts of a batch, and all
+// others.
+constexpr auto slowness_is_remembered_for = std::chrono::minutes(1);
+constexpr auto least_time_of_a_part = std::chrono::milliseconds(250);
+constexpr auto most_time_of_a_part = std::chrono::seconds(1);
+constexpr auto least_time_of_a_batch = std::chrono::seconds(1);
+constexpr int usual_times = 8;
 
 // What may succeed when it is tried again. A pool that has no session in time may have one later.
 bool may_pass(const std::exception_ptr& failure) {
@@ -69,19 +71,10 @@ task<std::exception_ptr> failure_of(task<void> trial) {
   co_return nullptr;
 }
 
-// A session that can't roll back is of no use to the next one: the pool closes or resets it.
-task<void> roll_back(db::connection& session) {
-  if (session.state() != db::session_state::dirty) co_return;
-  try {
-    task<void> undoing = shield(session.rollback());
-    co_await std::move(undoing);
-  } catch (const db::database_error& e) {
-    log::debug("a transaction could not be rolled back", {{"reason", e.what()}});
-  }
-}
-
 // Whether the server may still have a session of ours that is lost, and the locks of its transaction.
-bool may_be_held(const std::exception_ptr& failure) { return failed_with(db::db_errc::connection_lost, failure); }
+bool may_be_held(const std::exception_ptr& failure) {
+  return failed_with(db::db_errc::connection_lost, failure) || takes_too_long(failure);
+}
 
 std::exception_ptr outcome_unknown(std::exception_ptr cause) {
   if (failed_with(ingest_errc::outcome_unknown, cause)) return cause;
@@ -155,31 +148,56 @@ task<void> batch_committer::run_through(db::connection& session, const coalescer
 
 task<void> batch_committer::commit(batch& b, const coalescer_options& limits, patience how) {
   const scheduler& clock = scheduler::current();
+  auto is_recent = [&](const std::optional<time_point>& last, duration memory) {
+    return last && clock.now() - *last < memory;
+  };
+  duration most = limits.attempt_timeout;
+  duration short_time = std::min(most, std::max<duration>(least_time_of_a_batch, usual_times * usual_));
   bool is_whole = b.apart.empty();
   if (is_whole) {
-    bool was_met = met_lock_ && clock.now() - *met_lock_ < a_lock_is_remembered_for;
+    bool was_met = is_recent(met_lock_, a_lock_is_remembered_for);
     bool is_short = how == patience::short_while_locks_are_held && was_met;
     attempt_limits whole{limits,
-                         is_short ? std::min<duration>(limits.lock_timeout, short_lock_wait) : limits.lock_timeout};
+                         is_short ? std::min<duration>(limits.lock_timeout, short_lock_wait) : limits.lock_timeout,
+                         is_recent(found_slow_, slowness_is_remembered_for) ? short_time : most};
     std::exception_ptr failure;
+    time_point begun = clock.now();
     try {
       task<void> committing = commit_whole(b, whole);
       co_await std::move(committing);
-      co_return;
     } catch (...) {
       failure = std::current_exception();
+    }
+    if (!failure) {
+      usual_ = (7 * usual_ + (clock.now() - begun)) / 8;
+      co_return;
     }
     bool waits = marked_ && waits_for_lock(failure);
     bool is_worth_it = waits || (b.rows.rows() > 1 && may_be_of_one_row(failure));
     if (!is_worth_it) std::rethrow_exception(failure);
     if (waits && !is_short) met_lock_ = clock.now();
   }
-  attempt_limits of_part{limits, std::min<duration>(limits.lock_timeout, lock_wait_of_a_part)};
-  attempt_limits of_row{limits, limits.lock_timeout};
-  coalescer::commit_function commit_part = [&](batch& part) { return commit_whole(part, of_part); };
-  coalescer::commit_function commit_row = [&](batch& row) { return commit_whole(row, of_row); };
+  duration lock_wait_of_part = std::min<duration>(limits.lock_timeout, lock_wait_of_a_part);
+  duration time_of_part = std::min<duration>(std::max<duration>(least_time_of_a_part, usual_times * usual_ / 2),
+                                             std::min<duration>(most_time_of_a_part, most));
+  auto time_of = [&](duration while_slow) {
+    return is_recent(was_too_slow_, slowness_is_remembered_for) ? while_slow : most;
+  };
+  coalescer::commit_function commit_part = [&](batch& part) -> task<void> {
+    const attempt_limits of_part{limits, lock_wait_of_part, time_of(time_of_part)};
+    task<void> committing = commit_whole(part, of_part);
+    co_await std::move(committing);
+  };
+  coalescer::commit_function commit_row = [&](batch& row) -> task<void> {
+    const attempt_limits of_row{limits, limits.lock_timeout, time_of(short_time)};
+    task<void> committing = commit_whole(row, of_row);
+    co_await std::move(committing);
+  };
   task<void> dividing = commit_in_parts(b, !is_whole, commit_part, commit_row);
   co_await std::move(dividing);
+  bool any_slow = std::any_of(b.apart.begin(), b.apart.end(),
+                              [](const rows_set_apart& some) { return some.failure && takes_too_long(some.failure); });
+  if (any_slow) found_slow_ = clock.now();
 }
 
 task<void> batch_committer::commit_whole(batch& b, const attempt_limits& limits) {
@@ -222,6 +240,7 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, comm
     is_in_doubt = is_in_doubt || failed_with(db::db_errc::ambiguous_commit, failure);
     is_in_doubt = marker != nullptr ? marker->in_doubt() : failure && is_in_doubt;
     if (!failure) co_return;
+    if (takes_too_long(failure)) was_too_slow_ = clock.now();
     if (clock.now() - begun >= most.attempt_timeout && !std::exchange(has_hung, true))
       give_up = clock.now() + most.commit_retry;
     if (marker != nullptr && !is_in_doubt && waits_for_lock(failure)) {
@@ -235,114 +254,6 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, comm
     co_await sleep_for(jittered(backoff));
     backoff = std::min<duration>(backoff * 2, longest_backoff);
   }
-}
-
-// A session whose server goes on saying nothing is given up.
-task<void> batch_committer::attempt_within(const attempt_limits& limits, batch& b, commit_marker* marker) {
-  duration limit = limits.of_batch.attempt_timeout;
-  bool has_session = false;
-  std::exception_ptr hung;
-  try {
-    task<void> trying = with_timeout(limit, attempt(b, marker, limits, has_session));
-    co_await std::move(trying);
-  } catch (const timed_out&) {
-    hung = std::current_exception();
-  }
-  if (!hung) co_return;
-  std::string within = " within " + format_duration(limit);
-  throw db::database_error(db::db_errc::connection_lost,
-                           has_session ? "the database did not answer" + within + ", and its session was closed"
-                                       : "no connection to the database was to be had" + within,
-                           0, {}, hung);
-}
-
-task<void> batch_committer::attempt(batch& b, commit_marker* marker, const attempt_limits& limits, bool& has_session) {
-  auto acquiring = sessions_.acquire();
-  db::pool::lease session = co_await std::move(acquiring);
-  has_session = true;
-  if (marker == nullptr && b.groups.empty()) {
-    task<void> inserting = session->insert_batch(into_, b.rows, b.report);
-    co_await std::move(inserting);
-    task<void> looking = require_fitting_table(*session, into_, b.report);
-    co_await std::move(looking);
-    co_return;
-  }
-  commit_outcome outcome;
-  std::swap(outcome.report, b.report);  // for its memory
-  std::exception_ptr failure;
-  try {
-    task<void> running = attempt_transaction(*session, b, marker, limits, outcome);
-    co_await std::move(running);
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  std::swap(outcome.report, b.report);
-  if (failure) {
-    // What was cut short is not undone by asking a server that may say nothing more: it undoes it when it loses us.
-    if (detail::is_cancellation(failure)) {
-      session.discard();
-    } else {
-      task<void> undoing = roll_back(*session);
-      co_await std::move(undoing);
-    }
-    std::rethrow_exception(failure);
-  }
-  for (std::size_t g = 0; g < outcome.found.size(); ++g) {
-    b.groups[g].with->found = std::move(outcome.found[g]);
-    if (b.groups[g].with->found)
-      replays_.add();
-    else
-      b.groups[g].with->made = std::move(outcome.made[g]);
-  }
-}
-
-task<void> batch_committer::attempt_transaction(db::connection& session, batch& b, commit_marker* marker,
-                                                const attempt_limits& limits, commit_outcome& outcome) {
-  if (marker != nullptr && marker->in_doubt()) {
-    task<bool> settling = settle(session, *marker, limits, outcome);
-    bool is_committed = co_await std::move(settling);
-    if (is_committed) co_return;
-  }
-  if (marker != nullptr) {
-    task<void> limiting = session.limit_lock_waits(limits.lock_wait);
-    co_await std::move(limiting);
-  }
-  bool written = false;
-  if (marker != nullptr && b.groups.empty()) {
-    task<bool> writing = marker->begin_batch(session, into_, b.rows, outcome);
-    written = co_await std::move(writing);
-    if (written) {
-      task<void> looking = require_fitting_table(session, into_, outcome.report);
-      co_await std::move(looking);
-    }
-  }
-  if (!written) {
-    task<void> writing = write_step_by_step(session, b, marker, outcome);
-    co_await std::move(writing);
-  }
-  task<void> committing = marker == nullptr ? session.commit() : marker->commit(session, outcome);
-  co_await std::move(committing);
-}
-
-// True when an earlier attempt turns out to be committed.
-task<bool> batch_committer::settle(db::connection& session, commit_marker& marker, const attempt_limits& limits,
-                                   commit_outcome& outcome) {
-  // The marker's row stays locked until the database is done with the commit.
-  task<void> limiting = session.limit_lock_waits(limits.of_batch.attempt_timeout);
-  co_await std::move(limiting);
-  task<bool> settling = marker.settle(session, outcome);
-  bool is_committed = co_await std::move(settling);
-  (is_committed ? resolved_committed_ : resolved_repeated_).add();
-  co_return is_committed;
-}
-
-task<void> batch_committer::write_step_by_step(db::connection& session, batch& b, commit_marker* marker,
-                                               commit_outcome& outcome) {
-  task<void> beginning = marker == nullptr ? session.begin_for_batches() : marker->begin(session);
-  co_await std::move(beginning);
-  task<void> writing = write_batch(session, into_, stream_, b, outcome);
-  co_await std::move(writing);
-  outcome.report.round_trips += round_trips_of_a_marked_begin;
 }
 
 std::unique_ptr<commit_marker> batch_committer::take_marker() {

@@ -36,8 +36,9 @@ class batch_committer {
   };
   // Commits a batch; several may be under way. Tries again what may pass, for `commit_retry`; the time that one hung
   // attempt took, up to `attempt_timeout`, does not count. On a server, submissions that wait for a lock for longer
-  // than `lock_timeout` are set apart. When it throws, nothing was stored, save with `ingest_errc::outcome_unknown`.
-  // The limits outlive the task.
+  // than `lock_timeout` are set apart. A row that takes so long that it ends an attempt fails alone, as `interrupted`,
+  // and attempts have less time for a minute. When it throws, nothing was stored, save with
+  // `ingest_errc::outcome_unknown`. The limits outlive the task.
   task<void> commit(batch& b, const coalescer_options& limits, patience how);
   // Drops what `prepare` and `commit` have left in the database for themselves, as far as a moment suffices. When no
   // batch is under way.
@@ -48,13 +49,20 @@ class batch_committer {
   struct attempt_limits {
     const coalescer_options& of_batch;
     duration lock_wait;
+    duration writing;  // up to COMMIT
+  };
+  struct progress {
+    bool has_session = false;
+    bool is_writing = false;
   };
   task<void> commit_whole(batch& b, const attempt_limits& limits);
   task<void> try_for(const attempt_limits& limits, batch& b, commit_marker* marker, bool& is_in_doubt);
   task<void> attempt_within(const attempt_limits& limits, batch& b, commit_marker* marker);
-  task<void> attempt(batch& b, commit_marker* marker, const attempt_limits& limits, bool& has_session);
+  task<void> attempt(batch& b, commit_marker* marker, const attempt_limits& limits, progress& so_far);
   task<void> attempt_transaction(db::connection& session, batch& b, commit_marker* marker, const attempt_limits& limits,
-                                 commit_outcome& outcome);
+                                 progress& so_far, commit_outcome& outcome);
+  task<void> write(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome);
+  task<bool> database_answers(duration limit);
   task<bool> settle(db::connection& session, commit_marker& marker, const attempt_limits& limits,
                     commit_outcome& outcome);
   task<void> write_step_by_step(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome);
@@ -70,7 +78,10 @@ class batch_committer {
   metrics::counter retries_, round_trips_, resolved_committed_, resolved_repeated_, unresolved_, replays_;
   std::vector<std::pair<std::string_view, metrics::counter>> rows_by_method_;
   std::vector<std::unique_ptr<commit_marker>> free_markers_;
-  std::optional<time_point> met_lock_;  // the last time that a batch waited for one for the full time, in vain
+  std::optional<time_point> met_lock_;      // the last time that a batch waited for one for the full time, in vain
+  std::optional<time_point> was_too_slow_;  // the last time that an attempt was
+  std::optional<time_point> found_slow_;    // the last time that some of a batch were, and others not
+  duration usual_ = duration::zero();       // time that a commit takes, a moving average
 };
 
 }  // namespace penstock::ingest

@@ -97,12 +97,16 @@ class division {
         failure = std::current_exception();
       }
       bool is_of_row = may_be_of_one_row(failure);
+      bool is_slow = takes_too_long(failure);
+      if (is_slow) end_ = last_end_;
       if (!failure)
         add_outcomes();
       else if (!is_of_row && !waits_for_lock(failure))
         set_apart(now, failure);
       else if (now.end - now.first > 1)
         divide(now);
+      else if (is_slow && !is_patient_ && is_undivided(units_[now.first]))
+        waiting_.push_back(now);
       else if (is_of_row)
         blame(now.first, failure);
       else
@@ -168,15 +172,14 @@ class division {
   void end_unit(std::size_t which, const std::exception_ptr& why) {
     const unit of = units_[which];
     if (which >= rows_from_ && !is_patient_) return waiting_.push_back({which, which + 1});
-    if (!of.last_try || is_one_row(of) || is_in_group(whole_, of.shares.front().first))
-      return set_apart({which, which + 1}, of.last_try ? why : nullptr);
+    if (!of.last_try || is_undivided(of)) return set_apart({which, which + 1}, of.last_try ? why : nullptr);
     divide_into_rows(of);
   }
 
   // A unit fails by itself.
   void blame(std::size_t which, const std::exception_ptr& failure) {
     const unit of = units_[which];
-    if (!is_one_row(of) && !is_in_group(whole_, of.shares.front().first)) {
+    if (!is_undivided(of)) {
       rows_from_ = std::min(rows_from_, units_.size());
       end_ = last_end_;
       return divide_into_rows(of);
@@ -194,7 +197,8 @@ class division {
     }
   }
 
-  // Once all others have been tried, the rows of divided units that wait for a lock have the time that is left.
+  // Once all others have been tried, what can't be divided and waits for a lock, or takes long, has the time that is
+  // left.
   bool take_those_that_wait() {
     is_patient_ = true;
     due_.assign(waiting_.rbegin(), waiting_.rend());
@@ -230,7 +234,11 @@ class division {
       for (const batch_share& s : units_[u].shares) blamed_rows_ += s.count;
   }
 
-  static bool is_one_row(const unit& u) { return u.shares.size() == 1 && u.shares.front().count == 1; }
+  // A row, or a group, which goes in whole or not at all.
+  bool is_undivided(const unit& u) const {
+    bool is_one_row = u.shares.size() == 1 && u.shares.front().count == 1;
+    return is_one_row || is_in_group(whole_, u.shares.front().first);
+  }
 
   // Each of which is on its last try: others of their submission may be stored by then.
   void divide_into_rows(const unit& of) {
@@ -267,7 +275,7 @@ class division {
   std::vector<unit> units_;
   std::size_t rows_from_ = static_cast<std::size_t>(-1);  // of units, the first that is a row of a divided one
   std::vector<part> due_;                                 // the next one is the last
-  std::vector<part> waiting_;                             // rows of divided units that wait for a lock
+  std::vector<part> waiting_;                             // units that wait for a lock, or take long
   bool is_patient_ = false;
   time_point end_{};
   time_point last_end_{};
@@ -287,11 +295,16 @@ bool waits_for_lock(const std::exception_ptr& failure) noexcept {
   return refused != nullptr && refused->errc() == db::db_errc::lock_timeout;
 }
 
+bool takes_too_long(const std::exception_ptr& failure) noexcept {
+  const auto* refused = detail::exception_as<db::database_error>(failure);
+  return refused != nullptr && refused->errc() == db::db_errc::interrupted;
+}
+
 bool may_be_of_one_row(const std::exception_ptr& failure) noexcept {
   const auto* refused = detail::exception_as<db::database_error>(failure);
   if (refused == nullptr) return false;
   db::db_errc errc = refused->errc();
-  return errc == db::db_errc::syntax || errc == db::db_errc::other || errc == db::db_errc::interrupted;
+  return errc == db::db_errc::syntax || errc == db::db_errc::other || takes_too_long(failure);
 }
 
 task<void> commit_in_parts(batch& whole, bool at_once, const coalescer::commit_function& commit,

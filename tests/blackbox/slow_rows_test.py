@@ -1,7 +1,10 @@
-"""What a trigger does with one item takes longer than the server lets a statement take: its neighbours are stored."""
+"""What a trigger does with one item takes longer than the server lets a statement take, or goes on for ever: its
+neighbours are stored."""
 
 import concurrent.futures
+import shutil
 import subprocess
+import unittest
 
 from locked_rows_test import client_of
 from penstock_process import PATIENCE, BlackBoxTest, main
@@ -16,7 +19,13 @@ LIMITS = {
     "mariadb": "SET GLOBAL max_statement_time = 1;",
     "postgresql": "ALTER DATABASE penstock SET statement_timeout = '1s';",
 }
+FOREVER = """
+CREATE TABLE counted (numbers INTEGER);
+CREATE VIEW numbers AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n;
+"""
 TRIGGERS = {
+    "sqlite": f"{FOREVER} CREATE TRIGGER slow BEFORE INSERT ON orders WHEN NEW.customer = {SLOW} "
+              f"BEGIN INSERT INTO counted SELECT COUNT(*) FROM numbers; END;",
     "mariadb": f"CREATE TRIGGER slow BEFORE INSERT ON orders FOR EACH ROW "
                f"SET @slept = IF(NEW.customer = {SLOW}, SLEEP(600), 0);",
     "postgresql": f"CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
@@ -26,16 +35,17 @@ TRIGGERS = {
 
 
 class SlowRows(BlackBoxTest):
-    def check(self, kind):
-        url = self.start_database(kind)
+    def check(self, kind, limit="", options=()):
+        url = f"sqlite:{self.folder / 'slow.db'}" if kind == "sqlite" else self.start_database(kind)
 
         def run_sql(script):
-            return subprocess.run(client_of(url), input=script, stdout=subprocess.PIPE, text=True, check=True,
+            client = ["sqlite3", str(self.folder / "slow.db")] if kind == "sqlite" else client_of(url)
+            return subprocess.run(client, input=script, stdout=subprocess.PIPE, text=True, check=True,
                                   timeout=PATIENCE).stdout.split()
 
-        run_sql(LIMITS[kind])
+        run_sql(limit)
         config = self.write("penstock.toml", STREAMS)
-        server = self.serve("--config", config, "--store", url, "--batch-linger", "20ms")
+        server = self.serve("--config", config, "--store", url, "--batch-linger", "20ms", *options)
         run_sql(TRIGGERS[kind])
         with concurrent.futures.ThreadPoolExecutor(32) as pool:
             ends = list(pool.map(lambda n: server.post({"customer": n}, "/v1/orders"), range(32)))
@@ -43,13 +53,24 @@ class SlowRows(BlackBoxTest):
             self.assertEqual(status, 503 if customer == SLOW else 200, answer)
         self.assertEqual(ends[SLOW][1]["code"], "db.interrupted")
         self.assertEqual(run_sql("SELECT COUNT(*) FROM orders;"), ["31"])
+        self.assertEqual(server.post({"customer": 32}, "/v1/orders")[0], 200)
         self.assertEqual(server.stop(), 0)
 
     def test_an_item_that_takes_longer_than_mariadb_allows_harms_no_neighbour(self):
-        self.check("mariadb")
+        self.check("mariadb", LIMITS["mariadb"])
 
     def test_an_item_that_takes_longer_than_postgresql_allows_harms_no_neighbour(self):
-        self.check("postgresql")
+        self.check("postgresql", LIMITS["postgresql"])
+
+    def test_an_item_that_goes_on_for_ever_harms_no_neighbour_on_mariadb(self):
+        self.check("mariadb", options=["--batch-attempt-timeout", "2s"])
+
+    def test_an_item_that_goes_on_for_ever_harms_no_neighbour_on_postgresql(self):
+        self.check("postgresql", options=["--batch-attempt-timeout", "2s"])
+
+    @unittest.skipUnless(shutil.which("sqlite3"), "no sqlite3 here: tools/install-deps")
+    def test_an_item_that_goes_on_for_ever_harms_no_neighbour_on_sqlite(self):
+        self.check("sqlite", options=["--batch-attempt-timeout", "2s"])
 
 
 if __name__ == "__main__":

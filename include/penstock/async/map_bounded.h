@@ -8,7 +8,6 @@
 #include "penstock/async/detail/result.h"
 #include "penstock/core/outcome.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <exception>
 #include <optional>
@@ -52,7 +51,7 @@ template <class View, class Fn, class Slot>
 class bounded_map {
  public:
   bounded_map(View view, Fn& fn, std::size_t limit, join& all)
-      : source_(std::move(view)), fn_(fn), limit_(std::max<std::size_t>(limit, 1)), all_(all) {}
+      : source_(std::move(view)), fn_(fn), limit_(limit == 0 ? 1 : limit), all_(all) {}
 
   void add_worker() {
     workers_.push_back(work());

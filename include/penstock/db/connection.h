@@ -128,8 +128,8 @@ class connection {
   /// of its partitions, and with all others where the table has triggers or is a view.
   virtual task<void> insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) = 0;
   /// As above, in a transaction of its own, on PostgreSQL at READ COMMITTED. When it throws, no row was stored, save
-  /// with `db_errc::ambiguous_commit`. Not cut short by a cancellation once it runs; SQLite's, while it waits for
-  /// another session's lock.
+  /// with `db_errc::ambiguous_commit`. Not cut short by a cancellation once it runs; SQLite's is, up to its COMMIT, and
+  /// then no row was stored either.
   virtual task<void> insert_batch(const table_definition& into, const row_batch& rows, batch_report& report);
   /// Opens a transaction as `begin_for_batches` does, runs `first` in it, and stores the rows of a batch as
   /// `insert_rows` does, in as few trips to the server as that takes. The transaction stays open: look at

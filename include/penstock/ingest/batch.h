@@ -7,7 +7,6 @@
 #include "penstock/db/connection.h"
 #include "penstock/db/row_batch.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <exception>

@@ -9,13 +9,14 @@ namespace penstock::db::postgres {
 namespace {
 
 // Looked up by the whole code first, then by its class, the first two characters.
-constexpr std::array<std::pair<std::string_view, db_errc>, 37> known{{
+constexpr std::array<std::pair<std::string_view, db_errc>, 38> known{{
     {"40001", db_errc::serialization},
     {"40P01", db_errc::deadlock},
     {"55P03", db_errc::lock_timeout},
     {"2200H", db_errc::full},  // a sequence has no number left, whatever the row
     {"25006", db_errc::read_only},
     {"25P03", db_errc::connection_lost},
+    {"25P04", db_errc::interrupted},  // transaction_timeout, which ends the session
     {"42501", db_errc::auth},
     {"53100", db_errc::full},
     {"53300", db_errc::too_many_connections},

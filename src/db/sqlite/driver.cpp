@@ -170,7 +170,7 @@ class sqlite_connection final : public connection {
     session& s = open_session();
     if (!s.in_transaction()) throw database_error(db_errc::other, "insert_rows needs a transaction: begin one first");
     auto work = [&] { s.insert_rows(into, rows, report); };
-    task<void> running = until_unlocked<void>(s, *line_, work, on_cancel::finish);
+    task<void> running = until_unlocked<void>(s, *line_, work, on_cancel::interrupt);
     co_await std::move(running);
   }
 
@@ -180,7 +180,7 @@ class sqlite_connection final : public connection {
     if (s.in_transaction())
       throw database_error(db_errc::other, "a batch is a transaction of its own: end the one that is open first");
     auto work = [&] { return s.insert_batch(into, rows, report); };
-    task<bool> storing = until_unlocked<bool>(s, *line_, work, on_cancel::finish);
+    task<bool> storing = until_unlocked<bool>(s, *line_, work, on_cancel::interrupt);
     bool committed = co_await std::move(storing);
     if (committed) co_return;
     std::exception_ptr failure;

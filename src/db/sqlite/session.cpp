@@ -357,6 +357,7 @@ bool session::insert_batch(const table_definition& into, const row_batch& rows, 
   begin();
   try {
     insert_rows(into, rows, report);
+    interruption_.disarm();  // what it would end is stored, or nearly so
     return try_commit();
   } catch (...) {
     rollback();

@@ -3,7 +3,6 @@
 // A first-in first-out queue in one block of memory, which grows to what was needed at most and is then reused: in
 // steady state it allocates nothing.
 
-#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <utility>
@@ -43,7 +42,7 @@ class ring {
   }
   void grow() {
     ring larger;
-    larger.slot_count_ = std::max<std::size_t>(2 * slot_count_, 8);
+    larger.slot_count_ = slot_count_ < 4 ? 8 : 2 * slot_count_;
     larger.slots_ = std::allocator<T>().allocate(larger.slot_count_);
     while (!empty()) larger.push_back(pop_front());
     std::swap(slots_, larger.slots_);

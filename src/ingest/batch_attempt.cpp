@@ -1,0 +1,178 @@
+#include "batch_committer.h"
+#include "penstock/async/cancel.h"
+#include "penstock/async/detail/join.h"
+#include "penstock/async/error.h"
+#include "penstock/async/timeout.h"
+#include "penstock/core/outcome.h"
+#include "penstock/core/units.h"
+#include "penstock/db/error.h"
+#include "penstock/observe/log.h"
+#include "write_batch.h"
+
+#include <utility>
+
+// One attempt to commit a batch, over one session.
+
+namespace penstock::ingest {
+namespace {
+
+// BEGIN and the marker, where they do not travel with the rows.
+constexpr std::size_t round_trips_of_a_marked_begin = 2;
+
+// Without a marker and without answers to keep.
+bool is_transaction_of_its_own(const batch& b, const commit_marker* marker) {
+  return marker == nullptr && b.groups.empty();
+}
+
+task<void> ping_through(db::pool& sessions) {
+  auto acquiring = sessions.acquire();
+  db::pool::lease session = co_await std::move(acquiring);
+  task<void> pinging = session->ping();
+  co_await std::move(pinging);
+}
+
+// A session that can't roll back is of no use to the next one: the pool closes or resets it.
+task<void> roll_back(db::connection& session) {
+  if (session.state() != db::session_state::dirty) co_return;
+  try {
+    task<void> undoing = shield(session.rollback());
+    co_await std::move(undoing);
+  } catch (const db::database_error& e) {
+    log::debug("a transaction could not be rolled back", {{"reason", e.what()}});
+  }
+}
+
+}  // namespace
+
+// A session whose server goes on saying nothing is given up. Where it was asked to write, and answers others, what it
+// writes takes too long; else it is lost.
+task<void> batch_committer::attempt_within(const attempt_limits& limits, batch& b, commit_marker* marker) {
+  duration limit = limits.of_batch.attempt_timeout;
+  progress so_far;
+  std::exception_ptr hung;
+  try {
+    task<void> trying = with_timeout(limit, attempt(b, marker, limits, so_far));
+    co_await std::move(trying);
+  } catch (const timed_out&) {
+    hung = std::current_exception();
+  }
+  if (!hung) co_return;
+  if (so_far.is_writing) {
+    task<bool> asking = database_answers(limit);
+    bool answers = co_await std::move(asking);
+    if (answers)
+      throw db::database_error(db::db_errc::interrupted,
+                               "the database was not done with it within " + format_duration(limits.writing), 0, {},
+                               hung);
+  }
+  std::string within = " within " + format_duration(limit);
+  throw db::database_error(db::db_errc::connection_lost,
+                           so_far.has_session ? "the database did not answer" + within + ", and its session was closed"
+                                              : "no connection to the database was to be had" + within,
+                           0, {}, hung);
+}
+
+task<bool> batch_committer::database_answers(duration limit) {
+  task<void> asking = with_timeout(limit, ping_through(sessions_));
+  try {
+    co_await std::move(asking);
+  } catch (const timed_out&) {
+    co_return false;
+  } catch (const db::database_error&) {
+    co_return false;
+  }
+  co_return true;
+}
+
+task<void> batch_committer::attempt(batch& b, commit_marker* marker, const attempt_limits& limits, progress& so_far) {
+  auto acquiring = sessions_.acquire();
+  db::pool::lease session = co_await std::move(acquiring);
+  so_far.has_session = true;
+  commit_outcome outcome;
+  std::swap(outcome.report, b.report);  // for its memory
+  std::exception_ptr failure;
+  try {
+    task<void> running = attempt_transaction(*session, b, marker, limits, so_far, outcome);
+    co_await std::move(running);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  std::swap(outcome.report, b.report);
+  if (failure) {
+    // What was cut short is not undone by asking a server that may say nothing more: it undoes it when it loses us.
+    if (detail::is_cancellation(failure) || detail::exception_as<timed_out>(failure) != nullptr) {
+      session.discard();
+    } else {
+      task<void> undoing = roll_back(*session);
+      co_await std::move(undoing);
+    }
+    std::rethrow_exception(failure);
+  }
+  for (std::size_t g = 0; g < outcome.found.size(); ++g) {
+    b.groups[g].with->found = std::move(outcome.found[g]);
+    if (b.groups[g].with->found)
+      replays_.add();
+    else
+      b.groups[g].with->made = std::move(outcome.made[g]);
+  }
+}
+
+task<void> batch_committer::attempt_transaction(db::connection& session, batch& b, commit_marker* marker,
+                                                const attempt_limits& limits, progress& so_far,
+                                                commit_outcome& outcome) {
+  if (marker != nullptr && marker->in_doubt()) {
+    task<bool> settling = settle(session, *marker, limits, outcome);
+    bool is_committed = co_await std::move(settling);
+    if (is_committed) co_return;
+  }
+  if (marker != nullptr) {
+    task<void> limiting = session.limit_lock_waits(limits.lock_wait);
+    co_await std::move(limiting);
+  }
+  so_far.is_writing = true;
+  task<void> writing = write(session, b, marker, outcome);
+  if (limits.writing < limits.of_batch.attempt_timeout) writing = with_timeout(limits.writing, std::move(writing));
+  co_await std::move(writing);
+  so_far.is_writing = false;
+  if (is_transaction_of_its_own(b, marker)) co_return;
+  task<void> committing = marker == nullptr ? session.commit() : marker->commit(session, outcome);
+  co_await std::move(committing);
+}
+
+task<void> batch_committer::write(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome) {
+  bool written = false;
+  if (is_transaction_of_its_own(b, marker)) {
+    task<void> inserting = session.insert_batch(into_, b.rows, outcome.report);
+    co_await std::move(inserting);
+    written = true;
+  } else if (marker != nullptr && b.groups.empty()) {
+    task<bool> writing = marker->begin_batch(session, into_, b.rows, outcome);
+    written = co_await std::move(writing);
+  }
+  task<void> finishing =
+      written ? require_fitting_table(session, into_, outcome.report) : write_step_by_step(session, b, marker, outcome);
+  co_await std::move(finishing);
+}
+
+// True when an earlier attempt turns out to be committed.
+task<bool> batch_committer::settle(db::connection& session, commit_marker& marker, const attempt_limits& limits,
+                                   commit_outcome& outcome) {
+  // The marker's row stays locked until the database is done with the commit.
+  task<void> limiting = session.limit_lock_waits(limits.of_batch.attempt_timeout);
+  co_await std::move(limiting);
+  task<bool> settling = marker.settle(session, outcome);
+  bool is_committed = co_await std::move(settling);
+  (is_committed ? resolved_committed_ : resolved_repeated_).add();
+  co_return is_committed;
+}
+
+task<void> batch_committer::write_step_by_step(db::connection& session, batch& b, commit_marker* marker,
+                                               commit_outcome& outcome) {
+  task<void> beginning = marker == nullptr ? session.begin_for_batches() : marker->begin(session);
+  co_await std::move(beginning);
+  task<void> writing = write_batch(session, into_, stream_, b, outcome);
+  co_await std::move(writing);
+  outcome.report.round_trips += round_trips_of_a_marked_begin;
+}
+
+}  // namespace penstock::ingest
