@@ -82,7 +82,7 @@ constexpr std::array all_options{
         "batch.attempt_timeout", "--batch-attempt-timeout",
         [](config& c) -> duration& { return c.ingest.batch.attempt_timeout; },
         "How long a commit may take before its connection is given up as hung and the outcome looked up over another "
-        "one; longer than waits for locks"),
+        "one, or, where the database answers, the item looked for that takes so long; longer than waits for locks"),
     timespan(
         "batch.lock_timeout", "--batch-lock-timeout",
         [](config& c) -> duration& { return c.ingest.batch.lock_timeout; },
