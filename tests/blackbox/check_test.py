@@ -5,7 +5,8 @@ import os
 import sqlite3
 import subprocess
 
-from penstock_process import PROGRAM, BlackBoxTest, environment, main, run
+from locked_rows_test import client_of
+from penstock_process import PATIENCE, PROGRAM, BlackBoxTest, environment, main, run
 
 
 class Checking(BlackBoxTest):
@@ -120,6 +121,13 @@ class Checking(BlackBoxTest):
         self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
         self.assertIn("ERROR    binlog_format = STATEMENT\n", done.stdout)
         self.assertIn("change: SET GLOBAL binlog_format = ROW", done.stdout)
+
+    def test_a_mariadb_whose_transactions_are_read_only_unless_they_say_otherwise_is_an_error(self):
+        url = self.start_database("mariadb")
+        subprocess.run(client_of(url), input="SET GLOBAL tx_read_only = 1;", text=True, check=True, timeout=PATIENCE)
+        done = self.check("--store", url)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertRegex(done.stdout + done.stderr, "the server is read-only, by its (transaction|tx)_read_only")
 
     def test_settings_of_postgresql_that_threaten_durability_are_warned_of(self):
         done = self.check_server("postgresql", "fsync=off", "synchronous_commit=off", "full_page_writes=off")

@@ -50,6 +50,7 @@ constexpr const char* questions =
     ";SHOW VARIABLES WHERE Variable_name IN "
     "('hostname','port','server_id','max_allowed_packet','local_infile','wsrep_on','wsrep_reject_queries',"
     "'innodb_autoinc_lock_mode','auto_increment_increment','read_only','super_read_only','innodb_read_only',"
+    "'transaction_read_only','tx_read_only',"
     "'innodb_rollback_on_timeout','explicit_defaults_for_timestamp')";
 
 using variables = std::map<std::string, std::string>;
@@ -215,7 +216,9 @@ server_facts facts_of(wire& w, const text_result& shown) {
       all.count("innodb_rollback_on_timeout") == 0 || is_on(all, "innodb_rollback_on_timeout");
   facts.nulls_become_now =
       all.count("explicit_defaults_for_timestamp") != 0 && !is_on(all, "explicit_defaults_for_timestamp");
-  facts.is_read_only = is_on(all, "read_only") || is_on(all, "super_read_only") || is_on(all, "innodb_read_only");
+  for (const char* setting :
+       {"read_only", "super_read_only", "innodb_read_only", "transaction_read_only", "tx_read_only"})
+    if (is_on(all, setting)) facts.read_only_by = setting;
   return facts;
 }
 
@@ -233,9 +236,11 @@ task<std::unique_ptr<wire>> open_session(const server_url* url, server_address a
   bool set_up = co_await std::move(setting_up);
   if (!set_up) throw failure(at, "set the session up", w->complaint_of_session());
   *facts = facts_of(*w, answers.back());
-  if (url->primary_only && facts->is_read_only)
+  if (url->primary_only && !facts->read_only_by.empty())
     throw database_error(db_errc::read_only,
-                         at.to_string() + ": the server is read-only (target=any takes it, to read from)", 1290);
+                         at.to_string() + ": the server is read-only, by its " + std::string(facts->read_only_by) +
+                             " (target=any takes it, to read from)",
+                         1290);
   if (facts->rejects_queries)
     throw node_away(at, "the node takes no statements while its wsrep_reject_queries is not NONE");
   if (facts->has_cluster) {

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace penstock::db::mariadb {
 
@@ -25,8 +26,8 @@ struct server_facts {
   std::size_t id_step = 1;            // auto_increment_increment
   bool rolls_back_on_timeout = true;  // a lock timeout ends the transaction, or may
   bool nulls_become_now = false;      // in a TIMESTAMP that takes none: explicit_defaults_for_timestamp is off
-  bool is_read_only = false;
-  bool rejects_queries = false;  // a node of a cluster that was taken out of service
+  std::string_view read_only_by{};    // the setting that makes it so, if any
+  bool rejects_queries = false;       // a node of a cluster that was taken out of service
 };
 
 // Statements that make a session that was reset what `open_session` makes of a new one. The last answer tells the
