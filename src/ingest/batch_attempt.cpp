@@ -46,9 +46,9 @@ task<void> roll_back(db::connection& session) {
 
 // A session whose server goes on saying nothing is given up. Where it was asked to write, and answers others, what it
 // writes takes too long; else it is lost.
-task<void> batch_committer::attempt_within(const attempt_limits& limits, batch& b, commit_marker* marker) {
+task<void> batch_committer::attempt_within(const attempt_limits& limits, batch& b, commit_marker* marker,
+                                           progress& so_far) {
   duration limit = limits.of_batch.attempt_timeout;
-  progress so_far;
   std::exception_ptr hung;
   try {
     task<void> trying = with_timeout(limit, attempt(b, marker, limits, so_far));

@@ -35,6 +35,8 @@ constexpr auto least_time_of_a_part = std::chrono::milliseconds(250);
 constexpr auto most_time_of_a_part = std::chrono::seconds(1);
 constexpr auto least_time_of_a_batch = std::chrono::seconds(1);
 constexpr int usual_times = 8;
+// A batch that has cost so many, of a database that answers others, has a row that costs them.
+constexpr int most_sessions_lost = 4;
 
 // What may succeed when it is tried again. A pool that has no session in time may have one later.
 bool may_pass(const std::exception_ptr& failure) {
@@ -74,6 +76,15 @@ task<std::exception_ptr> failure_of(task<void> trial) {
 // Whether the server may still have a session of ours that is lost, and the locks of its transaction.
 bool may_be_held(const std::exception_ptr& failure) {
   return failed_with(db::db_errc::connection_lost, failure) || takes_too_long(failure);
+}
+
+db::database_error ends_sessions(const std::exception_ptr& failure) {
+  const auto* last = detail::exception_as<error>(failure);
+  return {db::db_errc::other,
+          "the database ended a session each time that it was to store it, and answers others: " + last->message(),
+          0,
+          {},
+          failure};
 }
 
 std::exception_ptr outcome_unknown(std::exception_ptr cause) {
@@ -226,12 +237,14 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, comm
   time_point give_up = clock.now() + most.commit_retry;
   bool has_hung = false;
   bool has_lost_session = false;
+  int sessions_lost = 0;  // while they wrote
   duration backoff = first_backoff;
   for (;;) {
     std::exception_ptr failure;
     time_point begun = clock.now();
+    progress so_far;
     try {
-      task<void> trying = attempt_within(limits, b, marker);
+      task<void> trying = attempt_within(limits, b, marker, so_far);
       co_await std::move(trying);
     } catch (...) {
       failure = std::current_exception();
@@ -246,6 +259,12 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, comm
     if (marker != nullptr && !is_in_doubt && waits_for_lock(failure)) {
       if (!std::exchange(has_lost_session, false)) std::rethrow_exception(failure);
       *marker = commit_marker();  // the session that was lost may have its row still
+    }
+    bool is_lost = failed_with(db::db_errc::connection_lost, failure);
+    if (is_lost && so_far.is_writing && !is_in_doubt && ++sessions_lost >= most_sessions_lost) {
+      task<bool> asking = database_answers(most.attempt_timeout);
+      bool answers = co_await std::move(asking);
+      if (answers) throw ends_sessions(failure);
     }
     bool is_worth_it = may_pass(failure) || (is_in_doubt && is_of_database(failure));
     if (!is_worth_it || clock.now() + backoff >= give_up) std::rethrow_exception(failure);

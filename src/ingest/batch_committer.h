@@ -37,8 +37,8 @@ class batch_committer {
   // Commits a batch; several may be under way. Tries again what may pass, for `commit_retry`; the time that one hung
   // attempt took, up to `attempt_timeout`, does not count. On a server, submissions that wait for a lock for longer
   // than `lock_timeout` are set apart. A row that takes so long that it ends an attempt fails alone, as `interrupted`,
-  // and attempts have less time for a minute. When it throws, nothing was stored, save with
-  // `ingest_errc::outcome_unknown`. The limits outlive the task.
+  // and attempts have less time for a minute; so does one that the database ends sessions for. When it throws, nothing
+  // was stored, save with `ingest_errc::outcome_unknown`. The limits outlive the task.
   task<void> commit(batch& b, const coalescer_options& limits, patience how);
   // Drops what `prepare` and `commit` have left in the database for themselves, as far as a moment suffices. When no
   // batch is under way.
@@ -57,7 +57,7 @@ class batch_committer {
   };
   task<void> commit_whole(batch& b, const attempt_limits& limits);
   task<void> try_for(const attempt_limits& limits, batch& b, commit_marker* marker, bool& is_in_doubt);
-  task<void> attempt_within(const attempt_limits& limits, batch& b, commit_marker* marker);
+  task<void> attempt_within(const attempt_limits& limits, batch& b, commit_marker* marker, progress& so_far);
   task<void> attempt(batch& b, commit_marker* marker, const attempt_limits& limits, progress& so_far);
   task<void> attempt_transaction(db::connection& session, batch& b, commit_marker* marker, const attempt_limits& limits,
                                  progress& so_far, commit_outcome& outcome);

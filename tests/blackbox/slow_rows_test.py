@@ -1,5 +1,5 @@
-"""What a trigger does with one item takes longer than the server lets a statement take, or goes on for ever: its
-neighbours are stored."""
+"""What a trigger does with one item takes longer than the server lets a statement take, goes on for ever, or ends the
+session: its neighbours are stored."""
 
 import concurrent.futures
 import shutil
@@ -34,8 +34,13 @@ TRIGGERS = {
 }
 
 
+ENDING = (f"CREATE FUNCTION ending() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+          f"IF NEW.customer = {SLOW} THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF; RETURN NEW; END $$;"
+          f"CREATE TRIGGER ending BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION ending();")
+
+
 class SlowRows(BlackBoxTest):
-    def check(self, kind, limit="", options=()):
+    def check(self, kind, limit="", options=(), trigger=None, code="db.interrupted"):
         url = f"sqlite:{self.folder / 'slow.db'}" if kind == "sqlite" else self.start_database(kind)
 
         def run_sql(script):
@@ -46,12 +51,12 @@ class SlowRows(BlackBoxTest):
         run_sql(limit)
         config = self.write("penstock.toml", STREAMS)
         server = self.serve("--config", config, "--store", url, "--batch-linger", "20ms", *options)
-        run_sql(TRIGGERS[kind])
+        run_sql(trigger or TRIGGERS[kind])
         with concurrent.futures.ThreadPoolExecutor(32) as pool:
             ends = list(pool.map(lambda n: server.post({"customer": n}, "/v1/orders"), range(32)))
         for customer, (status, answer) in enumerate(ends):
             self.assertEqual(status, 503 if customer == SLOW else 200, answer)
-        self.assertEqual(ends[SLOW][1]["code"], "db.interrupted")
+        self.assertEqual(ends[SLOW][1]["code"], code)
         self.assertEqual(run_sql("SELECT COUNT(*) FROM orders;"), ["31"])
         self.assertEqual(server.post({"customer": 32}, "/v1/orders")[0], 200)
         self.assertEqual(server.stop(), 0)
@@ -67,6 +72,9 @@ class SlowRows(BlackBoxTest):
 
     def test_an_item_that_goes_on_for_ever_harms_no_neighbour_on_postgresql(self):
         self.check("postgresql", options=["--batch-attempt-timeout", "2s"])
+
+    def test_an_item_that_ends_the_session_harms_no_neighbour_on_postgresql(self):
+        self.check("postgresql", trigger=ENDING, code="db.other")
 
     @unittest.skipUnless(shutil.which("sqlite3"), "no sqlite3 here: tools/install-deps")
     def test_an_item_that_goes_on_for_ever_harms_no_neighbour_on_sqlite(self):
