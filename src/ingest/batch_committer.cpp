@@ -13,8 +13,9 @@
 
 #include <algorithm>
 
-// A marker serves one batch at a time and is used again once that batch's end is known; one in doubt is given up, and
-// so is its batch: its row stays for whoever wants to look, until it is old.
+// A marker serves one batch at a time and is used again once that batch's end is known, later where a session that was
+// lost may hold its row still; one in doubt is given up, and so is its batch: its row stays for whoever wants to look,
+// until it is old.
 
 namespace penstock::ingest {
 namespace {
@@ -35,6 +36,8 @@ constexpr auto least_time_of_a_part = std::chrono::milliseconds(250);
 constexpr auto most_time_of_a_part = std::chrono::seconds(1);
 constexpr auto least_time_of_a_batch = std::chrono::seconds(1);
 constexpr int usual_times = 8;
+// Most servers have noticed by then that a client is gone, or were told.
+constexpr auto a_lost_session_lives_for = std::chrono::minutes(1);
 // A batch that has cost so many, of a database that answers others, has a row that costs them.
 constexpr int most_sessions_lost = 4;
 
@@ -224,7 +227,9 @@ task<void> batch_committer::commit_whole(batch& b, const attempt_limits& limits)
   if (is_in_doubt) {
     unresolved_.add();
     failure = outcome_unknown(std::move(failure));
-  } else if (marker && !may_be_held(failure)) {
+  } else if (marker && may_be_held(failure)) {
+    resting_markers_.push_back({scheduler::current().now(), std::move(marker)});
+  } else if (marker) {
     free_markers_.push_back(std::move(marker));
   }
   if (failure) std::rethrow_exception(failure);
@@ -276,6 +281,12 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, comm
 }
 
 std::unique_ptr<commit_marker> batch_committer::take_marker() {
+  bool has_rested = !resting_markers_.empty() &&
+                    scheduler::current().now() - resting_markers_.front().since >= a_lost_session_lives_for;
+  if (has_rested) {
+    free_markers_.push_back(std::move(resting_markers_.front().marker));
+    resting_markers_.pop_front();
+  }
   if (free_markers_.empty()) return std::make_unique<commit_marker>();
   std::unique_ptr<commit_marker> marker = std::move(free_markers_.back());
   free_markers_.pop_back();
@@ -298,6 +309,8 @@ void batch_committer::count(const batch& b) {
 }
 
 task<void> batch_committer::retire() {
+  for (resting_marker& resting : resting_markers_) free_markers_.push_back(std::move(resting.marker));
+  resting_markers_.clear();
   if (free_markers_.empty() || sessions_.unreachable()) co_return;
   std::string reason;
   try {

@@ -9,6 +9,7 @@
 #include "penstock/ingest/coalescer.h"
 #include "penstock/observe/metrics.h"
 
+#include <deque>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -78,10 +79,15 @@ class batch_committer {
   metrics::counter retries_, round_trips_, resolved_committed_, resolved_repeated_, unresolved_, replays_;
   std::vector<std::pair<std::string_view, metrics::counter>> rows_by_method_;
   std::vector<std::unique_ptr<commit_marker>> free_markers_;
-  std::optional<time_point> met_lock_;      // the last time that a batch waited for one for the full time, in vain
-  std::optional<time_point> was_too_slow_;  // the last time that an attempt was
-  std::optional<time_point> found_slow_;    // the last time that some of a batch were, and others not
-  duration usual_ = duration::zero();       // time that a commit takes, a moving average
+  struct resting_marker {
+    time_point since;
+    std::unique_ptr<commit_marker> marker;
+  };
+  std::deque<resting_marker> resting_markers_;  // the oldest first
+  std::optional<time_point> met_lock_;          // the last time that a batch waited for one for the full time, in vain
+  std::optional<time_point> was_too_slow_;      // the last time that an attempt was
+  std::optional<time_point> found_slow_;        // the last time that some of a batch were, and others not
+  duration usual_ = duration::zero();           // time that a commit takes, a moving average
 };
 
 }  // namespace penstock::ingest
