@@ -11,7 +11,8 @@ namespace {
 
 // Rows of a part, trip by trip. The first bounds what one bad row makes go again, the others keep that cheap.
 constexpr std::array<std::size_t, 4> part_rows{256, 32, 4, 1};
-constexpr int most_tries_of_refused = 4;
+// Trips that end at the first part that fails, before they go on behind those.
+constexpr int most_failures_one_by_one = 8;
 constexpr std::size_t few_rows = 16;  // tried before all, where all may fail
 constexpr std::size_t part_bytes = std::size_t{1} << 20;
 
@@ -75,71 +76,42 @@ task<void> batch_insert::run() {
   if (maybe_of_table_ && !any_in_) throw *std::move(maybe_of_table_);
 }
 
-void batch_insert::hold_back_repeats(std::size_t first) {
-  held_.clear();
-  if (plan_.into.unique_key.empty() || rows_.rows() - first < 2) return;
-  sent_rows_.clear();
-  for (std::size_t row = first; row < rows_.rows(); ++row)
-    if (is_to_do(row)) sent_rows_.push_back(row);
-  const std::vector<std::size_t>& firsts = session_.repeats_.find(plan_.into, rows_, sent_rows_);
-  for (std::size_t i = 0; i < firsts.size(); ++i) {
-    if (firsts[i] == repeated_keys::none) continue;
-    held_.emplace_back(sent_rows_[i], firsts[i]);
-    session_.to_do_[sent_rows_[i]] = 0;
-  }
-}
-
-// Those that repeat one that is not stored are to do yet.
-void batch_insert::decide_held() {
-  std::fill(session_.to_do_.begin(), session_.to_do_.end(), static_cast<unsigned char>(0));
-  for (auto [row, repeated] : held_) {
-    if (report_.rows[repeated].what != row_outcome::status::refused)
-      report_.rows[row].what = row_outcome::status::duplicate;
-    else
-      session_.to_do_[row] = 1;
-  }
-}
-
-// With what is to do anyway, one by one, each behind all before it. What a row depends on may be there by now: its part
-// came to pieces, or that of the other, and the pieces went in behind later ones.
-task<void> batch_insert::try_refused_again() {
-  auto is_refused = [](const row_outcome& o) { return o.what == row_outcome::status::refused; };
-  if (std::all_of(report_.rows.begin(), report_.rows.end(), is_refused)) co_return;
-  auto count_refused = [&] { return std::count_if(report_.rows.begin(), report_.rows.end(), is_refused); };
-  for (int tries = 0; tries < most_tries_of_refused; ++tries) {
-    std::ptrdiff_t before = count_refused();
-    for (std::size_t row : refused_early_) session_.to_do_[row] = session_.to_do_[row] || is_refused(report_.rows[row]);
-    task<void> inserting = insert_singly();
-    co_await std::move(inserting);
-    if (count_refused() >= before) co_return;  // nothing is there that was not
-    std::fill(session_.to_do_.begin(), session_.to_do_.end(), static_cast<unsigned char>(0));
-  }
-}
-
 task<void> batch_insert::insert_all_to_do(std::size_t first) {
-  std::vector<part> parts = cut({.first = first, .count = rows_.rows() - first}, part_rows[0]);
-  for (bool first_trip = true; !parts.empty(); first_trip = false) {
-    task<void> trip = make_trip(parts, first_trip && parts.size() == 1);
+  std::vector<part> due = cut({.first = first, .count = rows_.rows() - first}, part_rows[0]);
+  std::size_t suspects = 0;  // the pieces of one that failed, at the front
+  int trips_that_failed = 0;
+  for (bool first_trip = true; !due.empty(); first_trip = false) {
+    bool goes_on = trips_that_failed >= most_failures_one_by_one;
+    auto end_of_trip = goes_on || suspects == 0 ? due.end() : due.begin() + static_cast<std::ptrdiff_t>(suspects);
+    std::vector<part> parts(std::move_iterator(due.begin()), std::move_iterator(end_of_trip));
+    due.erase(due.begin(), end_of_trip);
+    task<void> trip = make_trip(parts, first_trip && parts.size() == 1, goes_on);
     co_await std::move(trip);
     if (first_trip && maybe_of_table_ && !any_in_ && rows_.rows() > few_rows) {
       task<void> trying = try_few(parts);
       co_await std::move(trying);
     }
-    std::vector<part> smaller;
+    suspects = 0;
+    std::vector<part> again;
     for (part& p : parts) {
       if (p.count == 1 && !is_to_do(p.first)) continue;  // it is among the few, and in by now
-      if (p.failed && p.count == 1) {
+      if (p.was_skipped) again.push_back(p);
+      if (!p.failed) continue;
+      ++trips_that_failed;
+      if (p.count == 1) {
         refuse(p.first, p.errc, std::move(p.said), p.lacks_value);
         if (plan_.rows_may_depend || p.may_be_table) refused_early_.push_back(p.first);
+        continue;
       }
-      if (!p.failed || p.count == 1) continue;
       std::vector<part> pieces = cut(p, smaller_than(p.count));
-      smaller.insert(smaller.end(), pieces.begin(), pieces.end());
+      suspects = pieces.size();
+      again.insert(again.end(), pieces.begin(), pieces.end());
     }
-    parts = std::move(smaller);
+    due.insert(due.begin(), std::move_iterator(again.begin()), std::move_iterator(again.end()));
   }
   if (!begins_again_) co_return;
-  task<void> beginning_again = make_trip(parts, false);
+  std::vector<part> none;
+  task<void> beginning_again = make_trip(none, false, false);
   co_await std::move(beginning_again);
 }
 
@@ -149,7 +121,7 @@ task<void> batch_insert::try_few(const std::vector<part>& failed) {
   for (const part& p : failed)
     for (std::size_t row = p.first; row < p.first + p.count; row += step)
       if (is_to_do(row)) few.push_back({.first = row, .count = 1});
-  task<void> trip = make_trip(few, false);
+  task<void> trip = make_trip(few, false, true);
   co_await std::move(trip);
   for (const part& p : few)
     if (!p.failed && report_.rows[p.first].what == row_outcome::status::stored) session_.to_do_[p.first] = 0;
@@ -157,39 +129,12 @@ task<void> batch_insert::try_few(const std::vector<part>& failed) {
   if (all_alike && !few.empty()) throw *std::move(maybe_of_table_);
 }
 
-// A row that waited for another of its key may be stored now. One that is not is a duplicate if the statement fails
-// that does not pass over them.
-task<void> batch_insert::look_again() {
-  task<void> inserting = insert_singly();
-  co_await std::move(inserting);
-  task<statement*> preparing = session_.prepared(plan_.new_row);
-  one_ = co_await std::move(preparing);
-  keys_are_new_ = true;
-  task<void> inserting_anew = insert_singly();
-  co_await std::move(inserting_anew);
-  std::fill(session_.to_do_.begin(), session_.to_do_.end(), static_cast<unsigned char>(0));
-  task<void> trying = try_refused_again();
-  co_await std::move(trying);
-}
-
-// Once it is known which keys are there: what repeats one as sent may get another by a trigger or rule.
-task<void> batch_insert::try_repeats() {
-  std::fill(session_.to_do_.begin(), session_.to_do_.end(), static_cast<unsigned char>(0));
-  for (auto [row, repeated] : held_)
-    if (report_.rows[row].what == row_outcome::status::duplicate) session_.to_do_[row] = 1;
-  task<statement*> preparing = session_.prepared(plan_.one_row);
-  one_ = co_await std::move(preparing);
-  keys_are_new_ = false;
-  task<void> inserting = insert_singly();
-  co_await std::move(inserting);
-}
-
 task<void> batch_insert::insert_singly() {
   std::vector<part> parts;
   for (std::size_t row = 0; row < rows_.rows(); ++row)
     if (is_to_do(row)) parts.push_back({.first = row, .count = 1});
   if (parts.empty()) co_return;
-  task<void> trip = make_trip(parts, false);
+  task<void> trip = make_trip(parts, false, true);
   co_await std::move(trip);
   for (part& p : parts) {
     bool is_duplicate = keys_are_new_ && p.repeats_key;
@@ -199,9 +144,10 @@ task<void> batch_insert::insert_singly() {
   }
 }
 
-task<void> batch_insert::make_trip(std::vector<part>& parts, bool only_one) {
+task<void> batch_insert::make_trip(std::vector<part>& parts, bool only_one, bool goes_on) {
   wire& w = *session_.wire_;
   commands_.clear();
+  one_failed_ = false;
   if (std::exchange(begins_again_, false)) {
     send_plain("ROLLBACK");
     session_.begin_is_due_ = true;
@@ -215,7 +161,7 @@ task<void> batch_insert::make_trip(std::vector<part>& parts, bool only_one) {
   if (std::exchange(check_is_due_, false) && !plan_.check_at_once.empty()) send_plain(plan_.check_at_once);
   if (!fresh) send_plain("SAVEPOINT penstock");
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    if (i > 0) send_plain("ROLLBACK TO SAVEPOINT penstock");
+    if (i > 0 && goes_on) send_plain("ROLLBACK TO SAVEPOINT penstock");
     send_part(parts[i], i);
     if (!fresh) {
       send_plain("RELEASE SAVEPOINT penstock");
@@ -259,7 +205,7 @@ void batch_insert::send_version() {
 }
 
 void batch_insert::send_part(part& p, std::size_t index) {
-  p.failed = p.may_be_table = false;
+  p.failed = p.was_skipped = p.may_be_table = false;
   p.sent = 0;
   if (many_ == nullptr || p.count == 1)
     send_rows(p, index);
@@ -308,6 +254,10 @@ void batch_insert::take(std::vector<part>& parts, std::size_t at, const PGresult
   part* p = opens || tells_version || c.part == command::none ? nullptr : &parts[c.part];
   ExecStatusType status = PQresultStatus(r);
   if (status == PGRES_PIPELINE_ABORTED || fatal_) return;
+  if (status == PGRES_FATAL_ERROR && sqlstate_of(r) == "25P02" && one_failed_) {
+    if (p != nullptr) p->was_skipped = true;
+    return;
+  }
   if (status == PGRES_FATAL_ERROR && opens && session_.forgets_stale_plan(opening_, r))
     fatal_ = database_error(db_errc::serialization, said_by(r), 0, std::string(sqlstate_of(r)));
   else if (status == PGRES_FATAL_ERROR)
@@ -332,7 +282,7 @@ void batch_insert::take_failure(part* of, const PGresult* r) {
   of->may_be_table = may_be_table;
   if (may_be_table && !maybe_of_table_) maybe_of_table_ = failure_of_rows(r, "insert into " + plan_.into.name);
   if (of->count == 1) session_.note_doubt(r);
-  of->failed = true;
+  of->failed = one_failed_ = true;
   of->errc = refusal.value_or(db_errc::constraint);
   of->said = said_by(r);
   of->lacks_value = lacks_value(r);
@@ -350,10 +300,6 @@ void batch_insert::take_one(std::size_t row, const PGresult* r) {
     fatal_ = not_all_stored(plan_.into);
   else
     is_in(row, {.what = row_outcome::status::duplicate});
-}
-
-bool batch_insert::is_repeated(std::size_t row) const {
-  return std::any_of(held_.begin(), held_.end(), [row](const auto& repeat) { return repeat.second == row; });
 }
 
 // The rows of a part are stored in their order, and so are their ids given.

@@ -7,13 +7,15 @@
 //
 //   SAVEPOINT s;
 //   INSERT part 1; RELEASE s; SAVEPOINT s;  <sync>
-//   ROLLBACK TO s;                                        (undoes a part that failed, and nothing otherwise)
 //   INSERT part 2; RELEASE s; SAVEPOINT s;  <sync>  …
+//   ROLLBACK TO s;                                        (undoes a part that failed, and nothing otherwise)
 //
-// When an INSERT fails, the server skips what follows up to the sync. Invariant: behind each sync the transaction holds
-// exactly the parts that went well. Parts that failed are cut smaller and go again, in the next trip; a row that fails
-// alone is refused. So a batch takes one trip when all is well, and four however many rows are refused; one more for
-// rows that repeat the key of one that is not stored, and for those that had no parent where one may have come.
+// When an INSERT fails, the server refuses what follows, at once: so a lock that is not to be had is waited for once,
+// however many parts need it. The part is cut smaller, down to the row, which is refused, and the others go again.
+// Where many have failed, the ROLLBACK stands between the parts instead, and all others of the trip are stored.
+// Invariant: behind each trip the transaction holds exactly the parts that went well. So a batch takes one trip when
+// all is well, five with one row that is refused, and some more however many are; one more for rows that repeat the
+// key of one that is not stored, and for those that had no parent where one may have come.
 
 #include "insert_plan.h"
 #include "penstock/db/connection.h"
@@ -52,6 +54,7 @@ class batch_insert {
     std::size_t count = 0;
     std::size_t sent = 0;  // of them; the others are no more to do, or not yet
     bool failed = false;
+    bool was_skipped = false;   // since another one had failed
     bool repeats_key = false;   // and failed for that
     bool may_be_table = false;  // what it failed for
     db_errc errc = db_errc::other;
@@ -77,7 +80,8 @@ class batch_insert {
   task<void> try_refused_again();
   task<void> insert_singly();
   std::vector<part> cut(const part& whole, std::size_t most_rows) const;
-  task<void> make_trip(std::vector<part>& parts, bool only_one);
+  // `goes_on`: behind parts that fail.
+  task<void> make_trip(std::vector<part>& parts, bool only_one, bool goes_on);
   void send_opening();
   void send_version();
   void send_part(part& p, std::size_t index);
@@ -114,6 +118,7 @@ class batch_insert {
   std::optional<database_error> maybe_of_table_;  // what the first such part failed for
   // Rows that are stored. A duplicate says nothing: indexes and triggers did not see it.
   bool any_in_ = false;
+  bool one_failed_ = false;  // of the trip's parts
   bool begins_again_ = false;
   bool keys_are_new_ = false;  // to the statement: a repeated key fails, and what stores nothing was dropped
 };
