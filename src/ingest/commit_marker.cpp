@@ -14,6 +14,8 @@
 namespace penstock::ingest {
 namespace {
 
+constexpr int most_forgotten = 1'000;  // at a start
+
 db::timestamp current_time() { return std::chrono::floor<std::chrono::microseconds>(scheduler::current().wall_now()); }
 
 // Transient: the row comes, or its newer number.
@@ -190,11 +192,20 @@ task<void> commit_marker::rehearse(db::connection& session) {
   co_await std::move(updating);
 }
 
+// By their keys: to look for them by time would wait for every row that is locked, such as that of a writer that stands
+// still.
 task<void> commit_marker::forget_old(db::connection& session) {
   db::timestamp before = current_time() - std::chrono::duration_cast<std::chrono::microseconds>(forgotten_after);
-  task<std::uint64_t> deleting =
-      session.execute(R"(DELETE FROM "penstock_writer" WHERE "committed_at" < ?)", db::parameters_of(before));
-  co_await std::move(deleting);
+  task<db::result> looking = session.query(
+      R"(SELECT "writer" FROM "penstock_writer" WHERE "committed_at" < ? LIMIT )" + std::to_string(most_forgotten),
+      db::parameters_of(before));
+  db::result old = co_await std::move(looking);
+  for (std::vector<db::value>& row : old.rows) {
+    task<std::uint64_t> deleting =
+        session.execute(R"(DELETE FROM "penstock_writer" WHERE "writer" = ? AND "committed_at" < ?)",
+                        db::parameters_of(std::get<std::string>(row[0]), before));
+    co_await std::move(deleting);
+  }
 }
 
 }  // namespace penstock::ingest

@@ -98,8 +98,21 @@ class LockedRows(BlackBoxTest):
             self.assertEqual(waiting.result()[0], 503)
         self.assertEqual(self.run_sql("SELECT COUNT(*) FROM orders WHERE note = 'never';"), ["0"])
 
+    def check_a_start(self):
+        """Of another service, while a transaction of the first one stands still."""
+        writer = self.run_sql("SELECT writer FROM penstock_writer;")[0]
+        with self.transaction(f"UPDATE penstock_writer SET commit_number = 0 WHERE writer = '{writer}'"):
+            other = self.serve("--config", self.folder / "penstock.toml", "--store", self.url)
+            wait_until(lambda: other.request("GET", "/readyz")[0] == 200, "the other service to be ready")
+            self.assertEqual(self.order(other, 1, "of the other")[0], 200)
+            self.assertEqual(other.stop(), 0)
+        self.run_sql("DELETE FROM orders WHERE note = 'of the other';")
+
     def check(self, kind):
         server = self.serve_orders(kind)
+        self.assertEqual(self.order(server, 2, "first")[0], 200)
+        self.check_a_start()
+        self.run_sql("DELETE FROM orders WHERE note = 'first';")
         with concurrent.futures.ThreadPoolExecutor(32) as pool:
             self.check_a_locked_row(server, pool)
             self.check_a_locked_table(server, pool)
