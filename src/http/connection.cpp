@@ -12,6 +12,7 @@
 #include "server_implementation.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace penstock::http {
 namespace {
@@ -78,8 +79,8 @@ task<void> connection::serve() {
 }
 
 void connection::finish_soon() noexcept {
-  finishing_ = true;
-  if (phase_ != phase::idle || !in_.empty()) return;
+  bool has_its_time = std::exchange(finishing_, true) && !served_one_;  // it was accepted as the server stopped
+  if (has_its_time || phase_ != phase::idle || !in_.empty()) return;
   expire_at(loop_.now());
 }
 

@@ -58,8 +58,10 @@ task<void> server::serve(net::listener& at) {
     either.push_back(std::move(stop));
     task<void> first = race(std::move(either));
     co_await std::move(first);
-    at.close();
     implementation_->connections.for_each([](connection& c) { c.finish_soon(); });
+    task<void> accepting_last = implementation_->accept_those_who_wait(at, group);
+    co_await std::move(accepting_last);
+    at.close();
   });
 }
 
@@ -88,10 +90,31 @@ task<void> server::implementation::accept_all(net::listener& at, task_group& gro
     }
     task<std::unique_ptr<net::stream>> accepting = at.accept();
     std::unique_ptr<net::stream> stream = co_await std::move(accepting);
-    counts.connection_opened();
-    if (metrics) metrics->connected();
-    group.start(serve_one(std::move(stream)));
+    take_in(std::move(stream), group);
   }
+}
+
+// A close would reset them, though they may have sent a request. A listener may pause between two who wait: once.
+task<void> server::implementation::accept_those_who_wait(net::listener& at, task_group& group) {
+  const std::size_t most = std::max<std::size_t>(1, options.max_connections);
+  for (int in_vain = 0; in_vain < 2 && counts.open_connections() < most;) {
+    std::unique_ptr<net::stream> stream;
+    try {
+      task<std::unique_ptr<net::stream>> accepting = with_timeout(duration::zero(), at.accept());
+      stream = co_await std::move(accepting);
+    } catch (const timed_out&) {
+      ++in_vain;
+      continue;
+    }
+    in_vain = 0;
+    take_in(std::move(stream), group);
+  }
+}
+
+void server::implementation::take_in(std::unique_ptr<net::stream> stream, task_group& group) {
+  counts.connection_opened();
+  if (metrics) metrics->connected();
+  group.start(serve_one(std::move(stream)));
 }
 
 task<void> server::implementation::serve_one(std::unique_ptr<net::stream> stream) {

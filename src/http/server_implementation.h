@@ -29,6 +29,8 @@ struct server::implementation {
   implementation(router r, const server_options& o) : routes(std::move(r)), options(o), fields(o.server_name) {}
 
   task<void> accept_all(net::listener& at, task_group& group);
+  task<void> accept_those_who_wait(net::listener& at, task_group& group);
+  void take_in(std::unique_ptr<net::stream> stream, task_group& group);
   task<void> stop_and_linger();
   task<void> serve_one(std::unique_ptr<net::stream> stream);
 

@@ -70,6 +70,24 @@ TEST(stop, a_request_that_comes_in_that_moment_is_answered_once_it_was_read) {
   }
 }
 
+TEST(stop, whoever_waits_to_be_accepted_as_the_port_closes_is_answered) {
+  int asked = 0;
+  for (int turns = 0; turns < 8; ++turns) {
+    with_server(slow_routes(), {.stop_linger = 1s}, [&](test_server& s) -> task<> {
+      s.server.stop();
+      co_await sleep_for(1s);
+      for (int i = 0; i < turns; ++i) co_await yield();
+      if (s.listener.closed()) co_return;
+      ++asked;
+      test_client c = s.connect();
+      c.send(get("/x"));
+      answer a = co_await c.receive();
+      EXPECT_EQ(a.body, "/x") << turns;
+    });
+  }
+  EXPECT_GT(asked, 0);
+}
+
 TEST(stop, the_last_answer_is_not_lost_under_a_request_that_crossed_it) {
   duration took = with_server(slow_routes(), {}, [](test_server& s) -> task<> {
     test_client c = s.connect();
