@@ -9,6 +9,7 @@
 #include "penstock/observe/log.h"
 #include "write_batch.h"
 
+#include <algorithm>
 #include <utility>
 
 // One attempt to commit a batch, over one session.
@@ -18,6 +19,7 @@ namespace {
 
 // BEGIN and the marker, where they do not travel with the rows.
 constexpr std::size_t round_trips_of_a_marked_begin = 2;
+constexpr auto ending_takes_at_most = std::chrono::seconds(2);
 
 // Without a marker and without answers to keep.
 bool is_transaction_of_its_own(const batch& b, const commit_marker* marker) {
@@ -42,10 +44,27 @@ task<void> roll_back(db::connection& session) {
   }
 }
 
+// True when the server has ended it, and its transaction, and the session is good again.
+task<bool> end_what_is_written(db::connection& session) {
+  try {
+    task<void> undoing = shield(with_timeout(ending_takes_at_most, session.rollback()));
+    co_await std::move(undoing);
+  } catch (const timed_out&) {
+    co_return false;
+  } catch (const db::database_error&) {
+    co_return false;
+  }
+  co_return session.state() == db::session_state::clean;
+}
+
+db::database_error took_too_long(duration limit) {
+  return {db::db_errc::interrupted, "the database was not done with it within " +
+                                        format_duration(std::chrono::ceil<std::chrono::milliseconds>(limit))};
+}
+
 }  // namespace
 
-// A session whose server goes on saying nothing is given up. Where it was asked to write, and answers others, what it
-// writes takes too long; else it is lost.
+// A session whose server goes on saying nothing is given up.
 task<void> batch_committer::attempt_within(const attempt_limits& limits, batch& b, commit_marker* marker,
                                            progress& so_far) {
   duration limit = limits.of_batch.attempt_timeout;
@@ -57,13 +76,12 @@ task<void> batch_committer::attempt_within(const attempt_limits& limits, batch& 
     hung = std::current_exception();
   }
   if (!hung) co_return;
-  if (so_far.is_writing) {
+  so_far.has_hung = limits.writing >= limit || !so_far.is_writing;
+  bool may_be_of_a_row = so_far.is_writing && (limits.is_of_part || b.rows.rows() > 1);
+  if (may_be_of_a_row) {
     task<bool> asking = database_answers(limit);
     bool answers = co_await std::move(asking);
-    if (answers)
-      throw db::database_error(db::db_errc::interrupted,
-                               "the database was not done with it within " + format_duration(limits.writing), 0, {},
-                               hung);
+    if (answers) throw took_too_long(limits.writing);
   }
   std::string within = " within " + format_duration(limit);
   throw db::database_error(db::db_errc::connection_lost,
@@ -99,8 +117,19 @@ task<void> batch_committer::attempt(batch& b, commit_marker* marker, const attem
   }
   std::swap(outcome.report, b.report);
   if (failure) {
+    bool was_late = detail::exception_as<timed_out>(failure) != nullptr;
+    bool was_ended = false;
+    if (was_late) {
+      task<bool> ending = end_what_is_written(*session);
+      was_ended = co_await std::move(ending);
+    }
+    if (was_ended) {
+      so_far.has_hung = limits.writing >= limits.of_batch.attempt_timeout;
+      throw took_too_long(limits.writing);
+    }
     // What was cut short is not undone by asking a server that may say nothing more: it undoes it when it loses us.
-    if (detail::is_cancellation(failure) || detail::exception_as<timed_out>(failure) != nullptr) {
+    if (was_late || detail::is_cancellation(failure)) {
+      so_far.has_left_session = true;
       session.discard();
     } else {
       task<void> undoing = roll_back(*session);
@@ -130,8 +159,9 @@ task<void> batch_committer::attempt_transaction(db::connection& session, batch& 
     co_await std::move(limiting);
   }
   so_far.is_writing = true;
-  task<void> writing = write(session, b, marker, outcome);
-  if (limits.writing < limits.of_batch.attempt_timeout) writing = with_timeout(limits.writing, std::move(writing));
+  // Before the attempt's own time is over, so that the session can be kept.
+  duration left = *current_deadline() - scheduler::current().now();
+  task<void> writing = with_timeout(std::min(limits.writing, left - left / 32), write(session, b, marker, outcome));
   co_await std::move(writing);
   so_far.is_writing = false;
   if (is_transaction_of_its_own(b, marker)) co_return;

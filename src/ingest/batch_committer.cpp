@@ -29,17 +29,22 @@ constexpr auto retiring_takes_at_most = std::chrono::seconds(5);
 constexpr auto a_lock_is_remembered_for = std::chrono::seconds(3);
 constexpr auto short_lock_wait = std::chrono::milliseconds(20);
 constexpr auto lock_wait_of_a_part = std::chrono::milliseconds(2);
-// While something takes long, attempts have at least so much time, and some times the usual: parts of a batch, and all
-// others.
+// While something takes long, attempts have at least so much time, and some times the usual: parts of a batch, all
+// others, and what is of many rows and can't be divided.
 constexpr auto slowness_is_remembered_for = std::chrono::minutes(1);
 constexpr auto least_time_of_a_part = std::chrono::milliseconds(250);
-constexpr auto most_time_of_a_part = std::chrono::seconds(1);
-constexpr auto least_time_of_a_batch = std::chrono::seconds(1);
+constexpr auto least_time = std::chrono::seconds(1);
+constexpr auto least_time_of_a_group = std::chrono::seconds(5);
 constexpr int usual_times = 8;
+// SQLite's by default, in its URL.
+constexpr auto lock_wait_of_a_file = std::chrono::seconds(5);
+// A batch that has cost so many sessions, over so long, of a database that answers others, has a row that costs them;
+// fewer tell of a part of it.
+constexpr int most_sessions_lost = 4;
+constexpr int most_sessions_lost_by_a_part = 2;
+constexpr auto sessions_are_lost_for = std::chrono::seconds(2);
 // Most servers have noticed by then that a client is gone, or were told.
 constexpr auto a_lost_session_lives_for = std::chrono::minutes(1);
-// A batch that has cost so many, of a database that answers others, has a row that costs them.
-constexpr int most_sessions_lost = 4;
 
 // What may succeed when it is tried again. A pool that has no session in time may have one later.
 bool may_pass(const std::exception_ptr& failure) {
@@ -76,9 +81,8 @@ task<std::exception_ptr> failure_of(task<void> trial) {
   co_return nullptr;
 }
 
-// Whether the server may still have a session of ours that is lost, and the locks of its transaction.
-bool may_be_held(const std::exception_ptr& failure) {
-  return failed_with(db::db_errc::connection_lost, failure) || takes_too_long(failure);
+bool is_recent(const std::optional<time_point>& last, duration memory) {
+  return last && scheduler::current().now() - *last < memory;
 }
 
 db::database_error ends_sessions(const std::exception_ptr& failure) {
@@ -162,18 +166,13 @@ task<void> batch_committer::run_through(db::connection& session, const coalescer
 
 task<void> batch_committer::commit(batch& b, const coalescer_options& limits, patience how) {
   const scheduler& clock = scheduler::current();
-  auto is_recent = [&](const std::optional<time_point>& last, duration memory) {
-    return last && clock.now() - *last < memory;
-  };
-  duration most = limits.attempt_timeout;
-  duration short_time = std::min(most, std::max<duration>(least_time_of_a_batch, usual_times * usual_));
   bool is_whole = b.apart.empty();
   if (is_whole) {
     bool was_met = is_recent(met_lock_, a_lock_is_remembered_for);
     bool is_short = how == patience::short_while_locks_are_held && was_met;
-    attempt_limits whole{limits,
-                         is_short ? std::min<duration>(limits.lock_timeout, short_lock_wait) : limits.lock_timeout,
-                         is_recent(found_slow_, slowness_is_remembered_for) ? short_time : most};
+    attempt_limits whole =
+        limits_of(b, limits, is_short ? std::min<duration>(limits.lock_timeout, short_lock_wait) : limits.lock_timeout);
+    if (!is_recent(found_slow_, slowness_is_remembered_for)) whole.writing = limits.attempt_timeout;
     std::exception_ptr failure;
     time_point begun = clock.now();
     try {
@@ -183,7 +182,7 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
       failure = std::current_exception();
     }
     if (!failure) {
-      usual_ = (7 * usual_ + (clock.now() - begun)) / 8;
+      learn(b.rows.rows(), clock.now() - begun);
       co_return;
     }
     bool waits = marked_ && waits_for_lock(failure);
@@ -191,43 +190,61 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
     if (!is_worth_it) std::rethrow_exception(failure);
     if (waits && !is_short) met_lock_ = clock.now();
   }
-  duration lock_wait_of_part = std::min<duration>(limits.lock_timeout, lock_wait_of_a_part);
-  duration time_of_part = std::min<duration>(std::max<duration>(least_time_of_a_part, usual_times * usual_ / 2),
-                                             std::min<duration>(most_time_of_a_part, most));
-  auto time_of = [&](duration while_slow) {
-    return is_recent(was_too_slow_, slowness_is_remembered_for) ? while_slow : most;
-  };
-  coalescer::commit_function commit_part = [&](batch& part) -> task<void> {
-    const attempt_limits of_part{limits, lock_wait_of_part, time_of(time_of_part)};
+  auto commit_as_part = [&](batch& part, bool is_last) -> task<void> {
+    duration lock_wait = is_last ? limits.lock_timeout : std::min<duration>(limits.lock_timeout, lock_wait_of_a_part);
+    attempt_limits of_part = limits_of(part, limits, lock_wait);
+    of_part.is_of_part = true;
+    if (!is_recent(was_too_slow_, slowness_is_remembered_for))
+      of_part.writing = limits.attempt_timeout;
+    else if (!is_last)
+      of_part.writing =
+          std::min(limits.attempt_timeout, std::max<duration>(least_time_of_a_part, usual_time(part.rows.rows()) / 2));
+    else if (part.rows.rows() > 1)
+      of_part.writing = std::min(limits.attempt_timeout, std::max<duration>(least_time_of_a_group, of_part.writing));
     task<void> committing = commit_whole(part, of_part);
     co_await std::move(committing);
   };
-  coalescer::commit_function commit_row = [&](batch& row) -> task<void> {
-    const attempt_limits of_row{limits, limits.lock_timeout, time_of(short_time)};
-    task<void> committing = commit_whole(row, of_row);
-    co_await std::move(committing);
-  };
-  task<void> dividing = commit_in_parts(b, !is_whole, commit_part, commit_row);
+  coalescer::commit_function commit_part = [&](batch& part) { return commit_as_part(part, false); };
+  coalescer::commit_function commit_last = [&](batch& part) { return commit_as_part(part, true); };
+  task<void> dividing = commit_in_parts(b, !is_whole, commit_part, commit_last);
   co_await std::move(dividing);
-  bool any_slow = std::any_of(b.apart.begin(), b.apart.end(),
-                              [](const rows_set_apart& some) { return some.failure && takes_too_long(some.failure); });
+  bool any_slow = std::any_of(b.apart.begin(), b.apart.end(), [](const rows_set_apart& some) {
+    return some.count == 1 && some.failure && takes_too_long(some.failure);
+  });
   if (any_slow) found_slow_ = clock.now();
+}
+
+// As long as something takes long.
+batch_committer::attempt_limits batch_committer::limits_of(const batch& b, const coalescer_options& limits,
+                                                           duration lock_wait) const {
+  duration time = std::max<duration>(least_time, usual_time(b.rows.rows()));
+  duration short_time = std::min(limits.attempt_timeout, time + (marked_ ? lock_wait : duration(lock_wait_of_a_file)));
+  return {limits, lock_wait, short_time, short_time, false};
+}
+
+duration batch_committer::usual_time(std::size_t rows) const {
+  return usual_times * std::max<duration>(usual_of_batch_, static_cast<duration::rep>(rows) * usual_of_row_);
+}
+
+void batch_committer::learn(std::size_t rows, duration took) {
+  usual_of_batch_ = (7 * usual_of_batch_ + took) / 8;
+  usual_of_row_ = (7 * usual_of_row_ + took / static_cast<duration::rep>(std::max<std::size_t>(rows, 1))) / 8;
 }
 
 task<void> batch_committer::commit_whole(batch& b, const attempt_limits& limits) {
   std::unique_ptr<commit_marker> marker = marked_ ? take_marker() : nullptr;
-  bool is_in_doubt = false;
+  trial_end end;
   std::exception_ptr failure;
   try {
-    task<void> trying = try_for(limits, b, marker.get(), is_in_doubt);
+    task<void> trying = try_for(limits, b, marker.get(), end);
     co_await std::move(trying);
   } catch (...) {
     failure = std::current_exception();
   }
-  if (is_in_doubt) {
+  if (end.is_in_doubt) {
     unresolved_.add();
     failure = outcome_unknown(std::move(failure));
-  } else if (marker && may_be_held(failure)) {
+  } else if (marker && failure && end.has_left_session) {
     resting_markers_.push_back({scheduler::current().now(), std::move(marker)});
   } else if (marker) {
     free_markers_.push_back(std::move(marker));
@@ -236,44 +253,58 @@ task<void> batch_committer::commit_whole(batch& b, const attempt_limits& limits)
   count(b);
 }
 
-task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, commit_marker* marker, bool& is_in_doubt) {
+task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, commit_marker* marker, trial_end& end) {
   const scheduler& clock = scheduler::current();
   const coalescer_options& most = limits.of_batch;
+  attempt_limits next = limits;
   time_point give_up = clock.now() + most.commit_retry;
   bool has_hung = false;
   bool has_lost_session = false;
   int sessions_lost = 0;  // while they wrote
+  time_point first_loss{};
   duration backoff = first_backoff;
   for (;;) {
     std::exception_ptr failure;
-    time_point begun = clock.now();
     progress so_far;
     try {
-      task<void> trying = attempt_within(limits, b, marker, so_far);
+      task<void> trying = attempt_within(next, b, marker, so_far);
       co_await std::move(trying);
     } catch (...) {
       failure = std::current_exception();
     }
     // SQLite, which needs no marker, stores anew over what a crash could bring back.
-    is_in_doubt = is_in_doubt || failed_with(db::db_errc::ambiguous_commit, failure);
-    is_in_doubt = marker != nullptr ? marker->in_doubt() : failure && is_in_doubt;
+    end.is_in_doubt = end.is_in_doubt || failed_with(db::db_errc::ambiguous_commit, failure);
+    end.is_in_doubt = marker != nullptr ? marker->in_doubt() : failure && end.is_in_doubt;
     if (!failure) co_return;
+    bool is_lost = failed_with(db::db_errc::connection_lost, failure);
+    end.has_left_session = is_lost || so_far.has_left_session;
     if (takes_too_long(failure)) was_too_slow_ = clock.now();
-    if (clock.now() - begun >= most.attempt_timeout && !std::exchange(has_hung, true))
+    bool hangs_at_first = so_far.has_hung && !std::exchange(has_hung, true);
+    if (hangs_at_first) {
       give_up = clock.now() + most.commit_retry;
-    if (marker != nullptr && !is_in_doubt && waits_for_lock(failure)) {
+      next.writing = limits.writing_again;
+    }
+    if (marker != nullptr && !end.is_in_doubt && waits_for_lock(failure)) {
       if (!std::exchange(has_lost_session, false)) std::rethrow_exception(failure);
       *marker = commit_marker();  // the session that was lost may have its row still
     }
-    bool is_lost = failed_with(db::db_errc::connection_lost, failure);
-    if (is_lost && so_far.is_writing && !is_in_doubt && ++sessions_lost >= most_sessions_lost) {
-      task<bool> asking = database_answers(most.attempt_timeout);
-      bool answers = co_await std::move(asking);
+    bool is_judged = limits.is_of_part || b.rows.rows() > 1;
+    if (is_lost && so_far.is_writing && !end.is_in_doubt && is_judged) {
+      if (sessions_lost++ == 0) first_loss = clock.now();
+      bool are_many = limits.is_of_part
+                          ? sessions_lost >= most_sessions_lost_by_a_part
+                          : sessions_lost >= most_sessions_lost && clock.now() - first_loss >= sessions_are_lost_for;
+      bool answers = false;
+      if (are_many) {
+        task<bool> asking = database_answers(most.attempt_timeout);
+        answers = co_await std::move(asking);
+      }
       if (answers) throw ends_sessions(failure);
     }
-    bool is_worth_it = may_pass(failure) || (is_in_doubt && is_of_database(failure));
+    bool is_worth_it = may_pass(failure) || (end.is_in_doubt && is_of_database(failure)) ||
+                       (hangs_at_first && !is_judged && takes_too_long(failure));
     if (!is_worth_it || clock.now() + backoff >= give_up) std::rethrow_exception(failure);
-    has_lost_session = has_lost_session || may_be_held(failure);
+    has_lost_session = has_lost_session || is_lost;
     retries_.add();
     co_await sleep_for(jittered(backoff));
     backoff = std::min<duration>(backoff * 2, longest_backoff);

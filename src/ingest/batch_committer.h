@@ -50,14 +50,25 @@ class batch_committer {
   struct attempt_limits {
     const coalescer_options& of_batch;
     duration lock_wait;
-    duration writing;  // up to COMMIT
+    duration writing;        // up to COMMIT
+    duration writing_again;  // after an attempt that took all of the batch's `attempt_timeout`
+    bool is_of_part;         // of a batch that failed as a whole
   };
   struct progress {
     bool has_session = false;
     bool is_writing = false;
+    bool has_hung = false;
+    bool has_left_session = false;  // which the server may still have, and its locks
   };
+  struct trial_end {
+    bool is_in_doubt = false;
+    bool has_left_session = false;
+  };
+  attempt_limits limits_of(const batch& b, const coalescer_options& limits, duration lock_wait) const;
+  duration usual_time(std::size_t rows) const;
+  void learn(std::size_t rows, duration took);
   task<void> commit_whole(batch& b, const attempt_limits& limits);
-  task<void> try_for(const attempt_limits& limits, batch& b, commit_marker* marker, bool& is_in_doubt);
+  task<void> try_for(const attempt_limits& limits, batch& b, commit_marker* marker, trial_end& end);
   task<void> attempt_within(const attempt_limits& limits, batch& b, commit_marker* marker, progress& so_far);
   task<void> attempt(batch& b, commit_marker* marker, const attempt_limits& limits, progress& so_far);
   task<void> attempt_transaction(db::connection& session, batch& b, commit_marker* marker, const attempt_limits& limits,
@@ -87,7 +98,9 @@ class batch_committer {
   std::optional<time_point> met_lock_;          // the last time that a batch waited for one for the full time, in vain
   std::optional<time_point> was_too_slow_;      // the last time that an attempt was
   std::optional<time_point> found_slow_;        // the last time that some of a batch were, and others not
-  duration usual_ = duration::zero();           // time that a commit takes, a moving average
+  // Moving averages of the time that commits take.
+  duration usual_of_batch_ = duration::zero();
+  duration usual_of_row_ = duration::zero();
 };
 
 }  // namespace penstock::ingest

@@ -66,13 +66,14 @@ class marked_connection final : public db::connection {
     --server_->sessions;
   }
 
-  task<db::result> query(std::string, db::parameters values) override {
-    task<bool> going = operate("SELECT");
+  task<db::result> query(std::string sql, db::parameters values) override {
+    bool looks_for_old_markers = sql.starts_with("SELECT \"writer\"");  // of which there are none
+    task<bool> going = operate(looks_for_old_markers ? "FORGET" : "SELECT");
     bool lost = co_await std::move(going);
     db::result found;
-    if (!std::holds_alternative<std::string>(values[0])) {
+    if (!looks_for_old_markers && !std::holds_alternative<std::string>(values[0])) {
       found.rows.push_back({db::value(), std::int64_t{0}, std::int64_t{0}});  // the oldest of no answers
-    } else {
+    } else if (!looks_for_old_markers) {
       auto row = server_->markers.find(std::get<std::string>(values[0]));
       if (row != server_->markers.end()) found.rows.push_back({row->second});
     }
