@@ -95,7 +95,7 @@ TEST(load_doubt, ends_the_load_after_its_time_where_some_items_become_unknown) {
   }
 }
 
-TEST(load_doubt, a_table_that_fails_for_good_while_the_source_says_nothing_ends_the_load) {
+TEST(load_doubt, a_table_that_fails_for_good_behind_some_rows_ends_the_load_with_a_place_to_resume_at) {
   world w(200, {.concurrency = 2, .retry = {.retry_for = 10s}});
   const upset_server upset{[](int item, std::size_t) { return item > 100; }, w};
   w.serve_batch = [&](const batch& sent) { return upset(sent); };
