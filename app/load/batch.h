@@ -71,6 +71,7 @@ class batch {
     batch b;
     std::size_t begin = begin_of(first);
     b.body = body.substr(begin, begin_of(first + count) - begin);
+    b.items.reserve(count);
     for (std::size_t i = first; i < first + count; ++i) b.items.push_back({items[i].line, items[i].end - begin});
     b.file = file;
     b.last_line = items[first + count - 1].line;

@@ -58,7 +58,7 @@ task<void> sender::run() {
   } catch (...) {
     failure = std::current_exception();
   }
-  for (const std::deque<aside>* all : {&parts_aside_, &items_aside_})
+  for (const std::deque<aside>* all : {&parts_aside_, &likely_aside_, &items_aside_})
     for (const aside& a : *all) result_.not_sent(a.items, reason);
   if (failure) std::rethrow_exception(failure);
 }
@@ -67,6 +67,7 @@ void sender::stop(std::string reason) {
   if (stopping_.is_set()) return;
   reason_ = std::move(reason);
   stopping_.set();
+  doubt_ended_.set();
   reading_.set();
 }
 
@@ -84,47 +85,58 @@ task<void> sender::read() {
 
 task<void> sender::send() {
   for (;;) {
+    task<void> trying = try_before_reading_on();
+    co_await std::move(trying);
     auto next = ready_.receive();
     std::optional<std::unique_ptr<batch>> b = co_await next;
     if (!b) break;
     if (stopping_.is_set()) continue;
     ++sending_;
     result_.begun(**b);
-    task<void> delivered = deliver(**b, piece::of_source);
+    task<void> delivered = deliver(**b);
     co_await std::move(delivered);
     spare_.push_back(std::move(*b));
-    task<void> trying = try_ripe();
-    co_await std::move(trying);
     --sending_;
   }
   input_ended_.set();
-  while (!stopping_.is_set() && (in_hand_ > 0 || !parts_aside_.empty() || !items_aside_.empty())) {
+  while (!stopping_.is_set() && (in_hand_ > 0 || has_aside())) {
     task<void> trying = try_next_or_wait();
     co_await std::move(trying);
   }
 }
 
-task<void> sender::deliver(const batch& b, piece what) {
+task<void> sender::deliver(const batch& b) {
+  if (is_in_doubt() && !b.items.empty()) co_return set_part_aside(b);
+  task<bool> delivered = deliver_now(b);
+  co_await std::move(delivered);
+}
+
+// False when the database failed it as a whole.
+task<bool> sender::deliver_now(const batch& b) {
   batch again;
   const batch* rest = &b;
   if (b.items.size() <= most_items_) {
-    if (what == piece::of_upsetting && should_postpone()) co_return set_part_aside(b);
-    task<request_end> sending = deliver_whole(b, what);
+    task<request_end> sending = deliver_whole(b);
     request_end end = co_await std::move(sending);
-    if (end.upsetting && b.items.size() == 1) co_return set_item_aside(b);
     if (end.upsetting) {
-      task<void> halving = deliver_in_parts(b, (b.items.size() + 1) / 2, piece::of_upsetting);
-      co_return co_await std::move(halving);
+      if (b.items.size() == 1) {
+        set_item_aside(b);
+      } else {
+        task<void> halving = deliver_in_parts(b, (b.items.size() + 1) / 2);
+        co_await std::move(halving);
+      }
+      co_return false;
     }
-    if (!end.too_large && end.named_all) co_return;
+    if (!end.too_large && end.named_all) co_return true;
     send_fewer_than(b.items.size());
     if (!end.too_large) {
       again = b.only(end.unnamed);
       rest = &again;
     }
   }
-  task<void> sending_parts = deliver_in_parts(*rest, rest->items.size(), what);
+  task<void> sending_parts = deliver_in_parts(*rest, rest->items.size());
   co_await std::move(sending_parts);
+  co_return true;
 }
 
 void sender::send_fewer_than(std::size_t items) noexcept {
@@ -132,13 +144,14 @@ void sender::send_fewer_than(std::size_t items) noexcept {
   taken_ = 0;
 }
 
-task<void> sender::deliver_in_parts(const batch& b, std::size_t most_items, piece what) {
+task<void> sender::deliver_in_parts(const batch& b, std::size_t most_items) {
   std::size_t next = 0;
   try {
     while (next < b.items.size() && !stopping_.is_set()) {
+      if (is_in_doubt()) co_return set_part_aside(b.part(next, b.items.size() - next));
       batch part = b.part(next, std::min({most_items, most_items_, b.items.size() - next}));
       next += part.items.size();
-      task<void> sending = deliver(part, what);
+      task<void> sending = deliver(part);
       co_await std::move(sending);
     }
   } catch (const operation_cancelled&) {
@@ -148,9 +161,9 @@ task<void> sender::deliver_in_parts(const batch& b, std::size_t most_items, piec
   if (next < b.items.size()) result_.not_sent(b.part(next, b.items.size() - next), reason_);
 }
 
-task<sender::request_end> sender::deliver_whole(const batch& b, piece what) {
+task<sender::request_end> sender::deliver_whole(const batch& b) {
   try {
-    task<request_end> attempts = attempt_until_decided(b, what);
+    task<request_end> attempts = attempt_until_decided(b);
     request_end end = co_await std::move(attempts);
     // Rejects that nobody can read would only become more.
     if (!result_.rejects_failure().empty()) stop(result_.rejects_failure());
@@ -161,7 +174,7 @@ task<sender::request_end> sender::deliver_whole(const batch& b, piece what) {
   }
 }
 
-task<sender::request_end> sender::attempt_until_decided(const batch& b, piece what) {
+task<sender::request_end> sender::attempt_until_decided(const batch& b) {
   if (b.items.empty()) {
     result_.carried_out(b, {});
     co_return request_end{};
@@ -177,8 +190,10 @@ task<sender::request_end> sender::attempt_until_decided(const batch& b, piece wh
       co_return request_end{.too_large = true};
     std::optional<std::string> upsetting;
     if (!attempts.maybe_stored()) upsetting = upsetting_code(last);
-    if (upsetting && may_be_items_fault(b, what))
-      co_return request_end{.upsetting = true, .code = *std::move(upsetting), .why = what_happened(last)};
+    if (upsetting) {
+      last_failure_ = what_happened(last);
+      co_return request_end{.upsetting = true, .code = *std::move(upsetting)};
+    }
     if (next.what != decision::step::retry) co_return conclude(b, last, next.what);
     task<bool> waiting = happens_within(stopping_, next.wait);
     bool is_stopped = co_await std::move(waiting);
@@ -208,18 +223,16 @@ sender::request_end sender::conclude(const batch& b, const attempt& last, decisi
 
 sender::request_end sender::carried_out(const batch& b, answer told) {
   unknown_in_a_row_ = 0;
-  if (told.stored > 0) {
-    upsetting_batches_in_a_row_ = upsetting_items_in_a_row_ = 0;
-    ++with_rows_stored_;
-  }
+  if (told.stored > 0) note_well();
   if (b.items.size() == most_items_ && may_grow_ && ++taken_ == taken_before_larger) {
     most_items_ *= 2;
     taken_ = 0;
   }
-  request_end end{.named_all = told.refused.size() == told.rejected, .unnamed = std::move(told.unnamed)};
+  request_end end{
+      .carried_out = true, .named_all = told.refused.size() == told.rejected, .unnamed = std::move(told.unnamed)};
   if (!end.named_all && b.items.size() == 1) {
     reject_only_item(b, code_name(load_errc::rejected), "the server did not say why");
-    return {};
+    return {.carried_out = true};
   }
   told.rejected -= end.unnamed.size();
   if (told.rejected > told.refused.size()) may_grow_ = false;  // the rejects lack these

@@ -36,6 +36,7 @@ struct world {
   // Instead of `serve`, where it is set.
   std::function<attempt(const batch& sent)> serve_batch = {};
   std::size_t items_a_batch = 1;
+  std::string padding = {};  // behind an item's number
   duration latency;
 
   std::size_t filled = 0;
@@ -56,7 +57,7 @@ struct world {
     into.clear();
     for (std::size_t i = 0; i < items_a_batch; ++i) {
       std::size_t number = filled * items_a_batch + i + 1;
-      into.add(std::to_string(number), number);
+      into.add(std::to_string(number) + padding, number);
     }
     ++filled;
     return true;
@@ -85,6 +86,19 @@ struct world {
     stopped = s.stopped_because();
   }
   std::string stopped;
+};
+
+// A server that fails for some of the items, while it is away for all, and notes how often.
+struct upset_server {
+  std::function<bool(int item, std::size_t attempts)> fails;
+  world& w;
+
+  attempt operator()(const batch& sent) const {
+    for (std::size_t i = 0; i < sent.items.size(); ++i)
+      if (fails(std::stoi(std::string(sent.text_of(i))), w.attempts))
+        return attempt{.status = 503, .body = R"({"code":"db.other","detail":"upset"})"};
+    return attempt{.status = 200, .body = all_stored(sent.items.size())};
+  }
 };
 
 }  // namespace penstock::app::load
