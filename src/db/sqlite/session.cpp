@@ -79,8 +79,10 @@ void session::configure() {
   throw_if_moved();
   // WAL survives a crash with FULL at one sync a commit (https://www.sqlite.org/pragma.html#pragma_synchronous). The
   // last one reads, so that the session has FILE-wal open, should its path lead elsewhere later.
-  for (const char* pragma : {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON",
-                             "PRAGMA cache_size=-16384", "PRAGMA temp_store=MEMORY", "PRAGMA schema_version"})
+  // A reader that takes long makes FILE-wal long: it is cut once that is over.
+  for (const char* pragma :
+       {"PRAGMA journal_mode=WAL", "PRAGMA journal_size_limit=67108864", "PRAGMA synchronous=FULL",
+        "PRAGMA foreign_keys=ON", "PRAGMA cache_size=-16384", "PRAGMA temp_store=MEMORY", "PRAGMA schema_version"})
     if (sqlite3_exec(handle_, pragma, nullptr, nullptr, nullptr) != SQLITE_OK) {
       throw_if_interrupted();
       throw_open_failure(handle_, where_.name);
