@@ -1,53 +1,20 @@
 #include "idempotency_table.h"
 
 #include <algorithm>
-#include <bit>
 #include <map>
-#include <span>
-#include <string_view>
 #include <utility>
 
-// Keys are looked up in lists of 1, 2, 4 … keys, the last one repeated, so that few different statements are prepared.
 // Old answers are found by their ids, which ascend with time: no index on the time is needed. Those of a server whose
 // clock was ahead stay for longer and are stepped over.
 
 namespace penstock::ingest {
 namespace {
 
-constexpr std::size_t most_keys_of_a_query = 1'024;
 constexpr std::int64_t most_deletes_at_a_time = 500;
 
 using found_by_key = std::map<std::string, kept_answer, std::less<>>;
-using key_list = std::vector<const std::string*>;
 
 db::timestamp current_time() { return std::chrono::floor<std::chrono::microseconds>(scheduler::current().wall_now()); }
-
-task<db::result> look_up(db::connection& session, const char* columns, const std::string& stream,
-                         std::span<const std::string* const> keys) {
-  std::size_t places = std::bit_ceil(keys.size());
-  std::string sql =
-      std::string("SELECT ") + columns + R"( FROM "penstock_idempotency" WHERE "stream" = ? AND "request_key" IN ()";
-  db::parameters values = db::parameters_of(stream);
-  for (std::size_t i = 0; i < places; ++i) {
-    sql += i == 0 ? "?" : ", ?";
-    values.emplace_back(*keys[std::min(i, keys.size() - 1)]);
-  }
-  sql += ")";
-  return session.query(std::move(sql), std::move(values));
-}
-
-// Calls `take` with each row that is there, some keys at a time.
-template <class Take>
-task<void> look_up_all(db::connection& session, const char* columns, const std::string& stream, const key_list& keys,
-                       Take take) {
-  for (std::span<const std::string* const> rest(keys); !rest.empty();) {
-    std::span<const std::string* const> some = rest.first(std::min(rest.size(), most_keys_of_a_query));
-    rest = rest.subspan(some.size());
-    task<db::result> asking = look_up(session, columns, stream, some);
-    db::result found = co_await std::move(asking);
-    for (std::vector<db::value>& row : found.rows) take(row);
-  }
-}
 
 }  // namespace
 
@@ -66,28 +33,28 @@ const db::table_definition& idempotency_table() {
 
 task<std::vector<std::optional<kept_answer>>> find_kept_answers(db::connection& session, const std::string& stream,
                                                                 const std::vector<batch_group>& groups) {
-  key_list keys;
-  for (const batch_group& group : groups) keys.push_back(&group.with->key);
+  std::vector<std::string> keys;
+  for (const batch_group& group : groups) keys.push_back(group.with->key);
+  task<db::result> looking = session.find_by_key(idempotency_table(), {"request_key", "request_hash", "status"},
+                                                 db::parameters_of(stream), std::move(keys));
+  db::result asked_before = co_await std::move(looking);
   found_by_key found;
-  auto take_what_it_was = [&](std::vector<db::value>& row) {
+  for (std::vector<db::value>& row : asked_before.rows)
     found.try_emplace(
         std::get<std::string>(row[0]),
         kept_answer{std::get<std::string>(row[1]), static_cast<int>(std::get<std::int64_t>(row[2])), {}, false});
-  };
-  task<void> looking =
-      look_up_all(session, R"("request_key", "request_hash", "status")", stream, keys, take_what_it_was);
-  co_await std::move(looking);
-  keys.clear();
+  std::vector<std::string> repeated;
   for (const batch_group& group : groups)
     if (auto it = found.find(group.with->key); it != found.end() && it->second.request_hash == group.with->hash)
-      keys.push_back(&it->first);
-  auto take_answer = [&](std::vector<db::value>& row) {
+      repeated.push_back(it->first);
+  task<db::result> fetching = session.find_by_key(idempotency_table(), {"request_key", "answer"},
+                                                  db::parameters_of(stream), std::move(repeated));
+  db::result answered = co_await std::move(fetching);
+  for (std::vector<db::value>& row : answered.rows) {
     kept_answer& answer = found.at(std::get<std::string>(row[0]));
     answer.body = std::move(std::get<std::string>(row[1]));
     answer.is_kept = true;
-  };
-  task<void> fetching = look_up_all(session, R"("request_key", "answer")", stream, keys, take_answer);
-  co_await std::move(fetching);
+  }
   std::vector<std::optional<kept_answer>> answers(groups.size());
   for (std::size_t g = 0; g < groups.size(); ++g) {
     auto it = found.find(groups[g].with->key);

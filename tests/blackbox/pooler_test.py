@@ -66,10 +66,22 @@ class Pooler(BlackBoxTest):
         many = [{"number": n} for n in range(2000)]
         status, answer = service.post(many, "/v1/orders")
         self.assertEqual((status, answer["stored"]), (200, 2000))
+        self.repeat_keyed(service)
         self.assertEqual(service.stop(), 0)
         for stream in ("orders", "visits", "hours"):
             self.assertEqual(self.ask(f"SELECT count(*), count(DISTINCT number) FROM {stream} WHERE note = '{stream}'"),
                              [f"{ITEMS}|{ITEMS}"], stream)
+
+    def repeat_keyed(self, service):
+        """Keys are looked up in a batch's transaction, and outside of one for what has no item."""
+        for number in range(8):
+            headers = {"Content-Type": "application/json", "Idempotency-Key": f"key-{number}"}
+            item = f'{{"number": {number}, "note": "keyed"}}'
+            first = service.request("POST", "/v1/orders", item, **headers)
+            self.assertEqual(first[0], 200)
+            self.assertEqual(service.request("POST", "/v1/orders", item, **headers)[2], first[2])
+            self.assertEqual(service.request("POST", "/v1/orders", "[1", **headers)[0], 422)
+        self.assertEqual(self.ask("SELECT count(*) FROM orders WHERE note = 'keyed'"), ["8"])
 
     def test_items_go_in_through_a_pooler_of_sessions(self):
         url = self.start_pooler("session")
@@ -94,6 +106,7 @@ class Pooler(BlackBoxTest):
         through = f"postgresql://penstock:only%20for%20tests@/penstock?host={folder}&port={PORT}"
         for _ in range(6):
             self.assertEqual(self.ask("SHOW lock_timeout", through), ["0"])
+            self.assertEqual(self.ask("SHOW enable_seqscan", through), ["on"])
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ void session::note_traces(const std::string& sql) {
 
 // A statement whose tables were changed after it was prepared is prepared once more. Inside a transaction the server
 // has given that up by then.
-task<void> session::run(const std::string& sql, const parameters& values, const result_taker& take) {
+task<void> session::run(const std::string& sql, const parameters& values, const result_taker& take, planning how) {
   note_traces(sql);
   for (bool again = false;; again = true) {
     wire& w = open_wire();
@@ -133,7 +133,9 @@ task<void> session::run(const std::string& sql, const parameters& values, const 
     bool inside = in_transaction();
     bool may_run_again = !again && !inside;
     send_begin(w);
+    if (how == planning::by_index) send_planning_by_index(w, inside);
     std::size_t mine = w.execute(s->name, arguments_.bound(), s->binary);
+    if (how == planning::by_index && inside) send_planning_as_ever(w);
     w.sync();
     std::optional<database_error> failed;
     bool stale = false;
@@ -166,12 +168,16 @@ task<void> session::run(const std::string& sql, const parameters& values, const 
   }
 }
 
+result_taker session::keeping_rows(result& in) {
+  return [&in](std::size_t, const PGresult* r) {
+    if (in.columns.empty()) in.columns = column_names(r);
+    append_rows(r, in);
+  };
+}
+
 task<result> session::query(std::string sql, parameters values) {
   result found;
-  result_taker take = [&](std::size_t, const PGresult* r) {
-    if (found.columns.empty()) found.columns = column_names(r);
-    append_rows(r, found);
-  };
+  result_taker take = keeping_rows(found);
   task<void> running = run(sql, values, take);
   co_await std::move(running);
   co_return found;

@@ -36,6 +36,8 @@ class session final : public connection {
 
   task<result> query(std::string sql, parameters values) override;
   task<std::uint64_t> query_each(std::string sql, parameters values, row_consumer take, std::size_t max_rows) override;
+  task<result> find_by_key(const table_definition& in, std::vector<std::string> columns, parameters first,
+                           std::vector<std::string> last) override;
   task<std::uint64_t> execute(std::string sql, parameters values) override;
   task<void> insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) override;
   task<void> insert_batch(const table_definition& into, const row_batch& rows, batch_report& report) override;
@@ -101,8 +103,13 @@ class session final : public connection {
   std::size_t send_begin(wire& w);
   std::size_t send_evictions(wire& w);
   void note_traces(const std::string& sql);
+  enum class planning { as_ever, by_index };
   // Runs a statement once; its results go to `take`.
-  task<void> run(const std::string& sql, const parameters& values, const result_taker& take);
+  task<void> run(const std::string& sql, const parameters& values, const result_taker& take,
+                 planning how = planning::as_ever);
+  static result_taker keeping_rows(result& in);
+  static void send_planning_by_index(wire& w, bool inside);
+  static void send_planning_as_ever(wire& w);
   task<statement*> prepared(const std::string& sql);
   task<void> prepare_on_server(statement& s, const std::string& text, const std::vector<Oid>& types);
   // True when the failure says that the server does not have a prepared statement, and all were forgotten.
