@@ -78,8 +78,9 @@ task<MYSQL_STMT*> session::run(std::string sql, parameters values) {
     altered_ = true;
     lock_wait_.reset();  // it may have been set to another
   }
+  const std::string kinds = facts_.is_mariadb ? std::string() : bound_.kinds();
   for (bool again = false;; again = true) {
-    task<MYSQL_STMT*> preparing = statements_.prepare(*wire_, text_);
+    task<MYSQL_STMT*> preparing = statements_.prepare(*wire_, text_, kinds);
     MYSQL_STMT* statement = co_await std::move(preparing);
     if (statement == nullptr && statements_.refused().code == ER_UNSUPPORTED_PS && bound_.binds().empty()) {
       task<void> running = run_text(std::move(text_), "run a statement");
