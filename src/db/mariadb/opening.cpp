@@ -192,6 +192,18 @@ task<void> require_cluster(wire* w, server_address at) {
     throw node_away(at, "the node is not connected to its cluster");
 }
 
+// A session beside one with that server.
+task<std::unique_ptr<wire>> find_again(const server_url* url, server_address at, std::string identity) {
+  task<std::unique_ptr<wire>> logging_in = find_and_log_in(url, at);
+  std::unique_ptr<wire> w = co_await std::move(logging_in);
+  std::vector<text_result> answers;
+  task<bool> asking = w->run("SHOW VARIABLES WHERE Variable_name IN ('hostname','port','server_id')", answers);
+  bool answered = co_await std::move(asking);
+  if (!answered || identity_of(variables_of(answers.front())) != identity)
+    throw database_error(db_errc::other, at.to_string() + ": another server answers now; what ran goes on");
+  co_return w;
+}
+
 }  // namespace
 
 std::string words_after_reset(const server_url& url) {
@@ -251,16 +263,22 @@ task<std::unique_ptr<wire>> open_session(const server_url* url, server_address a
 }
 
 task<void> end_statement(const server_url* url, server_address at, std::string identity, unsigned long thread_id) {
-  task<std::unique_ptr<wire>> logging_in = find_and_log_in(url, at);
-  std::unique_ptr<wire> w = co_await std::move(logging_in);
+  task<std::unique_ptr<wire>> finding = find_again(url, std::move(at), std::move(identity));
+  std::unique_ptr<wire> w = co_await std::move(finding);
   std::vector<text_result> answers;
-  task<bool> asking = w->run("SHOW VARIABLES WHERE Variable_name IN ('hostname','port','server_id')", answers);
-  bool answered = co_await std::move(asking);
-  if (!answered || identity_of(variables_of(answers.front())) != identity)
-    throw database_error(db_errc::other, at.to_string() + ": another server answers now; what ran goes on");
   std::string text = "KILL QUERY " + std::to_string(thread_id);
   task<bool> killing = w->run(text, answers);
   co_await std::move(killing);
+}
+
+task<bool> is_asleep(const server_url* url, server_address at, std::string identity, unsigned long thread_id) {
+  task<std::unique_ptr<wire>> finding = find_again(url, std::move(at), std::move(identity));
+  std::unique_ptr<wire> w = co_await std::move(finding);
+  std::vector<text_result> answers;
+  std::string text = "SELECT COMMAND FROM information_schema.PROCESSLIST WHERE ID = " + std::to_string(thread_id);
+  task<bool> asking = w->run(text, answers, 1);
+  bool answered = co_await std::move(asking);
+  co_return answered && !answers.front().rows.empty() && answers.front().rows[0].at(0) == "Sleep";
 }
 
 }  // namespace penstock::db::mariadb

@@ -45,7 +45,9 @@ result result_of(text_result&& given) {
 }  // namespace
 
 session::session(std::shared_ptr<server_context> home, server_address at, std::unique_ptr<wire> w, server_facts facts)
-    : home_(std::move(home)), at_(std::move(at)), facts_(std::move(facts)), wire_(std::move(w)) {}
+    : home_(std::move(home)), at_(std::move(at)), facts_(std::move(facts)), wire_(std::move(w)) {
+  wire_->ask_about_promises([this] { return has_forgotten(); });
+}
 
 void session::require_usable() const {
   if (!wire_) throw database_error(db_errc::connection_lost, at_.to_string() + ": the connection was closed");

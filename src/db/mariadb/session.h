@@ -124,6 +124,7 @@ class session final : public connection {
   task<void> settle_and_roll_back();
   task<void> end_what_runs();
   task<void> end_lock_wait();
+  task<bool> has_forgotten();
   task<bool> drained_within(duration limit);
   [[noreturn]] void fail(const std::string& doing, const complaint& said);
   [[noreturn]] void fail_statement(MYSQL_STMT* statement);
