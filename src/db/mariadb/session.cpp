@@ -74,6 +74,7 @@ void session::fail_statement(MYSQL_STMT* statement) { fail("run a statement", co
 
 task<MYSQL_STMT*> session::run(std::string sql, parameters values) {
   require_whole_transaction("run a statement");
+  require_fitting(sql);
   bound_.hold(std::move(values));
   text_ = std::move(sql);
   if (leaves_traces(text_)) {
@@ -112,6 +113,15 @@ task<MYSQL_STMT*> session::run(std::string sql, parameters values) {
     co_await std::move(finishing);
     if (again || !only_asks(text_)) fail("run a statement", said);
   }
+}
+
+// The server would end the session: what is as long as a packet may be is too long for it.
+void session::require_fitting(const std::string& sql) const {
+  constexpr std::size_t command = 1;  // ahead of the text
+  if (sql.size() + command >= facts_.max_packet)
+    throw database_error(db_errc::data, at_.to_string() + ": a statement of " + std::to_string(sql.size()) +
+                                            " bytes does not fit into the server's max_allowed_packet of " +
+                                            std::to_string(facts_.max_packet));
 }
 
 task<void> session::bind(MYSQL_STMT* statement) {

@@ -107,6 +107,7 @@ class session final : public connection {
   task<std::optional<std::vector<std::string>>> find_differences(const table_definition& wanted);
   // Gives the statement, executed, or null where only a text will do; its answer is in `answers_` then.
   task<MYSQL_STMT*> run(std::string sql, parameters values);
+  void require_fitting(const std::string& sql) const;
   task<void> bind(MYSQL_STMT* statement);
   void open_reader(MYSQL_STMT* statement);
   bool goes_in_pieces() const noexcept;
