@@ -6,8 +6,8 @@
 
 #include <chrono>
 
-// Answers that the server has promised, and gives late or not at all: it says nothing of a KILL QUERY that comes between
-// two statements of a text.
+// Answers that the server has promised, and gives late or not at all: it says nothing of a KILL QUERY that comes
+// between two statements of a text.
 
 namespace penstock::db {
 namespace {

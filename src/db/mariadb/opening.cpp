@@ -36,10 +36,21 @@ constexpr const char* session_settings =
     "lc_messages='en_US',session_track_schema=1,net_write_timeout=600"
     "/*M! ,max_error_count=64*/";  // MySQL asks for a right here, and of its warnings nothing is asked
 
+// Beside those that the server tells of anyway; it takes none twice.
+std::string settings_to_tell_of() {
+  const std::string told = "@@session_track_system_variables";
+  std::string wanted;
+  for (const std::string name :
+       {"character_set_client", "character_set_connection", "character_set_results", "auto_increment_increment"})
+    wanted += ",IF(" + told + " LIKE '%" + name + "%',NULL,'" + name + "')";
+  return ",session_track_system_variables=IF(" + told + "='*','*',CONCAT_WS(',',NULLIF(" + told + ",'')" + wanted +
+         "))";
+}
+
 // A client whose machine is gone would hold its locks until the server finds out, which may take hours. MySQL has no
 // such limit. One that is set already, and is shorter, stays.
 std::string settings_of_session(const server_url& url) {
-  std::string text = session_settings;
+  std::string text = session_settings + settings_to_tell_of();
   if (url.idle_transaction_timeout == duration::zero()) return text;
   std::string most = std::to_string(std::chrono::ceil<std::chrono::seconds>(url.idle_transaction_timeout).count());
   return text + "/*M! ,idle_transaction_timeout=IF(@@idle_transaction_timeout BETWEEN 1 AND " + most +

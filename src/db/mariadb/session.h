@@ -14,9 +14,11 @@
 #include "wire.h"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace penstock::db::mariadb {
@@ -108,6 +110,11 @@ class session final : public connection {
   // Gives the statement, executed, or null where only a text will do; its answer is in `answers_` then.
   task<MYSQL_STMT*> run(std::string sql, parameters values);
   void require_fitting(const std::string& sql) const;
+  void note_traces();
+  void note_settings();
+  void note_setting(std::string_view name, const std::string& value);
+  task<void> look_at_settings();
+  void require_known_characters(const std::string& doing) const;
   task<void> bind(MYSQL_STMT* statement);
   void open_reader(MYSQL_STMT* statement);
   bool goes_in_pieces() const noexcept;
@@ -138,6 +145,9 @@ class session final : public connection {
   bool begun_ = false;                    // a transaction, and the server has not said that it was told to end it
   std::optional<complaint> rolled_back_;  // why the server has rolled back what was begun, and will not say so again
   bool altered_ = false;
+  std::map<std::string, std::string> other_characters_;  // by settings that name others than those of our texts
+  bool settings_may_differ_ = false;                     // from what is known of them
+  bool set_without_word_ = false;                        // one of them, maybe
   bool rights_may_be_old_ = false;
   std::optional<std::int64_t> lock_wait_;        // seconds at most, where that was said
   duration end_waits_after_ = duration::zero();  // where the server can't; 0: it does

@@ -231,6 +231,20 @@ task<void> wire::drain() {
   }
 }
 
+std::vector<std::pair<std::string, std::string>> wire::settings_told() const {
+  std::vector<std::pair<std::string, std::string>> told;
+  if ((handle_->server_status & SERVER_SESSION_STATE_CHANGED) == 0) return told;
+  const char* text = nullptr;
+  std::size_t size = 0;
+  auto take = [&](auto* next) { return next(handle_, SESSION_TRACK_SYSTEM_VARIABLES, &text, &size) == 0; };
+  for (bool more = take(mysql_session_track_get_first); more; more = take(mysql_session_track_get_next)) {
+    std::string name(text, size);
+    if (!take(mysql_session_track_get_next)) break;
+    told.emplace_back(std::move(name), std::string(text, size));
+  }
+  return told;
+}
+
 complaint wire::complaint_of_session() const {
   if (out_of_step_) return {CR_MALFORMED_PACKET, "HY000", "the server's answers are not those to what was asked"};
   return {mysql_errno(handle_), mysql_sqlstate(handle_), mysql_error(handle_)};

@@ -72,9 +72,9 @@ class wire {
   // Null: no more. What it throws leaves the call under way, as a cancellation does.
   using intervention = std::function<task<void>()>;
   void step_in_after(duration limit, intervention step_in) noexcept;
-  // A server that is told to end a statement (KILL QUERY) between two statements of a text ends the text without a word,
-  // though it has promised more answers. So `has_forgotten` is asked while one that was promised does not come, ever
-  // more seldom; a server that has, twice in a row, counts as lost.
+  // A server that is told to end a statement (KILL QUERY) between two statements of a text ends the text without a
+  // word, though it has promised more answers. So `has_forgotten` is asked while one that was promised does not come,
+  // ever more seldom; a server that has, twice in a row, counts as lost.
   using question = std::function<task<bool>()>;
   void ask_about_promises(question has_forgotten) noexcept { has_forgotten_ = std::move(has_forgotten); }
   // After it, a server whose system leaves what was sent unanswered for longer counts as lost too.
@@ -101,6 +101,8 @@ class wire {
   bool takes_backslashes_as_they_are() const noexcept {
     return (handle_->server_status & SERVER_STATUS_NO_BACKSLASH_ESCAPES) != 0;
   }
+  // Names and values of what the last statement has set, of the settings that the server was told to tell of.
+  std::vector<std::pair<std::string, std::string>> settings_told() const;
   complaint complaint_of_session() const;
   // Times the server was waited for.
   std::size_t round_trips() const noexcept { return round_trips_; }
