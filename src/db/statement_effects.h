@@ -11,6 +11,8 @@ namespace penstock::db {
 bool leaves_traces(std::string_view sql) noexcept;
 // True when it inserts, replaces, deletes or updates rows, whatever it gives back.
 bool changes_rows(std::string_view sql) noexcept;
+// True when it begins with SET.
+bool only_sets(std::string_view sql) noexcept;
 // Of a statement of MariaDB or MySQL that gives rows: true when it does nothing else, but for what the functions in it
 // do, and so may be run again.
 bool only_asks(std::string_view sql) noexcept;

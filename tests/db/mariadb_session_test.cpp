@@ -71,6 +71,30 @@ TEST_F(mariadb_session, gives_nothing_of_a_statement_that_was_refused_to_the_nex
 }
 
 // At 0, 1, 2 … ms, until one run is over before its cancel: so at many moments of the pieces.
+// The server would take no more of the session, and the failure would be one to try again.
+TEST_F(mariadb_session, refuses_a_statement_that_is_longer_than_a_packet_and_goes_on) {
+  with_small_packet([&](connection& c) -> task<> {
+    co_await c.begin();
+    co_await c.execute(insert_sql, parameters_of("a", "b"));
+    const std::string head = "SELECT LENGTH('";
+    const std::string tail = "')";
+    const std::size_t fits = packet - 2 - head.size() - tail.size();
+    value length = co_await ask(c, head + std::string(fits, 'x') + tail);
+    EXPECT_EQ(length, value(static_cast<std::int64_t>(fits)));
+    std::string told;
+    try {
+      co_await c.query(head + std::string(fits + 1, 'x') + tail);
+    } catch (const database_error& e) {
+      EXPECT_EQ(e.errc(), db_errc::data);
+      told = e.message();
+    }
+    EXPECT_NE(told.find("max_allowed_packet"), std::string::npos) << told;
+    co_await c.commit();
+    task<void> checking = expect_last(c, "a", "b");
+    co_await std::move(checking);
+  });
+}
+
 TEST_F(mariadb_session, gives_nothing_of_a_statement_that_was_cancelled_to_the_next_one) {
   with_small_packet([&](connection& c) -> task<> {
     parameters many(8, to_value(std::string(packet / 2, 'x')));

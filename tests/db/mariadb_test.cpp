@@ -18,6 +18,27 @@ TEST_F(mariadb, gives_typed_rows_for_typed_parameters) {
   });
 }
 
+// MySQL takes the kinds of a statement's first parameters for those of all that come later.
+TEST_F(mariadb, takes_each_parameter_as_what_it_is_whatever_the_statement_was_given_before) {
+  with_session([](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE t(token VARCHAR(40), amount DECIMAL(30, 2))");
+    const std::string storing = "INSERT INTO t VALUES (?, ?)";
+    for (const parameters& row : {parameters_of(5, 0.5), parameters_of("00123", "12345678901234567.89"),
+                                  parameters_of(value(), value()), parameters_of("007", "0.10")})
+      co_await c.execute(storing, row);
+    result stored = co_await c.query("SELECT token, amount FROM t WHERE token LIKE '00%' ORDER BY token");
+    const std::vector<std::vector<value>> as_given = {{value("00123"), value("12345678901234567.89")},
+                                                      {value("007"), value("0.10")}};
+    EXPECT_EQ(stored.rows, as_given);
+    co_await c.execute(storing, parameters_of("7", 1));
+    const std::string finding = "SELECT token FROM t WHERE token = ?";
+    result by_number = co_await c.query(finding, parameters_of(7));
+    EXPECT_EQ(by_number.rows.size(), 2u);
+    result by_text = co_await c.query(finding, parameters_of("007"));
+    EXPECT_EQ(by_text.rows, (std::vector<std::vector<value>>{{value("007")}}));
+  });
+}
+
 TEST_F(mariadb, tells_the_kind_of_a_time_that_is_all_zero) {
   with_session([](connection& c) -> task<> {
     co_await c.execute("CREATE TABLE t(at TIME, exact TIME(3), day DATE, both_of_them DATETIME)");

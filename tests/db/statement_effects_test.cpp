@@ -99,6 +99,11 @@ TEST(statement_effects, procedures_may_commit_halfway) {
     EXPECT_FALSE(may_commit_halfway(sql)) << sql;
 }
 
+TEST(statement_effects, settings_are_told_by_their_first_word) {
+  for (const char* sql : {"SET NAMES utf8mb4", " /* back */ set @a = 1"}) EXPECT_TRUE(only_sets(sql)) << sql;
+  for (const char* sql : {"UPDATE t SET n = 1", "SETTLE", "SHOW VARIABLES", ""}) EXPECT_FALSE(only_sets(sql)) << sql;
+}
+
 TEST(statement_effects, only_questions_may_be_asked_again) {
   for (const char* sql : {"SELECT 1", "(select 1)", "WITH a AS (SELECT 1) SELECT * FROM a", "VALUES (1)", "TABLE t",
                           "/* all */ SHOW TABLES"})

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <numeric>
 #include <utility>
 
 #include <mysqld_error.h>
@@ -141,10 +142,11 @@ void batch_insertion::start(wire& w, const server_facts& facts, const known_tabl
 
 void batch_insertion::take_what_is_known(const known_tables& known) {
   limits_.clear();
-  has_triggers_ = keys_may_change_ = false;
+  has_triggers_ = names_id_ = keys_may_change_ = false;
   auto found = known.find(into_->name);
   if (found == known.end()) return;
   has_triggers_ = found->second.has_triggers;
+  names_id_ = found->second.is_view || names(found->second.trigger_texts, into_->id_column);
   keys_may_change_ = std::any_of(into_->unique_key.begin(), into_->unique_key.end(),
                                  [&](const std::string& column) { return names(found->second.trigger_texts, column); });
   if (found->second.limits.empty()) return;
@@ -206,7 +208,11 @@ task<std::optional<complaint>> batch_insertion::insert_group() {
     said = co_await std::move(setting_apart);
     if (said) co_return said;
   }
-  if (!group_.empty()) {
+  if (group_.size() > 1 && hides_chosen_ids()) {
+    task<std::optional<complaint>> inserting = insert_each();
+    said = co_await std::move(inserting);
+    if (said) co_return said;
+  } else if (!group_.empty()) {
     task<std::optional<complaint>> inserting = many_refused_ ? insert_one_by_one() : insert();
     said = co_await std::move(inserting);
   }
@@ -229,6 +235,31 @@ task<std::optional<complaint>> batch_insertion::insert() {
   bool ran = co_await std::move(sending);
   if (!ran) co_return what_failed();
   take_ids_of_insert(group_, answers_.front());
+  co_return std::nullopt;
+}
+
+// A statement for each row of the group, in one trip for as many as the server takes, and one more for each that it
+// refuses.
+task<std::optional<complaint>> batch_insertion::insert_each() {
+  const std::size_t bytes_beside_values = names_.size() + into_->name.size() + 32;
+  const std::size_t most = std::max<std::size_t>(1, facts_->max_packet / 4 / bytes_beside_values);
+  while (!group_.empty()) {
+    std::vector<std::size_t> ends(std::min(group_.size(), most));
+    std::iota(ends.begin(), ends.end(), 1);
+    task<bool> sending = send_inserts(std::span(group_).first(ends.size()), ends);
+    bool ran = co_await std::move(sending);
+    for (std::size_t i = 0; i < answers_.size(); ++i) take_ids_of_insert(std::span(group_).subspan(i, 1), answers_[i]);
+    std::optional<complaint> said;
+    if (!ran) said = what_failed();
+    if (said && (!ahead_has_run_ || !refuses_row(*said))) co_return said;
+    group_.erase(group_.begin(), group_.begin() + static_cast<std::ptrdiff_t>(answers_.size()));
+    if (!said) continue;
+    const std::uint32_t refused = group_.front();
+    group_.erase(group_.begin());
+    task<std::optional<complaint>> judging = judge(refused, *said);
+    said = co_await std::move(judging);
+    if (said) co_return said;
+  }
   co_return std::nullopt;
 }
 

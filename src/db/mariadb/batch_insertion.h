@@ -107,6 +107,7 @@ class batch_insertion {
   task<std::optional<complaint>> insert_all();
   task<std::optional<complaint>> insert_group();
   task<std::optional<complaint>> insert();
+  task<std::optional<complaint>> insert_each();
   task<std::optional<complaint>> insert_with_parameters();
   task<std::optional<complaint>> isolate(complaint said);
   task<std::optional<complaint>> set_one_apart(complaint said);
@@ -155,6 +156,8 @@ class batch_insertion {
   bool tells_ids() const { return report_->wants_ids && !into_->id_column.empty(); }
   bool returns_ids() const;
   bool may_choose_ids() const { return has_triggers_ && tells_ids(); }
+  // Of a statement for several rows, such a server tells one id alone.
+  bool hides_chosen_ids() const { return names_id_ && may_choose_ids() && !returns_ids(); }
   void take_ids(std::span<const std::uint32_t> of, std::uint64_t first);
   void take_ids(std::span<const std::uint32_t> of, const text_result& told);
   void take_ids_of_insert(std::span<const std::uint32_t> of, const text_result& told);
@@ -180,6 +183,7 @@ class batch_insertion {
   std::uint64_t opening_changed_ = 0;
   std::vector<const text_limit*> limits_;  // of each column or null; only while a batch starts
   bool has_triggers_ = false;              // see known_table
+  bool names_id_ = false;                  // a trigger does, or may beneath a view
   bool keys_may_change_ = false;           // a trigger may give a row another key than was sent
   std::vector<std::uint32_t> waiting_;     // rows that the database has to judge, in order
   std::size_t next_ = 0;                   // of them, the first that is in no group yet

@@ -51,6 +51,12 @@ void bound_parameters::hold(parameters values) {
   for (std::size_t i = 0; i < values_.size(); ++i) binds_.push_back(bind(values_[i], times_[i]));
 }
 
+std::string bound_parameters::kinds() const {
+  std::string all(1, '\0');
+  for (const MYSQL_BIND& b : binds_) all.push_back(static_cast<char>(b.buffer_type));
+  return all;
+}
+
 MYSQL_BIND bound_parameters::bind(const value& v, MYSQL_TIME& time) {
   auto bind_held = [&](const auto& held) -> MYSQL_BIND {
     using T = std::decay_t<decltype(held)>;

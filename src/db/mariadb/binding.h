@@ -19,6 +19,11 @@ class bound_parameters {
   // Throws `db_errc::data` for what no column can hold.
   void hold(parameters values);
   std::vector<MYSQL_BIND>& binds() noexcept { return binds_; }
+  // What tells apart statements that have equal texts on MySQL, which takes the kinds that a statement's parameters had
+  // when it ran first for those of each later run, and converts what is given then
+  // (https://dev.mysql.com/doc/refman/8.4/en/prepare.html). Never a zero but the first byte, so that no text with kinds
+  // behind it is another one with others.
+  std::string kinds() const;
   // Bytes of texts and blobs.
   std::size_t bytes() const noexcept { return bytes_; }
 

@@ -60,7 +60,10 @@ known_table known_table_from(const text_result& columns, const text_result& trig
     known.limits.push_back({row[0].value_or(""), static_cast<std::size_t>(number_in(row[1])), in_bytes});
   }
   known.has_triggers = !triggers.rows.empty();
-  for (const auto& row : triggers.rows) known.trigger_texts += row[0].value_or("") + '\n';
+  for (const auto& row : triggers.rows) {
+    known.is_view = known.is_view || row[0] == "";
+    known.trigger_texts += row[0].value_or("") + '\n';
+  }
   known.asked_for = scheduler::current().now();
   return known;
 }

@@ -36,6 +36,7 @@ struct known_table {
   // BEFORE INSERT, as far as the account may see them; a view is taken to have some. They may choose ids, and do for a
   // row that IGNORE drops what they do for one that is stored.
   bool has_triggers = false;
+  bool is_view = false;
   std::string trigger_texts = {};  // of those that are no view's
   time_point asked_for{};          // when
   std::vector<fitting_definition> fits = {};

@@ -36,10 +36,21 @@ constexpr const char* session_settings =
     "lc_messages='en_US',session_track_schema=1,net_write_timeout=600"
     "/*M! ,max_error_count=64*/";  // MySQL asks for a right here, and of its warnings nothing is asked
 
+// Beside those that the server tells of anyway; it takes none twice.
+std::string settings_to_tell_of() {
+  const std::string told = "@@session_track_system_variables";
+  std::string wanted;
+  for (const std::string name :
+       {"character_set_client", "character_set_connection", "character_set_results", "auto_increment_increment"})
+    wanted += ",IF(" + told + " LIKE '%" + name + "%',NULL,'" + name + "')";
+  return ",session_track_system_variables=IF(" + told + "='*','*',CONCAT_WS(',',NULLIF(" + told + ",'')" + wanted +
+         "))";
+}
+
 // A client whose machine is gone would hold its locks until the server finds out, which may take hours. MySQL has no
 // such limit. One that is set already, and is shorter, stays.
 std::string settings_of_session(const server_url& url) {
-  std::string text = session_settings;
+  std::string text = session_settings + settings_to_tell_of();
   if (url.idle_transaction_timeout == duration::zero()) return text;
   std::string most = std::to_string(std::chrono::ceil<std::chrono::seconds>(url.idle_transaction_timeout).count());
   return text + "/*M! ,idle_transaction_timeout=IF(@@idle_transaction_timeout BETWEEN 1 AND " + most +
@@ -192,6 +203,18 @@ task<void> require_cluster(wire* w, server_address at) {
     throw node_away(at, "the node is not connected to its cluster");
 }
 
+// A session beside one with that server.
+task<std::unique_ptr<wire>> find_again(const server_url* url, server_address at, std::string identity) {
+  task<std::unique_ptr<wire>> logging_in = find_and_log_in(url, at);
+  std::unique_ptr<wire> w = co_await std::move(logging_in);
+  std::vector<text_result> answers;
+  task<bool> asking = w->run("SHOW VARIABLES WHERE Variable_name IN ('hostname','port','server_id')", answers);
+  bool answered = co_await std::move(asking);
+  if (!answered || identity_of(variables_of(answers.front())) != identity)
+    throw database_error(db_errc::other, at.to_string() + ": another server answers now; what ran goes on");
+  co_return w;
+}
+
 }  // namespace
 
 std::string words_after_reset(const server_url& url) {
@@ -251,16 +274,22 @@ task<std::unique_ptr<wire>> open_session(const server_url* url, server_address a
 }
 
 task<void> end_statement(const server_url* url, server_address at, std::string identity, unsigned long thread_id) {
-  task<std::unique_ptr<wire>> logging_in = find_and_log_in(url, at);
-  std::unique_ptr<wire> w = co_await std::move(logging_in);
+  task<std::unique_ptr<wire>> finding = find_again(url, std::move(at), std::move(identity));
+  std::unique_ptr<wire> w = co_await std::move(finding);
   std::vector<text_result> answers;
-  task<bool> asking = w->run("SHOW VARIABLES WHERE Variable_name IN ('hostname','port','server_id')", answers);
-  bool answered = co_await std::move(asking);
-  if (!answered || identity_of(variables_of(answers.front())) != identity)
-    throw database_error(db_errc::other, at.to_string() + ": another server answers now; what ran goes on");
   std::string text = "KILL QUERY " + std::to_string(thread_id);
   task<bool> killing = w->run(text, answers);
   co_await std::move(killing);
+}
+
+task<bool> is_asleep(const server_url* url, server_address at, std::string identity, unsigned long thread_id) {
+  task<std::unique_ptr<wire>> finding = find_again(url, std::move(at), std::move(identity));
+  std::unique_ptr<wire> w = co_await std::move(finding);
+  std::vector<text_result> answers;
+  std::string text = "SELECT COMMAND FROM information_schema.PROCESSLIST WHERE ID = " + std::to_string(thread_id);
+  task<bool> asking = w->run(text, answers, 1);
+  bool answered = co_await std::move(asking);
+  co_return answered && !answers.front().rows.empty() && answers.front().rows[0].at(0) == "Sleep";
 }
 
 }  // namespace penstock::db::mariadb

@@ -43,6 +43,9 @@ task<std::unique_ptr<wire>> open_session(const server_url* url, server_address a
 // can't, as when the address leads to another server by now.
 task<void> end_statement(const server_url* url, server_address at, std::string identity, unsigned long thread_id);
 
+// Whether that session waits for a statement, as far as another one of its account is told. Throws as `end_statement`.
+task<bool> is_asleep(const server_url* url, server_address at, std::string identity, unsigned long thread_id);
+
 // The error for what was said while something was done.
 database_error failure(const server_address& at, const std::string& doing, const complaint& said);
 

@@ -45,7 +45,9 @@ result result_of(text_result&& given) {
 }  // namespace
 
 session::session(std::shared_ptr<server_context> home, server_address at, std::unique_ptr<wire> w, server_facts facts)
-    : home_(std::move(home)), at_(std::move(at)), facts_(std::move(facts)), wire_(std::move(w)) {}
+    : home_(std::move(home)), at_(std::move(at)), facts_(std::move(facts)), wire_(std::move(w)) {
+  wire_->ask_about_promises([this] { return has_forgotten(); });
+}
 
 void session::require_usable() const {
   if (!wire_) throw database_error(db_errc::connection_lost, at_.to_string() + ": the connection was closed");
@@ -72,18 +74,23 @@ void session::fail_statement(MYSQL_STMT* statement) { fail("run a statement", co
 
 task<MYSQL_STMT*> session::run(std::string sql, parameters values) {
   require_whole_transaction("run a statement");
+  require_fitting(sql);
+  if (set_without_word_) {
+    task<void> looking = look_at_settings();
+    co_await std::move(looking);
+  }
+  if (!only_sets(sql)) require_known_characters("run a statement");
   bound_.hold(std::move(values));
   text_ = std::move(sql);
-  if (leaves_traces(text_)) {
-    altered_ = true;
-    lock_wait_.reset();  // it may have been set to another
-  }
+  note_traces();
+  const std::string kinds = facts_.is_mariadb ? std::string() : bound_.kinds();
   for (bool again = false;; again = true) {
-    task<MYSQL_STMT*> preparing = statements_.prepare(*wire_, text_);
+    task<MYSQL_STMT*> preparing = statements_.prepare(*wire_, text_, kinds);
     MYSQL_STMT* statement = co_await std::move(preparing);
     if (statement == nullptr && statements_.refused().code == ER_UNSUPPORTED_PS && bound_.binds().empty()) {
       task<void> running = run_text(std::move(text_), "run a statement");
       co_await std::move(running);
+      note_settings();
       co_return nullptr;
     }
     if (statement == nullptr) fail("prepare a statement", statements_.refused());
@@ -103,12 +110,24 @@ task<MYSQL_STMT*> session::run(std::string sql, parameters values) {
     bool may_have_pieces = !ran && goes_in_pieces();
     if (!is_stale && !may_have_pieces)
       statements_.keep_last(mysql_stmt_field_count(statement) == 0 || only_asks(text_));
-    if (ran) co_return statement;
+    if (ran) {
+      note_settings();
+      co_return statement;
+    }
     if (!is_stale) fail("run a statement", said);
     task<void> finishing = finish(statement);
     co_await std::move(finishing);
     if (again || !only_asks(text_)) fail("run a statement", said);
   }
+}
+
+// The server would end the session: what is as long as a packet may be is too long for it.
+void session::require_fitting(const std::string& sql) const {
+  constexpr std::size_t command = 1;  // ahead of the text
+  if (sql.size() + command >= facts_.max_packet)
+    throw database_error(db_errc::data, at_.to_string() + ": a statement of " + std::to_string(sql.size()) +
+                                            " bytes does not fit into the server's max_allowed_packet of " +
+                                            std::to_string(facts_.max_packet));
 }
 
 task<void> session::bind(MYSQL_STMT* statement) {
@@ -192,7 +211,7 @@ task<void> session::finish(MYSQL_STMT* statement) {
   for (;;) {
     wire_->start<mysql_stmt_free_result_start, mysql_stmt_free_result_cont>(statement);
     if (wire_->under_way()) co_await wire_->done();
-    if (mysql_stmt_more_results(statement) == 0) co_return;
+    if (mysql_stmt_more_results(statement) == 0) co_return note_settings();
     wire_->start<mysql_stmt_next_result_start, mysql_stmt_next_result_cont>(statement);
     if (wire_->under_way()) co_await wire_->done();
     if (wire_->number() > 0) fail_statement(statement);
@@ -343,6 +362,11 @@ task<void> session::store(const table_definition& into, const row_batch& rows, b
                                              ": batches can't go in while the session's sql_mode has "
                                              "NO_BACKSLASH_ESCAPES: reset the session");
   std::size_t round_trips_before = wire_->round_trips();
+  if (settings_may_differ_) {
+    task<void> looking = look_at_settings();
+    co_await std::move(looking);
+  }
+  require_known_characters("insert into " + into.name);
   if (should_look_again(into)) {
     task<void> looking = look_again(into);
     co_await std::move(looking);

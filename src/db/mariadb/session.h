@@ -14,9 +14,11 @@
 #include "wire.h"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace penstock::db::mariadb {
@@ -107,6 +109,12 @@ class session final : public connection {
   task<std::optional<std::vector<std::string>>> find_differences(const table_definition& wanted);
   // Gives the statement, executed, or null where only a text will do; its answer is in `answers_` then.
   task<MYSQL_STMT*> run(std::string sql, parameters values);
+  void require_fitting(const std::string& sql) const;
+  void note_traces();
+  void note_settings();
+  void note_setting(std::string_view name, const std::string& value);
+  task<void> look_at_settings();
+  void require_known_characters(const std::string& doing) const;
   task<void> bind(MYSQL_STMT* statement);
   void open_reader(MYSQL_STMT* statement);
   bool goes_in_pieces() const noexcept;
@@ -124,6 +132,7 @@ class session final : public connection {
   task<void> settle_and_roll_back();
   task<void> end_what_runs();
   task<void> end_lock_wait();
+  task<bool> has_forgotten();
   task<bool> drained_within(duration limit);
   [[noreturn]] void fail(const std::string& doing, const complaint& said);
   [[noreturn]] void fail_statement(MYSQL_STMT* statement);
@@ -136,6 +145,9 @@ class session final : public connection {
   bool begun_ = false;                    // a transaction, and the server has not said that it was told to end it
   std::optional<complaint> rolled_back_;  // why the server has rolled back what was begun, and will not say so again
   bool altered_ = false;
+  std::map<std::string, std::string> other_characters_;  // by settings that name others than those of our texts
+  bool settings_may_differ_ = false;                     // from what is known of them
+  bool set_without_word_ = false;                        // one of them, maybe
   bool rights_may_be_old_ = false;
   std::optional<std::int64_t> lock_wait_;        // seconds at most, where that was said
   duration end_waits_after_ = duration::zero();  // where the server can't; 0: it does

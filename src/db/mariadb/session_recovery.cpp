@@ -86,6 +86,20 @@ task<void> session::end_lock_wait() {
   }
 }
 
+// Whether the server waits for a statement, while we wait for its answer to one.
+task<bool> session::has_forgotten() {
+  try {
+    task<bool> asking = with_timeout(patience_after_kill,
+                                     is_asleep(&home_->url, at_, facts_.identity, mysql_thread_id(wire_->handle())));
+    co_return co_await std::move(asking);
+  } catch (const operation_cancelled&) {
+    throw;
+  } catch (const error& e) {
+    log::debug("a server that does not answer could not be asked why", {{"reason", e.what()}});
+  }
+  co_return false;
+}
+
 task<void> session::rollback() {
   if (state() != session_state::dirty) return settle();
   return settle_and_roll_back();
@@ -137,6 +151,8 @@ task<void> session::reset() {
   task<void> setting_up = run_text(words_after_reset(home_->url), "set the session up");
   co_await std::move(setting_up);
   facts_ = facts_of(*wire_, answers_.back());
+  other_characters_.clear();
+  settings_may_differ_ = set_without_word_ = false;
   altered_ = false;
   lock_wait_.reset();
   end_waits_after_ = duration::zero();

@@ -14,14 +14,16 @@ namespace {
 constexpr std::size_t most_statements = 64;
 }  // namespace
 
-task<MYSQL_STMT*> statement_cache::prepare(wire& w, std::string sql) {
+task<MYSQL_STMT*> statement_cache::prepare(wire& w, std::string sql, std::string_view kinds) {
+  const std::size_t size = sql.size();
+  std::string key = std::move(sql.append(kinds));
   forget_where_chosen_otherwise(w);
-  auto found = by_sql_.find(sql);
-  if (found != by_sql_.end() && found->second->prepared) {
+  auto found = by_key_.find(key);
+  if (found != by_key_.end() && found->second->prepared) {
     entries_.splice(entries_.begin(), entries_, found->second);
     co_return found->second->statement;
   }
-  if (found != by_sql_.end()) {
+  if (found != by_key_.end()) {
     task<void> dropping = drop(w, found->second);
     co_await std::move(dropping);
   }
@@ -31,11 +33,11 @@ task<MYSQL_STMT*> statement_cache::prepare(wire& w, std::string sql) {
   }
   MYSQL_STMT* statement = mysql_stmt_init(w.handle());
   if (statement == nullptr) throw database_error(db_errc::other, "no memory for a prepared statement");
-  entries_.push_front({std::move(sql), statement});
+  entries_.push_front({std::move(key), statement});
   place here = entries_.begin();
-  by_sql_.emplace(here->sql, here);
+  by_key_.emplace(here->key, here);
   w.count_round_trip();
-  w.start<mysql_stmt_prepare_start, mysql_stmt_prepare_cont>(statement, here->sql.data(), here->sql.size());
+  w.start<mysql_stmt_prepare_start, mysql_stmt_prepare_cont>(statement, here->key.data(), size);
   if (w.under_way()) co_await w.done();
   here->prepared = w.number() == 0;
   if (here->prepared) co_return statement;
@@ -56,14 +58,14 @@ void statement_cache::forget_where_chosen_otherwise(wire& w) {
 task<void> statement_cache::drop(wire& w, place which) {
   // The call frees the statement whatever comes of it.
   MYSQL_STMT* statement = which->statement;
-  by_sql_.erase(which->sql);
+  by_key_.erase(which->key);
   entries_.erase(which);
   task<void> closing = w.close_statement(statement);
   co_await std::move(closing);
 }
 
 void statement_cache::clear() noexcept {
-  by_sql_.clear();
+  by_key_.clear();
   for (entry& e : entries_) mysql_stmt_close(e.statement);
   entries_.clear();
 }

@@ -24,8 +24,9 @@ class statement_cache {
   statement_cache& operator=(const statement_cache&) = delete;
   ~statement_cache() { clear(); }
 
-  // The statement of this text, prepared; null when it could not be: see `complaint_of_statement`.
-  task<MYSQL_STMT*> prepare(wire& w, std::string sql);
+  // The statement of this text, prepared; null when it could not be: see `complaint_of_statement`. Where `kinds`
+  // differ, texts that are equal have a statement each: see `bound_parameters::kinds`.
+  task<MYSQL_STMT*> prepare(wire& w, std::string sql, std::string_view kinds = {});
   // Whether the one that was asked for last can be executed again, or is to be prepared anew for that.
   void keep_last(bool usable) noexcept { entries_.front().prepared = usable; }
   // Of the statement that could not be prepared.
@@ -35,7 +36,7 @@ class statement_cache {
 
  private:
   struct entry {
-    std::string sql;
+    std::string key;  // the text, with the kinds behind it
     MYSQL_STMT* statement;
     bool prepared = false;
   };
@@ -45,7 +46,7 @@ class statement_cache {
   task<void> drop(wire& w, place which);
 
   std::list<entry> entries_;  // the one used last is the first
-  std::unordered_map<std::string_view, place> by_sql_;
+  std::unordered_map<std::string_view, place> by_key_;
   complaint refused_;
   std::string chosen_;  // the database
 };

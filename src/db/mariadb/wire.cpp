@@ -1,8 +1,10 @@
 #include "wire.h"
 
+#include "penstock/async/race.h"
 #include "penstock/async/timeout.h"
 #include "penstock/db/error.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -12,6 +14,10 @@
 
 namespace penstock::db::mariadb {
 namespace {
+
+// For an answer that was promised, before and between questions about it, which take a login each.
+constexpr duration shortest_patience = std::chrono::seconds(1);
+constexpr duration longest_patience = std::chrono::seconds(16);
 
 net::readiness wanted(int events) {
   net::readiness set = net::readiness::none;
@@ -36,6 +42,19 @@ void take_rows(MYSQL_RES* from, text_result& into) {
   }
 }
 
+// What the server has said may be on its way when it is asked about; not for so long.
+task<net::readiness> see_forgotten(const wire::question* has_forgotten) {
+  bool was_forgotten = false;
+  for (duration patience = shortest_patience;;) {
+    task<bool> asking = (*has_forgotten)();
+    bool is_forgotten = co_await std::move(asking);
+    if (is_forgotten && was_forgotten) co_return net::readiness::none;
+    was_forgotten = is_forgotten;
+    patience = is_forgotten ? shortest_patience : std::min(longest_patience, patience * 2);
+    co_await sleep_for(patience);
+  }
+}
+
 }  // namespace
 
 wire::wire() : handle_(mysql_init(nullptr)) {
@@ -53,14 +72,14 @@ wire::~wire() {
   mysql_close(handle_);
 }
 
-task<void> wire::done() {
+task<void> wire::done(bool is_promised) {
   while (waiting_ != 0) {
     my_socket now = mysql_get_socket(handle_);
     if (!watch_ || now != watched_) {
       watch_.emplace(now);
       watched_ = now;
     }
-    task<net::readiness> waiting = step_in_ ? wait_and_step_in() : wait();
+    task<net::readiness> waiting = step_in_ ? wait_and_step_in(is_promised) : wait(is_promised);
     net::readiness ready = co_await std::move(waiting);
     if (ready == net::readiness::none)
       abandon();
@@ -70,7 +89,8 @@ task<void> wire::done() {
 }
 
 // Nothing: the server counts as lost.
-task<net::readiness> wire::wait() {
+task<net::readiness> wire::wait(bool is_promised) {
+  if (is_promised && has_forgotten_) return wait_for_promised();
   if (silence_limit_ == duration::zero())
     return absence_limit_ == duration::zero() ? watch_->wait(wanted(waiting_))
                                               : watch_->wait_while_answered(wanted(waiting_), absence_limit_);
@@ -86,20 +106,30 @@ task<net::readiness> wire::wait_within_limit() {
   }
 }
 
+task<net::readiness> wire::wait_for_promised() {
+  try {
+    task<net::readiness> waiting = with_timeout(shortest_patience, wait(false));
+    co_return co_await std::move(waiting);
+  } catch (const timed_out&) {
+  }
+  task<net::readiness> waiting = race(wait(false), see_forgotten(&has_forgotten_));
+  co_return co_await std::move(waiting);
+}
+
 void wire::step_in_after(duration limit, intervention step_in) noexcept {
   step_in_after_ = limit;
   step_in_ = std::move(step_in);
 }
 
-task<net::readiness> wire::wait_and_step_in() {
+task<net::readiness> wire::wait_and_step_in(bool is_promised) {
   try {
-    task<net::readiness> waiting = with_timeout(step_in_after_, wait());
+    task<net::readiness> waiting = with_timeout(step_in_after_, wait(is_promised));
     co_return co_await std::move(waiting);
   } catch (const timed_out&) {
   }
   task<void> stepping_in = step_in_();
   co_await std::move(stepping_in);
-  task<net::readiness> waiting = wait();
+  task<net::readiness> waiting = wait(is_promised);
   co_return co_await std::move(waiting);
 }
 
@@ -119,8 +149,8 @@ task<bool> wire::run(std::string_view text, std::vector<text_result>& given, std
   given.clear();
   ++round_trips_;
   start<mysql_real_query_start, mysql_real_query_cont>(handle_, text.data(), text.size());
-  while (true) {
-    if (under_way()) co_await done();
+  for (bool is_promised = false;; is_promised = true) {
+    if (under_way()) co_await done(is_promised);
     if (number() != 0) {
       out_of_step_ = answers != 0 && given.size() >= answers;
       co_return false;
@@ -199,6 +229,20 @@ task<void> wire::drain() {
       break;
     }
   }
+}
+
+std::vector<std::pair<std::string, std::string>> wire::settings_told() const {
+  std::vector<std::pair<std::string, std::string>> told;
+  if ((handle_->server_status & SERVER_SESSION_STATE_CHANGED) == 0) return told;
+  const char* text = nullptr;
+  std::size_t size = 0;
+  auto take = [&](auto* next) { return next(handle_, SESSION_TRACK_SYSTEM_VARIABLES, &text, &size) == 0; };
+  for (bool more = take(mysql_session_track_get_first); more; more = take(mysql_session_track_get_next)) {
+    std::string name(text, size);
+    if (!take(mysql_session_track_get_next)) break;
+    told.emplace_back(std::move(name), std::string(text, size));
+  }
+  return told;
 }
 
 complaint wire::complaint_of_session() const {

@@ -64,13 +64,19 @@ class wire {
     return waiting_ == 0 && handle_->status == MYSQL_STATUS_READY && !mysql_more_results(handle_);
   }
   // Cancellable: the call is then still under way. A server that is silent for longer than the limit counts as lost.
-  task<void> done();
+  // `is_promised`: the server has said that the answer comes.
+  task<void> done(bool is_promised = false);
   // 0: no limit.
   void limit_silence(duration limit) noexcept { silence_limit_ = limit; }
   // Has `step_in` run, once for each wait, when the server has been waited for for so long; the wait goes on after it.
   // Null: no more. What it throws leaves the call under way, as a cancellation does.
   using intervention = std::function<task<void>()>;
   void step_in_after(duration limit, intervention step_in) noexcept;
+  // A server that is told to end a statement (KILL QUERY) between two statements of a text ends the text without a
+  // word, though it has promised more answers. So `has_forgotten` is asked while one that was promised does not come,
+  // ever more seldom; a server that has, twice in a row, counts as lost.
+  using question = std::function<task<bool>()>;
+  void ask_about_promises(question has_forgotten) noexcept { has_forgotten_ = std::move(has_forgotten); }
   // After it, a server whose system leaves what was sent unanswered for longer counts as lost too.
   void limit_absence(duration limit) noexcept;
   // Runs the statements of a text, which must stay where it is until nothing is under way; gives what each gave, or
@@ -95,6 +101,8 @@ class wire {
   bool takes_backslashes_as_they_are() const noexcept {
     return (handle_->server_status & SERVER_STATUS_NO_BACKSLASH_ESCAPES) != 0;
   }
+  // Names and values of what the last statement has set, of the settings that the server was told to tell of.
+  std::vector<std::pair<std::string, std::string>> settings_told() const;
   complaint complaint_of_session() const;
   // Times the server was waited for.
   std::size_t round_trips() const noexcept { return round_trips_; }
@@ -119,9 +127,10 @@ class wire {
   template <class Result, class Subject>
   static Result* result_type(int (*)(Result*, Subject*, int));
 
-  task<net::readiness> wait();
+  task<net::readiness> wait(bool is_promised);
+  task<net::readiness> wait_for_promised();
   task<net::readiness> wait_within_limit();
-  task<net::readiness> wait_and_step_in();
+  task<net::readiness> wait_and_step_in(bool is_promised);
   void resume(int ready) noexcept;
   void set_file_handler() noexcept;
 
@@ -138,6 +147,7 @@ class wire {
   duration absence_limit_ = duration::zero();
   duration step_in_after_ = duration::zero();
   intervention step_in_;
+  question has_forgotten_;
   my_socket watched_ = -1;
   std::optional<net::descriptor_watch> watch_;
 };

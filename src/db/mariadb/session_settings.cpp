@@ -1,0 +1,62 @@
+#include "../statement_effects.h"
+#include "penstock/db/error.h"
+#include "session.h"
+
+#include <charconv>
+#include <string_view>
+
+// What statements set for their session and we go by. The server tells of such changes with its answers, but not of
+// what a procedure sets, nor MariaDB of `SET @@name = …` (seen with 10.11): before a batch, and the next statement, it
+// is asked.
+
+namespace penstock::db::mariadb {
+namespace {
+
+constexpr std::string_view our_characters = "utf8mb4";
+
+}  // namespace
+
+// Of the statement that is about to run.
+void session::note_traces() {
+  if (!leaves_traces(text_)) return;
+  altered_ = true;
+  lock_wait_.reset();  // it may have been set to another
+  settings_may_differ_ = true;
+  set_without_word_ = set_without_word_ || (facts_.is_mariadb && text_.find("@@") != std::string::npos);
+}
+
+void session::note_settings() {
+  for (const auto& [name, value] : wire_->settings_told()) note_setting(name, value);
+}
+
+void session::note_setting(std::string_view name, const std::string& value) {
+  if (name == "auto_increment_increment")
+    std::from_chars(value.data(), value.data() + value.size(), facts_.id_step);
+  else if (name.starts_with("character_set_") && value != our_characters)
+    other_characters_[std::string(name)] = value;
+  else if (name.starts_with("character_set_"))
+    other_characters_.erase(std::string(name));
+}
+
+task<void> session::look_at_settings() {
+  task<void> asking = run_text(
+      "SELECT @@character_set_client, @@character_set_connection, @@character_set_results, @@auto_increment_increment",
+      "look at the session's settings");
+  co_await std::move(asking);
+  const text_result& told = answers_.front();
+  for (std::size_t i = 0; i < told.columns.size(); ++i)
+    note_setting(std::string_view(told.columns[i]).substr(2), told.rows.at(0).at(i).value_or(""));
+  settings_may_differ_ = set_without_word_ = false;
+}
+
+// In other sets our texts are other ones, or none; and a byte of theirs may take the backslash in that is to keep a
+// quote from ending its text.
+void session::require_known_characters(const std::string& doing) const {
+  if (other_characters_.empty()) return;
+  const auto& [name, value] = *other_characters_.begin();
+  throw database_error(db_errc::other, at_.to_string() + ", " + doing + ": texts would be garbled while the " +
+                                           "session's " + name + " is '" + value +
+                                           "': SET NAMES utf8mb4, or reset the session");
+}
+
+}  // namespace penstock::db::mariadb
