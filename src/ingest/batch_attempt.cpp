@@ -21,6 +21,9 @@ namespace {
 constexpr std::size_t round_trips_of_a_marked_begin = 2;
 constexpr auto ending_takes_at_most = std::chrono::seconds(2);
 
+// Writing ends before the attempt does, so that the session can be kept.
+duration time_to_end(duration attempt_timeout) { return attempt_timeout / 16; }
+
 // Without a marker and without answers to keep.
 bool is_transaction_of_its_own(const batch& b, const commit_marker* marker) {
   return marker == nullptr && b.groups.empty();
@@ -68,16 +71,17 @@ db::database_error took_too_long(duration limit) {
 task<void> batch_committer::attempt_within(const attempt_limits& limits, batch& b, commit_marker* marker,
                                            progress& so_far) {
   duration limit = limits.of_batch.attempt_timeout;
+  so_far.write_until = scheduler::current().now() + limit;
   std::exception_ptr hung;
   try {
-    task<void> trying = with_timeout(limit, attempt(b, marker, limits, so_far));
+    task<void> trying = with_timeout(limit + time_to_end(limit), attempt(b, marker, limits, so_far));
     co_await std::move(trying);
   } catch (const timed_out&) {
     hung = std::current_exception();
   }
   if (!hung) co_return;
   so_far.has_hung = limits.writing >= limit || !so_far.is_writing;
-  bool may_be_of_a_row = so_far.is_writing && (limits.is_of_part || b.rows.rows() > 1);
+  bool may_be_of_a_row = so_far.is_writing && so_far.has_time_to_write && (limits.is_of_part || b.rows.rows() > 1);
   if (may_be_of_a_row) {
     task<bool> asking = database_answers(limit);
     bool answers = co_await std::move(asking);
@@ -123,7 +127,7 @@ task<void> batch_committer::attempt(batch& b, commit_marker* marker, const attem
       task<bool> ending = end_what_is_written(*session);
       was_ended = co_await std::move(ending);
     }
-    if (was_ended) {
+    if (was_ended && so_far.has_time_to_write) {
       so_far.has_hung = limits.writing >= limits.of_batch.attempt_timeout;
       throw took_too_long(limits.writing);
     }
@@ -159,9 +163,9 @@ task<void> batch_committer::attempt_transaction(db::connection& session, batch& 
     co_await std::move(limiting);
   }
   so_far.is_writing = true;
-  // Before the attempt's own time is over, so that the session can be kept.
-  duration left = *current_deadline() - scheduler::current().now();
-  task<void> writing = with_timeout(std::min(limits.writing, left - left / 32), write(session, b, marker, outcome));
+  duration limit = std::min<duration>(limits.writing, so_far.write_until - scheduler::current().now());
+  so_far.has_time_to_write = limit > limits.writing / 2;
+  task<void> writing = with_timeout(limit, write(session, b, marker, outcome));
   co_await std::move(writing);
   so_far.is_writing = false;
   if (is_transaction_of_its_own(b, marker)) co_return;

@@ -277,7 +277,7 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, comm
     end.is_in_doubt = marker != nullptr ? marker->in_doubt() : failure && end.is_in_doubt;
     if (!failure) co_return;
     bool is_lost = failed_with(db::db_errc::connection_lost, failure);
-    end.has_left_session = is_lost || so_far.has_left_session;
+    end.has_left_session = end.has_left_session || is_lost || so_far.has_left_session;
     if (takes_too_long(failure)) was_too_slow_ = clock.now();
     bool hangs_at_first = so_far.has_hung && !std::exchange(has_hung, true);
     if (hangs_at_first) {

@@ -55,8 +55,10 @@ class batch_committer {
     bool is_of_part;         // of a batch that failed as a whole
   };
   struct progress {
+    time_point write_until{};
     bool has_session = false;
     bool is_writing = false;
+    bool has_time_to_write = false;  // most of what it may take: to get a session did not use it up
     bool has_hung = false;
     bool has_left_session = false;  // which the server may still have, and its locks
   };

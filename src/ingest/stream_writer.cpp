@@ -162,8 +162,7 @@ task<void> stream_writer::commit(batch& b, batch_committer::patience how) {
     co_return;
   }
   note_failure(failure, rows_and_groups(b));
-  const duration nearly_all = queue_.options().attempt_timeout * 15 / 16;
-  bool waited_in_vain = takes_too_long(failure) && clock.now() - start >= nearly_all;
+  bool waited_in_vain = takes_too_long(failure) && clock.now() - start >= queue_.options().attempt_timeout;
   if (waited_in_vain) failed_at_ = clock.now();  // the table may keep all waiting
   tell_failure(failure, b.rows.rows());
   std::rethrow_exception(failure);
