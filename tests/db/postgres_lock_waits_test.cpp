@@ -1,0 +1,70 @@
+#include "server_fixture.h"
+#include <penstock/db/connection.h>
+#include <penstock/db/error.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+// Batches of several parts, all of which need a lock that another session holds.
+
+namespace penstock::db {
+namespace {
+
+class postgres_lock_waits : public server_test {
+ protected:
+  postgres_lock_waits() : server_test("TESTED_POSTGRESQL") {}
+};
+
+// The sequence of ids tells how many rows were tried: what is undone does not give its ids back.
+TEST_F(postgres_lock_waits, are_of_the_first_part_that_needs_the_lock_alone) {
+  with_connection([&](connection& c) -> task<> {
+    const std::string schema = "lock_waits_" + std::to_string(getpid());
+    co_await c.execute("CREATE SCHEMA " + schema);
+    co_await c.execute("SET search_path TO " + schema);
+    co_await c.execute("CREATE TABLE parent (id bigint PRIMARY KEY)");
+    co_await c.execute("INSERT INTO parent VALUES (1)");
+    co_await c.execute("CREATE TABLE t (id bigserial, k bigint UNIQUE, parent bigint REFERENCES parent)");
+    database server(url());
+    task<std::unique_ptr<connection>> connecting = server.connect();
+    std::unique_ptr<connection> other = co_await std::move(connecting);
+    co_await other->begin();
+    co_await other->query("SELECT id FROM " + schema + ".parent FOR UPDATE");
+    row_batch rows(2);
+    for (std::int64_t k = 0; k < 3'000; ++k) {
+      rows.add_integer(k);
+      rows.add_integer(1);
+      rows.commit_row();
+    }
+    const table_definition into{
+        "t", "id", {{"k", column_type::integer, true}, {"parent", column_type::integer, true}}, {"k"}};
+    co_await c.limit_lock_waits(std::chrono::milliseconds(20));
+    co_await c.begin_for_batches();
+    batch_report report;
+    std::optional<db_errc> failed;
+    try {
+      co_await c.insert_rows(into, rows, report);
+    } catch (const database_error& e) {
+      failed = e.errc();
+    }
+    EXPECT_EQ(failed, db_errc::lock_timeout);
+    co_await c.rollback();
+    task<result> asking = c.query("SELECT last_value FROM t_id_seq");
+    result tried = co_await std::move(asking);
+    EXPECT_LT(std::get<std::int64_t>(tried.rows.at(0).at(0)), 1'000);
+    co_await other->rollback();
+    co_await c.begin_for_batches();
+    co_await c.insert_rows(into, rows, report);
+    co_await c.commit();
+    task<result> counting = c.query("SELECT count(*) FROM t");
+    result stored = co_await std::move(counting);
+    EXPECT_EQ(std::get<std::int64_t>(stored.rows.at(0).at(0)), 3'000);
+    co_await c.execute("DROP SCHEMA " + schema + " CASCADE");
+  });
+}
+
+}  // namespace
+}  // namespace penstock::db
