@@ -119,9 +119,10 @@ class connection {
   virtual task<std::uint64_t> query_each(std::string sql, parameters values, row_consumer take,
                                          std::size_t max_rows = 1'000) = 0;
   /// Rows of a table by its unique key: those that have the values `first` in all its columns but the last, and one of
-  /// `last`, texts, in that. Gives `columns` of them, in no order. Goes by the key's index whatever the server knows of
-  /// the table: a plan made while it was small would read all of it later. `last` may be long, and is best without
-  /// repeats, which may give a row again; where it is empty, the server is not asked. `in` must outlive it.
+  /// the texts `last` in that. Gives `columns` of them, in no order. Goes by the key's index whatever the server knows
+  /// of the table: a plan made while it was small would read all of it later. `last` may be long; what it repeats may
+  /// be given again; where it is empty, the server is not asked. Throws `db_errc::syntax` when `first` has more values
+  /// or fewer. `in` must outlive it.
   virtual task<result> find_by_key(const table_definition& in, std::vector<std::string> columns, parameters first,
                                    std::vector<std::string> last);
   /// Runs a statement and gives the number of rows it changed: 0 for a query, whose rows are passed over. MariaDB does
