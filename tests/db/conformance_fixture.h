@@ -3,6 +3,7 @@
 // The same tests over every database: SQLite in a temporary file, and the servers whose URLs are in
 // TESTED_MARIADB and TESTED_POSTGRESQL.
 
+#include "patience.h"
 #include "temporary_folder.h"
 #include <penstock/async/cancel.h>
 #include <penstock/async/task_group.h>
@@ -76,7 +77,7 @@ class conformance_test : public ::testing::TestWithParam<tested_database> {
   template <class Body>
   void with_connection(Body body) {
     auto main = [&]() -> task<> {
-      database here(url_);
+      database here(is_sqlite() ? url_ : patient(url_));
       task<void> dropping_old = drop_tables(here);
       co_await std::move(dropping_old);
       std::exception_ptr failure;

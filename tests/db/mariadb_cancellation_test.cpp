@@ -111,7 +111,7 @@ TEST_F(mariadb_cancellation, of_a_large_result_leaves_a_session_that_can_be_rese
 
 TEST_F(mariadb_cancellation, of_a_session_that_is_closed_lets_the_next_one_end_its_statement) {
   auto main = [&]() -> task<> {
-    database here(url());
+    database here(patient(url()));
     {
       task<std::unique_ptr<connection>> connecting = here.connect();
       std::unique_ptr<connection> doomed = co_await std::move(connecting);

@@ -6,6 +6,7 @@
 #include "db/mariadb/opening.h"
 #include "db/mariadb/server_context.h"
 #include "db/mariadb/session.h"
+#include "patience.h"
 #include <penstock/async/gather.h>
 #include <penstock/async/task.h>
 #include <penstock/db/connection.h>
@@ -73,9 +74,11 @@ class mariadb_test : public ::testing::Test {
   static constexpr const char* without_files = "without files";
   static constexpr const char* without_arrays = "without arrays";
   task<std::unique_ptr<connection>> connect(const std::string& options) const {
-    if (options == without_files) return connect_believing([](auto& facts) { facts.takes_files = false; }, url());
-    if (options == without_arrays) return connect_believing([](auto& facts) { facts.takes_arrays = false; }, url());
-    return database(url(options)).connect();
+    if (options == without_files)
+      return connect_believing([](auto& facts) { facts.takes_files = false; }, patient(url()));
+    if (options == without_arrays)
+      return connect_believing([](auto& facts) { facts.takes_arrays = false; }, patient(url()));
+    return database(options.empty() ? patient(url()) : url(options)).connect();
   }
 
   // Runs `body(connection&)`, a task, with a session.
@@ -126,7 +129,7 @@ class mariadb_test : public ::testing::Test {
 
   void administer(const std::string& sql) {
     auto main = [&]() -> task<> {
-      task<std::unique_ptr<connection>> connecting = database(server_).connect();
+      task<std::unique_ptr<connection>> connecting = database(patient(server_)).connect();
       std::unique_ptr<connection> c = co_await std::move(connecting);
       task<std::uint64_t> running = c->execute(sql, {});
       co_await std::move(running);

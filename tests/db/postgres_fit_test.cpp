@@ -66,7 +66,7 @@ TEST_F(postgres_fit, is_looked_at_again_when_the_table_was_changed) {
       {{"ALTER TABLE fitting DROP CONSTRAINT fitting_k_key"}, {"ALTER TABLE fitting ADD UNIQUE (k)"}, "unique"},
   };
   with_connection([&](connection& c) -> task<> {
-    database server(url());
+    database server(patient(url()));
     task<std::unique_ptr<connection>> connecting = server.connect();
     std::unique_ptr<connection> other = co_await std::move(connecting);
     co_await other->execute("DROP TABLE IF EXISTS fitting");

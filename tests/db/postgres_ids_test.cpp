@@ -64,7 +64,7 @@ task<void> insert_with_ids_in_a_row(connection& c, const table_definition& into)
 TEST_F(postgres_ids, large_batches_of_several_sessions_have_ids_in_a_row_each) {
   const table_definition table{"side_by_side", "id", {{"n", column_type::integer, false}}, {}};
   auto main = [&]() -> task<> {
-    database server(url());
+    database server(patient(url()));
     std::vector<std::unique_ptr<connection>> sessions;
     for (int i = 0; i < 4; ++i) {
       task<std::unique_ptr<connection>> connecting = server.connect();

@@ -28,7 +28,7 @@ TEST_F(postgres_lock_waits, are_of_the_first_part_that_needs_the_lock_alone) {
     co_await c.execute("CREATE TABLE parent (id bigint PRIMARY KEY)");
     co_await c.execute("INSERT INTO parent VALUES (1)");
     co_await c.execute("CREATE TABLE t (id bigserial, k bigint UNIQUE, parent bigint REFERENCES parent)");
-    database server(url());
+    database server(patient(url()));
     task<std::unique_ptr<connection>> connecting = server.connect();
     std::unique_ptr<connection> other = co_await std::move(connecting);
     co_await other->begin();

@@ -264,7 +264,7 @@ TEST_F(postgres_session, a_commit_after_a_failed_statement_says_that_nothing_was
 
 TEST_F(postgres_session, a_session_that_the_server_ended_is_lost_and_its_commit_ambiguous) {
   with_connection([this](connection& killer) -> task<> {
-    database server(url());
+    database server(patient(url()));
     for (bool committing : {false, true}) {
       task<std::unique_ptr<connection>> connecting = server.connect();
       std::unique_ptr<connection> c = co_await std::move(connecting);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "patience.h"
 #include <penstock/db/connection.h>
 #include <penstock/net/event_loop.h>
 
@@ -29,7 +30,7 @@ class server_test : public ::testing::Test {
   template <class Body>
   void with_connection(Body body) {
     auto main = [&]() -> task<> {
-      database server(url_);
+      database server(patient(url_));
       task<std::unique_ptr<connection>> connecting = server.connect();
       std::unique_ptr<connection> c = co_await std::move(connecting);
       task<void> running = body(*c);
