@@ -48,6 +48,17 @@ def tool(name, *arguments):
     return done.stdout.strip()
 
 
+def processes(*which):
+    found = subprocess.run(["pgrep", *which], capture_output=True, text=True, check=False).stdout
+    return [int(pid) for pid in found.split()]
+
+
+def send(number, pids):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
 class Database:
     """A database of its own. `harms` are functions that do harm and undo it."""
 
@@ -94,13 +105,15 @@ class Database:
         self.start()
 
     def stand_still(self):
-        pids = subprocess.run(["pgrep", "-f", f"{self.folder}/"], capture_output=True, text=True, check=False).stdout
-        for number in (signal.SIGSTOP, signal.SIGCONT):
-            for pid in pids.split():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), number)
-            if number == signal.SIGSTOP:
-                self.pause(4)
+        """With its children, of which a PostgreSQL has one for each session: it makes no more once it is stopped."""
+        stopped = []
+        more = processes("-f", f"{self.folder}/")
+        while more:
+            send(signal.SIGSTOP, more)
+            stopped += more
+            more = processes("-P", ",".join(map(str, more)))
+        self.pause(4)
+        send(signal.SIGCONT, stopped)
 
     def alter(self):
         table = self.chance.choice(STREAMS)
