@@ -164,7 +164,7 @@ task<void> batch_committer::run_through(db::connection& session, const coalescer
   co_await std::move(preparing_answers);
 }
 
-task<void> batch_committer::commit(batch& b, const coalescer_options& limits, patience how) {
+task<void> batch_committer::commit(batch& b, const coalescer_options& limits, patience how, time_point* heard) {
   const scheduler& clock = scheduler::current();
   bool is_whole = b.apart.empty();
   if (is_whole) {
@@ -173,6 +173,7 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
     attempt_limits whole =
         limits_of(b, limits, is_short ? std::min<duration>(limits.lock_timeout, short_lock_wait) : limits.lock_timeout);
     if (!is_recent(found_slow_, slowness_is_remembered_for)) whole.writing = limits.attempt_timeout;
+    whole.heard = heard;
     std::exception_ptr failure;
     time_point begun = clock.now();
     try {
@@ -194,6 +195,7 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
     duration lock_wait = is_last ? limits.lock_timeout : std::min<duration>(limits.lock_timeout, lock_wait_of_a_part);
     attempt_limits of_part = limits_of(part, limits, lock_wait);
     of_part.is_of_part = true;
+    of_part.heard = heard;
     if (!is_recent(was_too_slow_, slowness_is_remembered_for))
       of_part.writing = limits.attempt_timeout;
     else if (!is_last)
@@ -219,7 +221,7 @@ batch_committer::attempt_limits batch_committer::limits_of(const batch& b, const
                                                            duration lock_wait) const {
   duration time = std::max<duration>(least_time, usual_time(b.rows.rows()));
   duration short_time = std::min(limits.attempt_timeout, time + (marked_ ? lock_wait : duration(lock_wait_of_a_file)));
-  return {limits, lock_wait, short_time, short_time, false};
+  return {limits, lock_wait, short_time, short_time, false, nullptr};
 }
 
 duration batch_committer::usual_time(std::size_t rows) const {
@@ -305,6 +307,7 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, comm
                        (hangs_at_first && !is_judged && takes_too_long(failure));
     if (!is_worth_it || clock.now() + backoff >= give_up) std::rethrow_exception(failure);
     has_lost_session = has_lost_session || is_lost;
+    if (limits.heard != nullptr && so_far.has_session && !so_far.has_hung) *limits.heard = clock.now();
     retries_.add();
     co_await sleep_for(jittered(backoff));
     backoff = std::min<duration>(backoff * 2, longest_backoff);

@@ -39,8 +39,10 @@ class batch_committer {
   // attempt took, up to `attempt_timeout`, does not count. On a server, submissions that wait for a lock for longer
   // than `lock_timeout` are set apart. A row that takes so long that it ends an attempt fails alone, as `interrupted`,
   // and attempts have less time for a minute; so does one that the database ends sessions for. When it throws, nothing
-  // was stored, save with `ingest_errc::outcome_unknown`. The limits outlive the task.
-  task<void> commit(batch& b, const coalescer_options& limits, patience how);
+  // was stored, save with `ingest_errc::outcome_unknown`. `heard`, where it is given, is set to the time whenever the
+  // database has failed an attempt that is tried again, and did not leave it without an answer. It and the limits
+  // outlive the task.
+  task<void> commit(batch& b, const coalescer_options& limits, patience how, time_point* heard = nullptr);
   // Drops what `prepare` and `commit` have left in the database for themselves, as far as a moment suffices. When no
   // batch is under way.
   task<void> retire();
@@ -53,6 +55,7 @@ class batch_committer {
     duration writing;        // up to COMMIT
     duration writing_again;  // after an attempt that took all of the batch's `attempt_timeout`
     bool is_of_part;         // of a batch that failed as a whole
+    time_point* heard;
   };
   struct progress {
     time_point write_until{};

@@ -39,6 +39,13 @@ bool is_outage(const std::exception_ptr& failure) {
   return refused->is(db::db_errc::pool_timeout);
 }
 
+// What the database says of one row each time that it comes, and of others where they come together with it.
+bool may_be_said_of_one_item(const std::exception_ptr& why) {
+  if (may_be_of_one_row(why)) return true;
+  const auto* refused = detail::exception_as<db::database_error>(why);
+  return refused != nullptr && (refused->is(db::db_errc::deadlock) || refused->is(db::db_errc::serialization));
+}
+
 bool is_group(const batch& b, const rows_set_apart& rows) {
   return std::any_of(b.groups.begin(), b.groups.end(), [&](const batch_group& g) { return g.first == rows.first; });
 }
@@ -81,6 +88,7 @@ stream_writer::stream_writer(item_schema schema, const db::database& database, d
       parser_(schema_),
       sessions_(writers),
       registry_(measure),
+      upsetting_(schema_.definition().columns.empty() ? 1 : schema_.definition().columns.size()),
       results_{std::max(least_result_room, options.queue_bytes / 4)},
       committer_(name(), schema_.table(), writers, database.commits_can_be_ambiguous(), measure),
       lane_(
@@ -148,20 +156,21 @@ task<void> stream_writer::commit(batch& b, batch_committer::patience how) {
   const scheduler& clock = scheduler::current();
   time_point start = clock.now();
   bool in_lane = how == batch_committer::patience::full;  // where one may rightly take long
-  if (!in_lane) begun_.insert(start);
+  bool is_one_item = rows_and_groups(b) == 1;
+  auto begun = in_lane ? begun_.end() : begun_.insert(begun_.end(), start);
   std::exception_ptr failure;
   try {
-    task<void> committing = committer_.commit(b, queue_.options(), how);
+    task<void> committing = committer_.commit(b, queue_.options(), how, !in_lane && is_one_item ? &*begun : nullptr);
     co_await std::move(committing);
   } catch (...) {
     failure = std::current_exception();
   }
-  if (!in_lane) begun_.erase(begun_.find(start));
+  if (!in_lane) begun_.erase(begun);
   if (!failure) {
     committed(b, clock.now() - start, in_lane);
     co_return;
   }
-  note_failure(failure, rows_and_groups(b));
+  note_failure(failure, b, {0, b.rows.rows()}, is_one_item);
   bool waited_in_vain = takes_too_long(failure) && clock.now() - start >= queue_.options().attempt_timeout;
   if (waited_in_vain) failed_at_ = clock.now();  // the table may keep all waiting
   tell_failure(failure, b.rows.rows());
@@ -169,17 +178,21 @@ task<void> stream_writer::commit(batch& b, batch_committer::patience how) {
 }
 
 // One that fails for itself, with none beside it that goes in, says nothing of the table yet.
-void stream_writer::note_failure(const std::exception_ptr& why, std::size_t rows_or_groups) noexcept {
+void stream_writer::note_failure(const std::exception_ptr& why, const batch& b, const rows_set_apart& failed,
+                                 bool alone) noexcept {
   if (is_outage(why)) return;
-  upset_ += rows_or_groups;
-  if (upset_ > 1 || !may_be_of_one_row(why)) failed_at_ = scheduler::current().now();
+  if (!alone) upsetting_.clear_all_of_them();
+  bool may_be_one = upsetting_.may_be_one(b.rows, failed.first, failed.count);
+  if (!may_be_one || !may_be_said_of_one_item(why)) failed_at_ = scheduler::current().now();
 }
 
 bool stream_writer::failing() const noexcept {
   time_point some_time_ago = scheduler::current().now() - failing_is_told_for;
   bool failed_lately = failed_at_ && *failed_at_ > some_time_ago;
   bool is_locked = all_apart_since_ && *all_apart_since_ <= some_time_ago && *all_apart_at_ > some_time_ago;
-  return failed_lately || is_locked || (!begun_.empty() && *begun_.begin() <= some_time_ago);
+  bool is_late = std::any_of(begun_.begin(), begun_.end(),
+                             [&](time_point begun) { return std::max(begun, committed_at_) <= some_time_ago; });
+  return failed_lately || is_locked || is_late;
 }
 
 void stream_writer::committed(const batch& b, duration elapsed, bool in_lane) noexcept {
@@ -191,7 +204,8 @@ void stream_writer::committed(const batch& b, duration elapsed, bool in_lane) no
   batch_rows_.observe(static_cast<double>(b.rows.rows() - apart));
   if (b.report.method.empty()) return;  // all of it had been stored before, which says nothing of the table
   failed_at_.reset();
-  upset_ = 0;
+  upsetting_.forget();
+  committed_at_ = scheduler::current().now();
   if (!std::exchange(failure_is_told_, false)) return;
   std::uint64_t untold = 0;
   for (auto& [code, told] : told_) untold += std::exchange(told.alike, 0);
@@ -201,10 +215,14 @@ void stream_writer::committed(const batch& b, duration elapsed, bool in_lane) no
 // Those that come again, in the lane, are told of once. There one may wait alone; that says nothing of the table.
 void stream_writer::tell_apart(const batch& b, std::size_t rows, bool in_lane) noexcept {
   time_point now = scheduler::current().now();
+  auto fails = [](const rows_set_apart& some) { return some.failure && !waits_for_lock(some.failure); };
+  bool is_one = std::count_if(b.apart.begin(), b.apart.end(), fails) == 1;
   for (const rows_set_apart& some : b.apart) {
     if (!some.failure) continue;
-    if (!waits_for_lock(some.failure)) rows -= some.count;
-    if (!waits_for_lock(some.failure)) note_failure(some.failure, is_group(b, some) ? 1 : some.count);
+    if (fails(some)) {
+      rows -= some.count;
+      note_failure(some.failure, b, some, is_one && (some.count == 1 || is_group(b, some)));
+    }
     tell_failure(some.failure, some.count);
   }
   if (rows == 0) return;

@@ -10,10 +10,11 @@
 #include "penstock/ingest/item_schema.h"
 #include "penstock/observe/metrics.h"
 #include "result_room.h"
+#include "suspect_rows.h"
 
+#include <list>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 
 namespace penstock::ingest {
@@ -50,14 +51,15 @@ class stream_writer {
   void count(const item_counts& ended) const noexcept;
   // True while the database can't be reached.
   bool unreachable() const noexcept { return sessions_.unreachable(); }
-  // True when a batch lately failed to be committed though the database was there, and none was committed since; when
-  // one has been under way for long; or when all items of some time have waited for locks.
+  // True when a batch lately failed to be committed though the database was there, or one has been under way for long,
+  // and none was committed since; or when all items of some time have waited for locks. One item, or one request with a
+  // key, that fails however often says nothing of the table.
   bool failing() const noexcept;
 
  private:
   task<void> commit(batch& b, batch_committer::patience how);
   void committed(const batch& b, duration elapsed, bool in_lane) noexcept;
-  void note_failure(const std::exception_ptr& why, std::size_t rows_or_groups) noexcept;
+  void note_failure(const std::exception_ptr& why, const batch& b, const rows_set_apart& failed, bool alone) noexcept;
   void tell_apart(const batch& b, std::size_t rows, bool in_lane) noexcept;
   void tell_failure(const std::exception_ptr& failure, std::size_t rows) noexcept;
 
@@ -66,8 +68,9 @@ class stream_writer {
   const db::pool& sessions_;
   metrics::registry& registry_;
   std::optional<time_point> failed_at_;  // though the database was there; nothing once one was committed
-  std::size_t upset_ = 0;                // rows, or groups of them, that failed since one was committed
-  std::multiset<time_point> begun_;      // the commits under way
+  suspect_rows upsetting_;               // since one was committed
+  time_point committed_at_{};            // the last one
+  std::list<time_point> begun_;          // the commits under way; later where the database had an item fail meanwhile
   std::optional<time_point> all_apart_since_, all_apart_at_;  // the first of the batches that were, and the last
   struct told_failure {
     std::optional<time_point> at;

@@ -64,6 +64,33 @@ class many_streams : public service_test {
            "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   }
 
+  // It comes twice, alone, and is tried for so long each time that a batch of others would count as stuck.
+  void expect_ready_while_one_item_fails(std::shared_ptr<marked_server> server) {
+    log::capture quiet;
+    simulate(server, streams(1), [&]() -> task<void> {
+      server->armed = true;
+      task_group waiting;
+      bool is_answered = false;
+      auto post_there = [&]() -> task<void> {
+        for (int time = 0; time < 2; ++time) {
+          task<int> posting = status_of(post_to("s0", "1"));
+          EXPECT_EQ(co_await std::move(posting), 503);
+        }
+        is_answered = true;
+      };
+      waiting.start(post_there());
+      int seconds = 0;
+      for (; !is_answered; ++seconds) {
+        task<int> asking = status_of(is_ready);
+        EXPECT_EQ(co_await std::move(asking), 200) << seconds;
+        co_await sleep_for(1s);
+      }
+      EXPECT_GT(seconds, 12);
+      co_await waiting.join();
+    });
+  }
+
+  const std::string is_ready = "GET /readyz HTTP/1.1\r\nHost: server\r\nConnection: close\r\n\r\n";
   penstock::testing::network net_;
 };
 
@@ -160,7 +187,6 @@ TEST_F(many_streams, make_the_service_unready_while_a_batch_of_one_takes_long) {
   auto server = std::make_shared<marked_server>();
   event unlocked;
   server->barrier = [&](const std::string& what) { return what == "ROWS s1" ? &unlocked : nullptr; };
-  const std::string ready = "GET /readyz HTTP/1.1\r\nHost: server\r\nConnection: close\r\n\r\n";
   simulate(server, streams(2), [&]() -> task<void> {
     task_group waiting;
     auto post_there = [&]() -> task<void> {
@@ -169,18 +195,62 @@ TEST_F(many_streams, make_the_service_unready_while_a_batch_of_one_takes_long) {
     };
     waiting.start(post_there());
     co_await sleep_for(4s);
-    task<int> asking_early = status_of(ready);
+    task<int> asking_early = status_of(is_ready);
     EXPECT_EQ(co_await std::move(asking_early), 200);
     co_await sleep_for(2s);
-    task<answer> asking = ask_server(ready);
+    task<answer> asking = ask_server(is_ready);
     answer late = co_await std::move(asking);
     EXPECT_EQ(late.status, 503);
     EXPECT_EQ(late.json("/stream"), "\"s1\"");
     unlocked.set();
     co_await waiting.join();
-    task<int> asking_again = status_of(ready);
+    task<int> asking_again = status_of(is_ready);
     EXPECT_EQ(co_await std::move(asking_again), 200);
   });
+}
+
+TEST_F(many_streams, leave_the_service_ready_while_a_batch_of_one_takes_long_and_others_go_in) {
+  log::capture quiet;
+  auto server = std::make_shared<marked_server>();
+  event unlocked;
+  bool is_first = true;
+  server->barrier = [&](const std::string& what) {
+    return what == "ROWS s0" && std::exchange(is_first, false) ? &unlocked : nullptr;
+  };
+  simulate(server, streams(1), [&]() -> task<void> {
+    task_group waiting;
+    auto post_there = [&]() -> task<void> {
+      task<int> posting = status_of(post_to("s0", "1"));
+      EXPECT_EQ(co_await std::move(posting), 200);
+    };
+    waiting.start(post_there());
+    for (int second = 0; second < 10; ++second) {
+      co_await sleep_for(1s);
+      task<int> posting = status_of(post_to("s0", "2"));
+      EXPECT_EQ(co_await std::move(posting), 200);
+      task<int> asking = status_of(is_ready);
+      EXPECT_EQ(co_await std::move(asking), 200) << second;
+    }
+    co_await sleep_for(6s);
+    task<int> asking = status_of(is_ready);
+    EXPECT_EQ(co_await std::move(asking), 503);
+    unlocked.set();
+    co_await waiting.join();
+  });
+}
+
+TEST_F(many_streams, leave_the_service_ready_while_one_item_costs_a_session_each_time_that_it_is_tried) {
+  auto server = std::make_shared<marked_server>();
+  server->cuts = [](std::size_t, const std::string& what) {
+    return what == "ROWS s0" ? std::optional(cut::before) : std::nullopt;
+  };
+  expect_ready_while_one_item_fails(server);
+}
+
+TEST_F(many_streams, leave_the_service_ready_while_one_item_conflicts_each_time_that_it_is_tried) {
+  auto server = std::make_shared<marked_server>();
+  server->commits_are_refused = true;
+  expect_ready_while_one_item_fails(server);
 }
 
 TEST_F(many_streams, let_a_reader_wait_for_a_session_as_long_as_it_may) {
