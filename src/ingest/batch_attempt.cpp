@@ -123,6 +123,7 @@ task<void> batch_committer::attempt(batch& b, commit_marker* marker, const attem
   if (failure) {
     bool was_late = detail::exception_as<timed_out>(failure) != nullptr;
     bool was_ended = false;
+    so_far.was_cut_short = was_late;
     if (was_late) {
       task<bool> ending = end_what_is_written(*session);
       was_ended = co_await std::move(ending);

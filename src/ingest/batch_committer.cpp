@@ -29,10 +29,10 @@ constexpr auto retiring_takes_at_most = std::chrono::seconds(5);
 constexpr auto a_lock_is_remembered_for = std::chrono::seconds(3);
 constexpr auto short_lock_wait = std::chrono::milliseconds(20);
 constexpr auto lock_wait_of_a_part = std::chrono::milliseconds(2);
-// While something takes long, attempts have at least so much time, and some times the usual: parts of a batch, all
-// others, and what is of many rows and can't be divided.
-constexpr auto slowness_is_remembered_for = std::chrono::minutes(1);
+// While something takes long, attempts have at least so much time, and some times the usual: parts of a batch, which
+// may not use up the time of its division, all others, and what is of many rows and can't be divided.
 constexpr auto least_time_of_a_part = std::chrono::milliseconds(250);
+constexpr auto most_time_of_a_part = std::chrono::seconds(1);
 constexpr auto least_time = std::chrono::seconds(1);
 constexpr auto least_time_of_a_group = std::chrono::seconds(5);
 constexpr int usual_times = 8;
@@ -165,80 +165,85 @@ task<void> batch_committer::run_through(db::connection& session, const coalescer
 }
 
 task<void> batch_committer::commit(batch& b, const coalescer_options& limits, patience how, time_point* heard) {
-  const scheduler& clock = scheduler::current();
+  const time_point begun = scheduler::current().now();
   bool is_whole = b.apart.empty();
+  bool took_all_time = false;
   if (is_whole) {
     bool was_met = is_recent(met_lock_, a_lock_is_remembered_for);
     bool is_short = how == patience::short_while_locks_are_held && was_met;
     attempt_limits whole =
         limits_of(b, limits, is_short ? std::min<duration>(limits.lock_timeout, short_lock_wait) : limits.lock_timeout);
-    if (!is_recent(found_slow_, slowness_is_remembered_for)) whole.writing = limits.attempt_timeout;
+    if (!of_rows_.is_remembered()) whole.writing = limits.attempt_timeout;
     whole.heard = heard;
-    std::exception_ptr failure;
-    time_point begun = clock.now();
-    try {
-      task<void> committing = commit_whole(b, whole);
-      co_await std::move(committing);
-    } catch (...) {
-      failure = std::current_exception();
-    }
-    if (!failure) {
-      learn(b.rows.rows(), clock.now() - begun);
-      co_return;
-    }
+    task<std::exception_ptr> committing = failure_of(commit_whole(b, whole));
+    std::exception_ptr failure = co_await std::move(committing);
+    if (!failure) co_return learn(b, begun);
+    took_all_time = used_all_time(failure, whole);
     bool waits = marked_ && waits_for_lock(failure);
     bool is_worth_it = waits || (b.rows.rows() > 1 && may_be_of_one_row(failure));
+    if (!is_worth_it && took_all_time) note_slowness(begun);
     if (!is_worth_it) std::rethrow_exception(failure);
-    if (waits && !is_short) met_lock_ = clock.now();
+    if (waits && !is_short) met_lock_ = scheduler::current().now();
   }
   auto commit_as_part = [&](batch& part, bool is_last) -> task<void> {
     duration lock_wait = is_last ? limits.lock_timeout : std::min<duration>(limits.lock_timeout, lock_wait_of_a_part);
     attempt_limits of_part = limits_of(part, limits, lock_wait);
     of_part.is_of_part = true;
     of_part.heard = heard;
-    if (!is_recent(was_too_slow_, slowness_is_remembered_for))
+    if (!of_attempts_.is_remembered())
       of_part.writing = limits.attempt_timeout;
     else if (!is_last)
       of_part.writing =
-          std::min(limits.attempt_timeout, std::max<duration>(least_time_of_a_part, usual_time(part.rows.rows()) / 2));
+          std::min(limits.attempt_timeout, std::clamp<duration>(usual_times / 2 * usual_.of(part.rows.rows()),
+                                                                least_time_of_a_part, most_time_of_a_part));
     else if (part.rows.rows() > 1)
       of_part.writing = std::min(limits.attempt_timeout, std::max<duration>(least_time_of_a_group, of_part.writing));
-    task<void> committing = commit_whole(part, of_part);
-    co_await std::move(committing);
+    const time_point part_begun = scheduler::current().now();
+    task<std::exception_ptr> committing = failure_of(commit_whole(part, of_part));
+    std::exception_ptr failure = co_await std::move(committing);
+    if (!failure) co_return learn(part, part_begun);
+    took_all_time = took_all_time || used_all_time(failure, of_part);
+    std::rethrow_exception(failure);
   };
   coalescer::commit_function commit_part = [&](batch& part) { return commit_as_part(part, false); };
   coalescer::commit_function commit_last = [&](batch& part) { return commit_as_part(part, true); };
-  task<void> dividing = commit_in_parts(b, !is_whole, commit_part, commit_last);
-  co_await std::move(dividing);
-  bool any_slow = std::any_of(b.apart.begin(), b.apart.end(), [](const rows_set_apart& some) {
-    return some.count == 1 && some.failure && takes_too_long(some.failure);
-  });
-  if (any_slow) found_slow_ = clock.now();
+  task<std::exception_ptr> dividing = failure_of(commit_in_parts(b, !is_whole, commit_part, commit_last));
+  std::exception_ptr failure = co_await std::move(dividing);
+  bool any_slow = std::any_of(b.apart.begin(), b.apart.end(),
+                              [](const rows_set_apart& some) { return takes_too_long(some.failure); });
+  if (took_all_time && (any_slow || takes_too_long(failure))) note_slowness(begun);
+  if (failure) std::rethrow_exception(failure);
+}
+
+void batch_committer::learn(const batch& b, time_point begun) {
+  stored_at_ = scheduler::current().now();
+  usual_.committed(b.rows.rows(), *stored_at_ - begun);
+}
+
+// A database that was as slow with all others is to have its time.
+void batch_committer::note_slowness(time_point since) {
+  if (stored_at_ && *stored_at_ >= since) of_rows_.found();
+}
+
+// What a shorter limit ended may have needed little more.
+bool batch_committer::used_all_time(const std::exception_ptr& failure, const attempt_limits& limits) {
+  return takes_too_long(failure) && limits.writing >= limits.of_batch.attempt_timeout;
 }
 
 // As long as something takes long.
 batch_committer::attempt_limits batch_committer::limits_of(const batch& b, const coalescer_options& limits,
                                                            duration lock_wait) const {
-  duration time = std::max<duration>(least_time, usual_time(b.rows.rows()));
+  duration time = std::max<duration>(least_time, usual_times * usual_.of(b.rows.rows()));
   duration short_time = std::min(limits.attempt_timeout, time + (marked_ ? lock_wait : duration(lock_wait_of_a_file)));
   return {limits, lock_wait, short_time, short_time, false, nullptr};
 }
 
-duration batch_committer::usual_time(std::size_t rows) const {
-  return usual_times * std::max<duration>(usual_of_batch_, static_cast<duration::rep>(rows) * usual_of_row_);
-}
-
-void batch_committer::learn(std::size_t rows, duration took) {
-  usual_of_batch_ = (7 * usual_of_batch_ + took) / 8;
-  usual_of_row_ = (7 * usual_of_row_ + took / static_cast<duration::rep>(std::max<std::size_t>(rows, 1))) / 8;
-}
-
 task<void> batch_committer::commit_whole(batch& b, const attempt_limits& limits) {
-  std::unique_ptr<commit_marker> marker = marked_ ? take_marker() : nullptr;
+  free_marker with = take_marker();
   trial_end end;
   std::exception_ptr failure;
   try {
-    task<void> trying = try_for(limits, b, marker.get(), end);
+    task<void> trying = try_for(limits, b, with, end);
     co_await std::move(trying);
   } catch (...) {
     failure = std::current_exception();
@@ -246,22 +251,22 @@ task<void> batch_committer::commit_whole(batch& b, const attempt_limits& limits)
   if (end.is_in_doubt) {
     unresolved_.add();
     failure = outcome_unknown(std::move(failure));
-  } else if (marker && failure && end.has_left_session) {
-    resting_markers_.push_back({scheduler::current().now(), std::move(marker)});
-  } else if (marker) {
-    free_markers_.push_back(std::move(marker));
+  } else if (marked_ && failure && end.has_left_session) {
+    resting_markers_.push_back({scheduler::current().now(), std::move(with.marker)});
+  } else if (marked_) {
+    free_markers_.push_back(std::move(with));
   }
   if (failure) std::rethrow_exception(failure);
   count(b);
 }
 
-task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, commit_marker* marker, trial_end& end) {
+task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, free_marker& with, trial_end& end) {
   const scheduler& clock = scheduler::current();
+  commit_marker* marker = with.marker.get();
   const coalescer_options& most = limits.of_batch;
   attempt_limits next = limits;
   time_point give_up = clock.now() + most.commit_retry;
   bool has_hung = false;
-  bool has_lost_session = false;
   int sessions_lost = 0;  // while they wrote
   time_point first_loss{};
   duration backoff = first_backoff;
@@ -277,21 +282,23 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, comm
     // SQLite, which needs no marker, stores anew over what a crash could bring back.
     end.is_in_doubt = end.is_in_doubt || failed_with(db::db_errc::ambiguous_commit, failure);
     end.is_in_doubt = marker != nullptr ? marker->in_doubt() : failure && end.is_in_doubt;
+    if (!failure) with.is_suspect = false;
     if (!failure) co_return;
     bool is_lost = failed_with(db::db_errc::connection_lost, failure);
     end.has_left_session = end.has_left_session || is_lost || so_far.has_left_session;
-    if (takes_too_long(failure)) was_too_slow_ = clock.now();
-    bool hangs_at_first = so_far.has_hung && !std::exchange(has_hung, true);
+    if (used_all_time(failure, next)) of_attempts_.found();
+    bool is_judged = limits.is_of_part || b.rows.rows() > 1;
+    bool hangs = so_far.has_hung || (so_far.was_cut_short && !is_judged);
+    bool hangs_at_first = hangs && !std::exchange(has_hung, true);
     if (hangs_at_first) {
       give_up = clock.now() + most.commit_retry;
       next.writing = limits.writing_again;
     }
     if (marker != nullptr && !end.is_in_doubt && waits_for_lock(failure)) {
-      if (!std::exchange(has_lost_session, false)) std::rethrow_exception(failure);
-      *marker = commit_marker();  // the session that was lost may have its row still
+      if (!std::exchange(with.is_suspect, false)) std::rethrow_exception(failure);
+      *marker = commit_marker();
     }
-    bool is_judged = limits.is_of_part || b.rows.rows() > 1;
-    if (is_lost && so_far.is_writing && !end.is_in_doubt && is_judged) {
+    if (is_lost && so_far.is_writing && !end.is_in_doubt) {
       if (sessions_lost++ == 0) first_loss = clock.now();
       bool are_many = limits.is_of_part
                           ? sessions_lost >= most_sessions_lost_by_a_part
@@ -306,7 +313,7 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, comm
     bool is_worth_it = may_pass(failure) || (end.is_in_doubt && is_of_database(failure)) ||
                        (hangs_at_first && !is_judged && takes_too_long(failure));
     if (!is_worth_it || clock.now() + backoff >= give_up) std::rethrow_exception(failure);
-    has_lost_session = has_lost_session || is_lost;
+    with.is_suspect = with.is_suspect || is_lost || so_far.has_left_session;
     if (limits.heard != nullptr && so_far.has_session && !so_far.has_hung) *limits.heard = clock.now();
     retries_.add();
     co_await sleep_for(jittered(backoff));
@@ -314,17 +321,18 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, comm
   }
 }
 
-std::unique_ptr<commit_marker> batch_committer::take_marker() {
+batch_committer::free_marker batch_committer::take_marker() {
+  if (!marked_) return {};
   bool has_rested = !resting_markers_.empty() &&
                     scheduler::current().now() - resting_markers_.front().since >= a_lost_session_lives_for;
   if (has_rested) {
-    free_markers_.push_back(std::move(resting_markers_.front().marker));
+    free_markers_.push_back({std::move(resting_markers_.front().marker), true});
     resting_markers_.pop_front();
   }
-  if (free_markers_.empty()) return std::make_unique<commit_marker>();
-  std::unique_ptr<commit_marker> marker = std::move(free_markers_.back());
+  if (free_markers_.empty()) return {std::make_unique<commit_marker>()};
+  free_marker taken = std::move(free_markers_.back());
   free_markers_.pop_back();
-  return marker;
+  return taken;
 }
 
 void batch_committer::count(const batch& b) {
@@ -343,7 +351,7 @@ void batch_committer::count(const batch& b) {
 }
 
 task<void> batch_committer::retire() {
-  for (resting_marker& resting : resting_markers_) free_markers_.push_back(std::move(resting.marker));
+  for (resting_marker& resting : resting_markers_) free_markers_.push_back({std::move(resting.marker)});
   resting_markers_.clear();
   if (free_markers_.empty() || sessions_.unreachable()) co_return;
   std::string reason;
@@ -364,8 +372,8 @@ task<void> batch_committer::retire_markers() {
   auto acquiring = sessions_.acquire();
   db::pool::lease session = co_await std::move(acquiring);
   try {
-    for (const std::unique_ptr<commit_marker>& marker : free_markers_) {
-      task<void> retiring = marker->retire(*session);
+    for (const free_marker& free : free_markers_) {
+      task<void> retiring = free.marker->retire(*session);
       co_await std::move(retiring);
     }
   } catch (const operation_cancelled&) {

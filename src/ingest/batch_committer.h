@@ -4,10 +4,12 @@
 // with the batch whole and in its place, so nothing is lost; where COMMIT may go without an answer, a marker tells
 // what became of it, so nothing is stored twice.
 
+#include "commit_cost.h"
 #include "commit_marker.h"
 #include "penstock/db/pool.h"
 #include "penstock/ingest/coalescer.h"
 #include "penstock/observe/metrics.h"
+#include "slowness.h"
 
 #include <deque>
 #include <exception>
@@ -38,7 +40,7 @@ class batch_committer {
   // Commits a batch; several may be under way. Tries again what may pass, for `commit_retry`; the time that one hung
   // attempt took, up to `attempt_timeout`, does not count. On a server, submissions that wait for a lock for longer
   // than `lock_timeout` are set apart. A row that takes so long that it ends an attempt fails alone, as `interrupted`,
-  // and attempts have less time for a minute; so does one that the database ends sessions for. When it throws, nothing
+  // and attempts have less time for a while; so does one that the database ends sessions for. When it throws, nothing
   // was stored, save with `ingest_errc::outcome_unknown`. `heard`, where it is given, is set to the time whenever the
   // database has failed an attempt that is tried again, and did not leave it without an answer. It and the limits
   // outlive the task.
@@ -63,17 +65,24 @@ class batch_committer {
     bool is_writing = false;
     bool has_time_to_write = false;  // most of what it may take: to get a session did not use it up
     bool has_hung = false;
+    bool was_cut_short = false;     // by what limits an attempt
     bool has_left_session = false;  // which the server may still have, and its locks
   };
   struct trial_end {
     bool is_in_doubt = false;
     bool has_left_session = false;
   };
+  // A marker that no batch has. `is_suspect`: a session that was lost may hold its row still.
+  struct free_marker {
+    std::unique_ptr<commit_marker> marker;
+    bool is_suspect = false;
+  };
+  static bool used_all_time(const std::exception_ptr& failure, const attempt_limits& limits);
   attempt_limits limits_of(const batch& b, const coalescer_options& limits, duration lock_wait) const;
-  duration usual_time(std::size_t rows) const;
-  void learn(std::size_t rows, duration took);
+  void learn(const batch& b, time_point begun);
+  void note_slowness(time_point since);
   task<void> commit_whole(batch& b, const attempt_limits& limits);
-  task<void> try_for(const attempt_limits& limits, batch& b, commit_marker* marker, trial_end& end);
+  task<void> try_for(const attempt_limits& limits, batch& b, free_marker& with, trial_end& end);
   task<void> attempt_within(const attempt_limits& limits, batch& b, commit_marker* marker, progress& so_far);
   task<void> attempt(batch& b, commit_marker* marker, const attempt_limits& limits, progress& so_far);
   task<void> attempt_transaction(db::connection& session, batch& b, commit_marker* marker, const attempt_limits& limits,
@@ -84,7 +93,7 @@ class batch_committer {
                     commit_outcome& outcome);
   task<void> write_step_by_step(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome);
   task<void> retire_markers();
-  std::unique_ptr<commit_marker> take_marker();
+  free_marker take_marker();
   void count(const batch& b);
 
   const db::table_definition& into_;
@@ -94,18 +103,17 @@ class batch_committer {
   metrics::registry& registry_;
   metrics::counter retries_, round_trips_, resolved_committed_, resolved_repeated_, unresolved_, replays_;
   std::vector<std::pair<std::string_view, metrics::counter>> rows_by_method_;
-  std::vector<std::unique_ptr<commit_marker>> free_markers_;
+  std::vector<free_marker> free_markers_;
   struct resting_marker {
     time_point since;
     std::unique_ptr<commit_marker> marker;
   };
   std::deque<resting_marker> resting_markers_;  // the oldest first
   std::optional<time_point> met_lock_;          // the last time that a batch waited for one for the full time, in vain
-  std::optional<time_point> was_too_slow_;      // the last time that an attempt was
-  std::optional<time_point> found_slow_;        // the last time that some of a batch were, and others not
-  // Moving averages of the time that commits take.
-  duration usual_of_batch_ = duration::zero();
-  duration usual_of_row_ = duration::zero();
+  slowness of_attempts_;                        // of any that had all of `attempt_timeout`
+  slowness of_rows_;                            // of some, while others went in
+  commit_cost usual_;
+  std::optional<time_point> stored_at_;  // the last time that anything was
 };
 
 }  // namespace penstock::ingest

@@ -98,6 +98,7 @@ class division {
       }
       bool is_of_row = may_be_of_one_row(failure);
       bool is_slow = takes_too_long(failure);
+      any_failed_ = any_failed_ || is_of_row;
       if (is_slow) end_ = last_end_;
       if (!failure)
         add_outcomes();
@@ -263,10 +264,13 @@ class division {
               failure_of_others));
   }
 
-  static std::exception_ptr out_of_time() {
+  std::exception_ptr out_of_time() const {
+    if (any_failed_)
+      return std::make_exception_ptr(
+          error(ingest_errc::commit_failed, "others of its batch failed, or took long, and left no time to try it"));
     return std::make_exception_ptr(db::database_error(
         db::db_errc::lock_timeout,
-        "others of its batch failed, or waited for another session of the database, and left no time to try it"));
+        "others of its batch waited for another session of the database, and left no time to try it"));
   }
 
   batch& whole_;
@@ -282,6 +286,7 @@ class division {
   batch piece_;
   std::vector<batch_share> shares_;  // of the piece
   bool any_stored_ = false;
+  bool any_failed_ = false;                      // for what may be one row
   bool any_untried_ = false;                     // of those that were given up
   std::map<std::uint64_t, std::size_t> blamed_;  // units of each submission
   std::size_t blamed_units_ = 0;

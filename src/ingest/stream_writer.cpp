@@ -216,16 +216,18 @@ void stream_writer::committed(const batch& b, duration elapsed, bool in_lane) no
 void stream_writer::tell_apart(const batch& b, std::size_t rows, bool in_lane) noexcept {
   time_point now = scheduler::current().now();
   auto fails = [](const rows_set_apart& some) { return some.failure && !waits_for_lock(some.failure); };
+  bool any_waits = std::any_of(b.apart.begin(), b.apart.end(),
+                               [&](const rows_set_apart& some) { return some.tried && !fails(some); });
   bool is_one = std::count_if(b.apart.begin(), b.apart.end(), fails) == 1;
   for (const rows_set_apart& some : b.apart) {
     if (!some.failure) continue;
     if (fails(some)) {
       rows -= some.count;
-      note_failure(some.failure, b, some, is_one && (some.count == 1 || is_group(b, some)));
+      if (some.tried) note_failure(some.failure, b, some, is_one && (some.count == 1 || is_group(b, some)));
     }
     tell_failure(some.failure, some.count);
   }
-  if (rows == 0) return;
+  if (rows == 0 || !any_waits) return;
   if (rows == b.rows.rows() && (!in_lane || b.shares.size() > 1)) {
     if (!all_apart_since_ || now - *all_apart_at_ > failing_is_told_for) all_apart_since_ = now;
     all_apart_at_ = now;

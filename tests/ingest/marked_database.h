@@ -43,7 +43,8 @@ struct marked_server {
   std::set<std::string> locked_rows;     // that another session holds
   std::set<std::string> upsetting_rows;  // that a trigger, say, fails for with an error that names no row
   db::db_errc upset_as = db::db_errc::other;
-  bool away = false;  // connects are refused
+  std::map<std::string, duration> slow_rows;  // what a trigger, say, takes with them
+  bool away = false;                          // connects are refused
   bool account_is_locked = false;
   std::size_t most_sessions = 100;
   bool commits_are_refused = false;
@@ -108,6 +109,8 @@ class marked_connection final : public db::connection {
     bool lost = co_await std::move(going);
     task<void> waiting = wait_for_locked(into, rows);
     co_await std::move(waiting);
+    task<void> triggering = run_triggers(into, rows);
+    co_await std::move(triggering);
     if (has_any_of(server_->upsetting_rows, into, rows))
       throw db::database_error(server_->upset_as, "the server is upset");
     report.clear();
@@ -216,6 +219,13 @@ class marked_connection final : public db::connection {
     for (duration waited{}; has_any_of(server_->locked_rows, into, rows); waited += 1ms) {
       if (waited >= most) throw db::database_error(db::db_errc::lock_timeout, "waited in vain");
       co_await sleep_for(1ms);
+    }
+  }
+  task<void> run_triggers(const db::table_definition& into, const db::row_batch& rows) {
+    if (into.name == "penstock_idempotency") co_return;
+    for (std::size_t r = 0; r < rows.rows(); ++r) {
+      auto slow = server_->slow_rows.find(std::string(rows.row(r)[0].text()));
+      if (slow != server_->slow_rows.end()) co_await sleep_for(slow->second);
     }
   }
   std::uint64_t insert_marker(const db::parameters& values) {

@@ -1,0 +1,153 @@
+// The database takes long with a row, or for ever, or ends the session that brings it, though it answers others.
+
+#include "ingest/slowness.h"
+#include "rows_fixture.h"
+
+#include <gtest/gtest.h>
+
+namespace penstock::ingest {
+namespace {
+
+class slow_rows : public rows_test {
+ protected:
+  slow_rows() { options_.commits.attempt_timeout = 10s; }
+
+  static task<item_result> process_one(processor& p, std::string item) {
+    task<batch_result> processing = p.process({std::move(item)});
+    batch_result result = co_await std::move(processing);
+    co_return result.items.at(0);
+  }
+  static duration since(time_point start) { return scheduler::current().now() - start; }
+
+  // Finds one that takes for ever, in a batch of twenty.
+  task<void> find_slow(processor& p) {
+    server_->slow_rows["\"endless\""] = 10h;
+    std::vector<std::string> items = numbers(19);
+    items.push_back("\"endless\"");
+    task<std::vector<item_status>> processing = process(p, std::move(items), false);
+    std::vector<item_status> ends = co_await std::move(processing);
+    EXPECT_EQ(std::count(ends.begin(), ends.end(), item_status::stored), 19);
+  }
+};
+
+TEST_F(slow_rows, fail_alone_in_a_large_batch_after_many_small_ones) {
+  server_->latency = 20ms;
+  server_->slow_rows = {{"700", 10h}};
+  run([&](processor& p) -> task<void> {
+    for (int n = 0; n < 100; ++n) {
+      task<item_result> processing = process_one(p, "\"small\"");
+      EXPECT_EQ((co_await std::move(processing)).status, item_status::stored);
+    }
+    time_point start = scheduler::current().now();
+    task<std::vector<item_status>> processing = process(p, numbers(2'000), false);
+    std::vector<item_status> ends = co_await std::move(processing);
+    EXPECT_EQ(std::count(ends.begin(), ends.end(), item_status::stored), 1'999);
+    EXPECT_EQ(ends.at(700), item_status::failed);
+    EXPECT_LT(since(start), 10s + 5s + 1s);  // the attempt, the division, and the part that ends it
+  });
+}
+
+TEST_F(slow_rows, that_are_not_endless_are_stored_again_a_minute_later) {
+  server_->slow_rows["\"slow\""] = 3s;
+  run([&](processor& p) -> task<void> {
+    task<void> finding = find_slow(p);
+    co_await std::move(finding);
+    time_point start = scheduler::current().now();
+    bool was_refused = false;
+    while (since(start) < 2min) {
+      std::vector<std::string> items = {"\"slow\"", "1", "2"};
+      task<std::vector<item_status>> processing = process(p, std::move(items), true);
+      std::vector<item_status> ends = co_await std::move(processing);
+      if (ends.at(0) == item_status::stored) break;
+      was_refused = true;
+      co_await sleep_for(5s);
+    }
+    EXPECT_TRUE(was_refused);
+    EXPECT_LT(since(start), 75s);
+  });
+}
+
+TEST_F(slow_rows, make_no_item_fail_that_meets_a_database_that_stands_still_for_a_moment) {
+  run([&](processor& p) -> task<void> {
+    task<void> finding = find_slow(p);
+    co_await std::move(finding);
+    const time_point end = scheduler::current().now() + 2600ms;
+    server_->pause = [end](const std::string&) { return std::max<duration>(1ms, end - scheduler::current().now()); };
+    task<item_result> processing = process_one(p, "\"good\"");
+    EXPECT_EQ((co_await std::move(processing)).status, item_status::stored);
+  });
+}
+
+TEST_F(slow_rows, that_end_the_session_are_told_so_when_they_come_alone) {
+  run([&](processor& p) -> task<void> {
+    server_->cuts = [](std::size_t, const std::string& what) {
+      return what == "ROWS processed_data" ? std::optional(cut::before) : std::nullopt;
+    };
+    server_->armed = true;
+    time_point start = scheduler::current().now();
+    task<item_result> processing = process_one(p, "\"ending\"");
+    EXPECT_EQ((co_await std::move(processing)).status, item_status::failed);
+    EXPECT_LT(since(start), 5s);
+    server_->armed = false;
+  });
+  std::string log = logged_.text();
+  EXPECT_NE(log.find("ended a session each time"), std::string::npos) << log;
+}
+
+TEST_F(slow_rows, that_there_was_no_time_to_look_for_do_not_count_as_locked) {
+  for (const std::string& item : numbers(10)) server_->slow_rows[item + "0"] = 10h;
+  run([&](processor& p) -> task<void> {
+    task<std::vector<item_status>> processing = process(p, numbers(100), false);
+    std::vector<item_status> ends = co_await std::move(processing);
+    EXPECT_GT(std::count(ends.begin(), ends.end(), item_status::failed), 10);
+  });
+  std::string metrics = registry_.render();
+  EXPECT_NE(metrics.find("penstock_rows_set_apart_total{stream=\"items\"} 0"), std::string::npos) << metrics;
+  EXPECT_EQ(logged_.text().find("items wait for a lock"), std::string::npos) << logged_.text();
+}
+
+// As one whose client's network is gone, where nothing ends idle transactions.
+TEST_F(slow_rows, of_sessions_that_the_server_keeps_for_long_keep_no_others_out) {
+  options_.commits.commit_retry = 1s;
+  run([&](processor& p) -> task<void> {
+    server_->cuts = [](std::size_t, const std::string& what) {
+      return what == "ROWS processed_data" ? std::optional(cut::before) : std::nullopt;
+    };
+    server_->armed = true;
+    task<item_result> losing = process_one(p, "\"lost\"");
+    EXPECT_EQ((co_await std::move(losing)).status, item_status::failed);
+    server_->armed = false;
+    for (const auto& [writer, number] : server_->markers) server_->locks[writer] = this;
+    co_await sleep_for(61s);
+    for (int n = 0; n < 3; ++n) {
+      task<item_result> processing = process_one(p, "\"good\"");
+      EXPECT_EQ((co_await std::move(processing)).status, item_status::stored) << n;
+    }
+    server_->locks.clear();
+  });
+}
+
+TEST(slowness, is_remembered_for_longer_while_it_lasts) {
+  penstock::testing::simulation sim;
+  auto main = []() -> task<void> {
+    slowness some;
+    EXPECT_FALSE(some.is_remembered());
+    auto memory = [&]() -> task<duration> {
+      some.found();
+      time_point start = scheduler::current().now();
+      while (some.is_remembered()) co_await sleep_for(1s);
+      co_return scheduler::current().now() - start;
+    };
+    for (duration expected : {1min, 2min, 4min, 8min, 16min, 16min}) {
+      task<duration> remembering = memory();
+      EXPECT_EQ(co_await std::move(remembering), expected);
+    }
+    co_await sleep_for(20min);
+    task<duration> remembering = memory();
+    EXPECT_EQ(co_await std::move(remembering), duration(1min));
+  };
+  sim.run(main());
+}
+
+}  // namespace
+}  // namespace penstock::ingest
