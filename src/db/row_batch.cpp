@@ -3,7 +3,6 @@
 #include "penstock/db/error.h"
 
 #include <algorithm>
-#include <cassert>
 #include <cstring>
 #include <limits>
 
@@ -58,10 +57,21 @@ const char* row_batch::keep(const char* data, std::size_t size) {
   return place;
 }
 
-void row_batch::commit_row() noexcept {
+void row_batch::commit_row() {
+  std::size_t cells = cells_.size() - rows_ * columns_;
+  if (cells != columns_) refuse_row(cells);
   ++rows_;
-  assert(cells_.size() == rows_ * columns_);
   committed_bytes_ = bytes_;
+}
+
+// The cells of those that follow would come into the wrong columns.
+void row_batch::refuse_row(std::size_t cells) {
+  abandon_row();
+  throw database_error(db_errc::data, "a batch's row " + std::to_string(rows_) + ", counted from 0, has " +
+                                          std::to_string(cells) + (cells == 1 ? " cell" : " cells") + " for " +
+                                          std::to_string(columns_) + (columns_ == 1 ? " column" : " columns") +
+                                          ": add one for each, by add_null "
+                                          "where there is no value");
 }
 
 void row_batch::append(const row_batch& from, std::size_t first, std::size_t count) {

@@ -35,9 +35,9 @@ class row_batch {
   /// Copies the bytes. At most 4 GiB - 1.
   void add_text(std::string_view v);
   void add_blob(std::span<const std::byte> v);
-  /// The row is complete: it has as many cells as there are columns.
-  void commit_row() noexcept;
-  /// Adds complete rows of another batch, which has as many columns; copies their bytes.
+  /// The row is complete. Throws `db_errc::data`, and abandons it, where it has not as many cells as there are columns.
+  void commit_row();
+  /// Adds complete rows of another batch, which has as many columns, or throws as `commit_row`; copies their bytes.
   void append(const row_batch& from, std::size_t first, std::size_t count);
   /// Drops the cells added since the last `commit_row`.
   void abandon_row() noexcept;
@@ -60,6 +60,7 @@ class row_batch {
   };
   const char* keep(const char* data, std::size_t size);
   cell& add(cell::kind type);
+  [[noreturn]] void refuse_row(std::size_t cells);
 
   std::size_t columns_;
   std::size_t rows_ = 0;
