@@ -20,15 +20,9 @@ class conformance_silence : public conformance_test {
       table_definition table = table_of_numbers();
       task<void> preparing = direct.prepare_table(table);
       co_await std::move(preparing);
-      server_address at = parse_server_url(url(), 0).addresses.front();
-      meddling_proxy proxy(at.to_string());
-      std::string by_way = url() + "?silence_timeout=300ms";
-      by_way.replace(by_way.find(at.to_string()), at.to_string().size(), proxy.address());
-      co_await with_task_group([&](task_group& background) -> task<> {
-        background.start_background(proxy.run(), "proxy");
-        task<void> running = body(proxy, by_way, direct);
-        co_await std::move(running);
-      });
+      auto meddle = [&](meddling_proxy& proxy, std::string by_way) { return body(proxy, std::move(by_way), direct); };
+      task<void> meddling = with_meddling_proxy(url() + "?silence_timeout=300ms", meddle);
+      co_await std::move(meddling);
     });
   }
 

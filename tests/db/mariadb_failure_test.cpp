@@ -1,5 +1,4 @@
 #include "db/mariadb/failure.h"
-#include "db/server_url.h"
 #include "mariadb_server.h"
 #include "meddling_proxy.h"
 #include <penstock/async/timeout.h>
@@ -169,12 +168,7 @@ TEST_F(mariadb_failure, of_a_statement_that_met_another_member_of_the_group_last
 TEST_F(mariadb_failure, of_a_commit_that_a_group_gives_up_is_ambiguous_where_the_server_is_no_member) {
   with_session([&](connection& c) -> task<> {
     co_await c.execute("CREATE TABLE t(n INT)");
-    server_address at = parse_server_url(url(), 3306).addresses.front();
-    meddling_proxy proxy(at.to_string());
-    std::string by_way = url("tls=off");
-    by_way.replace(by_way.find(at.to_string()), at.to_string().size(), proxy.address());
-    co_await with_task_group([&](task_group& background) -> task<> {
-      background.start_background(proxy.run(), "proxy");
+    auto meddle = [&](meddling_proxy& proxy, std::string by_way) -> task<> {
       task<std::unique_ptr<connection>> connecting = database(by_way).connect();
       std::unique_ptr<connection> meddled = co_await std::move(connecting);
       co_await meddled->begin();
@@ -197,7 +191,9 @@ TEST_F(mariadb_failure, of_a_commit_that_a_group_gives_up_is_ambiguous_where_the
       EXPECT_EQ(failed, db_errc::ambiguous_commit);
       EXPECT_EQ(code, 3101);
       EXPECT_EQ(meddled->state(), session_state::dead);
-    });
+    };
+    task<void> meddling = with_meddling_proxy(url("tls=off"), meddle);
+    co_await std::move(meddling);
     value count = co_await ask(c, "SELECT count(*) FROM t");
     EXPECT_EQ(count, value(std::int64_t{1}));
   });

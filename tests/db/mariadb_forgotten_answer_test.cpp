@@ -1,4 +1,3 @@
-#include "db/server_url.h"
 #include "mariadb_server.h"
 #include "meddling_proxy.h"
 #include <penstock/async/timeout.h>
@@ -40,12 +39,7 @@ class mariadb_forgotten_answer : public mariadb_test {
 TEST_F(mariadb_forgotten_answer, ends_the_session_soon) {
   with_session([&](connection& c) -> task<> {
     co_await c.execute("CREATE TABLE t(n INT)");
-    server_address at = parse_server_url(url(), 3306).addresses.front();
-    meddling_proxy proxy(at.to_string());
-    std::string by_way = url("tls=off");
-    by_way.replace(by_way.find(at.to_string()), at.to_string().size(), proxy.address());
-    co_await with_task_group([&](task_group& background) -> task<> {
-      background.start_background(proxy.run(), "proxy");
+    auto meddle = [&](meddling_proxy& proxy, std::string by_way) -> task<> {
       task<std::unique_ptr<connection>> connecting = database(by_way).connect();
       std::unique_ptr<connection> meddled = co_await std::move(connecting);
       co_await meddled->begin();
@@ -59,7 +53,9 @@ TEST_F(mariadb_forgotten_answer, ends_the_session_soon) {
       std::optional<db_errc> failed = co_await failure_within_limit(meddled->insert_rows(table, rows, report));
       EXPECT_EQ(failed, db_errc::connection_lost);
       EXPECT_EQ(meddled->state(), session_state::dead);
-    });
+    };
+    task<void> meddling = with_meddling_proxy(url("tls=off"), meddle);
+    co_await std::move(meddling);
     value count = co_await ask(c, "SELECT count(*) FROM t");
     EXPECT_EQ(count, value(std::int64_t{0}));
   });

@@ -3,6 +3,7 @@
 // Stands between a client and a server. It can lose what comes, so that both sides find the line open and dead; take
 // nothing for a while, as a server that is busy; and change what the server says.
 
+#include "db/server_url.h"
 #include <penstock/async/event.h>
 #include <penstock/async/task_group.h>
 #include <penstock/core/error.h>
@@ -106,5 +107,19 @@ class meddling_proxy {
   event takes_;
   std::function<void(std::span<char>)> change_;
 };
+
+// Runs `body(proxy, url by way of it)` while the proxy stands before the server of a database's URL, which names its
+// port.
+template <class Body>
+task<void> with_meddling_proxy(std::string url, Body body) {
+  const std::string server = parse_server_url(url, 0).addresses.front().to_string();
+  meddling_proxy proxy(server);
+  url.replace(url.find(server), server.size(), proxy.address());
+  co_await with_task_group([&](task_group& background) -> task<> {
+    background.start_background(proxy.run(), "proxy");
+    task<void> running = body(proxy, url);
+    co_await std::move(running);
+  });
+}
 
 }  // namespace penstock::db

@@ -1,4 +1,3 @@
-#include "db/server_url.h"
 #include "meddling_proxy.h"
 #include "server_fixture.h"
 #include <penstock/db/error.h>
@@ -20,20 +19,12 @@ class postgres_answers : public server_test {
   // Runs `body(proxy, connection by way of it)`.
   template <class Body>
   void with_proxy(Body body) {
-    auto main = [&]() -> task<> {
-      std::string server = parse_server_url(url(), 0).addresses.front().to_string();
-      meddling_proxy proxy(server);
-      std::string by_way = url();
-      by_way.replace(by_way.find(server), server.size(), proxy.address());
-      co_await with_task_group([&](task_group& background) -> task<> {
-        background.start_background(proxy.run(), "proxy");
-        task<std::unique_ptr<connection>> connecting = database(by_way).connect();
-        std::unique_ptr<connection> c = co_await std::move(connecting);
-        task<void> running = body(proxy, *c);
-        co_await std::move(running);
-      });
-    };
-    net::run(main());
+    net::run(with_meddling_proxy(url(), [&](meddling_proxy& proxy, std::string by_way) -> task<> {
+      task<std::unique_ptr<connection>> connecting = database(by_way).connect();
+      std::unique_ptr<connection> c = co_await std::move(connecting);
+      task<void> running = body(proxy, *c);
+      co_await std::move(running);
+    }));
   }
 
   static task<void> divide(connection& c, int by) {
@@ -95,36 +86,28 @@ TEST_F(postgres_answers, a_transaction_that_nobody_began_is_the_end_of_the_sessi
 
 // Poolers, and triggers of the login, refuse with any code; a service that starts then waits.
 TEST_F(postgres_answers, a_login_fails_for_good_only_where_the_account_or_what_it_asks_for_is_wrong) {
-  auto main = [&]() -> task<> {
-    std::string server = parse_server_url(url(), 0).addresses.front().to_string();
-    meddling_proxy proxy(server);
-    std::string by_way = url();
-    by_way.replace(by_way.find(server), server.size(), proxy.address());
+  net::run(with_meddling_proxy(url(), [](meddling_proxy& proxy, std::string by_way) -> task<> {
     by_way.replace(by_way.rfind("/penstock"), std::string::npos, "/no_such_database");
-    co_await with_task_group([&](task_group& background) -> task<> {
-      background.start_background(proxy.run(), "proxy");
-      for (auto [code, expected] :
-           {std::pair("3D000", db_errc::syntax), std::pair("XX000", db_errc::connection_lost),
-            std::pair("08P01", db_errc::other), std::pair("P0001", db_errc::connection_lost),
-            std::pair("28000", db_errc::auth), std::pair("53300", db_errc::too_many_connections)}) {
-        proxy.change_answers([code = std::string(code)](std::span<char> said) {
-          constexpr std::string_view sent("C3D000");
-          auto at = std::search(said.begin(), said.end(), sent.begin(), sent.end());
-          if (at != said.end()) std::copy(code.begin(), code.end(), at + 1);
-        });
-        std::optional<db_errc> failed;
-        try {
-          database there(by_way);
-          task<std::unique_ptr<connection>> connecting = there.connect();
-          co_await std::move(connecting);
-        } catch (const database_error& e) {
-          failed = e.errc();
-        }
-        EXPECT_EQ(failed, expected) << code;
+    for (auto [code, expected] :
+         {std::pair("3D000", db_errc::syntax), std::pair("XX000", db_errc::connection_lost),
+          std::pair("08P01", db_errc::other), std::pair("P0001", db_errc::connection_lost),
+          std::pair("28000", db_errc::auth), std::pair("53300", db_errc::too_many_connections)}) {
+      proxy.change_answers([code = std::string(code)](std::span<char> said) {
+        constexpr std::string_view sent("C3D000");
+        auto at = std::search(said.begin(), said.end(), sent.begin(), sent.end());
+        if (at != said.end()) std::copy(code.begin(), code.end(), at + 1);
+      });
+      std::optional<db_errc> failed;
+      try {
+        database there(by_way);
+        task<std::unique_ptr<connection>> connecting = there.connect();
+        co_await std::move(connecting);
+      } catch (const database_error& e) {
+        failed = e.errc();
       }
-    });
-  };
-  net::run(main());
+      EXPECT_EQ(failed, expected) << code;
+    }
+  }));
 }
 
 }  // namespace
