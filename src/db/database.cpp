@@ -26,6 +26,8 @@ std::shared_ptr<driver> driver_for(const std::string& url) {
 task<std::unique_ptr<connection>> open(std::shared_ptr<driver> d, std::source_location where) {
   task<std::unique_ptr<connection>> opening = d->connect();
   std::unique_ptr<connection> session = co_await std::move(opening);
+  if (!session)
+    throw database_error(db_errc::other, d->name() + ": the driver's connect gave no session, and no error either");
   session->opened_at(where);
   co_return session;
 }

@@ -50,6 +50,29 @@ TEST(pool_connect_failure, a_refusal_for_good_is_reported_at_once) {
   });
 }
 
+// One of a user's own, say.
+TEST(pool_connect_failure, a_driver_that_gives_no_session_is_told_so) {
+  struct forgetful_driver final : driver {
+    std::string called = "forgetful:shop";
+    const std::string& name() const noexcept override { return called; }
+    task<std::unique_ptr<connection>> connect() override { co_return nullptr; }
+  };
+  penstock::testing::simulation sim;
+  auto main = [&]() -> task<> {
+    pool p(database(std::make_shared<forgetful_driver>()), {});
+    try {
+      co_await use(p, 1ms);
+      ADD_FAILURE() << "acquired nothing";
+    } catch (const database_error& e) {
+      EXPECT_EQ(e.errc(), db_errc::other);
+      EXPECT_NE(e.message().find("forgetful:shop: the driver's connect gave no session"), std::string::npos)
+          << e.message();
+    }
+    co_await p.close();
+  };
+  sim.run(main());
+}
+
 TEST(pool_connect_failure, the_pool_is_alive_again_after_any_outage) {
   with_kept_pool({.min_size = 2, .max_size = 4, .acquire_timeout = 1s}, [](pool& p, fake_server& server) -> task<> {
     server.refuses = db_errc::connection_lost;
