@@ -111,11 +111,11 @@ class connection {
   connection& operator=(const connection&) = delete;
   virtual ~connection() = default;
 
-  /// Runs a statement and gives its rows, of a CALL its first result's: see `query_each` where there may be many.
+  /// Runs a statement and gives its rows, of a CALL its first result's: on PostgreSQL, the row of its OUT parameters.
   virtual task<result> query(std::string sql, parameters values = {}) = 0;
-  /// Runs a statement and hands its rows to `take`, at most `max_rows` (0 counts as 1) and about a megabyte at a time
-  /// and in order, so that memory is bounded however many there are. Gives the number of rows. What `take` throws ends
-  /// the statement and is passed on; `take` must not use this session.
+  /// As `query`, where there may be many rows: hands them to `take`, at most `max_rows` (0 counts as 1) and about a
+  /// megabyte at a time and in order, so that memory is bounded however many there are. Gives their number. What `take`
+  /// throws ends the statement and is passed on; `take` must not use this session.
   virtual task<std::uint64_t> query_each(std::string sql, parameters values, row_consumer take,
                                          std::size_t max_rows = 1'000) = 0;
   /// Rows of a table by its unique key: those that have the values `first` in all its columns but the last, and one of
@@ -208,7 +208,7 @@ class driver {
 
   /// What logs and errors call the database: its URL without the password.
   virtual const std::string& name() const noexcept = 0;
-  /// Opens a session. Cancellable. Throws `database_error`; a transient one may be tried again.
+  /// Opens a session, and gives no null. Cancellable. Throws `database_error`; a transient one may be tried again.
   virtual task<std::unique_ptr<connection>> connect() = 0;
   /// False where no network lies between: what a COMMIT did can be seen at once, without a marker.
   virtual bool commits_can_be_ambiguous() const noexcept { return true; }
