@@ -163,20 +163,27 @@ task<void> batch_committer::attempt_transaction(db::connection& session, batch& 
     task<void> limiting = session.limit_lock_waits(limits.lock_wait);
     co_await std::move(limiting);
   }
+  // A file has one lock for all: to wait for it is none of the rows' time.
+  bool is_begun = marker == nullptr && limits.writing < limits.of_batch.attempt_timeout;
+  if (is_begun) {
+    task<void> beginning = session.begin_for_batches();
+    co_await std::move(beginning);
+  }
   so_far.is_writing = true;
   duration limit = std::min<duration>(limits.writing, so_far.write_until - scheduler::current().now());
   so_far.has_time_to_write = limit > limits.writing / 2;
-  task<void> writing = with_timeout(limit, write(session, b, marker, outcome));
+  task<void> writing = with_timeout(limit, write(session, b, marker, is_begun, outcome));
   co_await std::move(writing);
   so_far.is_writing = false;
-  if (is_transaction_of_its_own(b, marker)) co_return;
+  if (!is_begun && is_transaction_of_its_own(b, marker)) co_return;
   task<void> committing = marker == nullptr ? session.commit() : marker->commit(session, outcome);
   co_await std::move(committing);
 }
 
-task<void> batch_committer::write(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome) {
+task<void> batch_committer::write(db::connection& session, batch& b, commit_marker* marker, bool is_begun,
+                                  commit_outcome& outcome) {
   bool written = false;
-  if (is_transaction_of_its_own(b, marker)) {
+  if (!is_begun && is_transaction_of_its_own(b, marker)) {
     task<void> inserting = session.insert_batch(into_, b.rows, outcome.report);
     co_await std::move(inserting);
     written = true;
@@ -184,8 +191,8 @@ task<void> batch_committer::write(db::connection& session, batch& b, commit_mark
     task<bool> writing = marker->begin_batch(session, into_, b.rows, outcome);
     written = co_await std::move(writing);
   }
-  task<void> finishing =
-      written ? require_fitting_table(session, into_, outcome.report) : write_step_by_step(session, b, marker, outcome);
+  task<void> finishing = written ? require_fitting_table(session, into_, outcome.report)
+                                 : write_step_by_step(session, b, marker, is_begun, outcome);
   co_await std::move(finishing);
 }
 
@@ -201,10 +208,12 @@ task<bool> batch_committer::settle(db::connection& session, commit_marker& marke
   co_return is_committed;
 }
 
-task<void> batch_committer::write_step_by_step(db::connection& session, batch& b, commit_marker* marker,
+task<void> batch_committer::write_step_by_step(db::connection& session, batch& b, commit_marker* marker, bool is_begun,
                                                commit_outcome& outcome) {
-  task<void> beginning = marker == nullptr ? session.begin_for_batches() : marker->begin(session);
-  co_await std::move(beginning);
+  if (!is_begun) {
+    task<void> beginning = marker == nullptr ? session.begin_for_batches() : marker->begin(session);
+    co_await std::move(beginning);
+  }
   task<void> writing = write_batch(session, into_, stream_, b, outcome);
   co_await std::move(writing);
   outcome.report.round_trips += round_trips_of_a_marked_begin;

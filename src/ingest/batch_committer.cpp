@@ -36,8 +36,6 @@ constexpr auto most_time_of_a_part = std::chrono::seconds(1);
 constexpr auto least_time = std::chrono::seconds(1);
 constexpr auto least_time_of_a_group = std::chrono::seconds(5);
 constexpr int usual_times = 8;
-// SQLite's by default, in its URL.
-constexpr auto lock_wait_of_a_file = std::chrono::seconds(5);
 // A batch that has cost so many sessions, over so long, of a database that answers others, has a row that costs them;
 // fewer tell of a part of it.
 constexpr int most_sessions_lost = 4;
@@ -234,7 +232,7 @@ bool batch_committer::used_all_time(const std::exception_ptr& failure, const att
 batch_committer::attempt_limits batch_committer::limits_of(const batch& b, const coalescer_options& limits,
                                                            duration lock_wait) const {
   duration time = std::max<duration>(least_time, usual_times * usual_.of(b.rows.rows()));
-  duration short_time = std::min(limits.attempt_timeout, time + (marked_ ? lock_wait : duration(lock_wait_of_a_file)));
+  duration short_time = std::min(limits.attempt_timeout, time + (marked_ ? lock_wait : duration::zero()));
   return {limits, lock_wait, short_time, short_time, false, nullptr};
 }
 

@@ -87,11 +87,12 @@ class batch_committer {
   task<void> attempt(batch& b, commit_marker* marker, const attempt_limits& limits, progress& so_far);
   task<void> attempt_transaction(db::connection& session, batch& b, commit_marker* marker, const attempt_limits& limits,
                                  progress& so_far, commit_outcome& outcome);
-  task<void> write(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome);
+  task<void> write(db::connection& session, batch& b, commit_marker* marker, bool is_begun, commit_outcome& outcome);
   task<bool> database_answers(duration limit);
   task<bool> settle(db::connection& session, commit_marker& marker, const attempt_limits& limits,
                     commit_outcome& outcome);
-  task<void> write_step_by_step(db::connection& session, batch& b, commit_marker* marker, commit_outcome& outcome);
+  task<void> write_step_by_step(db::connection& session, batch& b, commit_marker* marker, bool is_begun,
+                                commit_outcome& outcome);
   task<void> retire_markers();
   free_marker take_marker();
   void count(const batch& b);
