@@ -73,6 +73,8 @@ TEST_F(mariadb_characters, that_are_not_ours_let_nothing_in_until_they_are_again
         {"SET @@character_set_client = gbk", "character_set_client"},
         {"SET character_set_connection = ucs2", "character_set_connection"},
         {"SET character_set_results = latin1", "character_set_results"},
+        {"SET character_set_results = utf16", "character_set_results is 'utf16'"},
+        {"SET @@character_set_results = ucs2", "character_set_results is 'ucs2'"},
     };
     for (const auto& [statement, setting] : settings) {
       for (bool resets : {false, true}) {

@@ -2,6 +2,7 @@
 #include "penstock/db/error.h"
 #include "session.h"
 
+#include <algorithm>
 #include <charconv>
 #include <string_view>
 
@@ -38,14 +39,23 @@ void session::note_setting(std::string_view name, const std::string& value) {
     other_characters_.erase(std::string(name));
 }
 
+// By a sql_select_limit of 0 there would be no row; and in a character set such as UTF-16, names and values come with
+// zero bytes between their letters.
 task<void> session::look_at_settings() {
-  task<void> asking = run_text(
-      "SELECT @@character_set_client, @@character_set_connection, @@character_set_results, @@auto_increment_increment",
-      "look at the session's settings");
+  constexpr std::string_view names[] = {"character_set_client", "character_set_connection", "character_set_results",
+                                        "auto_increment_increment"};
+  std::string text;
+  for (std::string_view name : names) text.append(text.empty() ? "SELECT @@" : ", @@").append(name);
+  task<void> asking = run_text(text + " LIMIT 1", "look at the session's settings");
   co_await std::move(asking);
   const text_result& told = answers_.front();
-  for (std::size_t i = 0; i < told.columns.size(); ++i)
-    note_setting(std::string_view(told.columns[i]).substr(2), told.rows.at(0).at(i).value_or(""));
+  if (told.rows.size() != 1 || told.rows[0].size() != std::size(names))
+    throw database_error(db_errc::other, at_.to_string() + ": the server does not tell the session's settings");
+  for (std::size_t i = 0; i < std::size(names); ++i) {
+    std::string value = told.rows[0][i].value_or("");
+    value.erase(std::remove(value.begin(), value.end(), '\0'), value.end());
+    note_setting(names[i], value);
+  }
   settings_may_differ_ = set_without_word_ = false;
 }
 
