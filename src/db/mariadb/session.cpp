@@ -366,7 +366,7 @@ task<void> session::store(const table_definition& into, const row_batch& rows, b
     task<void> looking = look_at_settings();
     co_await std::move(looking);
   }
-  require_known_characters("insert into " + into.name);
+  require_settings_of_batches("insert into " + into.name);
   if (should_look_again(into)) {
     task<void> looking = look_again(into);
     co_await std::move(looking);

@@ -115,6 +115,7 @@ class session final : public connection {
   void note_setting(std::string_view name, const std::string& value);
   task<void> look_at_settings();
   void require_known_characters(const std::string& doing) const;
+  void require_settings_of_batches(const std::string& doing) const;
   task<void> bind(MYSQL_STMT* statement);
   void open_reader(MYSQL_STMT* statement);
   bool goes_in_pieces() const noexcept;
@@ -145,9 +146,10 @@ class session final : public connection {
   bool begun_ = false;                    // a transaction, and the server has not said that it was told to end it
   std::optional<complaint> rolled_back_;  // why the server has rolled back what was begun, and will not say so again
   bool altered_ = false;
-  std::map<std::string, std::string> other_characters_;  // by settings that name others than those of our texts
-  bool settings_may_differ_ = false;                     // from what is known of them
-  bool set_without_word_ = false;                        // one of them, maybe
+  std::map<std::string, std::string> other_characters_;    // by settings that name others than those of our texts
+  std::map<std::string, std::string> faults_for_batches_;  // by settings, what is wrong with them
+  bool settings_may_differ_ = false;                       // from what is known of them
+  bool set_without_word_ = false;                          // one of them, maybe
   bool rights_may_be_old_ = false;
   std::optional<std::int64_t> lock_wait_;        // seconds at most, where that was said
   duration end_waits_after_ = duration::zero();  // where the server can't; 0: it does

@@ -152,6 +152,7 @@ task<void> session::reset() {
   co_await std::move(setting_up);
   facts_ = facts_of(*wire_, answers_.back());
   other_characters_.clear();
+  faults_for_batches_.clear();
   settings_may_differ_ = set_without_word_ = false;
   altered_ = false;
   lock_wait_.reset();

@@ -15,6 +15,22 @@ namespace {
 
 constexpr std::string_view our_characters = "utf8mb4";
 
+// Without the first the server cuts values so that they fit; without the other it does not take the names in batches.
+constexpr std::string_view modes_of_batches[] = {"STRICT_ALL_TABLES", "ANSI_QUOTES"};
+constexpr std::string_view no_limit = "18446744073709551615";
+
+bool is_utc(std::string_view zone) noexcept { return zone == "+00:00" || zone == "UTC"; }
+
+// What is wrong for batches with a setting's value; empty where nothing is. In another time zone moments are moved, and
+// by a limit a row is not found to be there already.
+std::string fault_for_batches(std::string_view name, const std::string& value) {
+  if (name == "sql_mode")
+    for (std::string_view mode : modes_of_batches)
+      if (value.find(mode) == std::string::npos) return "lacks " + std::string(mode);
+  bool is_other = (name == "time_zone" && !is_utc(value)) || (name == "sql_select_limit" && value != no_limit);
+  return is_other ? "is '" + value + "'" : std::string();
+}
+
 }  // namespace
 
 // Of the statement that is about to run.
@@ -37,13 +53,22 @@ void session::note_setting(std::string_view name, const std::string& value) {
     other_characters_[std::string(name)] = value;
   else if (name.starts_with("character_set_"))
     other_characters_.erase(std::string(name));
+  else if (std::string fault = fault_for_batches(name, value); !fault.empty())
+    faults_for_batches_[std::string(name)] = std::move(fault);
+  else
+    faults_for_batches_.erase(std::string(name));
 }
 
 // By a sql_select_limit of 0 there would be no row; and in a character set such as UTF-16, names and values come with
 // zero bytes between their letters.
 task<void> session::look_at_settings() {
-  constexpr std::string_view names[] = {"character_set_client", "character_set_connection", "character_set_results",
-                                        "auto_increment_increment"};
+  constexpr std::string_view names[] = {"character_set_client",
+                                        "character_set_connection",
+                                        "character_set_results",
+                                        "auto_increment_increment",
+                                        "time_zone",
+                                        "sql_mode",
+                                        "sql_select_limit"};
   std::string text;
   for (std::string_view name : names) text.append(text.empty() ? "SELECT @@" : ", @@").append(name);
   task<void> asking = run_text(text + " LIMIT 1", "look at the session's settings");
@@ -67,6 +92,14 @@ void session::require_known_characters(const std::string& doing) const {
   throw database_error(db_errc::other, at_.to_string() + ", " + doing + ": texts would be garbled while the " +
                                            "session's " + name + " is '" + value +
                                            "': SET NAMES utf8mb4, or reset the session");
+}
+
+void session::require_settings_of_batches(const std::string& doing) const {
+  require_known_characters(doing);
+  if (faults_for_batches_.empty()) return;
+  const auto& [name, fault] = *faults_for_batches_.begin();
+  throw database_error(db_errc::other, at_.to_string() + ", " + doing + ": batches can't go in while the session's " +
+                                           name + " " + fault + ": reset the session");
 }
 
 }  // namespace penstock::db::mariadb
