@@ -88,6 +88,7 @@ void session::configure() {
       throw_open_failure(handle_, where_.name);
     }
   has_read_ = true;
+  choose_double_quotes();
 }
 
 session::released session::let_go() noexcept {

@@ -114,6 +114,8 @@ class session {
   void open();
   int open_handle(int flags);
   bool in_memory() const noexcept;
+  // They may hold texts where the file's triggers or views may count on it.
+  void choose_double_quotes();
   // As their namesakes, inside a call.
   bool transacting() const noexcept;
   bool writing() const noexcept;

@@ -215,6 +215,7 @@ std::int64_t session::schema_version() {
 std::vector<std::string> session::differences_of(const table_definition& definition) {
   std::vector<existing_column> existing = columns_of(*this, definition.name);
   if (existing.empty()) return {};
+  choose_double_quotes();
   std::vector<unique_key> keys = unique_keys_of(*this, definition.name);
   std::vector<std::string> differences = table_differences(definition, existing, columns_of(keys));
   if (!definition.id_column.empty() && differences.empty() && !gives_ids(*this, definition))
