@@ -85,6 +85,11 @@ bool changes_rows(std::string_view sql) noexcept {
 
 bool only_sets(std::string_view sql) noexcept { return is_word(first_word(from_first_word(sql)), "SET"); }
 
+bool only_sets_back(std::string_view sql) noexcept {
+  constexpr std::array<std::string_view, 5> setting{"SET", "RESET", "DISCARD", "ROLLBACK", "ABORT"};
+  return is_one_of(first_word(from_first_word(sql)), setting);
+}
+
 // EXPLAIN ANALYZE may change rows.
 bool only_asks(std::string_view sql) noexcept {
   constexpr std::array<std::string_view, 5> asking{"SELECT", "WITH", "VALUES", "TABLE", "SHOW"};

@@ -13,6 +13,8 @@ bool leaves_traces(std::string_view sql) noexcept;
 bool changes_rows(std::string_view sql) noexcept;
 // True when it begins with SET.
 bool only_sets(std::string_view sql) noexcept;
+// Of a statement of PostgreSQL: true when it begins with what may set a setting back to what it was.
+bool only_sets_back(std::string_view sql) noexcept;
 // Of a statement of MariaDB or MySQL that gives rows: true when it does nothing else, but for what the functions in it
 // do, and so may be run again.
 bool only_asks(std::string_view sql) noexcept;

@@ -104,6 +104,13 @@ TEST(statement_effects, settings_are_told_by_their_first_word) {
   for (const char* sql : {"UPDATE t SET n = 1", "SETTLE", "SHOW VARIABLES", ""}) EXPECT_FALSE(only_sets(sql)) << sql;
 }
 
+TEST(statement_effects, settings_are_set_back_by_five_kinds_of_statements) {
+  for (const char* sql : {"SET NAMES 'UTF8'", "-- back\nreset ALL", "DISCARD ALL", "ROLLBACK TO SAVEPOINT a", "ABORT"})
+    EXPECT_TRUE(only_sets_back(sql)) << sql;
+  for (const char* sql : {"SELECT set_config('client_encoding', 'UTF8', false)", "COMMIT", "RESETTLE", ""})
+    EXPECT_FALSE(only_sets_back(sql)) << sql;
+}
+
 TEST(statement_effects, only_questions_may_be_asked_again) {
   for (const char* sql : {"SELECT 1", "(select 1)", "WITH a AS (SELECT 1) SELECT * FROM a", "VALUES (1)", "TABLE t",
                           "/* all */ SHOW TABLES"})

@@ -63,6 +63,7 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
   report.clear();
   require_width(into, rows);
   open_wire();
+  require_known_characters("insert into " + into.name);
   if (!in_transaction()) throw database_error(db_errc::other, "insert_rows needs a transaction: begin one first");
   if (rows.empty()) co_return;
   std::exception_ptr failure;

@@ -118,6 +118,8 @@ void session::note_traces(const std::string& sql) {
 // A statement whose tables were changed after it was prepared is prepared once more. Inside a transaction the server
 // has given that up by then.
 task<void> session::run(const std::string& sql, const parameters& values, const result_taker& take, planning how) {
+  open_wire();
+  if (!only_sets_back(sql)) require_known_characters("execute");
   note_traces(sql);
   for (bool again = false;; again = true) {
     wire& w = open_wire();
@@ -193,6 +195,8 @@ task<std::uint64_t> session::execute(std::string sql, parameters values) {
 
 // Inside a transaction a savepoint lets the statement end early without ending the transaction.
 task<std::uint64_t> session::query_each(std::string sql, parameters values, row_consumer take, std::size_t max_rows) {
+  open_wire();
+  if (!only_sets_back(sql)) require_known_characters("query");
   note_traces(sql);
   for (bool again = false;; again = true) {
     wire& w = open_wire();

@@ -103,6 +103,8 @@ class session final : public connection {
   std::size_t send_begin(wire& w);
   std::size_t send_evictions(wire& w);
   void note_traces(const std::string& sql);
+  // Throws while the session's characters are not ours.
+  void require_known_characters(const std::string& doing) const;
   enum class planning { as_ever, by_index };
   // Runs a statement once; its results go to `take`.
   task<void> run(const std::string& sql, const parameters& values, const result_taker& take,

@@ -1,0 +1,110 @@
+#include "server_fixture.h"
+#include <penstock/db/connection.h>
+#include <penstock/db/error.h>
+
+#include <string>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+// What a session's user sets, and its batches and statements go by.
+
+namespace penstock::db {
+namespace {
+
+class postgres_characters : public server_test {
+ protected:
+  postgres_characters() : server_test("TESTED_POSTGRESQL") {}
+
+  const table_definition texts{"texts", "", {{"v", column_type::text}}, {}};
+  const std::string text = "é誠";
+
+  static task<void> expect_refused(task<void> doing, std::string encoding) {
+    std::string said = "nothing";
+    try {
+      co_await std::move(doing);
+    } catch (const database_error& e) {
+      EXPECT_EQ(e.errc(), db_errc::other);
+      said = e.message();
+    }
+    EXPECT_NE(said.find("client_encoding is '" + encoding + "'"), std::string::npos) << said;
+  }
+
+  static task<void> execute(connection& c, std::string sql, parameters values) {
+    task<std::uint64_t> running = c.execute(std::move(sql), std::move(values));
+    co_await std::move(running);
+  }
+
+  static task<void> read(connection& c, std::string sql) {
+    row_consumer take = [](const result&) -> task<void> { co_return; };
+    task<std::uint64_t> reading = c.query_each(std::move(sql), {}, take);
+    co_await std::move(reading);
+  }
+
+  row_batch copies(std::size_t count) const {
+    row_batch rows(1);
+    for (std::size_t i = 0; i < count; ++i) {
+      rows.add_text(text);
+      rows.commit_row();
+    }
+    return rows;
+  }
+};
+
+TEST_F(postgres_characters, that_are_not_ours_let_nothing_in_until_they_are_again) {
+  with_connection([&](connection& c) -> task<> {
+    co_await c.execute("CREATE TEMPORARY TABLE texts (v text)");
+    const std::string insert = "INSERT INTO texts (v) VALUES (?)";
+    const std::pair<const char*, const char*> settings[] = {
+        {"SET client_encoding = 'LATIN1'", "LATIN1"},
+        {"SET NAMES 'SQL_ASCII'", "SQL_ASCII"},
+        {"SELECT set_config('client_encoding', 'EUC_JP', false)", "EUC_JP"},
+    };
+    for (const auto& [statement, encoding] : settings)
+      for (const char* back : {"SET NAMES 'UTF8'", "RESET client_encoding", "RESET ALL"}) {
+        co_await c.query(statement);
+        for (std::size_t count : {1, 3, 600}) {
+          row_batch rows = copies(count);
+          batch_report report;
+          co_await expect_refused(c.insert_batch(texts, rows, report), encoding);
+        }
+        co_await expect_refused(execute(c, insert, parameters_of(text)), encoding);
+        co_await expect_refused(read(c, "TABLE texts"), encoding);
+        EXPECT_EQ(c.state(), session_state::clean);
+        co_await c.execute(back);
+        EXPECT_EQ(co_await c.execute("DELETE FROM texts"), 0u);
+        co_await c.execute(insert, parameters_of(text));
+        result stored = co_await c.query("SELECT v FROM texts WHERE v = ?", parameters_of(text));
+        EXPECT_EQ(stored.rows.at(0).at(0), value(text)) << statement;
+        co_await c.execute("DELETE FROM texts");
+      }
+  });
+}
+
+TEST_F(postgres_characters, of_a_transaction_are_ours_again_behind_it) {
+  with_connection([&](connection& c) -> task<> {
+    co_await c.execute("CREATE TEMPORARY TABLE texts (v text)");
+    for (bool is_kept : {false, true}) {
+      co_await c.begin();
+      co_await c.execute("SAVEPOINT before");
+      co_await c.execute("SET LOCAL client_encoding = 'LATIN1'");
+      row_batch rows = copies(3);
+      batch_report report;
+      co_await expect_refused(c.insert_rows(texts, rows, report), "LATIN1");
+      if (is_kept)
+        co_await c.execute("ROLLBACK TO SAVEPOINT before");
+      else
+        co_await c.rollback();
+      co_await c.execute("INSERT INTO texts (v) VALUES (?)", parameters_of(text));
+      if (is_kept) co_await c.commit();
+    }
+    result stored = co_await c.query("SELECT count(*) FROM texts WHERE v = ?", parameters_of(text));
+    EXPECT_EQ(stored.rows.at(0).at(0), value(std::int64_t{2}));
+    co_await c.execute("SET client_encoding = 'LATIN1'");
+    co_await c.reset();
+    EXPECT_EQ(c.state(), session_state::clean);
+  });
+}
+
+}  // namespace
+}  // namespace penstock::db
