@@ -111,6 +111,11 @@ bool only_reads(std::string_view sql) noexcept {
   return true;
 }
 
+bool may_alter_tables(std::string_view sql) noexcept {
+  constexpr std::array<std::string_view, 3> altering{"CREATE", "ALTER", "DROP"};
+  return is_one_of(first_word(from_first_word(sql)), altering);
+}
+
 bool may_commit_halfway(std::string_view sql) noexcept {
   constexpr std::array<std::string_view, 2> procedures{"CALL", "DO"};
   return is_one_of(first_word(from_first_word(sql)), procedures);
