@@ -66,5 +66,55 @@ TEST_F(postgres_lock_waits, are_of_the_first_part_that_needs_the_lock_alone) {
   });
 }
 
+// Then the trip goes on behind parts that fail. Of those behind the first lock none may wait, nor be tried.
+TEST_F(postgres_lock_waits, are_of_one_part_however_many_rows_were_refused_before) {
+  with_connection([&](connection& c) -> task<> {
+    const std::string schema = "refused_and_locked_" + std::to_string(getpid());
+    co_await c.execute("CREATE SCHEMA " + schema);
+    co_await c.execute("SET search_path TO " + schema);
+    co_await c.execute("CREATE TABLE t (id bigserial, k bigint UNIQUE, v bigint NOT NULL)");
+    database server(patient(url()));
+    task<std::unique_ptr<connection>> connecting = server.connect();
+    std::unique_ptr<connection> other = co_await std::move(connecting);
+    co_await other->begin();
+    const std::string lock = "INSERT INTO " + schema + ".t (id, k, v) SELECT -k, k, 0 FROM ";
+    co_await other->execute(lock + "generate_series(300, 2999, 100) AS k");
+    row_batch rows(2);
+    for (std::int64_t k = 0; k < 3'000; ++k) {
+      rows.add_integer(k);
+      if (k < 200 && k % 20 == 0)
+        rows.add_null();
+      else
+        rows.add_integer(k);
+      rows.commit_row();
+    }
+    const table_definition into{
+        "t", "id", {{"k", column_type::integer, true}, {"v", column_type::integer, true}}, {"k"}};
+    co_await c.limit_lock_waits(std::chrono::milliseconds(200));
+    co_await c.begin_for_batches();
+    batch_report report;
+    std::optional<db_errc> failed;
+    try {
+      co_await c.insert_rows(into, rows, report);
+    } catch (const database_error& e) {
+      failed = e.errc();
+    }
+    EXPECT_EQ(failed, db_errc::lock_timeout);
+    co_await c.rollback();
+    task<result> asking = c.query("SELECT last_value FROM t_id_seq");
+    result tried = co_await std::move(asking);
+    EXPECT_LT(std::get<std::int64_t>(tried.rows.at(0).at(0)), 2'000);
+    co_await other->rollback();
+    co_await c.begin_for_batches();
+    co_await c.insert_rows(into, rows, report);
+    co_await c.commit();
+    EXPECT_EQ(report.refusals.size(), 10u);
+    task<result> counting = c.query("SELECT count(*) FROM t");
+    result stored = co_await std::move(counting);
+    EXPECT_EQ(std::get<std::int64_t>(stored.rows.at(0).at(0)), 2'990);
+    co_await c.execute("DROP SCHEMA " + schema + " CASCADE");
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <cstdint>
 #include <utility>
 
 namespace penstock::db::postgres {
@@ -15,6 +17,13 @@ constexpr std::array<std::size_t, 4> part_rows{256, 32, 4, 1};
 constexpr int most_failures_one_by_one = 8;
 constexpr std::size_t few_rows = 16;  // tried before all, where all may fail
 constexpr std::size_t part_bytes = std::size_t{1} << 20;
+// How long a trip goes on behind failures: short waits for locks go well, and a thousand rows of which each fails take
+// few trips.
+constexpr std::chrono::milliseconds shortest_going_on(20), longest_going_on(500);
+const std::string still_going_on =
+    "SELECT CASE WHEN extract(epoch FROM clock_timestamp())::numeric < "
+    "current_setting('penstock.goes_on_until')::numeric THEN 0 "
+    "ELSE ('a batch takes another trip, at ' || clock_timestamp())::integer END";
 
 std::size_t smaller_than(std::size_t rows) {
   return *std::find_if(part_rows.begin(), part_rows.end(), [&](std::size_t next) { return next < rows; });
@@ -85,7 +94,7 @@ task<void> batch_insert::insert_all_to_do(std::size_t first) {
     auto end_of_trip = goes_on || suspects == 0 ? due.end() : due.begin() + static_cast<std::ptrdiff_t>(suspects);
     std::vector<part> parts(std::move_iterator(due.begin()), std::move_iterator(end_of_trip));
     due.erase(due.begin(), end_of_trip);
-    task<void> trip = make_trip(parts, first_trip && parts.size() == 1, goes_on);
+    task<void> trip = goes_on ? go_on_to_end(parts) : make_trip(parts, first_trip && parts.size() == 1, false);
     co_await std::move(trip);
     if (first_trip && maybe_of_table_ && !any_in_ && rows_.rows() > few_rows) {
       task<void> trying = try_few(parts);
@@ -121,7 +130,7 @@ task<void> batch_insert::try_few(const std::vector<part>& failed) {
   for (const part& p : failed)
     for (std::size_t row = p.first; row < p.first + p.count; row += step)
       if (is_to_do(row)) few.push_back({.first = row, .count = 1});
-  task<void> trip = make_trip(few, false, true);
+  task<void> trip = go_on_to_end(few);
   co_await std::move(trip);
   for (const part& p : few)
     if (!p.failed && report_.rows[p.first].what == row_outcome::status::stored) session_.to_do_[p.first] = 0;
@@ -134,7 +143,7 @@ task<void> batch_insert::insert_singly() {
   for (std::size_t row = 0; row < rows_.rows(); ++row)
     if (is_to_do(row)) parts.push_back({.first = row, .count = 1});
   if (parts.empty()) co_return;
-  task<void> trip = make_trip(parts, false, true);
+  task<void> trip = go_on_to_end(parts);
   co_await std::move(trip);
   for (part& p : parts) {
     bool is_duplicate = keys_are_new_ && p.repeats_key;
@@ -142,6 +151,18 @@ task<void> batch_insert::insert_singly() {
     if (p.failed && !is_duplicate && !was_refused) refuse(p.first, p.errc, std::move(p.said), p.lacks_value);
     if (report_.rows[p.first].what != row_outcome::status::duplicate) session_.to_do_[p.first] = 0;
   }
+}
+
+task<void> batch_insert::go_on_to_end(std::vector<part>& parts) {
+  std::vector<part> done;
+  for (std::vector<part> due = std::move(parts); !due.empty();) {
+    task<void> trip = make_trip(due, false, true);
+    co_await std::move(trip);
+    std::vector<part> skipped;
+    for (part& p : due) (p.was_skipped ? skipped : done).push_back(std::move(p));
+    due = std::move(skipped);
+  }
+  parts = std::move(done);
 }
 
 task<void> batch_insert::make_trip(std::vector<part>& parts, bool only_one, bool goes_on) {
@@ -159,9 +180,14 @@ task<void> batch_insert::make_trip(std::vector<part>& parts, bool only_one, bool
   commands_.resize(commands_.size() + session_.send_begin(w));
   if (std::exchange(opening_is_due_, false)) send_opening();
   if (std::exchange(check_is_due_, false) && !plan_.check_at_once.empty()) send_plain(plan_.check_at_once);
+  if (goes_on) send_end_of_going_on();
   if (!fresh) send_plain("SAVEPOINT penstock");
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    if (i > 0 && goes_on) send_plain("ROLLBACK TO SAVEPOINT penstock");
+    if (i > 0 && goes_on) {
+      send_plain("ROLLBACK TO SAVEPOINT penstock");
+      w.execute(still_going_on);
+      commands_.push_back({i, command::going_on});
+    }
     send_part(parts[i], i);
     if (!fresh) {
       send_plain("RELEASE SAVEPOINT penstock");
@@ -188,6 +214,15 @@ task<void> batch_insert::make_trip(std::vector<part>& parts, bool only_one, bool
 void batch_insert::send_plain(const std::string& sql) {
   session_.wire_->execute(sql);
   commands_.emplace_back();
+}
+
+// That is sooner than a lock has been waited for in vain.
+void batch_insert::send_end_of_going_on() {
+  std::int64_t longest = longest_going_on.count();
+  std::int64_t milliseconds =
+      std::clamp<std::int64_t>(session_.lock_wait_.value_or(2 * longest) / 2, shortest_going_on.count(), longest);
+  send_plain("SELECT set_config('penstock.goes_on_until', (extract(epoch FROM clock_timestamp()) + " +
+             std::to_string(milliseconds) + " / 1000.0)::text, true)");
 }
 
 void batch_insert::send_opening() {
@@ -254,6 +289,10 @@ void batch_insert::take(std::vector<part>& parts, std::size_t at, const PGresult
   part* p = opens || tells_version || c.part == command::none ? nullptr : &parts[c.part];
   ExecStatusType status = PQresultStatus(r);
   if (status == PGRES_PIPELINE_ABORTED || fatal_) return;
+  if (c.row == command::going_on) {
+    p->was_skipped = status == PGRES_FATAL_ERROR;
+    return;
+  }
   if (status == PGRES_FATAL_ERROR && sqlstate_of(r) == "25P02" && one_failed_) {
     if (p != nullptr) p->was_skipped = true;
     return;

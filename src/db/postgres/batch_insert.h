@@ -12,7 +12,9 @@
 //
 // When an INSERT fails, the server refuses what follows, at once: so a lock that is not to be had is waited for once,
 // however many parts need it. The part is cut smaller, down to the row, which is refused, and the others go again.
-// Where many have failed, the ROLLBACK stands between the parts instead, and all others of the trip are stored.
+// Where many have failed, the ROLLBACK stands between the parts instead, and all others of the trip are stored. Then a
+// query beside it fails once the trip has taken long, and skips the part: what has waited for a lock ends it all the
+// same, and where nothing has, the rest goes in the next trip.
 // Invariant: behind each trip the transaction holds exactly the parts that went well. So a batch takes one trip when
 // all is well, five with one row that is refused, and some more however many are; one more for rows that repeat the
 // key of one that is not stored, and for those that had no parent where one may have come.
@@ -54,7 +56,7 @@ class batch_insert {
     std::size_t count = 0;
     std::size_t sent = 0;  // of them; the others are no more to do, or not yet
     bool failed = false;
-    bool was_skipped = false;   // since another one had failed
+    bool was_skipped = false;   // since another one had failed, or the trip had taken long
     bool repeats_key = false;   // and failed for that
     bool may_be_table = false;  // what it failed for
     db_errc errc = db_errc::other;
@@ -66,6 +68,7 @@ class batch_insert {
     static constexpr std::size_t none = static_cast<std::size_t>(-1);
     static constexpr std::size_t opening = none - 1;
     static constexpr std::size_t version = none - 2;
+    static constexpr std::size_t going_on = none - 3;
     std::size_t part = none;
     std::size_t row = none;
   };
@@ -80,8 +83,10 @@ class batch_insert {
   task<void> try_refused_again();
   task<void> insert_singly();
   std::vector<part> cut(const part& whole, std::size_t most_rows) const;
-  // `goes_on`: behind parts that fail.
   task<void> make_trip(std::vector<part>& parts, bool only_one, bool goes_on);
+  // Behind parts that fail, in as many trips as that takes.
+  task<void> go_on_to_end(std::vector<part>& parts);
+  void send_end_of_going_on();
   void send_opening();
   void send_version();
   void send_part(part& p, std::size_t index);
