@@ -262,6 +262,31 @@ TEST_F(postgres_session, a_commit_after_a_failed_statement_says_that_nothing_was
   });
 }
 
+// Another plan would change nothing, and neither would another try.
+TEST_F(postgres_session, a_batch_in_a_transaction_that_has_failed_fails_as_statements_do) {
+  with_connection([](connection& c) -> task<> {
+    co_await c.execute("CREATE TEMPORARY TABLE known (id bigserial, v bigint)");
+    for (bool is_known : {false, true}) {
+      co_await c.begin();
+      if (is_known) co_await insert_into(c, "known");
+      std::optional<db_errc> misspelt, failed;
+      try {
+        co_await c.execute("SELECT 1 FROM misspelt");
+      } catch (const database_error& e) {
+        misspelt = e.errc();
+      }
+      try {
+        co_await insert_into(c, "known");
+      } catch (const database_error& e) {
+        failed = e.errc();
+      }
+      EXPECT_EQ(misspelt, db_errc::syntax);
+      EXPECT_EQ(failed, db_errc::other) << is_known;
+      co_await c.rollback();
+    }
+  });
+}
+
 TEST_F(postgres_session, a_session_that_the_server_ended_is_lost_and_its_commit_ambiguous) {
   with_connection([this](connection& killer) -> task<> {
     database server(patient(url()));

@@ -116,11 +116,12 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
   forget_plan(into.name);  // the table may be another by now
   const auto* e = penstock::detail::exception_as<database_error>(failure);
   plan_was_stale_ = was_known && e != nullptr && e->errc() == db_errc::serialization;
-  // A right may be missing by now that another plan does without.
-  auto may_be_stale = [](db_errc errc) {
-    return errc == db_errc::syntax || errc == db_errc::other || errc == db_errc::auth;
+  // A right may be missing by now that another plan does without. A transaction that had failed before takes none.
+  auto may_be_stale = [](const database_error& failed) {
+    db_errc errc = failed.errc();
+    return errc == db_errc::syntax || errc == db_errc::auth || (errc == db_errc::other && failed.sqlstate() != "25P02");
   };
-  if (was_known && e != nullptr && may_be_stale(e->errc())) {
+  if (was_known && e != nullptr && may_be_stale(*e)) {
     plan_was_stale_ = true;
     throw to_be_stored_anew(failure);
   }
