@@ -148,5 +148,28 @@ TEST_F(postgres_keys, are_found_by_the_statement_of_before_when_the_table_has_ch
   });
 }
 
+// Those that the query gives to what it is made of.
+TEST_F(postgres_keys, rows_are_found_in_tables_of_any_name) {
+  with_connection([&](connection& c) -> task<> {
+    for (const char* name :
+         {"penstock_types", "penstock_kinds", "penstock_listed", "penstock_found", "penstock_table"}) {
+      const table_definition table{name,
+                                   "",
+                                   {{"penstock_listed", column_type::text, true}, {"key", column_type::text, true}},
+                                   {"penstock_listed", "key"}};
+      co_await c.execute("CREATE TEMPORARY TABLE " + table.name +
+                         " (penstock_listed text, key text, UNIQUE "
+                         "(penstock_listed, key))");
+      co_await c.execute("INSERT INTO " + table.name + " VALUES ('a', '1'), ('a', '2'), ('b', '2')");
+      std::vector<std::string> columns = list("key", "penstock_listed");
+      std::vector<std::string> keys = list("2", "3");
+      result found = co_await c.find_by_key(table, columns, parameters_of("a"), keys);
+      EXPECT_EQ(found.rows.size(), 1u) << name;
+      EXPECT_EQ(found.rows.at(0).at(0), value("2")) << name;
+      EXPECT_EQ(found.rows.at(0).at(1), value("a")) << name;
+    }
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db

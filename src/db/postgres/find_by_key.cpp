@@ -26,14 +26,16 @@ std::string array_of(const std::vector<std::string>& texts) {
   return array += "}";
 }
 
-// What is named first is never run: it says of which types the parameters are, those of the columns.
+// What is named first is never run: it says of which types the parameters are, those of the columns. Its name is not
+// the table's, which it would hide, and the table goes by another that hides none of the list's.
 std::string finding_sql(const table_definition& in, const std::string& table, const std::vector<std::string>& columns) {
   const std::string last = quote_identifier(in.unique_key.back());
   const std::string list = "$" + std::to_string(in.unique_key.size());
-  std::string sql = "WITH penstock_types AS (SELECT FROM " + table + " WHERE " + start_of_key(in) + last +
+  const std::string types = in.name == "penstock_types" ? "penstock_kinds" : "penstock_types";
+  std::string sql = "WITH " + types + " AS (SELECT FROM " + table + " WHERE " + start_of_key(in) + last +
                     " = ANY(?)) SELECT penstock_found.* FROM unnest(" + list +
                     ") AS penstock_listed(key) CROSS JOIN LATERAL (SELECT " + list_of_columns(columns) + " FROM " +
-                    table + " WHERE ";
+                    table + " AS penstock_table WHERE ";
   for (std::size_t i = 0; i + 1 < in.unique_key.size(); ++i)
     sql += quote_identifier(in.unique_key[i]) + " = $" + std::to_string(i + 1) + " AND ";
   return sql + last + " = penstock_listed.key LIMIT 1) AS penstock_found";
