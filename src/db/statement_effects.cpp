@@ -86,7 +86,7 @@ bool changes_rows(std::string_view sql) noexcept {
 bool only_sets(std::string_view sql) noexcept { return is_word(first_word(from_first_word(sql)), "SET"); }
 
 bool only_sets_back(std::string_view sql) noexcept {
-  constexpr std::array<std::string_view, 5> setting{"SET", "RESET", "DISCARD", "ROLLBACK", "ABORT"};
+  constexpr std::array<std::string_view, 7> setting{"SET", "RESET", "DISCARD", "ROLLBACK", "ABORT", "COMMIT", "END"};
   return is_one_of(first_word(from_first_word(sql)), setting);
 }
 
@@ -109,11 +109,6 @@ bool only_reads(std::string_view sql) noexcept {
     sql.remove_prefix(std::max<std::size_t>(length, 1));
   }
   return true;
-}
-
-bool may_alter_tables(std::string_view sql) noexcept {
-  constexpr std::array<std::string_view, 3> altering{"CREATE", "ALTER", "DROP"};
-  return is_one_of(first_word(from_first_word(sql)), altering);
 }
 
 bool may_commit_halfway(std::string_view sql) noexcept {

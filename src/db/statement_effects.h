@@ -21,9 +21,6 @@ bool only_asks(std::string_view sql) noexcept;
 // Of a statement of SQLite or PostgreSQL: true when it changes no table. One that begins with WITH and has a word of
 // those that do, be it in a text, counts as one that may.
 bool only_reads(std::string_view sql) noexcept;
-// Of a statement of PostgreSQL: true when it may make a table another one. What procedures and functions do is not
-// looked into.
-bool may_alter_tables(std::string_view sql) noexcept;
 // True when some of it may be committed though it fails.
 bool may_commit_halfway(std::string_view sql) noexcept;
 

@@ -1,4 +1,3 @@
-#include "changed_table.h"
 #include "failure.h"
 #include "penstock/db/error.h"
 #include "placeholders.h"
@@ -7,11 +6,6 @@
 #include <utility>
 
 // The statements that the server keeps for a session: how they get there, and how they are let go of.
-//
-// The server infers what a statement's parameters are when it is prepared, and keeps to that: once another session has
-// altered a column, values go in by the type of before, and are stored as others without a word. But it refuses a
-// prepared query whose own columns are others by now. So behind a statement that changes a table's rows travels one
-// that reads no row of it: the watch. Where that fails, the statement is undone with it.
 
 namespace penstock::db::postgres {
 namespace {
@@ -107,97 +101,6 @@ task<void> session::prepare_on_server(statement& s, const std::string& text, con
   if (failed) throw *std::move(failed);
 }
 
-// A statement is as old as its watch: where that was prepared anew, it may be a stale one. Behind a statement of the
-// session's own that may alter tables both are prepared anew, since in a transaction it is too late when a watch fails.
-task<statement*> session::prepared_with_watch(const std::string& sql, bool has_values) {
-  if (statement* known = statements_.find(sql)) {
-    const statement* watch = watch_of(*known);
-    bool has_its_watch = known->watched_by.empty() ||
-                         (watch != nullptr && watch->name == known->watch_name && watch->alterations == alterations_);
-    if (!has_values || (known->is_watch_sought && has_its_watch)) co_return known;
-    statements_.forget(known);
-  }
-  std::string watched_by;
-  if (std::string_view table = changed_table(sql); has_values && !table.empty()) {
-    task<std::string> preparing_watch = prepare_watch(table);
-    watched_by = co_await std::move(preparing_watch);
-  }
-  task<statement*> preparing = prepared(sql);
-  statement* s = co_await std::move(preparing);
-  s->is_watch_sought = has_values;
-  s->watched_by = std::move(watched_by);
-  if (const statement* watch = watch_of(*s)) s->watch_name = watch->name;
-  co_return s;
-}
-
-const statement* session::watch_of(const statement& s) {
-  return s.watched_by.empty() ? nullptr : statements_.find(s.watched_by);
-}
-
-// Its columns are named one by one: a new one beside them changes nothing for a statement. What an account may not read
-// can't be watched.
-task<std::string> session::prepare_watch(std::string_view table) {
-  std::string key = "columns of " + std::string(table);
-  const statement* there = statements_.find(key);
-  if (there != nullptr && there->alterations == alterations_) co_return key;
-  if (there != nullptr) statements_.forget(there);
-  if (PQtransactionStatus(open_wire().handle()) == PQTRANS_INERROR) co_return std::string();
-  const std::string none = " FROM " + std::string(table) + " WHERE false";
-  statement all;
-  std::string text = "SELECT *" + none;
-  task<bool> describing = prepare_aside(all, text, false);
-  bool is_described = co_await std::move(describing);
-  if (!is_described) co_return std::string();
-  statement watch;
-  watch.sql = key;
-  watch.alterations = alterations_;
-  watch.name = statements_.new_name();
-  text = "SELECT ";
-  for (const std::string& column : all.columns)
-    text += (&column == &all.columns.front() ? "" : ", ") + quote_identifier(column);
-  text += none;
-  if (is_pooled_) text += "\n/* " + watch.name + " */";
-  task<bool> preparing = prepare_aside(watch, text, true);
-  bool is_prepared = co_await std::move(preparing);
-  if (!is_prepared) co_return std::string();
-  statements_.add(std::move(watch));
-  co_return key;
-}
-
-task<bool> session::prepare_aside(statement& s, const std::string& text, bool executes) {
-  wire& w = open_wire();
-  bool inside = in_transaction();
-  send_begin(w);
-  if (inside) w.execute("SAVEPOINT penstock_watch");
-  w.prepare(s.name, text);
-  std::size_t last = executes ? w.execute(s.name, {}, false) : w.describe(s.name);
-  w.sync();
-  if (inside) {
-    w.execute("ROLLBACK TO SAVEPOINT penstock_watch");
-    w.execute("RELEASE SAVEPOINT penstock_watch");
-    w.sync();
-  }
-  std::optional<database_error> failed;
-  bool is_there = true;
-  result_taker take = [&](std::size_t command, const PGresult* r) {
-    if (is_failure(r) && !failed) {
-      failed = failure_of(r, "prepare");
-      is_there = command == last;
-    }
-    if (command == last && !failed) s.columns = column_names(r);
-  };
-  task<void> asking = w.finish(take);
-  co_await std::move(asking);
-  if (!inside && in_transaction()) {
-    close();
-    throw begun_by_another();
-  }
-  if (!failed) co_return true;
-  if (is_there && executes) statements_.let_go_of(s.name);
-  if (failed->errc() != db_errc::syntax && failed->errc() != db_errc::auth) throw *std::move(failed);
-  co_return false;
-}
-
 // As after DEALLOCATE ALL, or with another server behind the same proxy. A text of a user's may EXECUTE one of its own.
 bool session::forgets_lost_statements(const PGresult* failed) {
   std::string said = said_by(failed);
@@ -216,15 +119,6 @@ bool session::forgets_stale_plan(const statement* s, const PGresult* failed) {
   bool is_revalidation = routine != nullptr && std::string_view(routine) == "RevalidateCachedQuery";
   if (sqlstate_of(failed) != "0A000" || !is_revalidation) return false;
   statements_.forget(s);
-  return true;
-}
-
-// The table may be gone, or the right to read it.
-bool session::forgets_watch(const statement* watch, const PGresult* failed) {
-  if (forgets_stale_plan(watch, failed)) return true;
-  db_errc errc = classify(sqlstate_of(failed));
-  if (errc != db_errc::syntax && errc != db_errc::auth) return false;
-  statements_.forget(watch);
   return true;
 }
 

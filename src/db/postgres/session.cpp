@@ -2,7 +2,6 @@
 
 #include "../piece.h"
 #include "../statement_effects.h"
-#include "changed_table.h"
 #include "failure.h"
 #include "penstock/async/cancel.h"
 #include "penstock/db/error.h"
@@ -28,8 +27,6 @@ std::uint64_t changed_rows(const PGresult* r) {
 }
 
 constexpr std::size_t most_orphans = 64;
-// Of a statement: it may be stale by what it gives or takes, and then by its watch.
-constexpr int most_tries = 3;
 
 database_error stale_statement(const database_error& failed, bool is_pooled) {
   const char* why = is_pooled && failed.sqlstate() == "26000"
@@ -41,8 +38,8 @@ database_error stale_statement(const database_error& failed, bool is_pooled) {
 
 // A parameter's type may be another by now than when its statement was prepared: its value is read, or written, as that
 // of then.
-bool may_be_of_stale_types(const database_error& failed, const parameters& values) {
-  return failed.errc() == db_errc::syntax || (!values.empty() && failed.sqlstate().starts_with("22"));
+bool may_be_of_stale_types(const database_error& failed) {
+  return failed.errc() == db_errc::syntax || failed.sqlstate().starts_with("22P0");
 }
 
 // Whether a routine had begun.
@@ -113,45 +110,41 @@ std::size_t session::send_begin(wire& w) {
 }
 
 void session::note_traces(const std::string& sql) {
-  if (may_alter_tables(sql)) ++alterations_;
   if (!leaves_traces(sql)) return;
   altered_ = true;
   lock_wait_.reset();  // it may have been set to another
 }
 
 // A statement whose tables were changed after it was prepared is prepared once more. Inside a transaction the server
-// has given that up by then. The watch stands behind the statement: ahead of it, it would hold a lock while that waits
-// for a greater one.
+// has given that up by then.
 task<void> session::run(const std::string& sql, const parameters& values, const result_taker& take, planning how) {
   open_wire();
   if (!only_sets_back(sql)) require_known_characters("execute");
   note_traces(sql);
-  for (int tries = 1;; ++tries) {
+  for (bool again = false;; again = true) {
     wire& w = open_wire();
     bool known = statements_.find(sql) != nullptr;
-    task<statement*> preparing = prepared_with_watch(sql, !values.empty());
+    task<statement*> preparing = prepared(sql);
     statement* s = co_await std::move(preparing);
-    const statement* watch = watch_of(*s);
     std::string misfit = fill(arguments_, *s, values);
-    if (!misfit.empty() && known) {
+    if (!misfit.empty() && known && !again) {
       statements_.forget(s);  // the parameter's type may be another by now
       continue;
     }
     if (!misfit.empty()) throw database_error(db_errc::data, misfit);
     bool inside = in_transaction();
-    bool may_run_again = tries < most_tries && !inside;
+    bool may_run_again = !again && !inside;
     send_begin(w);
     if (how == planning::by_index) send_planning_by_index(w, inside);
     std::size_t mine = w.execute(s->name, arguments_.bound(), s->binary);
-    if (watch != nullptr) w.execute(watch->name, {}, false);
     if (how == planning::by_index && inside) send_planning_as_ever(w);
     w.sync();
     std::optional<database_error> failed;
     bool stale = false;
     result_taker look = [&](std::size_t command, const PGresult* r) {
       if (is_failure(r) && !failed) {
-        failed = failure_of(r, command < mine ? "prepare to execute" : "execute");
-        stale = watch != nullptr && command > mine ? forgets_watch(watch, r) : forgets_stale_plan(s, r);
+        failed = failure_of(r, command == mine ? "execute" : "prepare to execute");
+        stale = forgets_stale_plan(s, r);
         may_run_again = may_run_again && !(may_commit_halfway(sql) && is_from_inside(r));
       } else if (PQresultStatus(r) == PGRES_EMPTY_QUERY) {
         failed = database_error(db_errc::syntax, "PostgreSQL: the statement is empty");
@@ -167,7 +160,7 @@ task<void> session::run(const std::string& sql, const parameters& values, const 
     co_await std::move(asking);
     if (!failed && w.passed_over_standby()) throw without_standby();
     if (!failed) co_return;
-    bool typed_anew = !stale && known && may_be_of_stale_types(*failed, values);
+    bool typed_anew = !stale && known && may_be_of_stale_types(*failed);
     if (typed_anew) statements_.forget(s);
     if ((stale || typed_anew) && may_run_again) continue;
     if (stale) throw stale_statement(*failed, is_pooled_);
@@ -179,8 +172,7 @@ task<void> session::run(const std::string& sql, const parameters& values, const 
 
 result_taker session::keeping_rows(result& in) {
   return [&in](std::size_t, const PGresult* r) {
-    in.columns = column_names(r);
-    in.rows.clear();  // of a try that was undone
+    if (in.columns.empty()) in.columns = column_names(r);
     append_rows(r, in);
   };
 }
@@ -201,8 +193,7 @@ task<std::uint64_t> session::execute(std::string sql, parameters values) {
   co_return changed;
 }
 
-// Inside a transaction a savepoint lets the statement end early without ending the transaction. What changes rows is
-// prepared anew each time, for the types of now: rows that were handed over can't be taken back when a watch fails.
+// Inside a transaction a savepoint lets the statement end early without ending the transaction.
 task<std::uint64_t> session::query_each(std::string sql, parameters values, row_consumer take, std::size_t max_rows) {
   open_wire();
   if (!only_sets_back(sql)) require_known_characters("query");
@@ -210,10 +201,6 @@ task<std::uint64_t> session::query_each(std::string sql, parameters values, row_
   for (bool again = false;; again = true) {
     wire& w = open_wire();
     bool known = statements_.find(sql) != nullptr;
-    if (known && !values.empty() && !changed_table(sql).empty()) {
-      forget_statement(sql);
-      known = false;
-    }
     task<statement*> preparing = prepared(sql);
     statement* s = co_await std::move(preparing);
     std::string misfit = fill(arguments_, *s, values);
@@ -247,7 +234,7 @@ task<std::uint64_t> session::query_each(std::string sql, parameters values, row_
     if (left) std::rethrow_exception(left);
     if (!failed && w.passed_over_standby()) throw without_standby();
     if (!failed) co_return count;
-    bool typed_anew = !stale && known && count == 0 && may_be_of_stale_types(*failed, values);
+    bool typed_anew = !stale && known && count == 0 && may_be_of_stale_types(*failed);
     if (typed_anew) statements_.forget(s);
     if ((stale || typed_anew) && !in_savepoint && !again && !may_commit_halfway(sql)) continue;
     if (stale) throw stale_statement(*failed, is_pooled_);

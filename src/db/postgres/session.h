@@ -113,21 +113,11 @@ class session final : public connection {
   static void send_planning_by_index(wire& w, bool inside);
   static void send_planning_as_ever(wire& w);
   task<statement*> prepared(const std::string& sql);
-  // As above, with a watch over the columns of the table that it changes, where there can be one.
-  task<statement*> prepared_with_watch(const std::string& sql, bool has_values);
-  // Null when there is none.
-  const statement* watch_of(const statement& s);
-  // Gives by which text it is kept; empty where there can be none.
-  task<std::string> prepare_watch(std::string_view table);
-  // True when it went well. What the server refuses is undone, in a transaction too.
-  task<bool> prepare_aside(statement& s, const std::string& text, bool executes);
   task<void> prepare_on_server(statement& s, const std::string& text, const std::vector<Oid>& types);
   // True when the failure says that the server does not have a prepared statement, and all were forgotten.
   bool forgets_lost_statements(const PGresult* failed);
   // True when the failure says that the prepared statement is of no use any more, and it was forgotten.
   bool forgets_stale_plan(const statement* s, const PGresult* failed);
-  // True when the failure says that the watch is of no use any more, and it was forgotten.
-  bool forgets_watch(const statement* watch, const PGresult* failed);
   // How the table differs from what is wanted; nothing where there is none.
   task<std::optional<std::vector<std::string>>> find_differences(const table_definition& definition);
   // Throws `db_errc::table_drift` when a definition that did fit does not any more.
@@ -165,7 +155,6 @@ class session final : public connection {
   bool looks_otherwise_ = false;  // what values look like was set by another at the login
   std::unique_ptr<wire> wire_;
   statement_cache statements_;
-  std::uint64_t alterations_ = 0;      // of tables, maybe, by the session's own statements
   std::uint64_t lost_statements_ = 0;  // how often they were not there
   arguments arguments_;
   arguments opening_values_;

@@ -22,11 +22,6 @@ struct statement {
   std::vector<Oid> parameters;
   std::vector<std::string> columns;
   bool binary = false;  // whether all columns can be read in binary
-  bool is_watch_sought = false;
-  // Where the types of its parameters are watched: by which, and the server's name for that at the time.
-  std::string watched_by = {};
-  std::string watch_name = {};
-  std::uint64_t alterations = 0;  // of a watch: those of its session before it
 };
 
 // Binds values to a statement's parameters. Gives why one does not fit, empty when all do; throws `db_errc::syntax`
@@ -47,8 +42,6 @@ class statement_cache {
   explicit statement_cache(std::uint64_t random_bits) : own_names_(start_of_names + make_id(random_bits) + "_") {}
   std::string new_name() { return own_names_ + std::to_string(++names_); }
   void forget(const statement* s);
-  // Has one deallocated that was never added.
-  void let_go_of(std::string name) { evicted_.push_back(std::move(name)); }
   void forget_all() noexcept;
   // How many are above the bound, and are to be deallocated.
   std::size_t evicted() const noexcept { return evicted_.size(); }
