@@ -188,12 +188,10 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
     attempt_limits of_part = limits_of(part, limits, lock_wait);
     of_part.is_of_part = true;
     of_part.heard = heard;
-    if (!of_attempts_.is_remembered())
+    if (!of_attempts_.is_remembered() && !of_rows_.is_remembered())
       of_part.writing = limits.attempt_timeout;
     else if (!is_last)
-      of_part.writing =
-          std::min(limits.attempt_timeout, std::clamp<duration>(usual_times / 2 * usual_.of(part.rows.rows()),
-                                                                least_time_of_a_part, most_time_of_a_part));
+      of_part.writing = std::min(limits.attempt_timeout, time_of_part(part.rows.rows()));
     else if (part.rows.rows() > 1)
       of_part.writing = std::min(limits.attempt_timeout, std::max<duration>(least_time_of_a_group, of_part.writing));
     const time_point part_begun = scheduler::current().now();
@@ -215,12 +213,22 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
 
 void batch_committer::learn(const batch& b, time_point begun) {
   stored_at_ = scheduler::current().now();
-  usual_.committed(b.rows.rows(), *stored_at_ - begun);
+  duration took = *stored_at_ - begun;
+  usual_.committed(b.rows.rows(), took);
+  if (std::exchange(may_be_slow_row_, false) && took < least_time) of_rows_.found();
 }
 
 // A database that was as slow with all others is to have its time.
 void batch_committer::note_slowness(time_point since) {
-  if (stored_at_ && *stored_at_ >= since) of_rows_.found();
+  bool others_went_in = stored_at_ && *stored_at_ >= since;
+  if (others_went_in) of_rows_.found();
+  may_be_slow_row_ = !others_went_in;
+}
+
+duration batch_committer::time_of_part(std::size_t rows) const {
+  duration usual = usual_.at_least(rows);
+  return std::clamp<duration>(usual_times / 2 * usual, least_time_of_a_part,
+                              std::max<duration>(most_time_of_a_part, 2 * usual));
 }
 
 // What a shorter limit ended may have needed little more.
@@ -231,7 +239,7 @@ bool batch_committer::used_all_time(const std::exception_ptr& failure, const att
 // As long as something takes long.
 batch_committer::attempt_limits batch_committer::limits_of(const batch& b, const coalescer_options& limits,
                                                            duration lock_wait) const {
-  duration time = std::max<duration>(least_time, usual_times * usual_.of(b.rows.rows()));
+  duration time = std::max<duration>(least_time, usual_times * usual_.at_most(b.rows.rows()));
   duration short_time = std::min(limits.attempt_timeout, time + (marked_ ? lock_wait : duration::zero()));
   return {limits, lock_wait, short_time, short_time, false, nullptr};
 }
@@ -296,13 +304,14 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, free
       if (!std::exchange(with.is_suspect, false)) std::rethrow_exception(failure);
       *marker = commit_marker();
     }
+    bool gives_up = clock.now() + backoff >= give_up;
     if (is_lost && so_far.is_writing && !end.is_in_doubt) {
       if (sessions_lost++ == 0) first_loss = clock.now();
       bool are_many = limits.is_of_part
                           ? sessions_lost >= most_sessions_lost_by_a_part
                           : sessions_lost >= most_sessions_lost && clock.now() - first_loss >= sessions_are_lost_for;
       bool answers = false;
-      if (are_many) {
+      if (are_many && (is_judged || gives_up)) {
         task<bool> asking = database_answers(most.attempt_timeout);
         answers = co_await std::move(asking);
       }
@@ -310,7 +319,7 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, free
     }
     bool is_worth_it = may_pass(failure) || (end.is_in_doubt && is_of_database(failure)) ||
                        (hangs_at_first && !is_judged && takes_too_long(failure));
-    if (!is_worth_it || clock.now() + backoff >= give_up) std::rethrow_exception(failure);
+    if (!is_worth_it || gives_up) std::rethrow_exception(failure);
     with.is_suspect = with.is_suspect || is_lost || so_far.has_left_session;
     if (limits.heard != nullptr && so_far.has_session && !so_far.has_hung) *limits.heard = clock.now();
     retries_.add();

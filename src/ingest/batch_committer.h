@@ -4,12 +4,12 @@
 // with the batch whole and in its place, so nothing is lost; where COMMIT may go without an answer, a marker tells
 // what became of it, so nothing is stored twice.
 
-#include "commit_cost.h"
 #include "commit_marker.h"
 #include "penstock/db/pool.h"
 #include "penstock/ingest/coalescer.h"
 #include "penstock/observe/metrics.h"
 #include "slowness.h"
+#include "usual_time.h"
 
 #include <deque>
 #include <exception>
@@ -81,6 +81,7 @@ class batch_committer {
   attempt_limits limits_of(const batch& b, const coalescer_options& limits, duration lock_wait) const;
   void learn(const batch& b, time_point begun);
   void note_slowness(time_point since);
+  duration time_of_part(std::size_t rows) const;
   task<void> commit_whole(batch& b, const attempt_limits& limits);
   task<void> try_for(const attempt_limits& limits, batch& b, free_marker& with, trial_end& end);
   task<void> attempt_within(const attempt_limits& limits, batch& b, commit_marker* marker, progress& so_far);
@@ -113,8 +114,9 @@ class batch_committer {
   std::optional<time_point> met_lock_;          // the last time that a batch waited for one for the full time, in vain
   slowness of_attempts_;                        // of any that had all of `attempt_timeout`
   slowness of_rows_;                            // of some, while others went in
-  commit_cost usual_;
+  usual_time usual_;
   std::optional<time_point> stored_at_;  // the last time that anything was
+  bool may_be_slow_row_ = false;         // the last that took all its time, if another goes in now
 };
 
 }  // namespace penstock::ingest

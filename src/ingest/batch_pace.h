@@ -7,7 +7,7 @@
 // part that each commit costs anyway: so a store that takes long for each commit gets large batches, and one that takes
 // long for each row small ones. Several commits at a time are spread evenly over the time that one takes.
 
-#include "commit_cost.h"
+#include "penstock/async/scheduler.h"
 
 #include <cstddef>
 
@@ -32,7 +32,8 @@ class batch_pace {
   double target_seconds_;
   std::size_t in_flight_;
   std::size_t limit_;
-  commit_cost cost_;
+  // Sums over the past, each batch weighing less than the next: of weights, rows, seconds, rows², rows·seconds.
+  double weight_ = 0, rows_ = 0, seconds_ = 0, rows_squared_ = 0, rows_seconds_ = 0;
 };
 
 }  // namespace penstock::ingest

@@ -160,7 +160,8 @@ task<void> stream_writer::commit(batch& b, batch_committer::patience how) {
   auto begun = in_lane ? begun_.end() : begun_.insert(begun_.end(), start);
   std::exception_ptr failure;
   try {
-    task<void> committing = committer_.commit(b, queue_.options(), how, !in_lane && is_one_item ? &*begun : nullptr);
+    task<void> committing = committer_.commit(b, queue_.options(), how,
+                                              !in_lane && is_one_item && !upsetting_.is_table() ? &*begun : nullptr);
     co_await std::move(committing);
   } catch (...) {
     failure = std::current_exception();

@@ -21,6 +21,8 @@ class suspect_rows {
   bool may_be_one(const db::row_batch& rows, std::size_t first, std::size_t count);
   // Several failed, each by itself.
   void clear_all_of_them() { hashes_.emplace(); }
+  // Whether no one of them may be to blame.
+  bool is_table() const noexcept { return hashes_ && hashes_->empty(); }
   // Others went in.
   void forget() noexcept { hashes_.reset(); }
 

@@ -64,7 +64,7 @@ class many_streams : public service_test {
            "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   }
 
-  // It comes again and again, alone, and is tried for seconds each time.
+  // It comes twice, alone, and is tried for so long each time that a batch of others would count as stuck.
   void expect_ready_while_one_item_fails(std::shared_ptr<marked_server> server) {
     log::capture quiet;
     simulate(server, streams(1), [&]() -> task<void> {
@@ -72,8 +72,7 @@ class many_streams : public service_test {
       task_group waiting;
       bool is_answered = false;
       auto post_there = [&]() -> task<void> {
-        const time_point end = scheduler::current().now() + 13s;
-        while (scheduler::current().now() < end) {
+        for (int time = 0; time < 2; ++time) {
           task<int> posting = status_of(post_to("s0", "1"));
           EXPECT_EQ(co_await std::move(posting), 503);
         }

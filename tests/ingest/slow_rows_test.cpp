@@ -87,11 +87,42 @@ TEST_F(slow_rows, that_end_the_session_are_told_so_when_they_come_alone) {
     time_point start = scheduler::current().now();
     task<item_result> processing = process_one(p, "\"ending\"");
     EXPECT_EQ((co_await std::move(processing)).status, item_status::failed);
-    EXPECT_LT(since(start), 5s);
+    EXPECT_LT(since(start), 12s);
     server_->armed = false;
   });
   std::string log = logged_.text();
   EXPECT_NE(log.find("ended a session each time"), std::string::npos) << log;
+}
+
+TEST_F(slow_rows, that_come_alone_are_remembered_once_another_goes_in) {
+  server_->slow_rows["\"endless\""] = 10h;
+  run([&](processor& p) -> task<void> {
+    auto time_of = [&](std::string item, item_status expected) -> task<duration> {
+      time_point start = scheduler::current().now();
+      task<item_result> processing = process_one(p, std::move(item));
+      EXPECT_EQ((co_await std::move(processing)).status, expected);
+      co_return since(start);
+    };
+    task<duration> first = time_of("\"endless\"", item_status::failed);
+    EXPECT_GE(co_await std::move(first), 10s);
+    task<duration> other = time_of("\"good\"", item_status::stored);
+    EXPECT_LT(co_await std::move(other), 1s);
+    task<duration> second = time_of("\"endless\"", item_status::failed);
+    EXPECT_LT(co_await std::move(second), 5s);
+  });
+}
+
+TEST_F(slow_rows, are_none_where_sessions_end_for_a_while) {
+  run([&](processor& p) -> task<void> {
+    const time_point end = scheduler::current().now() + 5s;
+    server_->cuts = [end](std::size_t, const std::string& what) {
+      bool is_lost = what == "ROWS processed_data" && scheduler::current().now() < end;
+      return is_lost ? std::optional(cut::before) : std::nullopt;
+    };
+    server_->armed = true;
+    task<item_result> processing = process_one(p, "\"good\"");
+    EXPECT_EQ((co_await std::move(processing)).status, item_status::stored);
+  });
 }
 
 TEST_F(slow_rows, that_there_was_no_time_to_look_for_do_not_count_as_locked) {
