@@ -127,7 +127,7 @@ class conformance_table_faults : public conformance_test {
         {"a trigger's table",
          {"CREATE TABLE {} (id BIGINT AUTO_INCREMENT PRIMARY KEY, n BIGINT)",
           "CREATE TABLE {b} (id BIGINT PRIMARY KEY)", "INSERT INTO {b} VALUES (1)",
-          "CREATE TRIGGER note AFTER INSERT ON {} FOR EACH ROW INSERT INTO {b} VALUES (1)"},
+          "CREATE TRIGGER {} AFTER INSERT ON {} FOR EACH ROW INSERT INTO {b} VALUES (1)"},
          std::nullopt},
     };
   }
