@@ -161,5 +161,32 @@ TEST_P(conformance_keys, of_a_table_that_is_not_there_are_an_error_that_a_transa
   });
 }
 
+// Of a table that was not made by its definition: rows that repeat a key would be stored as well.
+TEST_P(conformance_keys, that_the_table_does_not_have_fail_the_batch) {
+  with_connection([](database& here, connection& c) -> task<> {
+    const table_definition table{table_name(), "", {{"n", column_type::integer, true}}, {"n"}};
+    const std::string name = quote_identifier(table.name);
+    co_await c.execute("CREATE TABLE " + name + " (n BIGINT NOT NULL, other BIGINT, UNIQUE (n, other))");
+    row_batch rows(1);
+    for (std::int64_t n : {1, 2, 1}) {
+      rows.add_integer(n);
+      rows.commit_row();
+    }
+    batch_report report;
+    task<std::unique_ptr<connection>> connecting = here.connect();
+    std::unique_ptr<connection> second = co_await std::move(connecting);
+    for (connection* session : {&c, second.get(), &c}) {
+      task<std::optional<db_errc>> failing = failure_of(session->insert_batch(table, rows, report));
+      EXPECT_EQ(co_await std::move(failing), db_errc::syntax);
+    }
+    task<std::int64_t> counting = count(c, name);
+    EXPECT_EQ(co_await std::move(counting), 0);
+    co_await c.execute("CREATE UNIQUE INDEX by_n_" + table.name + " ON " + name + " (n)");
+    co_await c.insert_batch(table, rows, report);
+    EXPECT_EQ(report.rows.at(1).what, row_outcome::status::stored);
+    EXPECT_EQ(report.rows.at(2).what, row_outcome::status::duplicate);
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db

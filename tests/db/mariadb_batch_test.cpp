@@ -354,6 +354,24 @@ TEST_P(mariadb_batch, takes_a_table_without_its_key_behind_one_that_had_duplicat
   });
 }
 
+TEST_F(mariadb_batch_choice, asks_once_for_the_key_of_a_table_that_was_not_prepared) {
+  auto body = [&](connection& c) -> task<> {
+    co_await c.execute("CREATE TABLE keyed(n BIGINT PRIMARY KEY)");
+    const table_definition keyed{"keyed", "", {{"n", column_type::integer, true}}, {"n"}};
+    std::vector<std::size_t> round_trips;
+    for (std::int64_t n = 0; n < 3; ++n) {
+      row_batch rows(1);
+      rows.add_integer(n);
+      rows.commit_row();
+      batch_report report;
+      co_await c.insert_batch(keyed, rows, report);
+      round_trips.push_back(report.round_trips);
+    }
+    EXPECT_EQ(round_trips, (std::vector<std::size_t>{2, 1, 1}));
+  };
+  with_table(body, "");
+}
+
 INSTANTIATE_TEST_SUITE_P(ways, mariadb_batch, ::testing::ValuesIn(batch_test::ways), batch_test::name_of_way);
 
 }  // namespace

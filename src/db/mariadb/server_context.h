@@ -27,13 +27,20 @@ struct orphan {
 constexpr duration shortest_statement_limit = std::chrono::milliseconds(100);
 constexpr duration longest_statement_limit = std::chrono::seconds(1);  // the server's own shortest
 
+// That a table, or whatever has its name, has the unique index that a definition names.
+struct confirmed_key {
+  std::string table;
+  std::vector<std::string> columns;
+};
+
 struct server_context {
   server_url url;
   std::vector<orphan> orphans = {};
   // Two sessions store fewer rows a second than one alone. A LOAD DATA needs no turn: the server itself lets one at a
   // time into a table that generates ids.
   insertion_turns turns{1};
-  known_tables tables = {};  // those that were prepared
+  known_tables tables = {};              // those that were prepared
+  std::vector<confirmed_key> keys = {};  // of other tables
   silent_servers silent = {};
   // After which a statement may wait for a lock, where the server has no limit that is short enough: longer after each
   // that was ended, and shorter after each that was not, for some take long without a wait.

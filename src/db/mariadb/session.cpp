@@ -367,10 +367,8 @@ task<void> session::store(const table_definition& into, const row_batch& rows, b
     co_await std::move(looking);
   }
   require_settings_of_batches("insert into " + into.name);
-  if (should_look_again(into)) {
-    task<void> looking = look_again(into);
-    co_await std::move(looking);
-  }
+  task<void> looking = look_at_table(into);
+  co_await std::move(looking);
   std::size_t round_trips_to_look = wire_->round_trips() - round_trips_before;
   auto single = [this](std::string sql, parameters values) { return run_single(std::move(sql), std::move(values)); };
   task<std::optional<complaint>> inserting =

@@ -104,8 +104,11 @@ class session final : public connection {
   task<void> end_what_was_begun();
   void note_end() noexcept;
   task<void> store(const table_definition& into, const row_batch& rows, batch_report& report, std::string opening);
+  task<void> look_at_table(const table_definition& into);
   bool should_look_again(const table_definition& into) const;
   task<void> look_again(const table_definition& into);
+  bool should_ask_for_key(const table_definition& into) const;
+  task<void> require_key(const table_definition& into);
   task<std::optional<std::vector<std::string>>> find_differences(const table_definition& wanted);
   // Gives the statement, executed, or null where only a text will do; its answer is in `answers_` then.
   task<MYSQL_STMT*> run(std::string sql, parameters values);

@@ -157,6 +157,7 @@ std::vector<std::vector<std::string>> keys_of(const std::vector<unique_index>& i
 }
 
 constexpr std::size_t most_definitions = 16;  // of one table
+constexpr std::size_t most_confirmed_keys = 64;
 
 template <class Known>
 auto* find_fitting(Known& known, const table_definition& wanted) {
@@ -218,6 +219,18 @@ task<void> session::prepare_table(const table_definition& definition) {
   require_no_differences(definition, *differences);
 }
 
+// Before a batch for it, where what is known of it is too old.
+task<void> session::look_at_table(const table_definition& into) {
+  if (should_look_again(into)) {
+    task<void> looking = look_again(into);
+    co_await std::move(looking);
+  }
+  if (should_ask_for_key(into)) {
+    task<void> asking = require_key(into);
+    co_await std::move(asking);
+  }
+}
+
 // Who alters a table tells nobody, and to ask with each batch would cost small ones a trip.
 bool session::should_look_again(const table_definition& into) const {
   auto found = home_->tables.find(into.name);
@@ -240,6 +253,41 @@ task<void> session::look_again(const table_definition& into) {
   std::vector<fitting_definition> fits = std::move(now.fits);
   now = known_table_from(answers_.at(0), answers_.at(1));
   now.fits = std::move(fits);
+}
+
+// Other databases compare the key with the table's at each statement; here rows that repeat it would be stored. Of a
+// table that fits, look_again sees to it.
+bool session::should_ask_for_key(const table_definition& into) const {
+  if (into.unique_key.empty()) return false;
+  auto table = home_->tables.find(into.name);
+  if (table != home_->tables.end() && find_fitting(table->second, into) != nullptr) return false;
+  return std::none_of(home_->keys.begin(), home_->keys.end(), [&](const confirmed_key& known) {
+    return known.table == into.name && known.columns == into.unique_key;
+  });
+}
+
+// Of views nobody tells the keys, nor of temporary tables what they are.
+task<void> session::require_key(const table_definition& into) {
+  std::string questions =
+      "SELECT TABLE_TYPE LIKE '%VIEW' FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND "
+      "TABLE_NAME = ";
+  append_quoted(questions, into.name);
+  questions += ";" + unique_keys_sql(into.name);
+  task<void> asking = run_text(std::move(questions), "look for a table's unique key");
+  co_await std::move(asking);
+  const text_result& kind = answers_.at(0);
+  if (kind.rows.empty()) co_return;
+  const std::vector<unique_index> indexes = unique_indexes_of(answers_.at(1));
+  bool has_key = kind.rows[0][0] == "1" || std::any_of(indexes.begin(), indexes.end(), [&](const auto& index) {
+                   return same_columns(index.columns, into.unique_key);
+                 });
+  if (!has_key)
+    throw database_error(db_errc::syntax, at_.to_string() + ", insert into " + into.name +
+                                              ": the table has no unique index on " + name_list(into.unique_key) +
+                                              ", its definition's unique_key, and would store repeats");
+  std::vector<confirmed_key>& keys = home_->keys;
+  if (keys.size() == most_confirmed_keys) keys.erase(keys.begin());
+  keys.push_back({into.name, into.unique_key});
 }
 
 }  // namespace penstock::db::mariadb
