@@ -17,6 +17,7 @@ constexpr std::string_view our_characters = "utf8mb4";
 
 // Without the first the server cuts values so that they fit; without the other it does not take the names in batches.
 constexpr std::string_view modes_of_batches[] = {"STRICT_ALL_TABLES", "ANSI_QUOTES"};
+constexpr std::string_view empty_is_null = "EMPTY_STRING_IS_NULL";
 constexpr std::string_view no_limit = "18446744073709551615";
 
 bool is_utc(std::string_view zone) noexcept { return zone == "+00:00" || zone == "UTC"; }
@@ -27,6 +28,7 @@ std::string fault_for_batches(std::string_view name, const std::string& value) {
   if (name == "sql_mode")
     for (std::string_view mode : modes_of_batches)
       if (value.find(mode) == std::string::npos) return "lacks " + std::string(mode);
+  if (name == "sql_mode" && value.find(empty_is_null) != std::string::npos) return "has " + std::string(empty_is_null);
   bool is_other = (name == "time_zone" && !is_utc(value)) || (name == "sql_select_limit" && value != no_limit);
   return is_other ? "is '" + value + "'" : std::string();
 }
