@@ -42,7 +42,8 @@ task<load_end> run_load(const load_arguments& a, report& result) {
   http::client client({.max_connections = a.send.concurrency,
                        .max_connections_per_host = a.send.concurrency,
                        .request_timeout = a.request_timeout,
-                       .idle_timeout = a.request_timeout});
+                       .idle_timeout = a.request_timeout,
+                       .ca_bundle = a.ca_bundle});
   stop_flag stop;
   batch_source source(a.files, a.source, stop);
   auto fill = [&](batch& into) { return source.fill(into); };
@@ -122,20 +123,23 @@ constexpr const char* help_footer =
     "column's type, as in id:integer,price:real,name,when:timestamp,ok:boolean,extra:json; without one it is text. An\n"
     "empty cell is null, save in a text column.\n"
     "\n"
-    "A request that failed for now is sent again: no connection, connection lost, no answer in time, 408, 429, 500, "
-    "502,\n"
-    "503, 504. It carries an Idempotency-Key, so that its items are stored once even if an answer got lost. When the\n"
+    "A request that failed for now is sent again: no connection, connection lost, no answer in time, 408, 429, 5xx,\n"
+    "2xx other than 200. It carries an Idempotency-Key, so that its items are stored once even if an answer got lost. "
+    "When the\n"
     "time for that is over and one attempt may have been carried out, its items count as unknown and go to the "
     "rejects\n"
     "file.\n"
     "\n"
-    "Load rejected items again:\n"
-    "  jq -r .item FILE.rejects.ndjson | penstock load - --format ndjson --to URL\n"
+    "Load rejected items again, save those that may be stored (load.outcome_unknown: look for them, or have the "
+    "stream\n"
+    "tell repeats by a key):\n"
+    "  jq -r 'select(.code != \"load.outcome_unknown\").item' FILE.rejects.ndjson |\n"
+    "    penstock load - --format ndjson --to URL\n"
     "Of CSV, the rows that are no items (load.bad_row, load.bad_cell) stand there as in the file: mend them and load\n"
     "them behind its header (those with tabs by --delimiter tab); all others are JSON:\n"
     "  (head -n 1 FILE; jq -r 'select(.code | test(\"bad_(row|cell)\")).item' FILE.rejects.ndjson) |\n"
     "    penstock load - --format csv --to URL\n"
-    "  jq -r 'select(.code | test(\"bad_(row|cell)\") | not).item' FILE.rejects.ndjson |\n"
+    "  jq -r 'select(.code | test(\"bad_(row|cell)|unknown\") | not).item' FILE.rejects.ndjson |\n"
     "    penstock load - --format ndjson --to URL\n"
     "\n"
     "Rejects are written to a file NAME.part, which gets its name at the end: a load may write the rejects that it\n"

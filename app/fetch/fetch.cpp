@@ -2,6 +2,7 @@
 
 #include "app/commands.h"
 #include "app/error.h"
+#include "app/printable.h"
 #include <penstock/async/error.h>
 #include <penstock/async/map_bounded.h>
 #include <penstock/async/on_worker.h>
@@ -27,13 +28,6 @@ namespace penstock::app {
 namespace {
 
 namespace fs = std::filesystem;
-
-// What others send must not steer the terminal.
-std::string printable(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-  return text;
-}
 
 // A file appears whole or not at all.
 void write_file(const fs::path& path, const std::string& body) {

@@ -109,6 +109,8 @@ void add_sending_arguments(CLI::App& command, load_arguments& into) {
       ->type_name("'NAME: VALUE'")
       ->take_all()
       ->trigger_on_parse();
+  command.add_option("--ca-bundle", into.ca_bundle, "A PEM file of certificates to trust instead of the system's")
+      ->type_name("FILE");
 }
 
 void check_url(const std::string& url) {

@@ -23,7 +23,8 @@ struct load_arguments {
   post_options to;
   send_options send;
   duration request_timeout = std::chrono::seconds(60);
-  std::string rejects;  ///< Where to; empty until `complete` gives it a name.
+  std::string ca_bundle;  ///< As the HTTP client takes it.
+  std::string rejects;    ///< Where to; empty until `complete` gives it a name.
   bool quiet = false;
   bool json_summary = false;
 };

@@ -3,11 +3,16 @@
 #include "app/load/delivery.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace penstock::app::load {
 namespace {
 
 enum class kind { carried_out, refused_for_now, ambiguous, refused };
+
+// What stands in between has statuses of its own, such as 524; one that is not known is as 500 or as 200 (RFC 9110,
+// 15), and tells nothing of the items.
+bool is_of_what_may_be_stored(int status) noexcept { return status / 100 == 2 || status >= 500; }
 
 kind kind_of(const attempt& a) noexcept {
   if (a.how == attempt::end::not_sent) return kind::refused_for_now;
@@ -19,12 +24,13 @@ kind kind_of(const attempt& a) noexcept {
     case 503:
       return kind::refused_for_now;
     case 408:
-    case 500:
-    case 502:
-    case 504:
       return kind::ambiguous;
-    default:
+    case 501:  // said before a request is carried out, as is the next
+    case 505:
+    case 511:  // by a network that lets nobody through as yet
       return kind::refused;
+    default:
+      return is_of_what_may_be_stored(a.status) ? kind::ambiguous : kind::refused;
   }
 }
 
@@ -43,7 +49,10 @@ decision delivery::after(const attempt& last, time_point now, std::uint64_t rand
 std::optional<duration> delivery::next_wait(const attempt& last, time_point now, std::uint64_t random) noexcept {
   if (!first_failure_) first_failure_ = now;
   duration left = *first_failure_ + options_.retry_for - now;
-  if (left <= duration::zero() || (options_.max_retries && retries_ >= *options_.max_retries)) return std::nullopt;
+  if (options_.max_retries && retries_ >= *options_.max_retries) return std::nullopt;
+  bool waited_in_vain = last.how == attempt::end::lost && options_.retry_for > duration::zero();
+  if (left <= duration::zero() && waited_in_vain && !std::exchange(asked_late_, true)) left = options_.first_wait;
+  if (left <= duration::zero()) return std::nullopt;
   if (last.retry_after && *last.retry_after > left) return std::nullopt;
   constexpr std::uint64_t most_doublings = 20;
   duration longest = std::min(options_.longest_wait, options_.first_wait * (1 << std::min(retries_, most_doublings)));

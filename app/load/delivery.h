@@ -16,7 +16,9 @@ namespace penstock::app::load {
 
 /// When a request is sent again.
 struct retry_options {
-  duration retry_for = std::chrono::seconds(60);         ///< Counted from a request's first failure.
+  /// Counted from a request's first failure; 0: never. An attempt that got no answer, and took up what was left of it,
+  /// is followed by one more: what has become of the items is then likely to be told.
+  duration retry_for = std::chrono::seconds(60);
   std::optional<std::uint64_t> max_retries = {};         ///< Of a request; nothing: as many as the time allows.
   duration first_wait = std::chrono::milliseconds(200);  ///< Doubled from retry to retry, less up to a half at random.
   duration longest_wait = std::chrono::seconds(10);
@@ -67,6 +69,7 @@ class delivery {
   std::optional<time_point> first_failure_;
   std::uint64_t retries_ = 0;
   bool maybe_stored_ = false;
+  bool asked_late_ = false;  // once more, when the time was over
 };
 
 }  // namespace penstock::app::load

@@ -33,7 +33,7 @@ struct totals {
 /// Keeps the totals and writes rejects. Belongs to one thread.
 ///
 /// A line of the rejects file is {"file","line","code","message","pointer","item"}; `item` is the item's text as a
-/// string (bytes that are no UTF-8 become U+FFFD), so that `jq -r .item` gives what can be loaded again. A CSV row that
+/// string (bytes that are no UTF-8 become U+FFFD), so that `jq -r .item` gives what could be loaded. A CSV row that
 /// is no item is there as it stands in the file.
 class report {
  public:

@@ -1,6 +1,7 @@
 #include "app/load/summary.h"
 
 #include "app/load/progress.h"
+#include "app/printable.h"
 #include <penstock/http/problem.h>
 
 #include <algorithm>
@@ -59,10 +60,10 @@ std::string summary_text(const report& result, const load_end& end) {
   text += fmt::format("in {:.2f} s: {} items/s, {}/s\n", seconds,
                       with_commas(static_cast<std::uint64_t>(static_cast<double>(t.items()) / seconds)),
                       in_megabytes(static_cast<double>(t.source_bytes) / seconds));
-  for (const std::string& line : result.first_rejections()) text += "  " + line + "\n";
+  for (const std::string& line : result.first_rejections()) text += "  " + printable(line) + "\n";
   text += where_rejects_are(result);
   if (!end.stopped_because.empty()) {
-    text += "stopped before the end: " + end.stopped_because + "\n";
+    text += "stopped before the end: " + printable(end.stopped_because) + "\n";
     std::string place = result.last_place();
     std::string item = " (item " + with_commas(result.last_item()) + " of the file)";
     text += place.empty() ? "nothing was sent\n" : "nothing behind " + place + item + " was sent\n";

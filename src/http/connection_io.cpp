@@ -41,18 +41,16 @@ task<void> connection::flush() {
 }
 
 // Reading on for a moment after the last answer keeps the system from resetting the connection before the client has
-// read it (RFC 9112, 9.6).
+// read it (RFC 9112, 9.6). Some do so only when they have sent all of a long body.
 task<void> connection::linger() {
   enter(phase::closing);
   auto drop = [](connection& c) -> task<void> {
-    for (std::uint64_t dropped = 0; dropped < c.owner_.options.max_drained_bytes;) {
+    for (;;) {
       c.in_.clear();
       task<std::size_t> reading = c.fill();
       std::size_t n = co_await std::move(reading);
       if (n == 0) co_return;
-      dropped += n;
     }
-    co_await sleep_for(farewell);  // no more is read, but closing would reset the connection
   };
   try {
     task<void> limited = with_timeout(farewell, drop(*this));

@@ -14,6 +14,10 @@
 namespace penstock::http {
 namespace {
 
+// A system that is left as it is holds no more until they are accepted (listen(2)), the first first.
+constexpr int most_who_wait = 4096;
+constexpr auto idle_connections_have_ended_after = std::chrono::milliseconds(250);
+
 // RFC 9110, 5.6.7.
 std::string date_text(std::chrono::sys_seconds second) {
   static constexpr std::array<const char*, 7> days{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
@@ -84,9 +88,9 @@ task<void> server::implementation::stop_and_linger() {
 
 task<void> server::implementation::accept_all(net::listener& at, task_group& group) {
   for (;;) {
-    while (counts.open_connections() >= std::max<std::size_t>(1, options.max_connections)) {
-      room.clear();
-      co_await room.wait();
+    while (is_full()) {
+      task<void> waiting = wait_for_end();
+      co_await std::move(waiting);
     }
     task<std::unique_ptr<net::stream>> accepting = at.accept();
     std::unique_ptr<net::stream> stream = co_await std::move(accepting);
@@ -94,12 +98,26 @@ task<void> server::implementation::accept_all(net::listener& at, task_group& gro
   }
 }
 
-// A close would reset them, though they may have sent a request. A listener may pause between two who wait: once.
+bool server::implementation::is_full() const noexcept {
+  return counts.open_connections() >= std::max<std::size_t>(1, options.max_connections);
+}
+
+task<void> server::implementation::wait_for_end() {
+  room.clear();
+  co_await room.wait();
+}
+
+// A close would reset them, though they may have sent a request. A listener may pause between two who wait: once. Those
+// who were answered, and come back at once, must not keep the port open.
 task<void> server::implementation::accept_those_who_wait(net::listener& at, task_group& group) {
-  const std::size_t most = std::max<std::size_t>(1, options.max_connections);
-  for (int in_vain = 0; in_vain < 2 && counts.open_connections() < most;) {
+  int accepted = 0;
+  for (int in_vain = 0; in_vain < 2 && accepted < most_who_wait;) {
     std::unique_ptr<net::stream> stream;
     try {
+      while (is_full()) {
+        task<void> waiting = with_timeout(idle_connections_have_ended_after, wait_for_end());
+        co_await std::move(waiting);
+      }
       task<std::unique_ptr<net::stream>> accepting = with_timeout(duration::zero(), at.accept());
       stream = co_await std::move(accepting);
     } catch (const timed_out&) {
@@ -107,6 +125,7 @@ task<void> server::implementation::accept_those_who_wait(net::listener& at, task
       continue;
     }
     in_vain = 0;
+    ++accepted;
     take_in(std::move(stream), group);
   }
 }

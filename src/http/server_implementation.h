@@ -30,6 +30,8 @@ struct server::implementation {
 
   task<void> accept_all(net::listener& at, task_group& group);
   task<void> accept_those_who_wait(net::listener& at, task_group& group);
+  bool is_full() const noexcept;
+  task<void> wait_for_end();  // of a connection
   void take_in(std::unique_ptr<net::stream> stream, task_group& group);
   task<void> stop_and_linger();
   task<void> serve_one(std::unique_ptr<net::stream> stream);

@@ -27,14 +27,15 @@ TEST(load_delivery, what_was_certainly_not_carried_out_is_sent_again) {
 
 TEST(load_delivery, what_may_have_been_carried_out_is_sent_again_and_unknown_when_the_time_is_over) {
   attempt doubtful{.status = 503, .maybe_stored = true};
-  for (const attempt& a : {lost(), answered(408), answered(500), answered(502), answered(504), doubtful}) {
+  for (const attempt& a : {lost(), answered(408), answered(500), answered(502), answered(504), answered(520),
+                           answered(524), answered(599), answered(202), answered(204), answered(206), doubtful}) {
     EXPECT_EQ(delivery(retry_options{}).after(a, start, 0).what, step::retry) << a.status;
     EXPECT_EQ(delivery({.retry_for = 0s}).after(a, start, 0).what, step::unknown) << a.status;
   }
 }
 
 TEST(load_delivery, a_refusal_for_good_is_not_sent_again) {
-  for (int status : {301, 400, 401, 404, 413, 415, 501})
+  for (int status : {301, 400, 401, 404, 413, 415, 501, 505, 511})
     EXPECT_EQ(delivery(retry_options{}).after(answered(status), start, 0).what, step::give_up) << status;
 }
 
@@ -59,6 +60,16 @@ TEST(load_delivery, the_time_for_retries_counts_from_the_first_failure) {
   EXPECT_EQ(d.after(not_sent(), start, 0).what, step::retry);
   EXPECT_EQ(d.after(not_sent(), start + 9999ms, 0).wait, 1ms);
   EXPECT_EQ(d.after(not_sent(), start + 10s, 0).what, step::give_up);
+}
+
+TEST(load_delivery, one_that_took_up_the_rest_of_the_time_in_vain_is_followed_by_one_more) {
+  delivery d({.retry_for = 60s});
+  EXPECT_EQ(d.after(lost(), start, 0).what, step::retry);
+  EXPECT_EQ(d.after(lost(), start + 61s, 0).what, step::retry);
+  EXPECT_EQ(d.after(lost(), start + 122s, 0).what, step::unknown);
+  delivery counted({.retry_for = 60s, .max_retries = 1});
+  EXPECT_EQ(counted.after(lost(), start, 0).what, step::retry);
+  EXPECT_EQ(counted.after(lost(), start + 61s, 0).what, step::unknown);
 }
 
 TEST(load_delivery, retries_can_be_counted_or_turned_off) {

@@ -119,7 +119,7 @@ TEST(request_body, longer_than_what_is_drained_leaves_the_client_time_to_read_th
     EXPECT_FALSE(c.server_is_gone());
     co_await sleep_for(std::chrono::seconds(2));
     EXPECT_TRUE(c.server_is_gone());
-    EXPECT_GT(c.unread(), 500'000u);
+    EXPECT_EQ(c.unread(), 0u);
   });
 }
 

@@ -88,6 +88,60 @@ TEST(stop, whoever_waits_to_be_accepted_as_the_port_closes_is_answered) {
   EXPECT_GT(asked, 0);
 }
 
+TEST(stop, whoever_waits_for_idle_connections_to_make_room_is_answered) {
+  with_server(slow_routes(), {.max_connections = 2}, [](test_server& s) -> task<> {
+    test_client idle[] = {s.connect(), s.connect()};
+    for (test_client& c : idle) {
+      c.send(get("/x"));
+      co_await c.receive();
+    }
+    test_client waiting = s.connect();
+    waiting.send(get("/late"));
+    co_await settle();
+    s.server.stop();
+    answer a = co_await waiting.receive();
+    EXPECT_EQ(a.body, "/late");
+  });
+}
+
+// Nobody comes until the server lingers no more, and then somebody always waits.
+class never_empty_listener final : public net::listener {
+ public:
+  static constexpr int far_too_many = 50'000;
+
+  task<std::unique_ptr<net::stream>> accept() override {
+    try {
+      if (!lingers_no_more_ || accepted_ == far_too_many) co_await nobody_.wait();
+    } catch (const operation_cancelled&) {
+      lingers_no_more_ = true;
+      throw;
+    }
+    ++accepted_;
+    auto ended = std::make_shared<memory_pipe>();
+    ended->ended = true;
+    co_return std::make_unique<memory_stream>(ended, std::make_shared<memory_pipe>());
+  }
+  void close() noexcept override {}
+  const net::endpoint& local_endpoint() const noexcept override { return where_; }
+  int accepted() const noexcept { return accepted_; }
+
+ private:
+  bool lingers_no_more_ = false;
+  int accepted_ = 0;
+  event nobody_;
+  net::endpoint where_ = net::endpoint::parse("127.0.0.1:1");
+};
+
+TEST(stop, clients_who_come_back_at_once_do_not_keep_the_port_open) {
+  server stopping(slow_routes(), {});
+  never_empty_listener busy;
+  stopping.stop();
+  testing::simulation sim;
+  sim.run(stopping.serve(busy));
+  EXPECT_GT(busy.accepted(), 0);
+  EXPECT_LT(busy.accepted(), never_empty_listener::far_too_many);
+}
+
 TEST(stop, the_last_answer_is_not_lost_under_a_request_that_crossed_it) {
   duration took = with_server(slow_routes(), {}, [](test_server& s) -> task<> {
     test_client c = s.connect();
