@@ -81,13 +81,15 @@ task<void> batch_committer::attempt_within(const attempt_limits& limits, batch& 
   }
   if (!hung) co_return;
   so_far.has_hung = limits.writing >= limit || !so_far.is_writing;
-  bool may_be_of_a_row = so_far.is_writing && so_far.has_time_to_write && (limits.is_of_part || b.rows.rows() > 1);
-  if (may_be_of_a_row) {
-    task<bool> asking = database_answers(limit);
+  if (so_far.is_writing && so_far.has_time_to_write) {  // so it may be of a row, which the server can't end
+    so_far.was_cut_short = true;
+    bool is_judged = limits.is_of_part || b.rows.rows() > 1;
+    duration patience = is_judged ? limit : std::min<duration>(limit, ending_takes_at_most);
+    task<bool> asking = database_answers(patience);
     bool answers = co_await std::move(asking);
     if (answers) throw took_too_long(limits.writing);
   }
-  std::string within = " within " + format_duration(limit);
+  std::string within = " within " + format_duration(so_far.is_writing ? limits.writing : limit);
   throw db::database_error(db::db_errc::connection_lost,
                            so_far.has_session ? "the database did not answer" + within + ", and its session was closed"
                                               : "no connection to the database was to be had" + within,

@@ -183,12 +183,13 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
     if (!is_worth_it) std::rethrow_exception(failure);
     if (waits && !is_short) met_lock_ = scheduler::current().now();
   }
+  const bool was_slow = of_attempts_.is_remembered() || of_rows_.is_remembered();
   auto commit_as_part = [&](batch& part, bool is_last) -> task<void> {
     duration lock_wait = is_last ? limits.lock_timeout : std::min<duration>(limits.lock_timeout, lock_wait_of_a_part);
     attempt_limits of_part = limits_of(part, limits, lock_wait);
     of_part.is_of_part = true;
     of_part.heard = heard;
-    if (!of_attempts_.is_remembered() && !of_rows_.is_remembered())
+    if (!was_slow && !of_attempts_.is_remembered() && !of_rows_.is_remembered())
       of_part.writing = limits.attempt_timeout;
     else if (!is_last)
       of_part.writing = std::min(limits.attempt_timeout, time_of_part(part.rows.rows()));
@@ -205,24 +206,34 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
   coalescer::commit_function commit_last = [&](batch& part) { return commit_as_part(part, true); };
   task<std::exception_ptr> dividing = failure_of(commit_in_parts(b, !is_whole, commit_part, commit_last));
   std::exception_ptr failure = co_await std::move(dividing);
-  bool any_slow = std::any_of(b.apart.begin(), b.apart.end(),
-                              [](const rows_set_apart& some) { return takes_too_long(some.failure); });
+  bool any_slow = std::any_of(b.apart.begin(), b.apart.end(), [](const rows_set_apart& some) {
+    return takes_too_long(some.failure) || !some.tried;  // for these the time was up
+  });
   if (took_all_time && (any_slow || takes_too_long(failure))) note_slowness(begun);
   if (failure) std::rethrow_exception(failure);
 }
 
+// Answers that were kept, and rows that are refused, say nothing of what the table takes.
 void batch_committer::learn(const batch& b, time_point begun) {
+  bool went_in = !b.report.method.empty() &&
+                 std::any_of(b.report.rows.begin(), b.report.rows.end(),
+                             [](const auto& row) { return row.what != db::row_outcome::status::refused; });
+  if (!went_in) return;
   stored_at_ = scheduler::current().now();
   duration took = *stored_at_ - begun;
   usual_.committed(b.rows.rows(), took);
-  if (std::exchange(may_be_slow_row_, false) && took < least_time) of_rows_.found();
+  std::optional<time_point> slow_since = std::exchange(may_be_slow_row_since_, std::nullopt);
+  if (slow_since && took < least_time) of_rows_.found(*slow_since);
 }
 
 // A database that was as slow with all others is to have its time.
 void batch_committer::note_slowness(time_point since) {
-  bool others_went_in = stored_at_ && *stored_at_ >= since;
-  if (others_went_in) of_rows_.found();
-  may_be_slow_row_ = !others_went_in;
+  time_point first = may_be_slow_row_since_.value_or(since);
+  bool others_went_in = stored_at_ && *stored_at_ > since;
+  if (others_went_in)
+    of_rows_.found(first);
+  else
+    may_be_slow_row_since_ = first;
 }
 
 duration batch_committer::time_of_part(std::size_t rows) const {
@@ -279,6 +290,7 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, free
   for (;;) {
     std::exception_ptr failure;
     progress so_far;
+    const time_point attempt_begun = clock.now();
     try {
       task<void> trying = attempt_within(next, b, marker, so_far);
       co_await std::move(trying);
@@ -292,7 +304,7 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, free
     if (!failure) co_return;
     bool is_lost = failed_with(db::db_errc::connection_lost, failure);
     end.has_left_session = end.has_left_session || is_lost || so_far.has_left_session;
-    if (used_all_time(failure, next)) of_attempts_.found();
+    if (used_all_time(failure, next)) of_attempts_.found(attempt_begun);
     bool is_judged = limits.is_of_part || b.rows.rows() > 1;
     bool hangs = so_far.has_hung || (so_far.was_cut_short && !is_judged);
     bool hangs_at_first = hangs && !std::exchange(has_hung, true);

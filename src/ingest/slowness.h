@@ -9,12 +9,12 @@
 namespace penstock::ingest {
 
 // That something took all the time that it had: remembered for a minute, and for twice as long as before each time that
-// it is found again soon after it was forgotten.
+// it begins again soon after it was forgotten.
 class slowness {
  public:
-  void found() noexcept {
+  void found(time_point begun) noexcept {
     time_point now = scheduler::current().now();
-    bool is_new = !last_ || now - *last_ >= 2 * remembered_for_;
+    bool is_new = !last_ || begun - *last_ >= 2 * remembered_for_;
     if (is_new)
       remembered_for_ = shortest;
     else if (!is_remembered())

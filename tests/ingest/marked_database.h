@@ -40,10 +40,12 @@ struct marked_server {
   std::function<event*(const std::string& what)> barrier = [](const std::string&) -> event* { return nullptr; };
   duration slow_commit = 200ms;  // of one whose connection is gone
   duration lock_timeout = 100ms;
-  std::set<std::string> locked_rows;     // that another session holds
+  std::set<std::string> locked_rows;  // that another session holds
+  std::set<std::string> refused_rows;
   std::set<std::string> upsetting_rows;  // that a trigger, say, fails for with an error that names no row
   db::db_errc upset_as = db::db_errc::other;
   std::map<std::string, duration> slow_rows;  // what a trigger, say, takes with them
+  std::set<std::string> stubborn_rows;        // of these: what they take goes on also when nobody waits for it
   bool away = false;                          // connects are refused
   bool account_is_locked = false;
   std::size_t most_sessions = 100;
@@ -116,6 +118,11 @@ class marked_connection final : public db::connection {
     report.clear();
     report.method = "made up";
     for (std::size_t r = 0; r < rows.rows(); ++r) {
+      if (into.name != "penstock_idempotency" && server_->refused_rows.contains(std::string(rows.row(r)[0].text()))) {
+        report.rows.push_back({0, static_cast<std::int32_t>(report.refusals.size()), db::row_outcome::status::refused});
+        report.refusals.push_back({"db.constraint", "refused"});
+        continue;
+      }
       rows_.emplace_back(rows.row(r)[into.name == "penstock_idempotency" ? answer_column : 0].text());
       report.rows.push_back({static_cast<std::int64_t>(server_->inserted_rows++) + 1});
     }
@@ -152,6 +159,7 @@ class marked_connection final : public db::connection {
     end_transaction();
   }
   task<void> rollback() override {
+    co_await sleep_for(std::max(duration::zero(), busy_until_ - scheduler::current().now()));
     task<bool> going = operate("ROLLBACK");
     bool lost = co_await std::move(going);
     end_transaction();
@@ -225,7 +233,9 @@ class marked_connection final : public db::connection {
     if (into.name == "penstock_idempotency") co_return;
     for (std::size_t r = 0; r < rows.rows(); ++r) {
       auto slow = server_->slow_rows.find(std::string(rows.row(r)[0].text()));
-      if (slow != server_->slow_rows.end()) co_await sleep_for(slow->second);
+      if (slow == server_->slow_rows.end()) continue;
+      if (server_->stubborn_rows.contains(slow->first)) busy_until_ = scheduler::current().now() + slow->second;
+      co_await sleep_for(slow->second);
     }
   }
   std::uint64_t insert_marker(const db::parameters& values) {
@@ -285,6 +295,7 @@ class marked_connection final : public db::connection {
 
   std::shared_ptr<marked_server> server_;
   db::session_state state_ = db::session_state::clean;
+  time_point busy_until_{};  // with a stubborn row
   std::optional<duration> lock_waits_;
   std::vector<std::string> rows_;
   std::optional<marker_change> marker_;

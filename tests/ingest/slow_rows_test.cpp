@@ -158,13 +158,64 @@ TEST_F(slow_rows, of_sessions_that_the_server_keeps_for_long_keep_no_others_out)
   });
 }
 
+TEST_F(slow_rows, that_the_server_can_not_end_are_remembered_also_when_they_come_alone) {
+  server_->slow_rows["\"stubborn\""] = 10h;
+  server_->stubborn_rows.insert("\"stubborn\"");
+  run([&](processor& p) -> task<void> {
+    auto time_of = [&](std::string item, item_status expected) -> task<duration> {
+      time_point start = scheduler::current().now();
+      task<item_result> processing = process_one(p, std::move(item));
+      EXPECT_EQ((co_await std::move(processing)).status, expected);
+      co_return since(start);
+    };
+    task<duration> first = time_of("\"stubborn\"", item_status::failed);
+    EXPECT_LT(co_await std::move(first), 25s);  // two tries, and two seconds each to end them
+    task<duration> other = time_of("\"good\"", item_status::stored);
+    EXPECT_LT(co_await std::move(other), 1s);
+    task<duration> second = time_of("\"stubborn\"", item_status::failed);
+    EXPECT_LT(co_await std::move(second), 9s);
+  });
+}
+
+TEST_F(slow_rows, are_not_told_by_one_that_is_refused_at_once) {
+  server_->refused_rows.insert("\"refused\"");
+  run([&](processor& p) -> task<void> {
+    server_->slow_rows["\"good\""] = 100s;  // as all others: the table stands still
+    task<item_result> standing = process_one(p, "\"good\"");
+    EXPECT_EQ((co_await std::move(standing)).status, item_status::failed);
+    task<item_result> refused = process_one(p, "\"refused\"");
+    EXPECT_EQ((co_await std::move(refused)).status, item_status::rejected);
+    server_->slow_rows["\"good\""] = 3s;
+    task<item_result> slow = process_one(p, "\"good\"");
+    EXPECT_EQ((co_await std::move(slow)).status, item_status::stored);
+  });
+}
+
+TEST_F(slow_rows, are_remembered_for_longer_also_where_one_came_alone_first) {
+  options_.commits.attempt_timeout = 30s;
+  run([&](processor& p) -> task<void> {
+    task<void> finding = find_slow(p);
+    co_await std::move(finding);
+    co_await sleep_for(61s);
+    task<item_result> alone = process_one(p, "\"endless\"");
+    EXPECT_EQ((co_await std::move(alone)).status, item_status::failed);
+    task<void> finding_again = find_slow(p);
+    co_await std::move(finding_again);
+    co_await sleep_for(100s);
+    time_point start = scheduler::current().now();
+    task<item_result> later = process_one(p, "\"endless\"");
+    EXPECT_EQ((co_await std::move(later)).status, item_status::failed);
+    EXPECT_LT(since(start), 5s);
+  });
+}
+
 TEST(slowness, is_remembered_for_longer_while_it_lasts) {
   penstock::testing::simulation sim;
   auto main = []() -> task<void> {
     slowness some;
     EXPECT_FALSE(some.is_remembered());
     auto memory = [&]() -> task<duration> {
-      some.found();
+      some.found(scheduler::current().now());
       time_point start = scheduler::current().now();
       while (some.is_remembered()) co_await sleep_for(1s);
       co_return scheduler::current().now() - start;
