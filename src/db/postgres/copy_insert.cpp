@@ -29,20 +29,40 @@ void append_id(std::string& to, std::int64_t id) {
   append_int32(to, static_cast<std::int32_t>(id));
 }
 
-// "COPY t, line 5, column v", the last line of the context: the line, 0 when there is none. A row that is too long for
-// the table is found when some hundred are written together, and the line is that of the last one then
-// (table_multi_insert in src/backend/commands/copyfrom.c).
-std::size_t line_of(const PGresult* r) {
+// Whether a context's last line, which may hold more than one, is "COPY t, line 5", perhaps with ", column v" behind
+// it: the line, 0 when it is not. Names may be anything, ", line 7" too.
+std::size_t line_in(std::string_view last, std::string_view start, const table_definition& into) {
+  if (!last.starts_with(start)) return 0;
+  std::size_t line = 0;
+  const char* end = last.data() + last.size();
+  auto [at, failed] = std::from_chars(last.data() + start.size(), end, line);
+  if (failed != std::errc()) return 0;
+  std::string_view rest(at, static_cast<std::size_t>(end - at));
+  constexpr std::string_view word = ", column ";
+  if (rest.empty()) return line;
+  if (!rest.starts_with(word)) return 0;
+  rest.remove_prefix(word.size());
+  bool is_known =
+      rest == into.id_column || std::any_of(into.columns.begin(), into.columns.end(),
+                                            [&](const table_column& column) { return column.name == rest; });
+  return is_known ? line : 0;
+}
+
+// Which line of the rows for the table was refused, 0 when that is not told, as in another language. What runs within
+// the COPY, such as a trigger, has its lines of the context before that of the COPY. A row that is too long for the
+// table is found when some hundred are written together, and the line is that of the last one then (table_multi_insert
+// in src/backend/commands/copyfrom.c).
+std::size_t line_of(const PGresult* r, const table_definition& into) {
   if (sqlstate_of(r).starts_with("54")) return 0;
   const char* field = PQresultErrorField(r, PG_DIAG_CONTEXT);
   std::string_view context = field == nullptr ? "" : field;
-  if (std::size_t last = context.rfind('\n'); last != std::string_view::npos) context.remove_prefix(last + 1);
-  constexpr std::string_view word = ", line ";
-  std::size_t at = context.starts_with("COPY ") ? context.rfind(word) : std::string_view::npos;
-  std::size_t line = 0;
-  if (at != std::string_view::npos)
-    std::from_chars(context.data() + at + word.size(), context.data() + context.size(), line);
-  return line;
+  const std::string start = "COPY " + into.name.substr(into.name.find('.') + 1) + ", line ";  // npos + 1 is 0
+  for (;;) {
+    if (std::size_t line = line_in(context, start, into); line > 0) return line;
+    std::size_t next = context.find('\n');
+    if (next == std::string_view::npos) return 0;
+    context.remove_prefix(next + 1);
+  }
 }
 
 // The other may be of the same COPY, which is undone, and be refused itself when it goes again.
@@ -288,7 +308,7 @@ copy_insert::ending copy_insert::take_failure(const PGresult* r, std::optional<d
     return ending::impossible;
   }
   std::optional<db_errc> refusal = refusal_of_row(r);
-  std::size_t line = line_of(r);
+  std::size_t line = line_of(r, plan_.into);
   bool may_be = !refusal && (line > 0 || lacks_in_function(r)) && may_be_of_row(r);
   if (in_savepoint_ && (refusal || may_be)) {
     if (line == 0 || line > sent_.size()) return ending::impossible;
