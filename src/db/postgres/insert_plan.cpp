@@ -15,8 +15,9 @@ namespace {
 
 constexpr std::size_t number_of_rows_at = 12;
 
-Oid element_type(wire_type as) {
-  switch (as) {
+// That of the column where moments are concerned: the session's time zone would move one that is cast.
+Oid element_type(Oid type) {
+  switch (wire_type_of(type)) {
     case wire_type::boolean:
       return bool_oid;
     case wire_type::int2:
@@ -32,7 +33,7 @@ Oid element_type(wire_type as) {
     case wire_type::bytea:
       return bytea_oid;
     case wire_type::timestamp:
-      return timestamptz_oid;
+      return type;
     case wire_type::text:
     case wire_type::other:
       break;
@@ -40,8 +41,8 @@ Oid element_type(wire_type as) {
   return text_oid;
 }
 
-std::string_view element_name(wire_type as) {
-  switch (as) {
+std::string_view element_name(Oid type) {
+  switch (wire_type_of(type)) {
     case wire_type::boolean:
       return "boolean";
     case wire_type::int2:
@@ -57,7 +58,7 @@ std::string_view element_name(wire_type as) {
     case wire_type::bytea:
       return "bytea";
     case wire_type::timestamp:
-      return "timestamptz";
+      return type == timestamp_oid ? "timestamp" : "timestamptz";
     case wire_type::text:
     case wire_type::other:
       break;
@@ -140,7 +141,7 @@ std::string many_rows_sql(const table_definition& into, const std::vector<Oid>& 
   for (std::size_t i = 0; i < types.size(); ++i) {
     std::string separator = i == 0 ? "" : ", ";
     std::string name = "c" + std::to_string(i);
-    arrays += separator + "?::" + std::string(element_name(wire_type_of(types[i]))) + "[]";
+    arrays += separator + "?::" + std::string(element_name(types[i])) + "[]";
     names += separator + name;
     values += separator + name + (needs_cast(types[i]) ? casts[i] : "");
   }
@@ -164,7 +165,7 @@ std::string missing_keys_sql(const table_definition& into, const std::vector<Oid
     const std::string& column = into.columns[i].name;
     if (std::find(into.unique_key.begin(), into.unique_key.end(), column) == into.unique_key.end()) continue;
     std::string name = "c" + std::to_string(i);
-    arrays += (arrays.empty() ? "?::" : ", ?::") + std::string(element_name(wire_type_of(types[i]))) + "[]";
+    arrays += (arrays.empty() ? "?::" : ", ?::") + std::string(element_name(types[i])) + "[]";
     names += (names.empty() ? "" : ", ") + name;
     same += (same.empty() ? "" : " AND ") + ("there." + quote_identifier(column)) + " = given." + name +
             (needs_cast(types[i]) ? "::" + type_names[i] : "");
@@ -197,7 +198,7 @@ void row_arrays::start(const insert_plan& plan) {
     bytes.clear();
     append_int32(bytes, 1);  // dimension
     append_int32(bytes, 1);  // nulls may follow
-    append_int32(bytes, static_cast<std::int32_t>(element_type(plan.as[i])));
+    append_int32(bytes, static_cast<std::int32_t>(element_type(plan.types[i])));
     append_int32(bytes, 0);  // the number of rows, when it is known
     append_int32(bytes, 1);
   }
