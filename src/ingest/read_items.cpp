@@ -27,6 +27,10 @@ constexpr std::uint64_t export_page_items = 1'000;
 // What a page holds of the rows' values; it ends with the row that goes beyond.
 constexpr std::size_t most_page_bytes = std::size_t{4} << 20;
 
+// A place for an id, of 64 bits: PostgreSQL takes a parameter alone for a value of the type that it is compared with,
+// which holds less where ids are of 16 or 32 bits.
+const std::string any_id = "COALESCE(?, 9223372036854775807)";
+
 struct page_is_full {};
 
 // The database is there, but keeps its reader waiting.
@@ -185,7 +189,7 @@ task<http::response> stream_endpoint::show_item(http::request& r) {
   std::optional<std::int64_t> id = parse_integer<std::int64_t>(text);
   db::result found;
   if (id) {
-    task<db::result> reading = ask(where_id_ + " = ?", db::parameters_of(*id));
+    task<db::result> reading = ask(where_id_ + " = " + any_id, db::parameters_of(*id));
     found = co_await std::move(reading);
   }
   if (found.rows.empty())
@@ -272,7 +276,7 @@ task<stream_endpoint::page> stream_endpoint::read_page_patiently(std::int64_t af
 task<stream_endpoint::page> stream_endpoint::read_page_over(db::connection& session, std::int64_t after,
                                                             std::uint64_t limit) {
   std::string id = "item." + db::quote_identifier(writer_.schema().table().id_column);
-  std::string sql = select_from(session, where_id_ + " > ? ORDER BY " + id + " LIMIT ?");
+  std::string sql = select_from(session, where_id_ + " > " + any_id + " ORDER BY " + id + " LIMIT ?");
   page read;
   std::size_t bytes = 0;
   db::row_consumer take = [&](const db::result& some) -> task<void> {
