@@ -113,11 +113,20 @@ void append_json(std::string& out, const std::string& json) {
   std::replace_if(out.begin() + static_cast<std::ptrdiff_t>(before), out.end(), is_break, ' ');
 }
 
+// A whole number as JSON has them. Such come as texts from decimal columns, and those above 2^63 - 1 do.
+bool is_whole_number(std::string_view text) {
+  if (text.starts_with('-')) text.remove_prefix(1);
+  bool is_padded = text.size() > 1 && text.front() == '0';
+  return !text.empty() && !is_padded && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 void append_value(std::string& out, const db::value& v, db::column_type type) {
   if (const auto* text = std::get_if<std::string>(&v)) {
     // Penstock stored it as valid JSON; what others wrote into the table may be anything.
     if (type == db::column_type::json && !diagnose_json(*text))
       append_json(out, *text);
+    else if (type == db::column_type::integer && is_whole_number(*text))
+      out += *text;
     else
       out += http::json_string(*text);
   } else if (const auto* n = std::get_if<std::int64_t>(&v)) {

@@ -50,6 +50,23 @@ class ExistingTable(BlackBoxTest):
                     self.assertEqual(self.ids_behind(server, 1), [2])
                     self.assertEqual(server.request("GET", "/v1/orders/2")[0], 200)
 
+    def test_whole_numbers_in_a_numeric_of_postgresql_come_back_as_numbers(self):
+        url = self.start_database("postgresql")
+        table = "CREATE TABLE orders (id bigserial PRIMARY KEY, count numeric, paid boolean)"
+        subprocess.run(["psql", "-X", "-q", url, "-c", table], check=True, timeout=PATIENCE)
+        config = self.folder / "penstock.toml"
+        config.write_text(STREAM)
+        server = self.serve("--store", url, "--config", str(config))
+        sent = [0, 5, -5, 100, 2**63 - 1, -2**63]
+        status, answer = server.post([{"count": count} for count in sent], path="/v1/orders")
+        self.assertEqual((status, answer["stored"]), (200, len(sent)), answer)
+        others = "INSERT INTO orders (count) VALUES (12345678901234567890123), (1.50), ('NaN')"
+        subprocess.run(["psql", "-X", "-q", url, "-c", others], check=True, timeout=PATIENCE)
+        _, _, body = server.request("GET", "/v1/orders")
+        found = [item["count"] for item in json.loads(body)["items"]]
+        self.assertEqual(found, sent + [12345678901234567890123, "1.50", "NaN"])
+        self.assertEqual(server.stop(), 0)
+
     def ids_behind(self, server, after):
         status, _, body = server.request("GET", f"/v1/orders?after={after}")
         self.assertEqual(status, 200, body)
