@@ -63,6 +63,27 @@ TEST_F(creation_faults_on_postgres, a_key_of_json_is_refused_but_where_a_table_w
   });
 }
 
+TEST_F(creation_faults_on_postgres, names_of_system_columns_are_refused_but_where_a_view_has_them) {
+  with_connection([](connection& c) -> task<> {
+    const table_definition table{
+        "systematic", "ctid", {{"n", column_type::integer}, {"xmin", column_type::integer}}, {}};
+    task<std::string> refusing = drift_of(c, table);
+    EXPECT_EQ(co_await std::move(refusing),
+              "table 'systematic' can't be made: column 'ctid' has the name of one that each table of PostgreSQL has: "
+              "give it another; column 'xmin' has the name of one that each table of PostgreSQL has: give it another");
+    for (const char* name : {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}) {
+      const table_definition with_name{"systematic", "id", {{name, column_type::text}}, {}};
+      EXPECT_EQ(c.creation_faults(with_name).size(), 1u) << name;
+    }
+    const table_definition fits{"systematic", "id", {{"oid", column_type::text}, {"XMIN", column_type::text}}, {}};
+    EXPECT_TRUE(c.creation_faults(fits).empty());
+    co_await c.execute("CREATE TEMPORARY TABLE behind (id bigserial, n bigint, m bigint)");
+    co_await c.execute("CREATE TEMPORARY VIEW systematic AS SELECT id AS ctid, n, m AS xmin FROM behind");
+    task<std::string> preparing = drift_of(c, table);
+    EXPECT_EQ(co_await std::move(preparing), "");
+  });
+}
+
 TEST_F(creation_faults_on_mariadb, names_of_more_than_64_characters_are_refused) {
   with_connection([](connection& c) -> task<> {
     std::string longest;

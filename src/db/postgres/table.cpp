@@ -4,6 +4,8 @@
 #include "session.h"
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 #include <utility>
 
 // Makes a table, or says how the one that exists differs.
@@ -157,6 +159,19 @@ std::vector<std::string> cut_names(const table_definition& definition) {
   return long_names(definition, 63, name_unit::bytes, true);
 }
 
+// Each table has these (src/backend/catalog/heap.c).
+std::vector<std::string> names_of_system_columns(const table_definition& definition) {
+  constexpr std::array<std::string_view, 6> taken{"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"};
+  std::vector<std::string> faults;
+  auto look_at = [&](const std::string& name) {
+    if (std::find(taken.begin(), taken.end(), name) == taken.end()) return;
+    faults.push_back("column '" + name + "' has the name of one that each table of PostgreSQL has: give it another");
+  };
+  look_at(definition.id_column);
+  for (const table_column& column : definition.columns) look_at(column.name);
+  return faults;
+}
+
 // The server refuses each row that gives such a column a value.
 std::vector<std::string> generated_columns(const table_definition& wanted, const result& found) {
   std::vector<std::string> differences;
@@ -218,6 +233,7 @@ task<void> session::create_table(const table_definition& definition) {
 
 std::vector<std::string> session::creation_faults(const table_definition& definition) const {
   std::vector<std::string> faults = cut_names(definition);
+  for (std::string& fault : names_of_system_columns(definition)) faults.push_back(std::move(fault));
   for (const table_column& column : definition.columns)
     if (column.type == column_type::json && std::find(definition.unique_key.begin(), definition.unique_key.end(),
                                                       column.name) != definition.unique_key.end())
