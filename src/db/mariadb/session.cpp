@@ -49,12 +49,18 @@ session::session(std::shared_ptr<server_context> home, server_address at, std::u
   wire_->ask_about_promises([this] { return has_forgotten(); });
 }
 
-void session::require_usable() const {
+void session::require_quiet() const {
   if (!wire_) throw database_error(db_errc::connection_lost, at_.to_string() + ": the connection was closed");
   if (cut_short_)
     throw database_error(
         db_errc::other,
         at_.to_string() + ": the session runs something else, or a statement was cut short: roll back or reset first");
+}
+
+void session::require_usable() const {
+  require_quiet();
+  if (half_reset_)
+    throw database_error(db_errc::other, at_.to_string() + ": a reset did not come to its end: reset again first");
 }
 
 void session::fail(const std::string& doing, const complaint& said) {
@@ -385,12 +391,6 @@ task<void> session::ping() {
   wire_->start<mysql_ping_start, mysql_ping_cont>(wire_->handle());
   if (wire_->under_way()) co_await wire_->done();
   if (wire_->number() != 0) fail("ping", wire_->complaint_of_session());
-}
-
-session_state session::state() const noexcept {
-  if (!wire_) return session_state::dead;
-  if (cut_short_ || begun_ || wire_->in_transaction()) return session_state::dirty;
-  return home_->silent.has(at_, opened_) ? session_state::dead : session_state::clean;
 }
 
 }  // namespace penstock::db::mariadb

@@ -1,8 +1,8 @@
 #pragma once
 
 // The MariaDB and MySQL driver's connection. Invariants: one call at a time is under way; after a call that was left by
-// a cancellation the session takes nothing but `rollback`, `reset` and `close`; what a call points to is kept here, and
-// outlives it.
+// a cancellation the session takes nothing but `rollback`, `reset` and `close`, and is dirty after a reset that was, or
+// failed, until the next one has ended; what a call points to is kept here, and outlives it.
 
 #include "batch_insertion.h"
 #include "binding.h"
@@ -51,8 +51,9 @@ class session final : public connection {
   // One use of the session. When it is left before the server's answer has been read, the session is cut short.
   class operation {
    public:
-    explicit operation(session& s) : session_(s) {
-      s.require_usable();
+    enum class purpose : std::uint8_t { use, recovery };
+    explicit operation(session& s, purpose what_for = purpose::use) : session_(s) {
+      what_for == purpose::use ? s.require_usable() : s.require_quiet();
       s.cut_short_ = true;
     }
     operation(const operation&) = delete;
@@ -98,6 +99,7 @@ class session final : public connection {
     session& session_;
   };
 
+  void require_quiet() const;
   void require_usable() const;
   void require_no_transaction() const;
   void require_whole_transaction(const std::string& doing) const;
@@ -146,6 +148,7 @@ class session final : public connection {
   server_facts facts_;
   time_point opened_ = scheduler::current().now();
   bool cut_short_ = false;                // an answer is still to be read
+  bool half_reset_ = false;               // what `open_session` has set may be gone
   bool begun_ = false;                    // a transaction, and the server has not said that it was told to end it
   std::optional<complaint> rolled_back_;  // why the server has rolled back what was begun, and will not say so again
   bool altered_ = false;

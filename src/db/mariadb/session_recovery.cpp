@@ -27,6 +27,12 @@ constexpr std::size_t most_orphans = 64;
 
 }  // namespace
 
+session_state session::state() const noexcept {
+  if (!wire_) return session_state::dead;
+  if (cut_short_ || half_reset_ || begun_ || wire_->in_transaction()) return session_state::dirty;
+  return home_->silent.has(at_, opened_) ? session_state::dead : session_state::clean;
+}
+
 task<bool> session::drained_within(duration limit) {
   try {
     task<void> draining = with_timeout(limit, wire_->drain());
@@ -108,7 +114,7 @@ task<void> session::rollback() {
 task<void> session::settle_and_roll_back() {
   task<void> settling = settle();
   co_await std::move(settling);
-  operation here(*this);
+  operation here(*this, operation::purpose::recovery);
   silence_limit patience(*this);
   text_ = "ROLLBACK";
   for (int tries = 0;; ++tries) {
@@ -131,7 +137,8 @@ task<void> session::settle_and_roll_back() {
 task<void> session::reset() {
   task<void> rolling_back = settle_and_roll_back();
   co_await std::move(rolling_back);
-  operation here(*this);
+  operation here(*this, operation::purpose::recovery);
+  half_reset_ = true;
   wire_->count_round_trip();
   bool is_refused = false;
   if (rights_may_be_old_) {
@@ -157,6 +164,7 @@ task<void> session::reset() {
   altered_ = false;
   lock_wait_.reset();
   end_waits_after_ = duration::zero();
+  half_reset_ = false;
 }
 
 // https://mariadb.com/docs/server/server-usage/storage-engines/innodb/innodb-system-variables: 0 is NOWAIT, which MySQL

@@ -68,7 +68,7 @@ task<bool> session::takes_no_writes() {
 
 task<void> session::set_appearances() {
   if (!is_pooled_ && !looks_otherwise_) co_return;
-  wire& w = open_wire();
+  wire& w = connected_wire();  // of a session that is reset by half, too
   std::optional<database_error> failed;
   for (const char* sql : appearances) {
     task<void> setting = w.run_plain(sql, [&](std::size_t, const PGresult* r) {

@@ -75,6 +75,7 @@ wire& session::open_wire() const {
     throw database_error(
         db_errc::other,
         "the session runs something else, or its last operation was cut short: roll back or reset it first");
+  if (half_reset_) throw database_error(db_errc::other, "a reset did not come to its end: reset the session again");
   return w;
 }
 
@@ -84,7 +85,7 @@ bool session::in_transaction() const noexcept {
 
 session_state session::state() const noexcept {
   if (!wire_ || !wire_->alive() || is_read_only_where_a_primary_is_wanted()) return session_state::dead;
-  if (!wire_->idle() || in_transaction()) return session_state::dirty;
+  if (!wire_->idle() || half_reset_ || in_transaction()) return session_state::dirty;
   return home_->silent.has(at_, opened_) ? session_state::dead : session_state::clean;
 }
 

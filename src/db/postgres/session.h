@@ -2,7 +2,8 @@
 
 // A session with PostgreSQL. Invariants: one operation at a time; BEGIN is put off until the first statement of its
 // transaction, and travels with that; an operation that was cut short leaves the session dirty, and it serves nothing
-// but `rollback` and `reset` then, which take in what is still to come.
+// but `rollback` and `reset` then, which take in what is still to come; after a reset that was, or failed, it is dirty
+// until the next one has ended.
 
 #include "examination.h"
 #include "insert_plan.h"
@@ -173,6 +174,7 @@ class session final : public connection {
   };
   std::vector<doubt> doubts_;
   bool begin_is_due_ = false;
+  bool half_reset_ = false;   // what values look like may be as it was at the login
   bool for_batches_ = false;  // the transaction, alone
   bool altered_ = false;
   std::optional<std::int64_t> lock_wait_;  // milliseconds at most, where that was said

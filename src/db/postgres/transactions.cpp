@@ -131,18 +131,19 @@ task<void> session::reset() {
     task<void> recovering = w.drain(home_->url.silence_timeout);
     co_await std::move(recovering);
   }
+  half_reset_ = true;
   std::optional<database_error> failed;
   task<void> asking = w.run_plain(cleaning, keeping_failure(failed, "reset"));
   co_await std::move(asking);
-  altered_ = failed.has_value();
   lock_wait_.reset();
-  if (!failed) {
-    task<void> setting = set_appearances();
-    co_await std::move(setting);
-    co_return;
+  if (failed) {
+    close();  // it can't be made clean
+    throw *std::move(failed);
   }
-  close();  // it can't be made clean
-  throw *std::move(failed);
+  task<void> setting = set_appearances();
+  co_await std::move(setting);
+  altered_ = false;
+  half_reset_ = false;
 }
 
 // 0 would be no bound.
