@@ -4,6 +4,8 @@
 #include <penstock/async/timeout.h>
 #include <penstock/db/pool.h>
 
+#include <stdexcept>
+
 // A server that says nothing any more, on a line that stays open: as when every packet is dropped.
 
 namespace penstock::db {
@@ -183,6 +185,30 @@ TEST_P(conformance_silence, of_a_server_that_takes_no_more_for_the_moment_is_bor
       task<value> asking = length(more_than_buffers_take);
       EXPECT_EQ(co_await std::move(asking), value(more_than_buffers_take));
     });
+  });
+}
+
+TEST_P(conformance_silence, as_a_consumer_throws_leaves_what_it_threw_to_be_seen) {
+  with_proxy([](meddling_proxy& proxy, std::string by_way, connection&) -> task<> {
+    task<std::unique_ptr<connection>> connecting = database(by_way).connect();
+    std::unique_ptr<connection> c = co_await std::move(connecting);
+    row_consumer take = [&](const result&) -> task<void> {
+      proxy.fall_silent();
+      throw std::runtime_error("enough");
+      co_return;
+    };
+    const std::string many =
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) "
+        "SELECT repeat('x', 1000) FROM n a, n b";
+    std::string threw;
+    try {
+      task<std::uint64_t> reading = c->query_each(many, {}, take, 10);
+      co_await std::move(reading);
+    } catch (const std::runtime_error& e) {
+      threw = e.what();
+    }
+    EXPECT_EQ(threw, "enough");
+    EXPECT_EQ(c->state(), session_state::dead);
   });
 }
 

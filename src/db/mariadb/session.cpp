@@ -285,8 +285,8 @@ task<std::uint64_t> session::query_each(std::string sql, parameters values, row_
   }
   // The consumer wants no more of it: the server is to stop, so that the session can be used at once.
   if (cut_short_) {
-    task<void> settling = shield(settle());
-    co_await std::move(settling);
+    task<void> leaving = shield(leave_early());
+    co_await std::move(leaving);
   }
   std::rethrow_exception(failed);
 }

@@ -135,6 +135,7 @@ class session final : public connection {
   task<void> finish_commit();
   task<bool> is_member_since(time_point begun);
   task<void> settle();
+  task<void> leave_early();
   task<void> settle_and_roll_back();
   task<void> end_what_runs();
   task<void> end_lock_wait();

@@ -57,6 +57,16 @@ task<void> session::settle() {
   cut_short_ = false;
 }
 
+// Whoever left has a reason of their own to tell: that the session was lost with it shows in its state.
+task<void> session::leave_early() {
+  try {
+    task<void> settling = settle();
+    co_await std::move(settling);
+  } catch (const error& e) {
+    log::debug("a statement whose rows were no longer wanted could not be ended", {{"reason", e.what()}});
+  }
+}
+
 task<void> session::end_what_runs() {
   std::exception_ptr failed;
   try {

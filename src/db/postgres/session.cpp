@@ -5,6 +5,7 @@
 #include "failure.h"
 #include "penstock/async/cancel.h"
 #include "penstock/db/error.h"
+#include "penstock/observe/log.h"
 
 #include <cstring>
 #include <utility>
@@ -285,7 +286,17 @@ task<std::uint64_t> session::read_each(const statement* s, std::size_t rows_at, 
   co_return count;
 }
 
+// Whoever left has a reason of their own to tell: that the session was lost with it shows in its state.
 task<void> session::leave_early(bool in_savepoint) {
+  try {
+    task<void> ending = end_reading(in_savepoint);
+    co_await std::move(ending);
+  } catch (const error& e) {
+    log::debug("a statement whose rows were no longer wanted could not be ended", {{"reason", e.what()}});
+  }
+}
+
+task<void> session::end_reading(bool in_savepoint) {
   task<void> draining = wire_->drain(home_->url.silence_timeout);
   co_await std::move(draining);
   if (!in_savepoint) co_return;

@@ -147,6 +147,7 @@ class session final : public connection {
   task<std::uint64_t> read_each(const statement* s, std::size_t rows_at, const row_consumer& take, std::size_t max_rows,
                                 std::optional<database_error>& failed, bool& stale);
   task<void> leave_early(bool in_savepoint);
+  task<void> end_reading(bool in_savepoint);
 
   std::shared_ptr<server_context> home_;
   server_address at_;
