@@ -31,11 +31,11 @@ class url_reader {
     std::size_t scheme_end = rest.find("://");
     if (scheme_end == std::string_view::npos) complain("'://' is missing after the scheme");
     rest.remove_prefix(scheme_end + 3);
-    if (splits_account(rest)) {
-      read_.name = url_.substr(0, scheme_end + 3) + "***";
-      complain(
-          "'/', '?' and '#' in a user or a password, and '@' in a database, are to be written as %2F, %3F, %23, %40");
-    }
+    scheme_ = url_.substr(0, scheme_end + 3);
+    std::size_t hosts_end = std::min(rest.find_first_of("/?#"), rest.size());
+    has_account_ = rest.substr(0, hosts_end).find('@') != std::string_view::npos;
+    may_split_account_ = !has_account_ && rest.find('@') != std::string_view::npos;
+    if (may_split_account_ && splits_account(rest.substr(hosts_end))) complain_of_signs();
     std::size_t question = rest.find('?');
     std::string_view options = question == std::string_view::npos ? "" : rest.substr(question + 1);
     rest = rest.substr(0, question);
@@ -60,15 +60,19 @@ class url_reader {
   using taker = void (url_reader::*)(const std::string& value);
 
   [[noreturn]] void complain(const std::string& what) const {
+    if (may_split_account_) complain_of_signs();
     throw database_error(db_errc::bad_url, "'" + read_.name + "': " + what);
   }
 
-  // True when the account seems to end within what follows the hosts: parts of a password would be taken for others.
-  static bool splits_account(std::string_view rest) {
-    std::size_t hosts_end = std::min(rest.find_first_of("/?#"), rest.size());
-    std::string_view hosts = rest.substr(0, hosts_end);
-    std::string_view behind = rest.substr(hosts_end);
-    if (hosts.find('@') != std::string_view::npos || behind.find('@') == std::string_view::npos) return false;
+  // Parts of a password may have been taken for others: what is wrong with those is not said.
+  [[noreturn]] void complain_of_signs() const {
+    throw database_error(db_errc::bad_url, "'" + scheme_ +
+                                               "***': '/', '?' and '#' in a user or a password, and '@' in what "
+                                               "follows the hosts, are to be written as %2F, %3F, %23, %40");
+  }
+
+  // True when the account seems to end within what follows the hosts.
+  static bool splits_account(std::string_view behind) {
     bool in_database = behind.substr(0, behind.find('?')).find('@') != std::string_view::npos;
     std::size_t option_end = std::min(behind.find_first_of("=&@"), behind.size());
     return in_database || behind.substr(option_end).starts_with('@');
@@ -105,9 +109,12 @@ class url_reader {
   std::uint16_t port_of(std::string_view text) const {
     std::uint16_t port = 0;
     auto [end, failed] = std::from_chars(text.data() + 1, text.data() + text.size(), port);
-    if (!text.starts_with(':') || failed != std::errc() || end != text.data() + text.size() || port == 0)
-      complain("'" + std::string(text) + "' is no port: 1 to 65535");
-    return port;
+    if (text.starts_with(':') && failed == std::errc() && end == text.data() + text.size() && port != 0) return port;
+    bool may_be_password = !has_account_ && text.find_first_not_of("0123456789", 1) != std::string_view::npos;
+    if (!may_be_password) complain("'" + std::string(text) + "' is no port: 1 to 65535");
+    throw database_error(db_errc::bad_url, "'" + scheme_ +
+                                               "***': what follows a ':' is no port: 1 to 65535; a user and a "
+                                               "password end with '@'");
   }
 
   void read_options(std::string_view options) {
@@ -218,6 +225,9 @@ class url_reader {
 
   const std::string& url_;
   std::uint16_t default_port_;
+  std::string scheme_;  // with its "://"
+  bool has_account_ = false;
+  bool may_split_account_ = false;
   server_url read_;
 };
 

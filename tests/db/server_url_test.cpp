@@ -35,8 +35,16 @@ TEST(server_url, keeps_the_password_out_of_its_name_and_of_complaints) {
   for (const char* wrong :
        {"mariadb://ann:secret@db", "mariadb://ann:secret%zz@db/shop", "mariadb://ann:1/secret@db/shop",
         "mariadb://ann:a/secret@db/shop", "mariadb://ann:se?secret@db/shop", "mariadb://ann:1?secret@db/shop",
-        "mariadb://ann:1#secret@db/shop", "mariadb://ann:secret@:1/shop", "mariadb://ann:secret@db/shop?tsl=off"})
+        "mariadb://ann:1#secret@db/shop", "mariadb://ann:secret@:1/shop", "mariadb://ann:secret@db/shop?tsl=off",
+        "mariadb://ann:p1?secret=1@db/shop", "mariadb://ann:p1?secret=1@db", "mariadb://ann:1?secret=1@db/shop",
+        "mariadb://ann:p1?tls=secret@db/shop", "mariadb://ann:1?tls=secret@db/shop", "mariadb://ann:1?=secret@db/shop",
+        "mariadb://ann:1?connect_timeout=secret@db/shop", "mariadb://ann:1?tls_ca=secret@db/shop",
+        "mariadb://ann:secret", "mariadb://ann:secret/shop"}) {
+    EXPECT_NE(complaint_about(wrong), "") << wrong;
     EXPECT_EQ(complaint_about(wrong).find("secret"), std::string::npos) << wrong;
+  }
+  EXPECT_NE(complaint_about("mariadb://ann:p1?secret=1@db/shop").find("'?' and '#' in a user or a password"),
+            std::string::npos);
 }
 
 TEST(server_url, names_what_is_wrong) {
