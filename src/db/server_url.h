@@ -6,8 +6,8 @@
 //
 // Hosts are names or addresses (IPv6 in brackets); parts may be percent-encoded (RFC 3986, 2.1). Options:
 //   socket=/path          a Unix socket instead of hosts
-//   tls=MODE              off, require (encrypt, trust any), verify-ca, verify-full; without it off for loopback and
-//                         sockets, and verify-full for all else
+//   tls=MODE              off, require (encrypt, trust any; with tls_ca as verify-ca), verify-ca, verify-full; without
+//                         it off for loopback and sockets, and verify-full for all else
 //   tls_ca, tls_cert, tls_key=FILE
 //   connect_timeout=2s    for each host
 //   silence_timeout=5s    after which a server that says nothing when it is asked to begin, to commit or to end a

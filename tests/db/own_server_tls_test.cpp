@@ -73,6 +73,8 @@ TEST_P(own_server_tls, each_mode_checks_of_the_certificate_what_it_says) {
                                       {url_ + "?tls=verify-ca" + trusted, true},
                                       {url_ + "?tls=verify-ca" + distrusted, std::nullopt},
                                       {url_ + "?tls=require", true},
+                                      {url_ + "?tls=require" + trusted, true},
+                                      {url_ + "?tls=require" + distrusted, std::nullopt},
                                       {url_ + "?tls=off", false},
                                       {url_, false}};
   auto main = [&]() -> task<> {

@@ -105,7 +105,7 @@ void set_tls(MYSQL* handle, const server_url& url, tls_mode mode) {
     throw database_error(db_errc::bad_url, "'" + url.name + "': tls=verify-ca needs tls_ca=FILE");
   mysql_optionsv(handle, MYSQL_OPT_SSL_ENFORCE, &yes);
   mysql_optionsv(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
-  if (mode != tls_mode::require && !url.tls_ca.empty()) mysql_optionsv(handle, MYSQL_OPT_SSL_CA, url.tls_ca.c_str());
+  if (!url.tls_ca.empty()) mysql_optionsv(handle, MYSQL_OPT_SSL_CA, url.tls_ca.c_str());
   if (!url.tls_cert.empty()) mysql_optionsv(handle, MYSQL_OPT_SSL_CERT, url.tls_cert.c_str());
   if (!url.tls_key.empty()) mysql_optionsv(handle, MYSQL_OPT_SSL_KEY, url.tls_key.c_str());
 }
