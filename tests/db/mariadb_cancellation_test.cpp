@@ -126,6 +126,31 @@ TEST_F(mariadb_cancellation, of_a_session_that_is_closed_lets_the_next_one_end_i
   net::run(main());
 }
 
+// At 0, 20, 40 … µs, until one is over before its cancel: the server may have set them, and its answer is passed over.
+TEST_F(mariadb_cancellation, of_a_change_of_characters_garbles_no_text) {
+  auto main = [&]() -> task<> {
+    database here(patient(url()));
+    bool cut = true;
+    int cuts = 0;
+    for (; cut && cuts < 5'000; ++cuts) {
+      task<std::unique_ptr<connection>> connecting = here.connect();
+      std::unique_ptr<connection> c = co_await std::move(connecting);
+      cut = co_await cut_short(std::chrono::microseconds(20 * cuts), c->execute("SET NAMES latin1", {}));
+      co_await c->rollback();
+      std::optional<db_errc> refused = co_await failure_of(*c, "SELECT 1");
+      if (refused) {
+        EXPECT_EQ(refused, db_errc::other);
+        continue;
+      }
+      value letters = co_await ask(*c, "SELECT CHAR_LENGTH('ü')");
+      EXPECT_EQ(letters, value(std::int64_t{1}));
+    }
+    EXPECT_FALSE(cut);
+    EXPECT_GT(cuts, 1);
+  };
+  net::run(main());
+}
+
 // At 0, 1, 2 … ms, until one run is over before its cancel: so at many moments of a batch.
 TEST_F(mariadb_cancellation, of_a_batch_stores_all_of_it_or_nothing) {
   with_session([&](connection& c) -> task<> {

@@ -55,6 +55,7 @@ task<void> session::settle() {
   if (!wire_->connected()) close();
   if (!wire_) throw database_error(db_errc::connection_lost, at_.to_string() + ": the connection was lost");
   cut_short_ = false;
+  set_without_word_ = set_without_word_ || settings_may_differ_;  // the answer that told of it was passed over
 }
 
 // Whoever left has a reason of their own to tell: that the session was lost with it shows in its state.
