@@ -7,7 +7,7 @@
 
 #include <unistd.h>
 
-// Invariants: libcurl is entered only from the loop's handlers and timers and from tasks, never from its own
+// Invariants: libcurl is entered only from the loop's items and timers and from tasks, never from its own
 // callbacks; and while it is entered no task is resumed, for `finished` only queues. So no transfer is added or
 // removed below libcurl's feet.
 

@@ -12,7 +12,8 @@ namespace penstock::http {
 // Watches libcurl's sockets on the event loop. The sockets stay libcurl's: they are only lent to Asio.
 class client_sockets {
  public:
-  // Told when a socket is ready; `ready` is CURL_CSELECT_IN or CURL_CSELECT_OUT. Called by the loop, never from here.
+  // Told when a socket is ready; `ready` is of CURL_CSELECT_IN and CURL_CSELECT_OUT. Called by the loop, never from
+  // here.
   class listener {
    public:
     virtual void socket_ready(curl_socket_t socket, int ready) noexcept = 0;
