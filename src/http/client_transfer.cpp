@@ -95,8 +95,6 @@ client_errc code_of(CURLcode result, bool answer_began) {
     case CURLE_PARTIAL_FILE:
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_UNSUPPORTED_PROTOCOL:
-    case CURLE_HTTP2:
-    case CURLE_HTTP2_STREAM:
       return client_errc::broken_response;
     default:
       return client_errc::transfer_failed;
@@ -131,6 +129,11 @@ transfer::transfer(client_multi& multi, const client_options& options, const cli
   set(CURLOPT_URL, where_.text().c_str());
   set(CURLOPT_PROTOCOLS_STR, "http,https");
   set(CURLOPT_PROXY, "");
+  // libcurl takes in an HTTP/2 peer's frames for as long as they come, and nothing else gets a turn meanwhile, not even
+  // a timeout. Nor is another protocol offered: libcurl would follow a peer that chooses HTTP/2 all the same, which
+  // OpenSSL refuses from 3.0.15 on.
+  set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+  set(CURLOPT_SSL_ENABLE_ALPN, 0L);
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_QUICK_EXIT, 1L);
   set(CURLOPT_USERAGENT, options_.user_agent.c_str());

@@ -17,6 +17,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 struct free_certificate {
   void operator()(X509* c) const noexcept { ::X509_free(c); }
@@ -102,6 +103,34 @@ TEST_F(client_tls, looks_for_issuers_in_the_given_bundle_alone) {
 }
 
 TEST_F(client_tls, takes_any_certificate_when_told_not_to_verify) { expect_answer(url(), {.verify_tls = false}); }
+
+TEST_F(client_tls, speaks_http_1_1_to_a_peer_that_insists_on_http_2) {
+  expect_answer(url(), {.ca_bundle = peer_.certificate_file()});
+  EXPECT_THAT(peer_.last_request(), StartsWith("GET / HTTP/1.1\r\n"));
+}
+
+TEST_F(client_tls, a_request_is_sent_again_when_a_kept_connection_closes_unless_it_may_not_be) {
+  for (const char* method : {"GET", "POST"}) {
+    bool is_get = method == std::string("GET");
+    tls_peer keeps(nullptr, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    auto body = [&]() -> task<> {
+      client c({.ca_bundle = keeps.certificate_file()});
+      std::string where = "https://127.0.0.1:" + std::to_string(keeps.port()) + "/";
+      client_response first = co_await c.get(where);
+      EXPECT_EQ(first.body, "ok");
+      if (is_get) {
+        client_response again = co_await c.get(where);
+        EXPECT_EQ(again.body, "ok");
+      } else {
+        task<client_error> failing = failure_of(c, client_request("POST", where));
+        client_error e = co_await std::move(failing);
+        EXPECT_EQ(e.errc(), client_errc::connection_lost) << e.what();
+      }
+    };
+    net::run(body());
+    EXPECT_EQ(keeps.requests(), is_get ? 3 : 2) << method;
+  }
+}
 
 }  // namespace
 }  // namespace penstock::http

@@ -34,14 +34,24 @@ X509* certificate_of(EVP_PKEY* key, X509* claimed_issuer) {
   return certificate;
 }
 
+int choose_http2(SSL*, const unsigned char** chosen, unsigned char* size, const unsigned char*, unsigned, void*) {
+  *chosen = reinterpret_cast<const unsigned char*>("h2");
+  *size = 2;
+  return SSL_TLSEXT_ERR_OK;
+}
+
 }  // namespace
 
 tls_peer::tls_peer(X509* claimed_issuer, std::string answer, bool says_farewell)
-    : answer_(std::move(answer)), says_farewell_(says_farewell), context_(::SSL_CTX_new(::TLS_server_method())) {
+    : answer_(std::move(answer)),
+      keeps_(answer_.find("Connection: close") == answer_.npos),
+      says_farewell_(says_farewell),
+      context_(::SSL_CTX_new(::TLS_server_method())) {
   EVP_PKEY* key = ::EVP_EC_gen("P-256");
   X509* certificate = certificate_of(key, claimed_issuer);
   ::SSL_CTX_use_certificate(context_, certificate);
   ::SSL_CTX_use_PrivateKey(context_, key);
+  ::SSL_CTX_set_alpn_select_cb(context_, &choose_http2, nullptr);
   listen();
   certificate_file_ =
       ::testing::TempDir() + "penstock_tls_peer_" + std::to_string(::getpid()) + "_" + std::to_string(port_) + ".pem";
@@ -80,16 +90,24 @@ void tls_peer::serve() {
     if (connection < 0) return;
     SSL* tls = ::SSL_new(context_);
     ::SSL_set_fd(tls, connection);
-    char request[4096];
-    if (::SSL_accept(tls) == 1 && ::SSL_read(tls, request, sizeof(request)) > 0) {
-      ++requests_;
+    if (::SSL_accept(tls) == 1 && take_request(tls)) {
       ::SSL_write(tls, answer_.data(), static_cast<int>(answer_.size()));
+      if (keeps_) take_request(tls);
       if (says_farewell_) ::SSL_shutdown(tls);
     }
     ::SSL_free(tls);
     ::close(connection);
     ::ERR_clear_error();
   }
+}
+
+bool tls_peer::take_request(SSL* tls) {
+  char request[4096];
+  int size = ::SSL_read(tls, request, sizeof(request));
+  if (size <= 0) return false;
+  ++requests_;
+  last_request_.assign(request, static_cast<std::size_t>(size));
+  return true;
 }
 
 }  // namespace penstock::http

@@ -122,11 +122,11 @@ struct client_stats {
 /// Destroying it closes its connections; over streams (`client_options::connect`) await `close` before, for the tasks
 /// that carry their bytes end a moment later, and in a simulation count as left behind when they are destroyed.
 ///
-/// TLS is verified, HTTP/2 used where the server offers it over TLS; proxies of the environment, cookies and .netrc
-/// are not used. A request is sent once: when a kept connection turns out closed, GET, HEAD, PUT, DELETE, OPTIONS and
-/// TRACE, and requests with an Idempotency-Key, are sent again on a new one; others throw `connection_lost` (RFC 9110,
-/// 9.2.2). Without TLS, a kept connection over which something came while nothing was asked is closed before a request
-/// is sent over it, and another one made (RFC 9112, 9.2).
+/// TLS is verified. HTTP/1.1 is spoken, and HTTP/2 never; proxies of the environment, cookies and .netrc are not used.
+/// A request is sent once: when a kept connection turns out closed, GET, HEAD, PUT, DELETE, OPTIONS and TRACE, and
+/// requests with an Idempotency-Key, are sent again on a new one; others throw `connection_lost` (RFC 9110, 9.2.2).
+/// Without TLS, a kept connection over which something came while nothing was asked is closed before a request is sent
+/// over it, and another one made (RFC 9112, 9.2).
 class client {
  public:
   /// Throws `async_errc::no_scheduler` outside a task, and without `options.connect` outside one of an event loop.
