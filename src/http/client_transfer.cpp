@@ -95,6 +95,7 @@ client_errc code_of(CURLcode result, bool answer_began) {
     case CURLE_PARTIAL_FILE:
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_BAD_CONTENT_ENCODING:
       return client_errc::broken_response;
     default:
       return client_errc::transfer_failed;

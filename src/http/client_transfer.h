@@ -72,6 +72,7 @@ class transfer final : private multi_entry {
   void fold(std::string_view line);
   void check_head_came() const;
   void check_length() const;
+  void check_transfer_coding() const;
   // libcurl can decode too, but takes a coded body that breaks off for a whole one.
   void take_coding();
   [[noreturn]] void throw_bad_coding(const std::string& what) const;

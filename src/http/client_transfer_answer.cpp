@@ -92,6 +92,7 @@ void transfer::add_header_line(std::string_view line) {
   head_done_ = field.empty();
   if (head_done_) {
     check_length();
+    check_transfer_coding();
     take_coding();
   }
   std::size_t colon = field.find(':');
@@ -125,6 +126,19 @@ void transfer::check_length() const {
     if (!possible || length != *first)
       throw client_error(client_errc::broken_response, request_.method, where_.text(),
                          "the answer's Content-Length is not one possible length: " + value);
+  });
+}
+
+// No other coding than chunks was asked for (RFC 9112, 7.4). libcurl would unpack it, and take what breaks off for
+// whole.
+void transfer::check_transfer_coding() const {
+  bool chunked = false;
+  for_each_listed(answer_.headers, "Transfer-Encoding", [&](std::string_view coding, const std::string& value) {
+    if (coding.empty()) return;
+    if (chunked || !equal_ignoring_case(coding, "chunked"))
+      throw client_error(client_errc::broken_response, request_.method, where_.text(),
+                         "the answer's Transfer-Encoding is not chunked alone: " + value);
+    chunked = true;
   });
 }
 

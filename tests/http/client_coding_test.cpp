@@ -3,6 +3,7 @@
 #include "client_peers.h"
 
 #include <array>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -94,6 +95,46 @@ TEST(client_coding, an_answer_in_a_coding_that_was_not_asked_for_is_a_broken_res
     client_response answer = co_await c.get(url);
     EXPECT_EQ(answer.body, "x") << "it is given as it is, where that is what was asked for";
   });
+}
+
+std::string answer_transferred_in(std::string_view coding, std::string_view body) {
+  return "HTTP/1.1 200 OK\r\nTransfer-Encoding: " + std::string(coding) + "\r\n\r\n" + std::string(body);
+}
+
+std::string in_a_chunk(std::string_view bytes) {
+  std::ostringstream chunk;
+  chunk << std::hex << bytes.size() << "\r\n" << bytes << "\r\n0\r\n\r\n";
+  return chunk.str();
+}
+
+// libcurl unpacks it, and would take what breaks off for whole.
+TEST(client_coding, a_transfer_coding_besides_chunks_is_a_broken_response_whole_or_not) {
+  for (std::string_view body : {packed, packed.substr(0, 20)}) {
+    for (std::string_view coding : {"gzip, chunked", "GZIP,chunked", "x-gzip\r\nTransfer-Encoding: chunked",
+                                    "\r\n gzip, chunked", "deflate, chunked", "br, chunked", "chunked, gzip",
+                                    "identity, chunked", "chunked, chunked", "gzip, gzip, gzip, gzip, gzip, chunked"})
+      expect_failure(answer_transferred_in(coding, in_a_chunk(body)), client_errc::broken_response);
+    for (std::string_view coding : {"gzip", "deflate", "x-unknown"})
+      expect_failure(answer_transferred_in(coding, body), client_errc::broken_response);
+  }
+}
+
+TEST(client_coding, a_refused_transfer_coding_is_named) {
+  with_peer(answers(answer_transferred_in("gzip, chunked", in_a_chunk(packed))), [](std::string url) -> task<> {
+    client c;
+    task<client_error> failing = failure_of(c, url);
+    client_error e = co_await std::move(failing);
+    EXPECT_THAT(e.what(), ::testing::HasSubstr("the answer's Transfer-Encoding is not chunked alone: gzip, chunked"));
+  });
+}
+
+TEST(client_coding, chunks_are_taken_however_they_are_named) {
+  for (std::string_view name : {"chunked", "Chunked", "chunked,", ", chunked"})
+    with_peer(answers(answer_transferred_in(name, in_a_chunk("plain"))), [&](std::string url) -> task<> {
+      client c;
+      client_response answer = co_await c.get(url);
+      EXPECT_EQ(answer.body, "plain") << name;
+    });
 }
 
 }  // namespace
