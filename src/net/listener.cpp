@@ -1,5 +1,6 @@
 #include "penstock/net/listener.h"
 
+#include "accept_failure.h"
 #include "address.h"
 #include "penstock/async/scheduler_observer.h"
 #include "penstock/async/timeout.h"
@@ -26,28 +27,7 @@ using acceptor =
     boost::asio::basic_socket_acceptor<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
 
 constexpr std::size_t accepts_in_a_turn = 64;
-constexpr auto pause_without_descriptors = std::chrono::milliseconds(50);
-
-bool out_of_descriptors(const boost::system::error_code& failure) {
-  return failure.value() == EMFILE || failure.value() == ENFILE || failure.value() == ENOBUFS ||
-         failure.value() == ENOMEM;
-}
-
-// What accept(2) says of a connection that ended, or failed, before it was accepted.
-bool concerns_one_connection(const boost::system::error_code& failure) {
-  switch (failure.value()) {
-    case ECONNABORTED:
-    case EPROTO:
-    case ENETDOWN:
-    case EHOSTDOWN:
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-    case EINTR:
-      return true;
-    default:
-      return false;
-  }
-}
+constexpr auto pause_between_tries = std::chrono::milliseconds(50);
 
 // Removes the file of a Unix socket that nobody listens on any more.
 void remove_stale_socket(const endpoint& where, const socket_address& address) {
@@ -103,10 +83,14 @@ class socket_listener final : public listener, private tracked {
         if (!peer) continue;
         co_return std::make_unique<socket_stream>(std::move(socket), std::move(*peer), made_at());
       }
-      if (out_of_descriptors(failure)) {
-        co_await sleep_for(pause_without_descriptors);
-      } else if (!concerns_one_connection(failure)) {
-        throw_if_failed(failure, "accept");
+      switch (after_failed_accept(failure.value())) {
+        case after_accept::goes_on:
+          break;
+        case after_accept::pauses:
+          co_await sleep_for(pause_between_tries);
+          break;
+        case after_accept::ends:
+          throw_if_failed(failure, "accept");
       }
     }
   }
