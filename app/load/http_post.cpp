@@ -63,7 +63,10 @@ std::optional<duration> parse_retry_after(std::string_view field, system_time no
   std::string text(field);
   const char* behind = strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date);
   if (behind == nullptr || *behind != '\0') return std::nullopt;
-  system_time then(std::chrono::seconds(timegm(&date)));
+  // Kept near `now`: of the years that a date may have, a `system_time` holds some hundreds.
+  auto today = std::chrono::floor<std::chrono::seconds>(now);
+  std::chrono::sys_seconds then(std::chrono::seconds(timegm(&date)));
+  then = std::clamp(then, today, today + std::chrono::seconds(longest));
   return std::max(duration::zero(), duration(then - now));
 }
 
