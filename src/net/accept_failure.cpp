@@ -8,6 +8,7 @@ after_accept after_failed_accept(int error_number) noexcept {
   switch (error_number) {
     // What accept(2) hands on of a connection that ended, or failed, before it was accepted.
     case ECONNABORTED:
+    case ECONNRESET:
     case EHOSTDOWN:
     case EHOSTUNREACH:
     case EINTR:

@@ -146,7 +146,9 @@ boost::system::error_code open_acceptor(acceptor& a, const endpoint& where, cons
   if (a.bind(address, failure)) return failure;
   if (is_unix && !give_mode(where.path(), options.mode)) return {errno, boost::system::system_category()};
   if (a.listen(options.backlog, failure)) return failure;
-  a.non_blocking(true, failure);
+  if (a.non_blocking(true, failure)) return failure;
+  // Where Asio keeps these failures to itself, it blocks until the next connection comes.
+  a.set_option(boost::asio::socket_base::enable_connection_aborted(true), failure);
   return failure;
 }
 
