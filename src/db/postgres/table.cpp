@@ -217,13 +217,14 @@ std::vector<std::string> type_differences(const table_definition& wanted, const 
       const auto& with_modifier = std::get<std::string>(row[2]);
       const auto& declared = std::get<std::string>(row[3]);
       bool is_domain = declared != with_modifier;
-      std::string values = std::string(name_of(column.type)) + " values";
-      std::string is = "column '" + column.name + "' is " + declared;
-      if (is_domain) is += ", a domain over " + with_modifier;
+      const std::string values(name_of(column.type));
+      std::string told = "column '" + column.name + "' is " + declared;
+      if (is_domain) told.append(", a domain over ").append(with_modifier);
       if (!keeps(plain, column.type) || !leaves_values(plain, with_modifier))
-        differences.push_back(is + ", which does not keep " + values + " as they are");
+        differences.push_back(told.append(", which does not keep ").append(values).append(" values as they are"));
       else if (is_domain && !fits_domains(column.type))
-        differences.push_back(is + ", and " + values + " can't be sent to a domain: make it " + with_modifier);
+        differences.push_back(
+            told.append(", and ").append(values).append(" values can't be sent to a domain: make it ") + with_modifier);
     }
   return differences;
 }
