@@ -29,13 +29,8 @@ constexpr auto retiring_takes_at_most = std::chrono::seconds(5);
 constexpr auto a_lock_is_remembered_for = std::chrono::seconds(3);
 constexpr auto short_lock_wait = std::chrono::milliseconds(20);
 constexpr auto lock_wait_of_a_part = std::chrono::milliseconds(2);
-// While something takes long, attempts have at least so much time, and some times the usual: parts of a batch, which
-// may not use up the time of its division, all others, and what is of many rows and can't be divided.
-constexpr auto least_time_of_a_part = std::chrono::milliseconds(250);
-constexpr auto most_time_of_a_part = std::chrono::seconds(1);
-constexpr auto least_time = std::chrono::seconds(1);
+// While something takes long, what is of many rows and can't be divided has at least so much time.
 constexpr auto least_time_of_a_group = std::chrono::seconds(5);
-constexpr int usual_times = 8;
 // A batch that has cost so many sessions, over so long, of a database that answers others, has a row that costs them;
 // fewer tell of a part of it.
 constexpr int most_sessions_lost = 4;
@@ -211,48 +206,6 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
   });
   if (took_all_time && (any_slow || takes_too_long(failure))) note_slowness(begun);
   if (failure) std::rethrow_exception(failure);
-}
-
-// Answers that were kept, and rows that are refused, say nothing of what the table takes.
-void batch_committer::learn(const batch& b, time_point begun) {
-  bool went_in = !b.report.method.empty() &&
-                 std::any_of(b.report.rows.begin(), b.report.rows.end(),
-                             [](const auto& row) { return row.what != db::row_outcome::status::refused; });
-  if (!went_in) return;
-  stored_at_ = scheduler::current().now();
-  duration took = *stored_at_ - begun;
-  usual_.committed(b.rows.rows(), took);
-  std::optional<time_point> slow_since = std::exchange(may_be_slow_row_since_, std::nullopt);
-  if (slow_since && took < least_time) of_rows_.found(*slow_since);
-}
-
-// A database that was as slow with all others is to have its time.
-void batch_committer::note_slowness(time_point since) {
-  time_point first = may_be_slow_row_since_.value_or(since);
-  bool others_went_in = stored_at_ && *stored_at_ > since;
-  if (others_went_in)
-    of_rows_.found(first);
-  else
-    may_be_slow_row_since_ = first;
-}
-
-duration batch_committer::time_of_part(std::size_t rows) const {
-  duration usual = usual_.at_least(rows);
-  return std::clamp<duration>(usual_times / 2 * usual, least_time_of_a_part,
-                              std::max<duration>(most_time_of_a_part, 2 * usual));
-}
-
-// What a shorter limit ended may have needed little more.
-bool batch_committer::used_all_time(const std::exception_ptr& failure, const attempt_limits& limits) {
-  return takes_too_long(failure) && limits.writing >= limits.of_batch.attempt_timeout;
-}
-
-// As long as something takes long.
-batch_committer::attempt_limits batch_committer::limits_of(const batch& b, const coalescer_options& limits,
-                                                           duration lock_wait) const {
-  duration time = std::max<duration>(least_time, usual_times * usual_.at_most(b.rows.rows()));
-  duration short_time = std::min(limits.attempt_timeout, time + (marked_ ? lock_wait : duration::zero()));
-  return {limits, lock_wait, short_time, short_time, false, nullptr};
 }
 
 task<void> batch_committer::commit_whole(batch& b, const attempt_limits& limits) {

@@ -147,7 +147,7 @@ boost::system::error_code open_acceptor(acceptor& a, const endpoint& where, cons
   if (is_unix && !give_mode(where.path(), options.mode)) return {errno, boost::system::system_category()};
   if (a.listen(options.backlog, failure)) return failure;
   if (a.non_blocking(true, failure)) return failure;
-  // Where Asio keeps these failures to itself, it blocks until the next connection comes.
+  // Asio would take ECONNABORTED and EPROTO for its own to handle, and block until the next connection comes.
   a.set_option(boost::asio::socket_base::enable_connection_aborted(true), failure);
   return failure;
 }

@@ -1,0 +1,64 @@
+#include "batch_committer.h"
+#include "batch_parts.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+// How much time attempts have, and what is learnt of it.
+
+namespace penstock::ingest {
+namespace {
+
+// While something takes long, attempts have at least so much time, and some times the usual: parts of a batch, which
+// may not use up the time of its division, and all others.
+constexpr auto least_time_of_a_part = std::chrono::milliseconds(250);
+constexpr auto most_time_of_a_part = std::chrono::seconds(1);
+constexpr auto least_time = std::chrono::seconds(1);
+constexpr int usual_times = 8;
+
+}  // namespace
+
+// Answers that were kept, and rows that are refused, say nothing of what the table takes.
+void batch_committer::learn(const batch& b, time_point begun) {
+  bool went_in = !b.report.method.empty() &&
+                 std::any_of(b.report.rows.begin(), b.report.rows.end(),
+                             [](const auto& row) { return row.what != db::row_outcome::status::refused; });
+  if (!went_in) return;
+  stored_at_ = scheduler::current().now();
+  duration took = *stored_at_ - begun;
+  usual_.committed(b.rows.rows(), took);
+  std::optional<time_point> slow_since = std::exchange(may_be_slow_row_since_, std::nullopt);
+  if (slow_since && took < least_time) of_rows_.found(*slow_since);
+}
+
+// A database that was as slow with all others is to have its time.
+void batch_committer::note_slowness(time_point since) {
+  time_point first = may_be_slow_row_since_.value_or(since);
+  bool others_went_in = stored_at_ && *stored_at_ > since;
+  if (others_went_in)
+    of_rows_.found(first);
+  else
+    may_be_slow_row_since_ = first;
+}
+
+duration batch_committer::time_of_part(std::size_t rows) const {
+  duration usual = usual_.at_least(rows);
+  return std::clamp<duration>(usual_times / 2 * usual, least_time_of_a_part,
+                              std::max<duration>(most_time_of_a_part, 2 * usual));
+}
+
+// What a shorter limit ended may have needed little more.
+bool batch_committer::used_all_time(const std::exception_ptr& failure, const attempt_limits& limits) {
+  return takes_too_long(failure) && limits.writing >= limits.of_batch.attempt_timeout;
+}
+
+// As long as something takes long.
+batch_committer::attempt_limits batch_committer::limits_of(const batch& b, const coalescer_options& limits,
+                                                           duration lock_wait) const {
+  duration time = std::max<duration>(least_time, usual_times * usual_.at_most(b.rows.rows()));
+  duration short_time = std::min(limits.attempt_timeout, time + (marked_ ? lock_wait : duration::zero()));
+  return {limits, lock_wait, short_time, short_time, false, nullptr};
+}
+
+}  // namespace penstock::ingest
