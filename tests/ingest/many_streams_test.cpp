@@ -80,10 +80,11 @@ class many_streams : public service_test {
       };
       waiting.start(post_there());
       int seconds = 0;
-      for (; !is_answered; ++seconds) {
+      while (!is_answered) {
         task<int> asking = status_of(is_ready);
         EXPECT_EQ(co_await std::move(asking), 200) << seconds;
         co_await sleep_for(1s);
+        ++seconds;
       }
       EXPECT_GT(seconds, 12);
       co_await waiting.join();
