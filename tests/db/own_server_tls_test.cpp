@@ -1,65 +1,11 @@
-#include "db/server_url.h"
 #include "own_server.h"
 
-#include <cstdint>
-#include <iterator>
-#include <string_view>
 #include <vector>
 
-#include <arpa/inet.h>
-#include <dlfcn.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-// A server with a certificate that an authority of the test's own has signed, for the names localhost and two.test and
-// no address.
-
-namespace {
-
-constexpr const char* silent_address = "127.0.0.3";
-constexpr const char* address_of_server = "127.0.0.1";
-
-}  // namespace
-
-// Takes the place of the C library's in this program: two.test has two addresses.
-extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo* hints, addrinfo** found) {
-  auto* real = reinterpret_cast<decltype(&getaddrinfo)>(dlsym(RTLD_NEXT, "getaddrinfo"));
-  if (name == nullptr || std::string_view(name) != "two.test") return real(name, service, hints, found);
-  int failure = real(silent_address, service, hints, found);
-  if (failure != 0) return failure;
-  addrinfo* last = *found;
-  while (last->ai_next != nullptr) last = last->ai_next;
-  return real(address_of_server, service, hints, &last->ai_next);
-}
+// A server with a certificate that an authority of the test's own has signed, for the name localhost and no address.
 
 namespace penstock::db {
 namespace {
-
-// A port whose queue is full, so that its system answers no more who would connect.
-class silent_port {
- public:
-  explicit silent_port(std::uint16_t port) {
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_port = htons(port);
-    ::inet_pton(AF_INET, silent_address, &at.sin_addr);
-    const auto* where = reinterpret_cast<const sockaddr*>(&at);
-    for (int& one : sockets_) one = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    EXPECT_EQ(::bind(sockets_[0], where, sizeof(at)), 0);
-    EXPECT_EQ(::listen(sockets_[0], 0), 0);
-    for (std::size_t i = 1; i < std::size(sockets_); ++i) static_cast<void>(::connect(sockets_[i], where, sizeof(at)));
-  }
-  silent_port(const silent_port&) = delete;
-  silent_port& operator=(const silent_port&) = delete;
-  ~silent_port() {
-    for (int one : sockets_) ::close(one);
-  }
-
- private:
-  int sockets_[6];
-};
 
 class own_server_tls : public own_server_test {
  protected:
@@ -70,7 +16,7 @@ class own_server_tls : public own_server_test {
     run("mkdir " + keys() + " && cd " + keys() +
         " && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=test authority' -keyout ca.key -out ca.pem"
         " && openssl req -newkey rsa:2048 -nodes -subj '/CN=localhost' -keyout key.pem -out request.pem"
-        " && printf 'subjectAltName=DNS:localhost,DNS:two.test' >names"
+        " && printf 'subjectAltName=DNS:localhost' >names"
         " && openssl x509 -req -days 2 -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -extfile names -out "
         "cert.pem && chmod a+r ca.pem cert.pem && chmod 600 key.pem && chown --reference=" +
         server() + "/data key.pem");
@@ -85,10 +31,8 @@ class own_server_tls : public own_server_test {
 
   // Whether the session is encrypted; nothing when there is none, for a reason that `refusal_` tells.
   task<std::optional<bool>> encryption(std::string url) {
-    if (url.find("connect_timeout") == std::string::npos) {
-      url += url.find('?') == std::string::npos ? '?' : '&';
-      url += "connect_timeout=30s";  // this is about certificates, on machines of any speed
-    }
+    url += url.find('?') == std::string::npos ? '?' : '&';
+    url += "connect_timeout=30s";  // this is about certificates, on machines of any speed
     std::string sql = is_postgresql()
                           ? "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
                           : "SELECT VARIABLE_VALUE <> '' FROM information_schema.SESSION_STATUS WHERE VARIABLE_NAME = "
@@ -143,20 +87,6 @@ TEST_P(own_server_tls, each_mode_checks_of_the_certificate_what_it_says) {
       std::optional<bool> encrypted = co_await encryption(by_name + "?tls=require&" + missing);
       EXPECT_EQ(encrypted, std::nullopt);
       EXPECT_NE(refusal_.find(missing + " can't be read: No such file"), std::string::npos) << refusal_;
-    }
-  };
-  net::run(main());
-}
-
-TEST_P(own_server_tls, a_host_whose_first_address_is_silent_is_reached_by_its_next_one) {
-  start_with_certificate();
-  silent_port silent(parse_server_url(url_, 0).addresses.front().port);
-  url_.replace(url_.find(address_of_server), std::string_view(address_of_server).size(), "two.test");
-  auto main = [&]() -> task<> {
-    for (const char* mode : {"verify-ca", "verify-full"}) {
-      std::string trusted = "?connect_timeout=6s&tls_ca=" + keys() + "/ca.pem&tls=";
-      std::optional<bool> encrypted = co_await encryption(url_ + trusted + mode);
-      EXPECT_EQ(encrypted, true) << mode << ": " << refusal_;
     }
   };
   net::run(main());

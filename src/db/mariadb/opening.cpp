@@ -134,18 +134,15 @@ void set_options(MYSQL* handle, const server_url& url, const server_address& at)
   set_tls(handle, url, url.tls_for(at));
 }
 
-// One attempt. `host` is an address, a name of so many addresses, which is looked up on a worker, or empty for a
-// socket.
-task<std::unique_ptr<wire>> log_in(const server_url* url, server_address at, std::string host,
-                                   std::size_t addresses_of_name = 0) {
+// One attempt. `host` is an address, a name that is looked up on a worker, or empty for a socket.
+task<std::unique_ptr<wire>> log_in(const server_url* url, server_address at, std::string host, bool host_is_name) {
   auto w = std::make_unique<wire>();
-  w->share_time_among(addresses_of_name);
   set_options(w->handle(), *url, at);
   auto start = w->starter<mysql_real_connect_start, mysql_real_connect_cont>(
       w->handle(), or_null(host), or_null(url->user), or_null(url->password), or_null(url->database),
       static_cast<unsigned>(at.port), or_null(at.socket),
       static_cast<unsigned long>(CLIENT_MULTI_STATEMENTS | CLIENT_FOUND_ROWS | CLIENT_REMEMBER_OPTIONS));
-  if (addresses_of_name > 0) {
+  if (host_is_name) {
     auto starting = on_worker(start);
     co_await starting;
   } else {
@@ -168,18 +165,17 @@ task<std::unique_ptr<wire>> log_in(const server_url* url, server_address at, std
 
 task<std::unique_ptr<wire>> find_and_log_in(const server_url* url, server_address at) {
   if (!at.socket.empty()) {
-    task<std::unique_ptr<wire>> logging_in = log_in(url, at, {});
+    task<std::unique_ptr<wire>> logging_in = log_in(url, at, {}, false);
     co_return co_await std::move(logging_in);
   }
   task<std::vector<std::string>> finding = net::resolve_host(at.host);
   std::vector<std::string> addresses = co_await std::move(finding);
   bool by_name = url->tls_for(at) == tls_mode::verify_full && addresses.front() != at.host;
-  std::size_t addresses_of_name = by_name ? addresses.size() : 0;
   if (by_name) addresses = {at.host};
   std::exception_ptr failed;
   for (std::size_t i = 0; i < addresses.size(); ++i) {
     try {
-      task<std::unique_ptr<wire>> logging_in = log_in(url, at, addresses[i], addresses_of_name);
+      task<std::unique_ptr<wire>> logging_in = log_in(url, at, addresses[i], by_name);
       task<std::unique_ptr<wire>> limited =
           with_timeout(share_of_time_left(addresses.size() - i), std::move(logging_in));
       co_return co_await std::move(limited);

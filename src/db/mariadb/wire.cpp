@@ -1,6 +1,5 @@
 #include "wire.h"
 
-#include "../host_rotation.h"
 #include "penstock/async/race.h"
 #include "penstock/async/timeout.h"
 #include "penstock/db/error.h"
@@ -80,14 +79,9 @@ task<void> wire::done(bool is_promised) {
       watch_.emplace(now);
       watched_ = now;
     }
-    bool has_next_address = !connected() && addresses_left_ > 1;
-    task<net::readiness> waiting = has_next_address ? wait_for_address()
-                                   : step_in_       ? wait_and_step_in(is_promised)
-                                                    : wait(is_promised);
+    task<net::readiness> waiting = step_in_ ? wait_and_step_in(is_promised) : wait(is_promised);
     net::readiness ready = co_await std::move(waiting);
-    if (ready == net::readiness::none && has_next_address)
-      resume(MYSQL_WAIT_TIMEOUT);  // the library goes on to it
-    else if (ready == net::readiness::none)
+    if (ready == net::readiness::none)
       abandon();
     else
       resume(events_of(ready));
@@ -101,15 +95,6 @@ task<net::readiness> wire::wait(bool is_promised) {
     return absence_limit_ == duration::zero() ? watch_->wait(wanted(waiting_))
                                               : watch_->wait_while_answered(wanted(waiting_), absence_limit_);
   return wait_within_limit();
-}
-
-task<net::readiness> wire::wait_for_address() {
-  try {
-    task<net::readiness> waiting = with_timeout(share_of_time_left(addresses_left_--), wait(false));
-    co_return co_await std::move(waiting);
-  } catch (const timed_out&) {
-    co_return net::readiness::none;
-  }
 }
 
 task<net::readiness> wire::wait_within_limit() {

@@ -66,8 +66,6 @@ class wire {
   // Cancellable: the call is then still under way. A server that is silent for longer than the limit counts as lost.
   // `is_promised`: the server has said that the answer comes.
   task<void> done(bool is_promised = false);
-  // While it connects by a name that has so many addresses: none but the last may take all the time that is left.
-  void share_time_among(std::size_t addresses) noexcept { addresses_left_ = addresses; }
   // 0: no limit.
   void limit_silence(duration limit) noexcept { silence_limit_ = limit; }
   // Has `step_in` run, once for each wait, when the server has been waited for for so long; the wait goes on after it.
@@ -130,7 +128,6 @@ class wire {
   static Result* result_type(int (*)(Result*, Subject*, int));
 
   task<net::readiness> wait(bool is_promised);
-  task<net::readiness> wait_for_address();
   task<net::readiness> wait_for_promised();
   task<net::readiness> wait_within_limit();
   task<net::readiness> wait_and_step_in(bool is_promised);
@@ -143,7 +140,6 @@ class wire {
   void* subject_ = nullptr;    // a MYSQL, or a MYSQL_STMT
   bool is_statement_ = false;  // one that the call leaves alive
   given given_;
-  std::size_t addresses_left_ = 0;
   std::size_t round_trips_ = 0;
   bool out_of_step_ = false;
   file_source* file_ = nullptr;
