@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <limits>
 
@@ -122,6 +123,15 @@ void check_url(const std::string& url) {
                                          "': expected the URL of a stream, such as http://127.0.0.1:8080/v1/items");
 }
 
+void check_ca_bundle(const std::string& path) {
+  if (path.empty()) return;
+  std::ifstream file(path, std::ios::binary);
+  std::string line;
+  while (std::getline(file, line))
+    if (line.find("BEGIN ") != std::string::npos && line.find("CERTIFICATE") != std::string::npos) return;
+  throw error(app_errc::bad_usage, "--ca-bundle '" + path + "': there is no certificate in PEM form to be read");
+}
+
 void check_rejects(const load_arguments& a) {
   fs::path path(a.rejects);
   std::error_code none;
@@ -154,6 +164,7 @@ void add_arguments(CLI::App& command, load_arguments& into) {
 
 void complete(load_arguments& a) {
   check_url(a.to.url);
+  check_ca_bundle(a.ca_bundle);
   if (std::count(a.files.begin(), a.files.end(), "-") > 1)
     throw error(app_errc::bad_usage, "standard input (-) can be read only once");
   if (a.rejects.empty()) {

@@ -8,11 +8,14 @@
 namespace penstock::app::load {
 namespace {
 
-enum class kind { carried_out, refused_for_now, ambiguous, refused };
+enum class kind { carried_out, unclear, refused_for_now, ambiguous, refused };
 
 // What stands in between has statuses of its own, such as 524; one that is not known is as 500 or as 200 (RFC 9110,
-// 15), and tells nothing of the items.
-bool is_of_what_may_be_stored(int status) noexcept { return status / 100 == 2 || status >= 500; }
+// 15). Of the latter kind none is penstock's, which tells of each item, nor will the next one be.
+kind kind_of_unknown(int status) noexcept {
+  if (status / 100 == 2) return kind::unclear;
+  return status >= 500 ? kind::ambiguous : kind::refused;
+}
 
 kind kind_of(const attempt& a) noexcept {
   if (a.how == attempt::end::not_sent) return kind::refused_for_now;
@@ -30,7 +33,7 @@ kind kind_of(const attempt& a) noexcept {
     case 511:  // by a network that lets nobody through as yet
       return kind::refused;
     default:
-      return is_of_what_may_be_stored(a.status) ? kind::ambiguous : kind::refused;
+      return kind_of_unknown(a.status);
   }
 }
 
@@ -39,8 +42,8 @@ kind kind_of(const attempt& a) noexcept {
 decision delivery::after(const attempt& last, time_point now, std::uint64_t random) noexcept {
   kind what = kind_of(last);
   if (what == kind::carried_out) return {decision::step::done, {}};
-  maybe_stored_ = maybe_stored_ || what == kind::ambiguous;
-  if (what != kind::refused) {
+  maybe_stored_ = maybe_stored_ || what == kind::ambiguous || what == kind::unclear;
+  if (what != kind::refused && what != kind::unclear) {
     if (std::optional<duration> wait = next_wait(last, now, random)) return {decision::step::retry, *wait};
   }
   return {maybe_stored_ ? decision::step::unknown : decision::step::give_up, {}};

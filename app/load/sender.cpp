@@ -248,7 +248,8 @@ void sender::reject_only_item(const batch& b, std::string_view code, const std::
 
 void sender::note_unknown(const batch& b, const std::string& why) {
   result_.lost(b, why);
-  if (++unknown_in_a_row_ >= most_unknown_in_a_row) stop("too many requests in a row got no answer, the last: " + why);
+  if (++unknown_in_a_row_ >= most_unknown_in_a_row)
+    stop("of too many requests in a row nobody knows what became, the last: " + why);
 }
 
 task<bool> sender::happens_within(event& what, duration time) {

@@ -34,8 +34,8 @@ class url_reader {
     scheme_ = url_.substr(0, scheme_end + 3);
     std::size_t hosts_end = std::min(rest.find_first_of("/?#"), rest.size());
     has_account_ = rest.substr(0, hosts_end).find('@') != std::string_view::npos;
-    may_split_account_ = !has_account_ && rest.find('@') != std::string_view::npos;
-    if (may_split_account_ && splits_account(rest.substr(hosts_end))) complain_of_signs();
+    may_split_account_ = rest.find('@', hosts_end) != std::string_view::npos;  // a user may hold one too
+    if (may_split_account_ && !has_account_ && splits_account(rest.substr(hosts_end))) complain_of_signs();
     std::size_t question = rest.find('?');
     std::string_view options = question == std::string_view::npos ? "" : rest.substr(question + 1);
     rest = rest.substr(0, question);
@@ -68,7 +68,8 @@ class url_reader {
   [[noreturn]] void complain_of_signs() const {
     throw database_error(db_errc::bad_url, "'" + scheme_ +
                                                "***': '/', '?' and '#' in a user or a password, and '@' in what "
-                                               "follows the hosts, are to be written as %2F, %3F, %23, %40");
+                                               "follows the hosts, are to be written as %2F, %3F, %23, %40; or what "
+                                               "follows the hosts is wrong in another way");
   }
 
   // True when the account seems to end within what follows the hosts.

@@ -10,6 +10,8 @@ namespace {
 
 // What a client must take within the write timeout where its stream can't tell that it takes some.
 constexpr std::size_t write_slice_bytes = std::size_t{64} << 10;
+// Of what a client sends behind its last answer.
+constexpr std::uint64_t most_dropped = std::uint64_t{64} << 20;
 
 }  // namespace
 
@@ -45,12 +47,14 @@ task<void> connection::flush() {
 task<void> connection::linger() {
   enter(phase::closing);
   auto drop = [](connection& c) -> task<void> {
-    for (;;) {
+    for (std::uint64_t dropped = 0; dropped < std::max(most_dropped, c.owner_.options.max_drained_bytes);) {
       c.in_.clear();
       task<std::size_t> reading = c.fill();
       std::size_t n = co_await std::move(reading);
       if (n == 0) co_return;
+      dropped += n;
     }
+    co_await sleep_for(farewell);  // no more is read, but closing would reset the connection
   };
   try {
     task<void> limited = with_timeout(farewell, drop(*this));

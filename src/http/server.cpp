@@ -110,12 +110,15 @@ task<void> server::implementation::wait_for_end() {
 // A close would reset them, though they may have sent a request. A listener may pause between two who wait: once. Those
 // who were answered, and come back at once, must not keep the port open.
 task<void> server::implementation::accept_those_who_wait(net::listener& at, task_group& group) {
+  const scheduler& clock = scheduler::current();
+  const time_point idle_ones_end_by = clock.now() + idle_connections_have_ended_after;
   int accepted = 0;
   for (int in_vain = 0; in_vain < 2 && accepted < most_who_wait;) {
     std::unique_ptr<net::stream> stream;
     try {
       while (is_full()) {
-        task<void> waiting = with_timeout(idle_connections_have_ended_after, wait_for_end());
+        if (clock.now() >= idle_ones_end_by) co_return;
+        task<void> waiting = with_timeout(idle_ones_end_by - clock.now(), wait_for_end());
         co_await std::move(waiting);
       }
       task<std::unique_ptr<net::stream>> accepting = with_timeout(duration::zero(), at.accept());

@@ -71,7 +71,8 @@ db::database_error took_too_long(duration limit) {
 task<void> batch_committer::attempt_within(const attempt_limits& limits, batch& b, commit_marker* marker,
                                            progress& so_far) {
   duration limit = limits.of_batch.attempt_timeout;
-  so_far.write_until = scheduler::current().now() + limit;
+  const time_point begun = scheduler::current().now();
+  so_far.write_until = begun + limit;
   std::exception_ptr hung;
   try {
     task<void> trying = with_timeout(limit + time_to_end(limit), attempt(b, marker, limits, so_far));
@@ -81,11 +82,11 @@ task<void> batch_committer::attempt_within(const attempt_limits& limits, batch& 
   }
   if (!hung) co_return;
   so_far.has_hung = limits.writing >= limit || !so_far.is_writing;
-  if (so_far.is_writing && so_far.has_time_to_write) {  // so it may be of a row, which the server can't end
+  // What comes alone may meet a table that keeps all waiting.
+  bool is_one_of_several = limits.is_of_part || b.rows.rows() > 1 || (stored_at_ && *stored_at_ > begun);
+  if (so_far.is_writing && so_far.has_time_to_write && is_one_of_several) {
     so_far.was_cut_short = true;
-    bool is_judged = limits.is_of_part || b.rows.rows() > 1;
-    duration patience = is_judged ? limit : std::min<duration>(limit, ending_takes_at_most);
-    task<bool> asking = database_answers(patience);
+    task<bool> asking = database_answers(limit);
     bool answers = co_await std::move(asking);
     if (answers) throw took_too_long(limits.writing);
   }

@@ -178,6 +178,7 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
     if (!is_worth_it) std::rethrow_exception(failure);
     if (waits && !is_short) met_lock_ = scheduler::current().now();
   }
+  bool any_part_slow = false;
   const bool was_slow = of_attempts_.is_remembered() || of_rows_.is_remembered();
   auto commit_as_part = [&](batch& part, bool is_last) -> task<void> {
     duration lock_wait = is_last ? limits.lock_timeout : std::min<duration>(limits.lock_timeout, lock_wait_of_a_part);
@@ -195,14 +196,15 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
     std::exception_ptr failure = co_await std::move(committing);
     if (!failure) co_return learn(part, part_begun);
     took_all_time = took_all_time || used_all_time(failure, of_part);
+    any_part_slow = any_part_slow || takes_too_long(failure);
     std::rethrow_exception(failure);
   };
   coalescer::commit_function commit_part = [&](batch& part) { return commit_as_part(part, false); };
   coalescer::commit_function commit_last = [&](batch& part) { return commit_as_part(part, true); };
   task<std::exception_ptr> dividing = failure_of(commit_in_parts(b, !is_whole, commit_part, commit_last));
   std::exception_ptr failure = co_await std::move(dividing);
-  bool any_slow = std::any_of(b.apart.begin(), b.apart.end(), [](const rows_set_apart& some) {
-    return takes_too_long(some.failure) || !some.tried;  // for these the time was up
+  bool any_slow = std::any_of(b.apart.begin(), b.apart.end(), [&](const rows_set_apart& some) {
+    return takes_too_long(some.failure) || (any_part_slow && !some.tried);  // for these the time was up
   });
   if (took_all_time && (any_slow || takes_too_long(failure))) note_slowness(begun);
   if (failure) std::rethrow_exception(failure);

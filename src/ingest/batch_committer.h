@@ -115,8 +115,12 @@ class batch_committer {
   slowness of_attempts_;                        // of any that had all of `attempt_timeout`
   slowness of_rows_;                            // of some, while others went in
   usual_time usual_;
-  std::optional<time_point> stored_at_;              // the last time that anything was
-  std::optional<time_point> may_be_slow_row_since_;  // nothing went in since, and the next that does tells it
+  std::optional<time_point> stored_at_;  // the last time that anything was
+  struct suspicion {
+    time_point begun;
+    time_point failed;
+  };
+  std::optional<suspicion> may_be_slow_row_;  // the last that took all its time, if another goes in soon
 };
 
 }  // namespace penstock::ingest

@@ -16,6 +16,7 @@ constexpr auto least_time_of_a_part = std::chrono::milliseconds(250);
 constexpr auto most_time_of_a_part = std::chrono::seconds(1);
 constexpr auto least_time = std::chrono::seconds(1);
 constexpr int usual_times = 8;
+constexpr auto suspicion_lasts = std::chrono::minutes(1);
 
 }  // namespace
 
@@ -28,18 +29,20 @@ void batch_committer::learn(const batch& b, time_point begun) {
   stored_at_ = scheduler::current().now();
   duration took = *stored_at_ - begun;
   usual_.committed(b.rows.rows(), took);
-  std::optional<time_point> slow_since = std::exchange(may_be_slow_row_since_, std::nullopt);
-  if (slow_since && took < least_time) of_rows_.found(*slow_since);
+  std::optional<suspicion> slow = std::exchange(may_be_slow_row_, std::nullopt);
+  if (slow && took < least_time && *stored_at_ - slow->failed < suspicion_lasts) of_rows_.found(slow->begun);
 }
 
 // A database that was as slow with all others is to have its time.
 void batch_committer::note_slowness(time_point since) {
-  time_point first = may_be_slow_row_since_.value_or(since);
+  time_point now = scheduler::current().now();
+  bool goes_on = may_be_slow_row_ && since - may_be_slow_row_->failed < suspicion_lasts;
+  time_point first = goes_on ? may_be_slow_row_->begun : since;
   bool others_went_in = stored_at_ && *stored_at_ > since;
   if (others_went_in)
     of_rows_.found(first);
   else
-    may_be_slow_row_since_ = first;
+    may_be_slow_row_ = {first, now};
 }
 
 duration batch_committer::time_of_part(std::size_t rows) const {

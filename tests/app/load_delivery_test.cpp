@@ -28,10 +28,15 @@ TEST(load_delivery, what_was_certainly_not_carried_out_is_sent_again) {
 TEST(load_delivery, what_may_have_been_carried_out_is_sent_again_and_unknown_when_the_time_is_over) {
   attempt doubtful{.status = 503, .maybe_stored = true};
   for (const attempt& a : {lost(), answered(408), answered(500), answered(502), answered(504), answered(520),
-                           answered(524), answered(599), answered(202), answered(204), answered(206), doubtful}) {
+                           answered(524), answered(599), doubtful}) {
     EXPECT_EQ(delivery(retry_options{}).after(a, start, 0).what, step::retry) << a.status;
     EXPECT_EQ(delivery({.retry_for = 0s}).after(a, start, 0).what, step::unknown) << a.status;
   }
+}
+
+TEST(load_delivery, a_success_that_tells_nothing_of_the_items_is_unknown_at_once) {
+  for (int status : {201, 202, 204, 206})
+    EXPECT_EQ(delivery(retry_options{}).after(answered(status), start, 0).what, step::unknown) << status;
 }
 
 TEST(load_delivery, a_refusal_for_good_is_not_sent_again) {

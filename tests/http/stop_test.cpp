@@ -104,6 +104,35 @@ TEST(stop, whoever_waits_for_idle_connections_to_make_room_is_answered) {
   });
 }
 
+TEST(stop, clients_who_come_back_to_a_full_server_do_not_keep_the_port_open) {
+  router routes;
+  routes.add("GET", "/x", [](request&) -> task<response> {
+    co_await sleep_for(100ms);
+    co_return response(204, "");
+  });
+  duration took = with_server(std::move(routes), {.max_connections = 1}, [](test_server& s) -> task<> {
+    auto come_back = [&]() -> task<> {
+      for (int times = 0; !s.listener.closed() && times < 200; ++times) {
+        test_client c = s.connect();
+        c.send(get("/x", "Connection: close\r\n"));
+        try {
+          task<answer> receiving = with_timeout(2s, c.receive());
+          co_await std::move(receiving);
+        } catch (const timed_out&) {  // it waits behind the closed port
+        }
+      }
+    };
+    auto all = [&](task_group& group) -> task<> {
+      for (int i = 0; i < 3; ++i) group.start(come_back());
+      co_await sleep_for(1s);
+      s.server.stop();
+    };
+    task<void> coming = with_task_group(all);
+    co_await std::move(coming);
+  });
+  EXPECT_LT(took, 4s);
+}
+
 // Nobody comes until the server lingers no more, and then somebody always waits.
 class never_empty_listener final : public net::listener {
  public:

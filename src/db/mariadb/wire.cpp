@@ -250,8 +250,11 @@ complaint wire::complaint_of_session() const {
   return {mysql_errno(handle_), mysql_sqlstate(handle_), mysql_error(handle_)};
 }
 
-// A wait that ends by its timeout fails, and so does every later one of the call.
+// A wait that ends by its timeout fails, and so does every later one of the call. A connect would go on to the name's
+// next address then, and block there for minutes (seen with libmariadb 3.3, which takes the new socket for one that it
+// has made non-blocking): told that it may write, it takes itself for connected, and fails when it waits to read.
 void wire::abandon() noexcept {
+  if (!connected() && (waiting_ & MYSQL_WAIT_WRITE) != 0) resume(MYSQL_WAIT_WRITE);
   while (waiting_ != 0) resume(MYSQL_WAIT_TIMEOUT);
 }
 
