@@ -19,6 +19,14 @@ class slow_rows : public rows_test {
   }
   static duration since(time_point start) { return scheduler::current().now() - start; }
 
+  // How long an item takes that comes alone and ends so.
+  static task<duration> time_of(processor& p, std::string item, item_status expected) {
+    time_point start = scheduler::current().now();
+    task<item_result> processing = process_one(p, std::move(item));
+    EXPECT_EQ((co_await std::move(processing)).status, expected);
+    co_return since(start);
+  }
+
   // Finds one that takes for ever, in a batch of twenty.
   task<void> find_slow(processor& p) {
     server_->slow_rows["\"endless\""] = 10h;
@@ -97,17 +105,11 @@ TEST_F(slow_rows, that_end_the_session_are_told_so_when_they_come_alone) {
 TEST_F(slow_rows, that_come_alone_are_remembered_once_another_goes_in) {
   server_->slow_rows["\"endless\""] = 10h;
   run([&](processor& p) -> task<void> {
-    auto time_of = [&](std::string item, item_status expected) -> task<duration> {
-      time_point start = scheduler::current().now();
-      task<item_result> processing = process_one(p, std::move(item));
-      EXPECT_EQ((co_await std::move(processing)).status, expected);
-      co_return since(start);
-    };
-    task<duration> first = time_of("\"endless\"", item_status::failed);
+    task<duration> first = time_of(p, "\"endless\"", item_status::failed);
     EXPECT_GE(co_await std::move(first), 10s);
-    task<duration> other = time_of("\"good\"", item_status::stored);
+    task<duration> other = time_of(p, "\"good\"", item_status::stored);
     EXPECT_LT(co_await std::move(other), 1s);
-    task<duration> second = time_of("\"endless\"", item_status::failed);
+    task<duration> second = time_of(p, "\"endless\"", item_status::failed);
     EXPECT_LT(co_await std::move(second), 5s);
   });
 }
@@ -163,24 +165,18 @@ TEST_F(slow_rows, that_the_server_can_not_end_are_remembered_also_when_they_come
   server_->slow_rows["\"stubborn\""] = 10h;
   server_->stubborn_rows.insert("\"stubborn\"");
   run([&](processor& p) -> task<void> {
-    auto time_of = [&](std::string item, item_status expected) -> task<duration> {
-      time_point start = scheduler::current().now();
-      task<item_result> processing = process_one(p, std::move(item));
-      EXPECT_EQ((co_await std::move(processing)).status, expected);
-      co_return since(start);
-    };
     auto store_meanwhile = [&]() -> task<void> {
       for (int n = 0; n < 30; ++n) {
         co_await sleep_for(1s);
-        task<duration> storing = time_of("\"good\"", item_status::stored);
+        task<duration> storing = time_of(p, "\"good\"", item_status::stored);
         EXPECT_LT(co_await std::move(storing), 1s);
       }
     };
     task_group others;
     others.start(store_meanwhile());
-    task<duration> first = time_of("\"stubborn\"", item_status::failed);
+    task<duration> first = time_of(p, "\"stubborn\"", item_status::failed);
     EXPECT_LT(co_await std::move(first), 25s);  // two tries, and two seconds each to end them
-    task<duration> second = time_of("\"stubborn\"", item_status::failed);
+    task<duration> second = time_of(p, "\"stubborn\"", item_status::failed);
     EXPECT_LT(co_await std::move(second), 9s);
     co_await others.join();
   });
