@@ -188,7 +188,7 @@ class conformance_storm : public conformance_test {
  private:
   void administer(const std::string& sql) {
     auto main = [&]() -> task<> {
-      task<std::unique_ptr<connection>> connecting = database(url()).connect();
+      task<std::unique_ptr<connection>> connecting = database(patient(url())).connect();
       std::unique_ptr<connection> c = co_await std::move(connecting);
       task<std::uint64_t> running = c->execute(sql);
       co_await std::move(running);

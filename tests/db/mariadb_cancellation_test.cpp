@@ -41,7 +41,7 @@ class mariadb_cancellation : public mariadb_test {
 
 TEST_F(mariadb_cancellation, of_a_long_statement_returns_at_once_and_a_reset_ends_it) {
   with_session([&](connection& c) -> task<> {
-    task<std::unique_ptr<connection>> connecting = database(url()).connect();
+    task<std::unique_ptr<connection>> connecting = database(patient(url())).connect();
     std::unique_ptr<connection> other = co_await std::move(connecting);
     time_point before = scheduler::current().now();
     bool cut = co_await cut_short(100ms, other->query("SELECT SLEEP(600)", {}));

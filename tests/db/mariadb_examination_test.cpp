@@ -41,7 +41,7 @@ class mariadb_examination : public mariadb_test {
   std::vector<finding> told(std::string_view beginning, std::size_t sessions = 1) {
     std::vector<finding> told;
     auto main = [&]() -> task<> {
-      task<std::unique_ptr<connection>> connecting = database(url_of_account()).connect();
+      task<std::unique_ptr<connection>> connecting = database(patient(url_of_account())).connect();
       std::unique_ptr<connection> c = co_await std::move(connecting);
       expected_load load;
       load.sessions = sessions;
@@ -185,9 +185,9 @@ TEST_F(mariadb_examination, a_right_that_was_missing_and_is_given_is_seen_after_
   for (const std::string& where : {everything_in_it(), std::string("*.*"), role()}) {
     administer("GRANT SELECT ON " + everything_in_it() + " TO " + account());
     auto main = [&]() -> task<> {
-      task<std::unique_ptr<connection>> connecting = database(url_of_account()).connect();
+      task<std::unique_ptr<connection>> connecting = database(patient(url_of_account())).connect();
       std::unique_ptr<connection> c = co_await std::move(connecting);
-      task<std::unique_ptr<connection>> connecting_admin = database(server_).connect();
+      task<std::unique_ptr<connection>> connecting_admin = database(patient(server_)).connect();
       std::unique_ptr<connection> admin = co_await std::move(connecting_admin);
       const std::string sql = "INSERT INTO orders VALUES (1, 'x')";
       EXPECT_EQ(co_await failure_of(*c, sql), db_errc::auth) << where;

@@ -214,7 +214,7 @@ TEST_F(mariadb_failure, carries_the_servers_code_and_state) {
 
 TEST_F(mariadb_failure, is_a_deadlock_for_one_of_two_that_wait_for_each_other) {
   with_session([&](connection& c) -> task<> {
-    task<std::unique_ptr<connection>> connecting = database(url()).connect();
+    task<std::unique_ptr<connection>> connecting = database(patient(url())).connect();
     std::unique_ptr<connection> other = co_await std::move(connecting);
     task<std::vector<std::optional<db_errc>>> meeting = deadlock(c, *other);
     std::vector<std::optional<db_errc>> failed = co_await std::move(meeting);
@@ -228,7 +228,7 @@ TEST_F(mariadb_failure, is_a_lock_timeout_when_a_lock_is_held_for_long) {
   with_session([&](connection& c) -> task<> {
     co_await c.execute("CREATE TABLE t(id INT PRIMARY KEY)");
     co_await c.execute("INSERT INTO t VALUES (1)");
-    task<std::unique_ptr<connection>> connecting = database(url()).connect();
+    task<std::unique_ptr<connection>> connecting = database(patient(url())).connect();
     std::unique_ptr<connection> other = co_await std::move(connecting);
     co_await other->begin();
     co_await other->query("SELECT * FROM t FOR UPDATE");
@@ -261,7 +261,7 @@ TEST_F(mariadb_failure, is_a_lost_connection_where_nobody_listens) {
 TEST_F(mariadb_failure, is_a_lost_connection_after_a_kill_in_mid_transaction) {
   with_session([&](connection& c) -> task<> {
     co_await c.execute("CREATE TABLE t(n INT)");
-    task<std::unique_ptr<connection>> connecting = database(url()).connect();
+    task<std::unique_ptr<connection>> connecting = database(patient(url())).connect();
     std::unique_ptr<connection> victim = co_await std::move(connecting);
     value id = co_await ask(*victim, "SELECT CONNECTION_ID()");
     co_await victim->begin();
@@ -277,7 +277,7 @@ TEST_F(mariadb_failure, is_a_lost_connection_after_a_kill_in_mid_transaction) {
 
 TEST_F(mariadb_failure, of_a_commit_whose_session_was_killed_is_ambiguous) {
   with_session([&](connection& c) -> task<> {
-    task<std::unique_ptr<connection>> connecting = database(url()).connect();
+    task<std::unique_ptr<connection>> connecting = database(patient(url())).connect();
     std::unique_ptr<connection> victim = co_await std::move(connecting);
     value id = co_await ask(*victim, "SELECT CONNECTION_ID()");
     co_await victim->begin();

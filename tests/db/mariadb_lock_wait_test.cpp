@@ -20,9 +20,9 @@ class mariadb_lock_wait : public mariadb_test {
   void with_locked_row(Body body) {
     auto main = [&]() -> task<> {
       task<std::unique_ptr<connection>> connecting =
-          connect_believing([](auto& facts) { facts.is_mariadb = false; }, url());
+          connect_believing([](auto& facts) { facts.is_mariadb = false; }, patient(url()));
       std::unique_ptr<connection> c = co_await std::move(connecting);
-      connecting = database(url()).connect();
+      connecting = database(patient(url())).connect();
       std::unique_ptr<connection> other = co_await std::move(connecting);
       co_await other->execute("CREATE TABLE t(id BIGINT PRIMARY KEY, n INT)");
       co_await other->execute("CREATE TABLE child(t BIGINT NOT NULL, FOREIGN KEY (t) REFERENCES t(id))");

@@ -78,7 +78,7 @@ class mariadb_test : public ::testing::Test {
       return connect_believing([](auto& facts) { facts.takes_files = false; }, patient(url()));
     if (options == without_arrays)
       return connect_believing([](auto& facts) { facts.takes_arrays = false; }, patient(url()));
-    return database(options.empty() ? patient(url()) : url(options)).connect();
+    return database(patient(url(options))).connect();
   }
 
   // Runs `body(connection&)`, a task, with a session.

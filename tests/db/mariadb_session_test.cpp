@@ -158,7 +158,7 @@ TEST_F(mariadb_session, takes_a_statement_again_whose_table_has_another_column_b
     co_await c.execute("INSERT INTO t VALUES (1)");
     const std::string sql = "SELECT * FROM t";
     co_await c.query(sql);
-    task<std::unique_ptr<connection>> connecting = database(url()).connect();
+    task<std::unique_ptr<connection>> connecting = database(patient(url())).connect();
     std::unique_ptr<connection> other = co_await std::move(connecting);
     co_await other->execute("ALTER TABLE t ADD m INT DEFAULT 2");
     result r = co_await c.query(sql);
@@ -320,7 +320,7 @@ TEST_F(mariadb_session, learns_its_servers_settings_again_in_a_reset) {
 
 TEST_F(mariadb_session, commits_no_half_of_a_transaction_whose_deadlock_was_passed_over) {
   with_session([&](connection& c) -> task<> {
-    task<std::unique_ptr<connection>> connecting = database(url()).connect();
+    task<std::unique_ptr<connection>> connecting = database(patient(url())).connect();
     std::unique_ptr<connection> other = co_await std::move(connecting);
     task<std::vector<std::optional<db_errc>>> meeting = deadlock(c, *other);
     std::vector<std::optional<db_errc>> failed = co_await std::move(meeting);
@@ -348,7 +348,7 @@ TEST_F(mariadb_session, goes_on_after_a_lock_timeout_that_undid_its_statement_al
     if (undoes_all != value(std::int64_t{0})) co_return;
     co_await c.execute("CREATE TABLE t(id INT PRIMARY KEY)");
     co_await c.execute("INSERT INTO t VALUES (1)");
-    task<std::unique_ptr<connection>> connecting = database(url()).connect();
+    task<std::unique_ptr<connection>> connecting = database(patient(url())).connect();
     std::unique_ptr<connection> other = co_await std::move(connecting);
     co_await other->begin();
     co_await other->query("SELECT * FROM t FOR UPDATE");
@@ -366,11 +366,11 @@ TEST_F(mariadb_session, goes_on_after_a_lock_timeout_that_undid_its_statement_al
 TEST_F(mariadb_session, commits_nothing_after_a_lock_timeout_that_may_have_undone_all) {
   auto main = [&]() -> task<> {
     task<std::unique_ptr<connection>> connecting =
-        connect_believing([](auto& facts) { facts.rolls_back_on_timeout = true; }, url());
+        connect_believing([](auto& facts) { facts.rolls_back_on_timeout = true; }, patient(url()));
     std::unique_ptr<connection> c = co_await std::move(connecting);
     co_await c->execute("CREATE TABLE t(id INT PRIMARY KEY)");
     co_await c->execute("INSERT INTO t VALUES (1)");
-    connecting = database(url()).connect();
+    connecting = database(patient(url())).connect();
     std::unique_ptr<connection> other = co_await std::move(connecting);
     co_await other->begin();
     co_await other->query("SELECT * FROM t FOR UPDATE");

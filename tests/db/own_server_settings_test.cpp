@@ -1,4 +1,5 @@
 #include "own_server.h"
+#include "patience.h"
 #include <penstock/db/row_batch.h>
 
 // A MariaDB whose options set what a session here can't do with: each session sets it anew.
@@ -108,10 +109,10 @@ TEST_P(own_mariadb_with_other_settings, stores_and_tells_what_any_other_does) {
       "character_set_client_handshake=0 character_set_server=gbk collation_server=gbk_chinese_ci max_error_count=0 "
       "lc_messages=ja_JP completion_type=CHAIN explicit_defaults_for_timestamp=0");
   auto main = [&]() -> task<> {
-    task<std::unique_ptr<connection>> administering = database(url_).connect();
+    task<std::unique_ptr<connection>> administering = database(patient(url_)).connect();
     std::unique_ptr<connection> administrator = co_await std::move(administering);
     co_await administrator->execute("SET GLOBAL unique_checks=0, GLOBAL foreign_key_checks=0");
-    task<std::unique_ptr<connection>> connecting = database(url_).connect();
+    task<std::unique_ptr<connection>> connecting = database(patient(url_)).connect();
     std::unique_ptr<connection> c = co_await std::move(connecting);
     for (bool after_reset : {false, true}) {
       SCOPED_TRACE(after_reset ? "after a reset" : "at first");

@@ -1,5 +1,6 @@
 #include "own_server.h"
 
+#include "patience.h"
 #include <penstock/async/on_worker.h>
 #include <penstock/async/task_group.h>
 #include <penstock/db/pool.h>
@@ -108,7 +109,7 @@ class own_postgresql : public own_server_test {};
 TEST_P(own_postgresql, that_turns_read_only_makes_its_sessions_dead) {
   start();
   auto main = [&]() -> task<> {
-    task<std::unique_ptr<connection>> connecting = database(url_).connect();
+    task<std::unique_ptr<connection>> connecting = database(patient(url_)).connect();
     std::unique_ptr<connection> c = co_await std::move(connecting);
     co_await c->execute("CREATE TABLE t (v INT)");
     co_await c->execute("ALTER SYSTEM SET default_transaction_read_only = on");
