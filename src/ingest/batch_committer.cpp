@@ -183,7 +183,7 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
   auto commit_as_part = [&](batch& part, bool is_last) -> task<void> {
     duration lock_wait = is_last ? limits.lock_timeout : std::min<duration>(limits.lock_timeout, lock_wait_of_a_part);
     attempt_limits of_part = limits_of(part, limits, lock_wait);
-    of_part.is_of_part = true;
+    of_part.is_of_part = is_whole || part.rows.rows() + count_apart(b) < b.rows.rows();  // else all of it that can go
     of_part.heard = heard;
     if (!was_slow && !of_attempts_.is_remembered() && !of_rows_.is_remembered())
       of_part.writing = limits.attempt_timeout;

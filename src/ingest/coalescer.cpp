@@ -8,7 +8,6 @@
 #include "penstock/ingest/error.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 // The form is LevelDB's group commit: who comes while a commit is under way joins the next one. A row joins the open
@@ -18,7 +17,8 @@
 //   have no more rows at hand, or the linger is over;
 // - while another commit is under way, its share of the time that a commit takes is over (batch_pace).
 // It goes when the batches with earlier rows of the same submissions have ended: what a request holds is stored in
-// order: where some of it is set apart, so is what has come behind it meanwhile. Where one commit runs at a time, the
+// order: where some of it is set apart, so is what has come behind it meanwhile. Where these take long and others wait
+// too, it goes without the rows that have to wait: they are set apart until then. Where one commit runs at a time, the
 // next one follows in `commit_one`, before anybody hears of the last.
 
 namespace penstock::ingest {
@@ -129,12 +129,13 @@ task<void> coalescer::run() {
         gathering company(*this, last_start_ + pace_->interval(), false);
         co_await company;
       }
-      if (sealed_.empty() && committing_ == 0) {
+      if (open_ && sealed_.empty() && committing_ == 0) {
         gathering company(*this, open_->opened + options_.linger, true);
         co_await company;
       }
-      for (batch_ref earlier = earlier_than_next(); earlier; earlier = earlier_than_next())
-        co_await earlier->done.wait();
+      task<void> waiting = wait_for_earlier();
+      co_await std::move(waiting);
+      if (!has_work()) continue;  // it failed meanwhile
       batch_ref next = take_next();
       begin();
       task<void> commit = commit_one(std::move(next), std::move(slot));
@@ -225,38 +226,6 @@ void coalescer::close_open_batch() noexcept {
 
 void coalescer::seal() noexcept { sealed_.push_back(std::exchange(open_, {})); }
 
-batch_ref coalescer::earlier_than_next() const noexcept {
-  const batch& next = sealed_.empty() ? *open_ : *sealed_.front();
-  for (const batch_ref& earlier : next.after) {
-    if (!earlier->done.is_set()) return earlier;
-  }
-  return {};
-}
-
-batch_ref coalescer::take_next() {
-  if (sealed_.empty()) seal();
-  batch_ref next = std::move(sealed_.front());
-  sealed_.pop_front();
-  set_followers_apart(*next);
-  next->after.clear();
-  if (!has_work() && !stopping_) has_rows_.clear();
-  return next;
-}
-
-// Rows whose submission has earlier ones that are to be tried again; they count as tried where those were.
-void coalescer::set_followers_apart(batch& b) {
-  std::map<std::uint64_t, bool> waiting;
-  for (const batch_ref& earlier : b.after)
-    for (const batch_share& s : earlier->shares) {
-      const rows_set_apart* apart = find_apart(*earlier, s.first, s.first + s.count);
-      if (apart != nullptr && apart->failure == nullptr) waiting.emplace(s.of, apart->tried);
-    }
-  if (waiting.empty()) return;
-  for (const batch_share& s : b.shares)
-    if (auto found = waiting.find(s.of); found != waiting.end())
-      b.apart.push_back({s.first, s.count, {}, found->second});
-}
-
 void coalescer::begin() noexcept {
   last_start_ = scheduler::current().now();
   ++committing_;
@@ -320,14 +289,6 @@ void coalescer::refuse_when_full() const {
   if (full())
     throw error(ingest_errc::overloaded, "the queue is full: " + std::to_string(all_rows()) + " items and " +
                                              std::to_string(all_bytes()) + " bytes wait for the database");
-}
-
-void coalescer::fail_waiting() noexcept {
-  while (has_work()) {
-    batch_ref next = take_next();
-    ++committing_;
-    finish(*next, std::make_exception_ptr(error(ingest_errc::closed, "closed before these items were committed")));
-  }
 }
 
 void coalescer::recycle(batch& b) noexcept {

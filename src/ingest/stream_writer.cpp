@@ -39,6 +39,12 @@ bool is_outage(const std::exception_ptr& failure) {
   return refused->is(db::db_errc::pool_timeout);
 }
 
+// Of batches that were not tried: what kept the last one from being stored. That one may be in doubt, they are not.
+std::exception_ptr of_those_not_tried(const std::exception_ptr& failure) {
+  const auto* refused = detail::exception_as<error>(failure);
+  return refused != nullptr && refused->is(ingest_errc::outcome_unknown) ? refused->cause() : failure;
+}
+
 // What the database says of one row each time that it comes, and of others where they come together with it.
 bool may_be_said_of_one_item(const std::exception_ptr& why) {
   if (may_be_of_one_row(why)) return true;
@@ -175,7 +181,16 @@ task<void> stream_writer::commit(batch& b, batch_committer::patience how) {
   bool waited_in_vain = takes_too_long(failure) && clock.now() - start >= queue_.options().attempt_timeout;
   if (waited_in_vain) failed_at_ = clock.now();  // the table may keep all waiting
   tell_failure(failure, b.rows.rows());
+  if (!in_lane) fail_those_behind(failure, start);
   std::rethrow_exception(failure);
+}
+
+// While the database is away or locked, each batch would be tried for as long as this one.
+void stream_writer::fail_those_behind(const std::exception_ptr& failure, time_point since) noexcept {
+  bool was_tried_for_long = scheduler::current().now() - since >= queue_.options().commit_retry;
+  bool is_of_all = is_outage(failure) || sessions_.unreachable() || waits_for_lock(failure);
+  bool others_went_in = committed_at_ > since;
+  if (was_tried_for_long && is_of_all && !others_went_in) queue_.fail_waiting_since(since, of_those_not_tried(failure));
 }
 
 // One that fails for itself, with none beside it that goes in, says nothing of the table yet.

@@ -193,15 +193,15 @@ task<void> submission::all_done() {
 task<void> submission::settle() {
   const scheduler& clock = scheduler::current();
   const coalescer_options& most = home_.options_;
-  if (!give_up_at_) give_up_at_ = clock.now() + most.attempt_timeout + most.commit_retry;
   duration pause = first_pause;
   for (bool was_last = false;;) {
     if (!holds_apart_) {
       task<void> ending = all_done();
       co_await std::move(ending);
       if (!take_back()) break;
-      if (was_last) break;
+      if (was_last && give_up_at_) break;
     }
+    if (!give_up_at_) give_up_at_ = clock.now() + most.attempt_timeout + most.commit_retry;
     if (in_lane_ && !home_.tries_once_more_) {
       co_await sleep_for(pause);
       pause = std::min<duration>(pause * 2, longest_pause);
@@ -214,10 +214,11 @@ task<void> submission::settle() {
 }
 
 // Holds the rows that were set apart: what comes behind the first of them was set apart too, or failed. False when none
-// was.
+// was. Where all that went before them is decided and they were not tried, their time begins anew.
 bool submission::take_back() {
   auto first = std::find_if(segments_.begin(), segments_.end(), waits);
   if (first == segments_.end()) return false;
+  if (find_apart(*first->in, first->first, first->first + first->count)->follows) give_up_at_.reset();
   held_.emplace(home_.spare_rows());
   auto end = std::find_if_not(first, segments_.end(), waits);
   behind_.assign(end, segments_.end());

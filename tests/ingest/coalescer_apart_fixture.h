@@ -15,6 +15,7 @@ namespace penstock::ingest {
 // A store that sets submissions with locked items apart, and gives these up at the last try. It numbers what it stores.
 struct locking_store {
   duration latency = 10ms;
+  std::map<std::string, duration> takes;  // of single items, longer than that
   std::set<std::string> locked;
   std::map<std::string, std::vector<std::int64_t>> stored;
   std::vector<std::vector<std::string>> tried;          // of all commits,
@@ -26,7 +27,11 @@ struct locking_store {
   static std::string item(const batch& b, std::size_t row) { return std::string(b.rows.row(row)[0].text()); }
 
   task<void> commit(batch& b, bool in_lane) {
-    co_await sleep_for(latency);
+    duration longest = latency;
+    for (std::size_t r = 0; r < b.rows.rows(); ++r)
+      if (auto slow = takes.find(item(b, r)); slow != takes.end() && find_apart(b, r, r + 1) == nullptr)
+        longest = std::max(longest, slow->second);
+    co_await sleep_for(longest);
     if (fails()) throw std::runtime_error("disk on fire");
     std::vector<std::string> now;
     for (std::size_t r = 0; r < b.rows.rows(); ++r)

@@ -66,7 +66,8 @@ struct rows_set_apart {
   /// Why they are given up. Null: their submission tries them again, so they are all that it has in the batch, and
   /// their order is kept.
   std::exception_ptr failure = {};
-  bool tried = true;  ///< Whether they were tried apart from other submissions' rows.
+  bool tried = true;     ///< Whether they were tried apart from other submissions' rows.
+  bool follows = false;  ///< They wait for their submission's earlier rows, which were still under way: untried.
 };
 
 /// Rows that are committed together. Shared by the coalescer and the submissions with rows in it; when the last of

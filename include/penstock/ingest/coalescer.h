@@ -68,9 +68,10 @@ struct coalescer_stats {
 /// Gathers rows into batches and commits them. On one thread; outlives its submissions.
 ///
 /// Invariants: at most one batch is open, and only it grows; commits begin in the order in which batches were sealed,
-/// and that of a batch only when those with earlier rows of the same submissions have ended, so that what a submission
-/// holds is stored in order, also where a commit sets some of it apart; every row of a submission gets exactly one
-/// outcome, after the commit that decided it.
+/// and that of a batch when those with earlier rows of the same submissions have ended, so that what a submission holds
+/// is stored in order, also where a commit sets some of it apart; where that takes longer than a second and other
+/// submissions wait too, the batch goes without the rows that have to wait, and these are added again later; every row
+/// of a submission gets exactly one outcome, after the commit that decided it.
 /// Where submissions wait for room before each row, the rows that wait or are being committed never exceed the queue's
 /// bound, and the bytes do by no more than one row.
 class coalescer {
@@ -99,6 +100,10 @@ class coalescer {
   /// `stop`, which says this too.
   void stop_waiting_apart() noexcept;
 
+  /// Ends the batches that wait to be committed and were opened before then, with that failure: for whoever tried one
+  /// in vain for long, and would so try each of them in turn.
+  void fail_waiting_since(time_point before, const std::exception_ptr& why) noexcept;
+
   bool stopped() const noexcept { return stopping_; }
   /// True when a new submission would be refused.
   bool full() const noexcept { return all_rows() >= options_.queue_rows || all_bytes() >= options_.queue_bytes; }
@@ -124,6 +129,8 @@ class coalescer {
   bool full_enough(const batch& b) const noexcept;
   void look_for_company() noexcept;
   batch_ref earlier_than_next() const noexcept;
+  task<void> wait_for_earlier();
+  bool others_wait() const;
   batch_ref take_next();
   static void set_followers_apart(batch& b);
   void begin() noexcept;

@@ -1,0 +1,116 @@
+// Rows of a submission that has more than a batch holds: they wait for its earlier ones, and keep nobody else waiting.
+
+#include "coalescer_apart_fixture.h"
+
+namespace penstock::ingest {
+namespace {
+
+std::vector<std::string> numbered(const std::string& name, int count) {
+  std::vector<std::string> list;
+  for (int n = 0; n < count; ++n) list.push_back(name + std::to_string(n));
+  return list;
+}
+
+coalescer_options small_batches() {
+  coalescer_options options;
+  options.max_rows = 10;
+  options.commits_in_flight = 3;
+  return options;
+}
+
+}  // namespace
+
+TEST(coalescer_followers, of_a_batch_that_takes_long_keep_nobody_else_waiting) {
+  for (int rows : {15, 25, 95}) {
+    locking_store store;
+    store.takes = {{"many0", 20s}};
+    with_locks(store, small_batches(), [&](coalescer& c) -> task<> {
+      auto others = [&]() -> task<> {
+        for (int n = 0; n < 18; ++n) {
+          task<duration> storing = time_of(c, "other" + std::to_string(n));
+          EXPECT_LT(co_await std::move(storing), 1100ms) << n;
+          co_await sleep_for(1s);
+        }
+      };
+      auto both = gather(ids_of(c, numbered("many", rows)), others());
+      auto [ids, nothing] = co_await std::move(both);
+      EXPECT_EQ(ids.size(), static_cast<std::size_t>(rows));
+      EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end()));
+      EXPECT_GT(ids.at(0), 0);
+    });
+    for (const std::string& item : numbered("many", rows)) EXPECT_EQ(store.times_stored(item), 1u) << item;
+    EXPECT_TRUE(store.tried_in_lane.empty());
+  }
+}
+
+TEST(coalescer_followers, stay_where_they_are_while_nobody_else_waits) {
+  locking_store store;
+  store.latency = 3s;
+  coalescer_options one_after_another = small_batches();
+  with_locks(store, one_after_another, [&](coalescer& c) -> task<> {
+    task<std::vector<std::int64_t>> storing = ids_of(c, numbered("many", 50));
+    std::vector<std::int64_t> ids = co_await std::move(storing);
+    EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end()));
+    EXPECT_EQ(c.stats().batches, 5u);
+  });
+}
+
+TEST(coalescer_followers, are_all_stored_in_order_where_each_batch_takes_long) {
+  locking_store store;
+  store.latency = 3s;
+  with_locks(store, small_batches(), [&](coalescer& c) -> task<> {
+    bool ended = false;
+    auto many = [&](std::string name) -> task<> {
+      task<std::vector<std::int64_t>> storing = ids_of(c, numbered(name, 200));
+      std::vector<std::int64_t> ids = co_await std::move(storing);
+      EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end())) << name;
+      EXPECT_GT(ids.at(0), 0) << name;
+      ended = true;
+    };
+    auto others = [&]() -> task<> {
+      for (int n = 0; !ended; ++n) {
+        task<duration> storing = time_of(c, "other" + std::to_string(n));
+        EXPECT_LT(co_await std::move(storing), 15s) << n;
+      }
+    };
+    co_await gather(many("a"), many("b"), others());
+  });
+  for (const char* name : {"a", "b"})
+    for (const std::string& item : numbered(name, 200)) EXPECT_EQ(store.times_stored(item), 1u) << item;
+}
+
+TEST(coalescer_followers, are_stored_by_who_is_to_stop) {
+  for (duration when : {500ms, 1500ms, 10500ms, 20500ms}) {
+    locking_store store;
+    store.takes = {{"many0", 10s}, {"many10", 10s}};
+    with_locks(store, small_batches(), [&](coalescer& c) -> task<> {
+      auto stopping = [&]() -> task<> {
+        co_await sleep_for(when);
+        c.stop_waiting_apart();
+      };
+      auto all = gather(ids_of(c, numbered("many", 25)), ids_of(c, numbered("other", 1)), stopping());
+      auto [ids, other, nothing] = co_await std::move(all);
+      EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end())) << when;
+      EXPECT_GT(ids.at(0), 0) << when;
+      EXPECT_GT(other.at(0), 0) << when;
+    });
+  }
+}
+
+// The earlier rows may wait for a lock for as long as they like to: the time of those behind them begins then.
+TEST(coalescer_followers, have_all_their_time_after_earlier_rows_took_theirs) {
+  locking_store store;
+  store.takes = {{"many0", 20s}};
+  store.locked = {"many12"};
+  coalescer_options options = small_batches();
+  options.attempt_timeout = 10s;
+  options.commit_retry = 5s;
+  with_locks(store, options, [&](coalescer& c) -> task<> {
+    auto all = gather(ids_of(c, numbered("many", 25)), ids_of(c, numbered("other", 1)), unlock_after(30s, store));
+    auto [ids, other, nothing] = co_await std::move(all);
+    EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end()));
+    EXPECT_GT(ids.at(0), 0);
+  });
+}
+
+}  // namespace penstock::ingest
