@@ -96,7 +96,13 @@ void coalescer::set_followers_apart(batch& b) {
     }
 }
 
-void coalescer::fail_waiting_since(time_point before, const std::exception_ptr& why) noexcept {
+void coalescer::fail_waiting_since(time_point before, const std::exception_ptr& why) {
+  if (!in_vain_) {
+    in_vain_ = new_batch();
+    in_vain_->failure = why;
+    in_vain_->done.set();
+  }
+  last_in_vain_ = last_submission_;
   auto is_old = [&](const batch& b) { return b.opened < before; };
   if (open_ && !open_->rows.empty() && is_old(*open_)) close_open_batch();
   while (!sealed_.empty() && is_old(*sealed_.front())) {

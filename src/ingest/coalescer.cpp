@@ -269,10 +269,12 @@ void coalescer::finish(batch& b, std::exception_ptr failure) noexcept {
   last_submissions_ = b.submissions;
   if (gathering_ != nullptr && !gathering_->idle() && committing_ == 0) gathering_->enough();
   ++stats_.batches;
-  if (failure)
+  if (failure) {
     ++stats_.failed_batches;
-  else
-    stats_.rows += b.rows.rows() - count_apart(b);
+  } else if (std::size_t went_in = b.rows.rows() - count_apart(b); went_in > 0) {
+    stats_.rows += went_in;
+    in_vain_ = {};
+  }
   b.failure = std::move(failure);
   b.groups.clear();
   b.done.set();

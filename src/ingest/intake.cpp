@@ -16,6 +16,10 @@ intake::intake(stream_writer& into, kept_results keep, submission::in_one_batch 
     : into_(into), rows_(into.queue(), together, keep.stored), taken_in_(current_time()), ledger_(keep) {}
 
 void intake::take(std::string_view text, std::uint64_t line) {
+  if (rows_.is_in_vain()) {
+    ledger_.wait(line);
+    return rows_.add_failed();
+  }
   if (std::optional<item_error> wrong = into_.parser().add(text, taken_in_, rows_.rows())) {
     reject(std::move(*wrong), line);
     return;

@@ -186,7 +186,7 @@ task<void> stream_writer::commit(batch& b, batch_committer::patience how) {
 }
 
 // While the database is away or locked, each batch would be tried for as long as this one.
-void stream_writer::fail_those_behind(const std::exception_ptr& failure, time_point since) noexcept {
+void stream_writer::fail_those_behind(const std::exception_ptr& failure, time_point since) {
   bool was_tried_for_long = scheduler::current().now() - since >= queue_.options().commit_retry;
   bool is_of_all = is_outage(failure) || sessions_.unreachable() || waits_for_lock(failure);
   bool others_went_in = committed_at_ > since;

@@ -60,7 +60,7 @@ class stream_writer {
   task<void> commit(batch& b, batch_committer::patience how);
   void committed(const batch& b, duration elapsed, bool in_lane) noexcept;
   void note_failure(const std::exception_ptr& why, const batch& b, const rows_set_apart& failed, bool alone) noexcept;
-  void fail_those_behind(const std::exception_ptr& failure, time_point since) noexcept;
+  void fail_those_behind(const std::exception_ptr& failure, time_point since);
   void tell_apart(const batch& b, std::size_t rows, bool in_lane) noexcept;
   void tell_failure(const std::exception_ptr& failure, std::size_t rows) noexcept;
 

@@ -23,7 +23,7 @@ constexpr auto longest_pause = std::chrono::milliseconds(500);
 submission::submission(coalescer& home, bool wants_ids) : home_(home), wants_ids_(wants_ids) {
   if (home.stopping_) throw error(ingest_errc::closed, "stopping: no more items are taken");
   home.refuse_when_full();
-  number_ = ++home.last_submission_;
+  number_ = begun_as_ = ++home.last_submission_;
 }
 
 submission::submission(coalescer& home, in_one_batch, bool wants_ids) : submission(home, wants_ids) {
@@ -42,6 +42,12 @@ db::row_batch& submission::rows() {
 void submission::row_added() {
   if (held_) return hold_row();
   add_last_row(home_);
+}
+
+void submission::add_failed() {
+  if (segments_.empty() || !(segments_.back().in == home_.in_vain_)) segments_.push_back({home_.in_vain_, 0, 0});
+  ++segments_.back().count;
+  ++outstanding_;
 }
 
 void submission::add_last_row(coalescer& to) {

@@ -36,6 +36,25 @@ TEST_F(queued_rows, fail_with_the_batch_that_was_tried_in_vain_for_a_database_th
   EXPECT_EQ(server_->stored.size(), 30u);
 }
 
+// A request has no more than three batches in the queue at a time.
+TEST_F(queued_rows, of_one_large_request_fail_together_and_of_the_next_one_are_tried) {
+  run([&](processor& p) -> task<void> {
+    be_away(true);
+    time_point start = scheduler::current().now();
+    task<std::vector<item_status>> processing = process(p, numbers(30), false);
+    std::vector<item_status> ends = co_await std::move(processing);
+    EXPECT_EQ(std::count(ends.begin(), ends.end(), item_status::failed), 30);
+    EXPECT_LT(since(start), 25s);
+    auto coming_back = [&]() -> task<void> {
+      co_await sleep_for(5s);
+      be_away(false);
+    };
+    auto both = gather(process(p, numbers(30), false), coming_back());
+    auto [again, nothing] = co_await std::move(both);
+    EXPECT_EQ(std::count(again.begin(), again.end(), item_status::stored), 30);
+  });
+}
+
 TEST_F(queued_rows, are_stored_where_the_database_comes_back_in_time) {
   run([&](processor& p) -> task<void> {
     be_away(true);

@@ -100,9 +100,10 @@ class coalescer {
   /// `stop`, which says this too.
   void stop_waiting_apart() noexcept;
 
-  /// Ends the batches that wait to be committed and were opened before then, with that failure: for whoever tried one
-  /// in vain for long, and would so try each of them in turn.
-  void fail_waiting_since(time_point before, const std::exception_ptr& why) noexcept;
+  /// Ends the batches that wait to be committed and were opened before then, with that failure, and all that the
+  /// submissions of now add until one is committed: for whoever tried a batch in vain for long, and would so try each
+  /// of them in turn.
+  void fail_waiting_since(time_point before, const std::exception_ptr& why);
 
   bool stopped() const noexcept { return stopping_; }
   /// True when a new submission would be refused.
@@ -164,6 +165,8 @@ class coalescer {
   std::vector<db::row_batch> spare_;
   batch_ref open_;
   std::deque<batch_ref> sealed_;
+  batch_ref in_vain_;  // what submissions up to this number add goes there, and has failed
+  std::uint64_t last_in_vain_ = 0;
   std::unique_ptr<batch_pace> pace_;
   time_point last_start_{};
   gathering* gathering_ = nullptr;
@@ -210,6 +213,10 @@ class submission {
   db::row_batch& rows();
   /// Says that a row was added, with `commit_row`, to what `rows` gave last.
   void row_added();
+  /// True while what it adds would wait for a database that was tried in vain: then `add_failed` in place of a row.
+  bool is_in_vain() const noexcept { return home_.in_vain_ && begun_as_ <= home_.last_in_vain_ && !held_; }
+  /// Adds a row that has failed already.
+  void add_failed();
   /// Puts the rows that were held into a batch, as a group. Once; `with` must not be null. `answer_bytes`: about how
   /// long the answer is that will be stored with them; a batch holds no more of rows and answers than `max_bytes`, but
   /// one group. Throws `closed` as `rows`.
@@ -295,6 +302,7 @@ class submission {
   std::shared_ptr<keyed_request> with_;
   std::size_t answer_bytes_ = 0;
   std::uint64_t number_ = 0;
+  std::uint64_t begun_as_ = 0;  // its first number
   // Of the rows that are held since they were set apart.
   bool holds_apart_ = false;
   std::optional<time_point> give_up_at_;  // of all that is ever set apart
