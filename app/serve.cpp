@@ -5,6 +5,7 @@
 // given up.
 
 #include "app/commands.h"
+#include "app/serve/announcement.h"
 #include "app/serve/arguments.h"
 #include "app/serve/config.h"
 #include "app/serve/print_config.h"
@@ -28,6 +29,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,7 +41,8 @@ namespace {
 using listeners = std::vector<std::unique_ptr<net::listener>>;
 
 listeners listen_on(const serve_config& config);
-void announce(const serve_config& config, const listeners& at);
+void log_places(const serve_config& config, const listeners& at);
+std::string places_to_announce(const listeners& at);
 task<void> serve_http(http::server& server, const listeners& at, ingest::service& service);
 task<bool> open_unless_stopped(cancel_scope& opening, ingest::service& service);
 task<void> stop_on_signal(net::signal_set& signals, cancel_scope& opening, http::server& server,
@@ -58,6 +61,7 @@ task<void> serve(const serve_config& config) {
   http::server server(std::move(routes), config.http);
   server.measure(metrics::default_registry());
   cancel_scope opening;
+  std::optional<announcement> announced;
   bool serving = false;
   try {
     co_await with_task_group([&](task_group& group) -> task<void> {
@@ -68,7 +72,8 @@ task<void> serve(const serve_config& config) {
       if (!serving) co_return;
       group.start(service.run(), "ingest");
       group.start(serve_http(server, at, service), "http");
-      announce(config, at);
+      log_places(config, at);
+      announced.emplace(places_to_announce(at));
     });
   } catch (...) {
     if (serving) log::exception(log::level::error, "serving failed", std::current_exception());
@@ -163,7 +168,7 @@ std::string url_of(const net::endpoint& where) {
   return where.type() == net::endpoint::kind::tcp ? "http://" + where.to_string() : where.to_string();
 }
 
-void announce(const serve_config& config, const listeners& at) {
+void log_places(const serve_config& config, const listeners& at) {
   std::string places;
   for (const std::unique_ptr<net::listener>& one : at) {
     const net::endpoint& where = one->local_endpoint();
@@ -176,8 +181,12 @@ void announce(const serve_config& config, const listeners& at) {
   for (const ingest::stream_definition& s : config.ingest.streams)
     streams += (streams.empty() ? "" : ", ") + s.name + " -> " + s.table;
   log::info("serving", {{"listen", places}, {"store", log::redact_url(config.store_url)}, {"streams", streams}});
-  for (const std::unique_ptr<net::listener>& one : at)
-    std::cout << "listening on " << url_of(one->local_endpoint()) << std::endl;
+}
+
+std::string places_to_announce(const listeners& at) {
+  std::string lines;
+  for (const std::unique_ptr<net::listener>& one : at) lines += "listening on " + url_of(one->local_endpoint()) + "\n";
+  return lines;
 }
 
 // A thread for each connection that may be busy, so that no reader waits behind the commit of another stream.
