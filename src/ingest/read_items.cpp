@@ -1,12 +1,9 @@
-#include "penstock/async/error.h"
 #include "penstock/async/timeout.h"
 #include "penstock/core/nearest.h"
-#include "penstock/core/units.h"
 #include "penstock/db/error.h"
 #include "penstock/http/problem.h"
 #include "penstock/ingest/error.h"
 #include "penstock/ingest/json_diagnosis.h"
-#include "penstock/observe/log.h"
 #include "stream_endpoint.h"
 
 #include <algorithm>
@@ -32,12 +29,6 @@ constexpr std::size_t most_page_bytes = std::size_t{4} << 20;
 const std::string any_id = "COALESCE(?, 9223372036854775807)";
 
 struct page_is_full {};
-
-// The database is there, but keeps its reader waiting.
-class no_answer final : public db::database_error {
- public:
-  explicit no_answer(const std::string& message) : database_error(db::db_errc::connection_lost, message) {}
-};
 
 template <class Integer>
 std::optional<Integer> parse_integer(std::string_view text) {
@@ -169,28 +160,6 @@ stream_endpoint::stream_endpoint(stream_writer& writer, db::pool& readers, db::p
   for (const db::table_column& column : table.columns) select_ += ", item." + db::quote_identifier(column.name);
   select_ += " FROM ";
   where_id_ = " AS item WHERE item." + db::quote_identifier(table.id_column);
-}
-
-// What is read at the moment of the database's loss is answered as if it had been away before.
-task<http::response> stream_endpoint::unless_away(const http::request& r, task<http::response> reading) {
-  if (readers_.unreachable() && writers_.unreachable()) co_return refusal_while_away(r);
-  try {
-    co_return co_await std::move(reading);
-  } catch (const no_answer& e) {
-    co_return refusal(r, ingest_errc::store_unreachable, e.message() + "; try again later");
-  } catch (const db::database_error& e) {
-    bool lets_nobody_in = e.errc() == db::db_errc::auth && readers_.unreachable();
-    if (!says_that_it_is_away(e) && !lets_nobody_in) throw;
-    log::debug("a read was refused", {{"stream", writer_.name()}, {"reason", e.what()}});
-    if (e.errc() == db::db_errc::pool_timeout && !readers_.unreachable())
-      co_return refusal(r, ingest_errc::store_unreachable,
-                        "no session with the database was free in time; try again later");
-  }
-  co_return refusal_while_away(r);
-}
-
-bool stream_endpoint::says_that_it_is_away(const db::database_error& e) {
-  return e.is_transient() || e.errc() == db::db_errc::pool_timeout || e.errc() == db::db_errc::pool_full;
 }
 
 task<http::response> stream_endpoint::show_item(http::request& r) {
@@ -332,10 +301,6 @@ task<db::pool::lease> stream_endpoint::session_for_reading() {
   }
   auto acquiring = writers_.acquire();
   co_return co_await std::move(acquiring);
-}
-
-void stream_endpoint::throw_no_answer() const {
-  throw no_answer("the database did not answer within " + format_duration(options_.read_timeout));
 }
 
 std::string stream_endpoint::select_from(const db::connection& session, const std::string& condition) const {

@@ -15,9 +15,11 @@
 #include "stream_writer.h"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace penstock::ingest {
 
@@ -35,9 +37,9 @@ class stream_endpoint {
   // What is answered while no items are taken.
   http::response refusal(const http::request& r) const;
   // GET of one item; `id` as the path has it.
-  task<http::response> show(http::request& r) { return unless_away(r, show_item(r)); }
+  task<http::response> show(http::request& r) { return unless_it_fails(r, show_item(r)); }
   // GET of many: a page as JSON, or an export as NDJSON.
-  task<http::response> list(http::request& r) { return unless_away(r, list_items(r)); }
+  task<http::response> list(http::request& r) { return unless_it_fails(r, list_items(r)); }
 
  private:
   // What a POST says about its body and its answer.
@@ -57,17 +59,19 @@ class stream_endpoint {
   task<std::optional<http::response>> find_first_of_too_large(http::request& r, std::string key, body_decoder& decoder,
                                                               request_hash& hash);
   static task<void> hash_rest(http::request& r, body_decoder& decoder, request_hash& hash);
-  // Finds the answer that the request's key has.
-  task<bool> look_up(std::shared_ptr<keyed_request> request);
+  // Finds the answer that the request's key has. A refusal where the database can't be asked.
+  task<std::optional<http::response>> look_up(const http::request& r, std::shared_ptr<keyed_request> request);
   task<void> look_up_patiently(std::shared_ptr<keyed_request> request);
   // Takes all items of the body; `hash`, where it is not null, gets the decoded body.
   task<body_end> read_items(http::request& r, body_format format, body_decoder& decoder, intake& into,
                             request_hash* hash);
   task<void> take_items(item_splitter& split, intake& into);
-  task<http::response> unless_away(const http::request& r, task<http::response> reading);
+  task<http::response> unless_it_fails(const http::request& r, task<http::response> reading);
   http::response refusal(const http::request& r, ingest_errc why, std::string detail) const;
   http::response refusal_while_away(const http::request& r) const;
   static bool says_that_it_is_away(const db::database_error& e);
+  // The answer where the database fails though it is there, and a line in the log; in the handler of `why`.
+  http::response failure(const http::request& r, const db::database_error& why, std::string_view what);
   task<http::response> show_item(http::request& r);
   task<http::response> list_items(http::request& r);
   page_query parse_page_query(const http::request& r) const;
@@ -95,6 +99,11 @@ class stream_endpoint {
   db::pool& writers_;
   const service_options& options_;
   metrics::counter refused_;
+  struct told_failure {
+    std::optional<time_point> at;
+    std::uint64_t alike = 0;  // not logged since
+  };
+  std::map<db::db_errc, told_failure> told_;
   long_answers long_answers_;
   std::string select_;    // "SELECT id, columns… FROM "
   std::string where_id_;  // " AS item WHERE item.id"

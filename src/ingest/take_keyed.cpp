@@ -132,9 +132,9 @@ task<http::response> stream_endpoint::take_keyed(http::request& r, std::string k
     co_await std::move(committing);
     taken->ledger() = std::move(*ledger);
   } else {
-    task<bool> looking = look_up(request);
-    bool is_known = co_await std::move(looking);
-    if (!is_known) co_return refusal_while_away(r);
+    task<std::optional<http::response>> looking = look_up(r, request);
+    std::optional<http::response> refused = co_await std::move(looking);
+    if (refused) co_return *std::move(refused);
   }
   if (request->found) co_return replay(*request, r.id());
   task<void> finishing = taken->finish();
@@ -162,9 +162,9 @@ task<std::optional<http::response>> stream_endpoint::find_first_of_too_large(htt
   task<keys_in_flight::hold> turn = writer_.keys().acquire(request->key);
   request->hold = co_await std::move(turn);
   for (bool is_hashed = false;; is_hashed = true) {
-    task<bool> looking = look_up(request);
-    bool is_known = co_await std::move(looking);
-    if (!is_known) co_return refusal_while_away(r);
+    task<std::optional<http::response>> looking = look_up(r, request);
+    std::optional<http::response> refused = co_await std::move(looking);
+    if (refused) co_return *std::move(refused);
     if (!request->found) co_return std::nullopt;
     if (is_hashed) co_return replay(*request, r.id());
     task<void> reading = with_timeout(options_.keyed_body_timeout, hash_rest(r, decoder, hash));
@@ -197,18 +197,19 @@ task<void> stream_endpoint::hash_rest(http::request& r, body_decoder& decoder, r
   }
 }
 
-// Of a request of which nothing became a row: no transaction does it. False when the database can't be asked.
-task<bool> stream_endpoint::look_up(std::shared_ptr<keyed_request> request) {
+// Of a request of which nothing became a row: no transaction does it.
+task<std::optional<http::response>> stream_endpoint::look_up(const http::request& r,
+                                                             std::shared_ptr<keyed_request> request) {
   try {
     task<void> looking = with_timeout(options_.read_timeout, look_up_patiently(std::move(request)));
     co_await std::move(looking);
-    co_return true;
+    co_return std::nullopt;
   } catch (const timed_out&) {
-    co_return false;
+    co_return refusal_while_away(r);
   } catch (const db::database_error& e) {
-    if (!says_that_it_is_away(e)) throw;
+    if (!says_that_it_is_away(e)) co_return failure(r, e, "the Idempotency-Key could not be looked up");
   }
-  co_return false;
+  co_return refusal_while_away(r);
 }
 
 task<void> stream_endpoint::look_up_patiently(std::shared_ptr<keyed_request> request) {

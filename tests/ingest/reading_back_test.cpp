@@ -1,4 +1,5 @@
 #include "service_fixture.h"
+#include <penstock/observe/log_capture.h>
 
 #include <algorithm>
 
@@ -40,9 +41,26 @@ TEST_F(reading_back, a_column_that_is_gone_is_not_read_as_its_name) {
     for (const char* path : {"/v1/orders/1", "/v1/orders", "/v1/orders?format=ndjson"}) {
       auto asking = get(path);
       answer a = co_await std::move(asking);
-      EXPECT_GE(a.status, 500) << path << ": " << a.body;
+      EXPECT_EQ(a.status, 503) << path << ": " << a.body;
     }
   });
+}
+
+// As items are that can't be stored for it.
+TEST_F(reading_back, what_the_database_fails_to_read_is_a_503_with_its_code_and_without_its_words) {
+  log::capture said;
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    EXPECT_EQ(sql("ALTER TABLE processed_data RENAME TO elsewhere"), "");
+    for (const char* path : {"/v1/items/1", "/v1/items", "/v1/items?format=ndjson"}) {
+      auto asking = get(path);
+      answer a = co_await std::move(asking);
+      EXPECT_EQ(a.status, 503) << path;
+      EXPECT_EQ(a.json("/code"), R"("db.syntax")") << a.body;
+      EXPECT_EQ(a.header("Retry-After"), "1");
+      EXPECT_EQ(a.body.find("processed_data"), std::string::npos) << a.body;
+    }
+  });
+  EXPECT_NE(said.text().find("ERROR items could not be read"), std::string::npos) << said.text();
 }
 
 TEST_F(reading_back, pages_follow_one_another_by_keyset) {

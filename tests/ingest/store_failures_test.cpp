@@ -75,6 +75,21 @@ TEST_F(store_failures, one_request_with_a_key_that_upsets_the_table_does_not_mak
   });
 }
 
+// Of which nothing becomes a row: its key is looked up by itself.
+TEST_F(store_failures, a_request_whose_key_can_not_be_looked_up_gets_the_databases_code) {
+  log::capture said;
+  serve(options_of(orders()), [&]() -> task<void> {
+    EXPECT_EQ(sql("DROP TABLE penstock_idempotency"), "");
+    for (const char* items : {"[{}]", R"([{"number":1}])"}) {
+      auto asking = post("/v1/orders", items, "application/json", {{"Idempotency-Key", "\"k\""}});
+      answer refused = co_await std::move(asking);
+      EXPECT_EQ(refused.status, 503) << items;
+      EXPECT_EQ(refused.json("/code"), R"("db.syntax")") << refused.body;
+      EXPECT_EQ(refused.header("Retry-After"), "1");
+    }
+  });
+}
+
 // `penstock load` would reject an item that was never tried.
 TEST_F(store_failures, items_that_are_not_tried_since_all_others_failed_get_a_code_of_their_own) {
   log::capture quiet;
