@@ -94,6 +94,7 @@ struct service::implementation {
   const stream* failing() const;
   task<void> forget_answers();
   task<bool> forget_some();
+  void report_not_forgotten(const db::database_error& why);
   task<void> prepare();
   task<void> warm_up();
   task<void> rehearse_on_all();
@@ -111,6 +112,7 @@ struct service::implementation {
   bool leaving = false;
   event stopping;
   std::int64_t forgotten_up_to = 0;  // an id of table penstock_idempotency
+  bool answers_are_gone = false;     // and the log has said so
   std::optional<time_point> away_reported;
 };
 
@@ -258,12 +260,24 @@ task<void> service::implementation::forget_answers() {
     try {
       task<bool> forgetting = with_timeout(options.batch.attempt_timeout, forget_some());
       more = co_await std::move(forgetting);
+      answers_are_gone = false;
     } catch (const timed_out& e) {
       log::info("old answers were not deleted", {{"reason", e.what()}});
     } catch (const db::database_error& e) {
-      log::debug("old answers were not deleted", {{"reason", e.what()}});
+      report_not_forgotten(e);
     }
   }
+}
+
+// Requests without a key may go on to be stored, so that nothing else tells of a table that somebody has dropped.
+void service::implementation::report_not_forgotten(const db::database_error& why) {
+  if (why.errc() == db::db_errc::syntax && !std::exchange(answers_are_gone, true))
+    log::error(
+        "table penstock_idempotency can't be used: requests with an Idempotency-Key fail until it is there "
+        "again; a restart makes it",
+        {{"reason", why.what()}});
+  else
+    log::debug("old answers were not deleted", {{"reason", why.what()}});
 }
 
 // A batch may wait for the session: one whose server says nothing, or that waits for a lock, is not kept when cut
