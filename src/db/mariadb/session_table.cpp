@@ -2,6 +2,7 @@
 #include "penstock/db/error.h"
 #include "session.h"
 #include "sql.h"
+#include "table_engine.h"
 #include "wire_text.h"
 
 #include <algorithm>
@@ -31,14 +32,6 @@ std::string columns_sql(const std::string& table) {
       "DATETIME_PRECISION FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ";
   append_quoted(sql, table);
   return sql + " ORDER BY ORDINAL_POSITION";
-}
-
-std::string engine_sql(const std::string& table) {
-  std::string sql =
-      "SELECT t.ENGINE, e.TRANSACTIONS FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON "
-      "e.ENGINE = t.ENGINE WHERE t.TABLE_SCHEMA = DATABASE() AND t.TABLE_NAME = ";
-  append_quoted(sql, table);
-  return sql;
 }
 
 // Columns that the definition has in another case are given in its case.
@@ -129,14 +122,6 @@ std::vector<std::string> type_differences(const table_definition& wanted, const 
                             (facts.is_mariadb ? "_nopad_bin" : "_0900_bin"));
   }
   return differences;
-}
-
-// MySQL and MariaDB keep no promise of a transaction in a table whose engine has none; a view has no engine.
-std::optional<std::string> engine_difference(const text_result& engine) {
-  if (engine.rows.empty() || !engine.rows[0][0]) return std::nullopt;
-  const std::string& name = *engine.rows[0][0];
-  if (name == "InnoDB" || engine.rows[0][1] == "YES") return std::nullopt;
-  return "its engine " + name + " has no transactions: make it InnoDB";
 }
 
 std::vector<existing_column> plain(const std::vector<known_column>& known) {
