@@ -3,6 +3,7 @@
 #include "../server_settings.h"
 #include "grants.h"
 #include "penstock/db/error.h"
+#include "replication.h"
 
 #include <algorithm>
 #include <charconv>
@@ -35,6 +36,10 @@ class examination {
                         "items can't be stored, or not be read back, or what is old not be deleted",
                         "GRANT " + right + " ON " + table + " TO this account"});
   }
+  // After a failover to another server of the URL.
+  void look_at_replication() {
+    for (finding& f : replication_findings(settings_)) lacking_.push_back(std::move(f));
+  }
   // `tables` are those that are missing.
   void lacks_right_beforehand(const std::string& database, const std::string& right, const std::string& tables) {
     lacking_.push_back({level::error, "no right to " + right + " in database " + database,
@@ -65,12 +70,6 @@ class examination {
   void add(level how, std::string what, std::string means, std::string change = {}) {
     found_.push_back({how, std::move(what), std::move(means), std::move(change)});
   }
-  std::string set_global(std::string_view name, std::string_view value) const {
-    std::string text(name);
-    return "SET GLOBAL " + text + " = " + std::string(value) + "; and " + text + " = " + std::string(value) +
-           " under [mysqld] in the server's option file, so that it lasts";
-  }
-
   bool is_mariadb() const { return settings_.text("version").find("MariaDB") != std::string::npos; }
 
   void look_at_version() {
@@ -335,10 +334,16 @@ task<void> look_at_tables(connection* c, const expected_load* load, examination*
 
 }  // namespace
 
-task<std::vector<finding>> examine_server(connection& c, const expected_load* load) {
+std::string set_global(std::string_view name, std::string_view value) {
+  std::string text(name);
+  return "SET GLOBAL " + text + " = " + std::string(value) + "; and " + text + " = " + std::string(value) +
+         " under [mysqld] in the server's option file, so that it lasts";
+}
+
+task<std::vector<finding>> examine_server(connection& c, const expected_load* load, const server_url* url) {
   server_settings settings;
-  for (const char* sql :
-       {"SHOW VARIABLES", "SHOW STATUS LIKE 'wsrep%'", "SHOW STATUS LIKE 'Innodb_redo_log_enabled'"}) {
+  for (const char* sql : {"SHOW VARIABLES", "SHOW STATUS LIKE 'wsrep%'", "SHOW STATUS LIKE 'Rpl_semi_sync_%'",
+                          "SHOW STATUS LIKE 'Innodb_redo_log_enabled'"}) {
     task<result> asking = c.query(sql);
     result rows = co_await std::move(asking);
     settings.add(rows);
@@ -353,6 +358,7 @@ task<std::vector<finding>> examine_server(connection& c, const expected_load* lo
     task<void> as_before = tell_statistics_of(age, &c);
     if (!age.empty()) co_await std::move(as_before);
   }
+  if (url->addresses.size() > 1 && url->primary_only) looking.look_at_replication();
   co_return looking.findings();
 }
 

@@ -42,7 +42,9 @@ class session final : public connection {
   std::vector<std::string> creation_faults(const table_definition& definition) const override;
   task<void> reset() override;
   task<void> ping() override;
-  task<std::vector<finding>> examine(const expected_load& load) override { return examine_server(*this, &load); }
+  task<std::vector<finding>> examine(const expected_load& load) override {
+    return examine_server(*this, &load, &home_->url);
+  }
   session_state state() const noexcept override;
   bool altered() const noexcept override { return altered_; }
   void close() noexcept override;

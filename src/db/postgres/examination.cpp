@@ -63,6 +63,15 @@ class examination {
                         without_own_ids, "GRANT INSERT (" + column + ") ON " + table + " TO this account"});
   }
 
+  // After a failover to another server of the URL.
+  void look_at_failover() {
+    if (settings_.is_on("in_recovery") || !settings_.text("synchronous_standby_names").empty()) return;
+    lacking_.push_back({level::warning, "synchronous_standby_names is empty",
+                        "commits do not wait for a standby; the URL names several servers: acknowledged items may be "
+                        "missing on the next one after a failover",
+                        "once a standby is connected: " + alter_system("synchronous_standby_names", "'*'")});
+  }
+
   void ids_are_few(const std::string& table, std::int64_t used, std::int64_t most, const std::string& sequence,
                    const std::string& column) {
     lacking_.push_back({used < most ? level::warning : level::error,
@@ -341,7 +350,7 @@ task<void> look_at_table(connection* c, const used_table* table, examination* in
 
 }  // namespace
 
-task<std::vector<finding>> examine_server(connection& c, const expected_load* load) {
+task<std::vector<finding>> examine_server(connection& c, const expected_load* load, const server_url* url) {
   server_settings settings;
   for (const char* sql : {settings_query, facts_query}) {
     task<result> asking = c.query(sql);
@@ -358,6 +367,7 @@ task<std::vector<finding>> examine_server(connection& c, const expected_load* lo
       looking.lacks_schema(quote_table(table.name));
     }
   }
+  if (url->addresses.size() > 1 && url->primary_only) looking.look_at_failover();
   co_return looking.findings();
 }
 

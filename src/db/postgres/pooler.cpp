@@ -92,7 +92,7 @@ std::vector<std::string> session::settings_of_transaction() const {
 }
 
 task<std::vector<finding>> session::examine(const expected_load& load) {
-  task<std::vector<finding>> examining = examine_server(*this, &load);
+  task<std::vector<finding>> examining = examine_server(*this, &load, &home_->url);
   std::vector<finding> found = co_await std::move(examining);
   if (!is_pooled_) co_return found;
   task<pooling> looking = look_at_pooler();

@@ -1,0 +1,16 @@
+#pragma once
+
+// Whether the other servers of a URL have what was acknowledged.
+
+#include "../server_settings.h"
+#include "penstock/db/examination.h"
+
+#include <vector>
+
+namespace penstock::db::mariadb {
+
+// What may be missing after a failover from a server with these settings and states. Nothing of a cluster, which has
+// findings of its own, of a group, nor of a server that takes no writes.
+std::vector<finding> replication_findings(const server_settings& settings);
+
+}  // namespace penstock::db::mariadb
