@@ -209,5 +209,28 @@ TEST_F(mariadb_examination, a_right_that_was_missing_and_is_given_is_seen_after_
   }
 }
 
+TEST_F(mariadb_examination, an_engine_that_every_table_gets_is_told_where_a_table_is_missing) {
+  if (is_mysql()) GTEST_SKIP() << "MySQL has no such setting";
+  with_session([&](connection& c) -> task<> {
+    expected_load load;
+    load.tables = {{"orders", {"INSERT"}, "id"}};
+    auto told = [&]() -> task<std::string> {
+      task<std::vector<finding>> examining = c.examine(load);
+      std::string found;
+      for (const finding& f : co_await std::move(examining))
+        if (f.how == finding::level::error) found += f.what + "\n";
+      co_return found;
+    };
+    EXPECT_EQ(co_await told(), "");
+    co_await c.execute("SET SESSION enforce_storage_engine = Aria");
+    EXPECT_EQ(co_await told(), "enforce_storage_engine = Aria\n");
+    co_await c.execute("SET SESSION enforce_storage_engine = InnoDB");
+    EXPECT_EQ(co_await told(), "");
+    make_tables();
+    co_await c.execute("SET SESSION enforce_storage_engine = Aria");
+    EXPECT_EQ(co_await told(), "");
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db

@@ -41,6 +41,14 @@ class examination {
     for (finding& f : replication_findings(settings_)) lacking_.push_back(std::move(f));
   }
   // `tables` are those that are missing.
+  void look_at_enforced_engine(const std::string& tables) {
+    const std::string& engine = settings_.text("enforce_storage_engine");
+    if (tables.empty() || engine.empty() || engine == "InnoDB") return;
+    lacking_.push_back({level::error, settings_.line("enforce_storage_engine"),
+                        "tables that are missing can't be made: " + tables,
+                        set_global("enforce_storage_engine", "InnoDB") + "; or make the tables by hand, as InnoDB"});
+  }
+  // `tables` are those that are missing.
   void lacks_right_beforehand(const std::string& database, const std::string& right, const std::string& tables) {
     lacking_.push_back({level::error, "no right to " + right + " in database " + database,
                         "tables that are missing " +
@@ -302,6 +310,7 @@ task<void> look_at_tables(connection* c, const expected_load* load, examination*
   task<grants> granting = grants_here(c);
   grants granted = co_await std::move(granting);
   std::map<std::string, std::string> lacking_beforehand;
+  std::string missing;
   for (const used_table& table : load->tables) {
     task<result> asking = c->query(column_rights_query, parameters_of(table.name));
     result found = co_await std::move(asking);
@@ -313,6 +322,7 @@ task<void> look_at_tables(connection* c, const expected_load* load, examination*
       tables += (tables.empty() ? "" : ", ") + in_backticks(table.name);
     };
     if (!is_there) lacks_beforehand("CREATE");
+    if (!is_there) missing += (missing.empty() ? "" : ", ") + in_backticks(table.name);
     for (const std::string& right : table.rights) {
       if (!is_there) {
         lacks_beforehand(right);
@@ -328,6 +338,7 @@ task<void> look_at_tables(connection* c, const expected_load* load, examination*
     task<void> at_ids = look_at_ids(c, &table, into);
     co_await std::move(at_ids);
   }
+  into->look_at_enforced_engine(missing);
   for (const auto& [right, tables] : lacking_beforehand)
     into->lacks_right_beforehand(in_backticks(database), right, tables);
 }

@@ -1,10 +1,12 @@
 #include "examination.h"
 
 #include "../server_settings.h"
+#include "examination_queries.h"
 #include "session.h"
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -48,6 +50,16 @@ class examination {
     std::string schema = table.substr(0, table.find('.'));
     lacking_.push_back({level::error, "no right to use schema " + schema, "table " + table + " can't be reached",
                         "GRANT USAGE ON SCHEMA " + schema + " TO this account"});
+  }
+  void is_refused(const std::string& table, const std::string& why) {
+    lacking_.push_back({level::error, "table " + table + " can't be looked at: " + why,
+                        "penstock serve does not start, or stores nothing", ""});
+  }
+  void is_temporary(const std::string& table) {
+    lacking_.push_back(
+        {level::error, "table " + table + " would be temporary",
+         "it is missing, and can't be made for more than one session: search_path begins with pg_temp",
+         "ALTER ROLE " + settings_.text("account") + " SET search_path = public; or name the table with its schema"});
   }
   void lacks_identity(const std::string& table, const std::string& why) {
     lacking_.push_back({level::error, "the server refuses to update or delete rows of table " + table + ": " + why,
@@ -210,65 +222,6 @@ class examination {
   std::vector<finding> found_;
 };
 
-constexpr const char* settings_query =
-    "SELECT name::text, setting::text FROM pg_settings WHERE name IN ('server_version', 'server_version_num', 'fsync', "
-    "'synchronous_commit', 'full_page_writes', 'default_transaction_read_only', 'synchronous_standby_names', "
-    "'max_connections', 'statement_timeout', 'transaction_timeout') UNION ALL SELECT 'source of ' || name, source FROM "
-    "pg_settings "
-    "WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit', 'default_transaction_read_only', "
-    "'statement_timeout', 'transaction_timeout')";
-
-// Superusers have no limits.
-constexpr const char* facts_query =
-    "SELECT 'in_recovery', pg_is_in_recovery()::text "
-    "UNION ALL SELECT 'account', quote_ident(session_user) "
-    "UNION ALL SELECT 'database', quote_ident(current_database()) "
-    "UNION ALL SELECT 'account_limit', rolconnlimit::text FROM pg_roles WHERE rolname = session_user AND NOT rolsuper "
-    "UNION ALL SELECT 'database_limit', datconnlimit::text FROM pg_database, pg_roles "
-    "WHERE datname = current_database() AND rolname = session_user AND NOT rolsuper "
-    "UNION ALL SELECT 'synchronous_standbys', count(*)::text FROM pg_stat_replication WHERE sync_state IS DISTINCT "
-    "FROM 'async'";
-
-// Nothing for a table that is missing. A right to some columns may be all that is needed.
-constexpr const char* lacking_rights_query =
-    "SELECT r FROM unnest(string_to_array(?, ',')) AS r WHERE NOT CASE WHEN r = 'DELETE' "
-    "THEN has_table_privilege(to_regclass(?), r) ELSE has_any_column_privilege(to_regclass(?), r) END";
-
-// Of the sequences that give a table's ids. A CASE, since conditions may be looked at in any order.
-constexpr const char* lacking_sequences_query =
-    "SELECT s.oid::regclass::text FROM pg_class AS s JOIN pg_depend AS d ON d.objid = s.oid "
-    "AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('i', 'a') "
-    "WHERE d.refobjid = to_regclass(?) "
-    "AND CASE WHEN s.relkind = 'S' THEN NOT has_sequence_privilege(s.oid, 'USAGE, UPDATE') END";
-
-// Of the columns that a sequence gives the ids of, where others may be given values.
-constexpr const char* lacking_id_columns_query =
-    "SELECT quote_ident(a.attname) FROM pg_class AS s JOIN pg_depend AS d ON d.objid = s.oid "
-    "AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('i', 'a') "
-    "JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid "
-    "WHERE d.refobjid = to_regclass(?) AND s.relkind = 'S' AND has_any_column_privilege(d.refobjid, 'INSERT') "
-    "AND NOT has_column_privilege(d.refobjid, a.attnum, 'INSERT')";
-
-// The schema that a table is missing in and may not be made in, null for no schema; there may be none of that name.
-constexpr const char* closed_schema_query =
-    "SELECT s FROM (SELECT COALESCE(?, quote_ident(current_schema())) AS s) AS named "
-    "WHERE to_regclass(?) IS NULL AND NOT COALESCE(has_schema_privilege(to_regnamespace(s), 'CREATE'), false)";
-
-// Of the sequence that gives the ids and may be read: the step, the highest id that it may give and the column holds,
-// and whether ids that are there are found by an index. A CASE, as above.
-constexpr const char* ids_query =
-    "SELECT s.oid::regclass::text, q.seqincrement, LEAST(q.seqmax, CASE a.atttypid WHEN 'smallint'::regtype "
-    "THEN 32767 WHEN 'integer'::regtype THEN 2147483647 ELSE q.seqmax END), "
-    "has_column_privilege(a.attrelid, a.attnum, 'SELECT') AND EXISTS (SELECT FROM pg_index AS i "
-    "WHERE i.indrelid = a.attrelid AND i.indkey[0] = a.attnum AND i.indisvalid AND i.indpred IS NULL) "
-    "FROM pg_class AS s JOIN pg_sequence AS q ON q.seqrelid = s.oid JOIN pg_depend AS d ON d.objid = s.oid "
-    "AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('i', 'a') "
-    "JOIN pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid "
-    "WHERE d.refobjid = to_regclass(?) AND a.attname = ? AND a.atttypid IN ('smallint'::regtype, 'integer'::regtype, "
-    "'bigint'::regtype) AND q.seqincrement > 0 AND NOT q.seqcycle AND CASE WHEN s.relkind = 'S' THEN "
-    "has_sequence_privilege(s.oid, 'SELECT') "
-    "END";
-
 // Higher ones may have been chosen: a sequence that is behind its table meets the next ones.
 constexpr std::int64_t next_ids = 1'000;
 
@@ -326,6 +279,9 @@ task<void> look_at_table(connection* c, const used_table* table, examination* in
   std::string name = quote_table(table->name);
   std::size_t dot = table->name.find('.');
   value schema = dot == std::string::npos ? value() : value(quote_identifier(table->name.substr(0, dot)));
+  task<result> asking_kind = c->query(temporary_query, parameters_of(name, schema));
+  result is_temporary = co_await std::move(asking_kind);
+  if (std::get<bool>(is_temporary.rows.at(0).at(0))) into->is_temporary(name);
   task<result> asking_schema = c->query(closed_schema_query, parameters_of(std::move(schema), name));
   result closed = co_await std::move(asking_schema);
   for (const auto& row : closed.rows)
@@ -348,6 +304,17 @@ task<void> look_at_table(connection* c, const used_table* table, examination* in
   co_await std::move(at_ids);
 }
 
+// True too where the table is named without one.
+task<bool> may_use_schema_of(connection* c, const used_table* table) {
+  std::size_t dot = table->name.find('.');
+  if (dot == std::string::npos) co_return true;
+  std::string schema = quote_identifier(table->name.substr(0, dot));
+  task<result> asking = c->query("SELECT COALESCE(has_schema_privilege(to_regnamespace(?), 'USAGE'), false)",
+                                 parameters_of(std::move(schema)));
+  result may = co_await std::move(asking);
+  co_return std::get<bool>(may.rows.at(0).at(0));
+}
+
 }  // namespace
 
 task<std::vector<finding>> examine_server(connection& c, const expected_load* load, const server_url* url) {
@@ -359,13 +326,21 @@ task<std::vector<finding>> examine_server(connection& c, const expected_load* lo
   }
   examination looking(settings, *load);
   for (const used_table& table : load->tables) {
+    std::optional<std::string> refused;
     try {
       task<void> at_table = look_at_table(&c, &table, &looking);
       co_await std::move(at_table);
     } catch (const database_error& e) {
       if (e.errc() != db_errc::auth) throw;
-      looking.lacks_schema(quote_table(table.name));
+      refused = e.message();
     }
+    if (!refused) continue;
+    task<bool> asking = may_use_schema_of(&c, &table);
+    bool may_use = co_await std::move(asking);
+    if (may_use)
+      looking.is_refused(quote_table(table.name), *refused);
+    else
+      looking.lacks_schema(quote_table(table.name));
   }
   if (url->addresses.size() > 1 && url->primary_only) looking.look_at_failover();
   co_return looking.findings();

@@ -93,10 +93,13 @@ const std::string base_type_sql =
 // Columns in the search path's table of that name: name, what its type is made of without and with its modifier, the
 // type itself, whether it must be given, whether it is computed from others, whether only its identity fills it.
 const std::string columns_sql =
-    "SELECT a.attname::text, format_type(base.oid, NULL), format_type(base.oid, base.modifier), "
+    "SELECT a.attname::text, CASE WHEN y.typname = 'citext' THEN 'citext' ELSE format_type(base.oid, NULL) END, "
+    "format_type(base.oid, base.modifier), "
     "format_type(a.atttypid, a.atttypmod), a.attnotnull AND NOT a.atthasdef AND a.attidentity = '', "
     "a.attgenerated <> '', a.attidentity = 'a' FROM pg_attribute AS a " +
-    base_type_sql + "WHERE a.attrelid = to_regclass(?) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+    base_type_sql +
+    "JOIN pg_type AS y ON y.oid = base.oid WHERE a.attrelid = to_regclass(?) AND a.attnum > 0 AND NOT a.attisdropped "
+    "ORDER BY a.attnum";
 
 // The type of the ids, whether it is one of whole numbers, be it by a domain; and whether nothing gives the column
 // values: no default, of its type neither, no identity, and no trigger, though a partition's. A view may have them from
@@ -241,6 +244,18 @@ std::vector<std::string> id_differences(const table_definition& wanted, const re
   return differences;
 }
 
+// Other sessions would not have a table of the session's own schema.
+task<void> require_lasting_schema(connection* c, const table_definition* definition) {
+  if (definition->name.find('.') != std::string::npos) co_return;
+  task<result> asking = c->query(
+      "SELECT COALESCE(to_regnamespace(quote_ident(current_schema())) = pg_my_temp_schema(), false)", parameters());
+  result is_own = co_await std::move(asking);
+  std::vector<std::string> faults;
+  if (std::get<bool>(is_own.rows.at(0).at(0)))
+    faults.push_back("it would be temporary, and there for one session alone, since search_path begins with pg_temp");
+  require_no_faults(*definition, faults);
+}
+
 }  // namespace
 
 std::string quote_table(const std::string& name) {
@@ -276,6 +291,8 @@ task<void> session::prepare_table(const table_definition& definition) {
   std::optional<std::vector<std::string>> differences = co_await std::move(finding);
   if (!differences) {
     require_no_faults(definition, creation_faults(definition));
+    task<void> requiring = require_lasting_schema(this, &definition);
+    co_await std::move(requiring);
     auto body = [&](connection&) { return create_table(definition); };
     task<void> creating = in_transaction() ? create_table(definition) : detail::attempt<void>(this, &body);
     co_await std::move(creating);
