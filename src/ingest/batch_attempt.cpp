@@ -60,9 +60,12 @@ task<bool> end_what_is_written(db::connection& session) {
   co_return session.state() == db::session_state::clean;
 }
 
+std::string within(duration limit) {
+  return " within " + format_duration(std::chrono::ceil<std::chrono::milliseconds>(limit));
+}
+
 db::database_error took_too_long(duration limit) {
-  return {db::db_errc::interrupted, "the database was not done with it within " +
-                                        format_duration(std::chrono::ceil<std::chrono::milliseconds>(limit))};
+  return {db::db_errc::interrupted, "the database was not done with it" + within(limit)};
 }
 
 }  // namespace
@@ -90,10 +93,11 @@ task<void> batch_committer::attempt_within(const attempt_limits& limits, batch& 
     bool answers = co_await std::move(asking);
     if (answers) throw took_too_long(limits.writing);
   }
-  std::string within = " within " + format_duration(so_far.is_writing ? limits.writing : limit);
+  const std::string in_that_time = within(so_far.is_writing ? limits.writing : limit);
   throw db::database_error(db::db_errc::connection_lost,
-                           so_far.has_session ? "the database did not answer" + within + ", and its session was closed"
-                                              : "no connection to the database was to be had" + within,
+                           so_far.has_session
+                               ? "the database did not answer" + in_that_time + ", and its session was closed"
+                               : "no connection to the database was to be had" + in_that_time,
                            0, {}, hung);
 }
 

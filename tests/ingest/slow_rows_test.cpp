@@ -214,6 +214,23 @@ TEST_F(slow_rows, are_remembered_for_longer_also_where_one_came_alone_first) {
   });
 }
 
+TEST_F(slow_rows, tell_in_whole_milliseconds_how_long_the_database_did_not_answer) {
+  server_->slow_rows["\"stubborn\""] = 10h;
+  server_->stubborn_rows.insert("\"stubborn\"");
+  server_->pause = [](const std::string& what) { return what == "ROWS processed_data" ? 200000001ns : 1000000ns; };
+  run([&](processor& p) -> task<void> {
+    task<duration> teaching = time_of(p, "\"good\"", item_status::stored);
+    co_await std::move(teaching);
+    task<void> finding = find_slow(p);
+    co_await std::move(finding);
+    task<item_result> processing = process_one(p, "\"stubborn\"");
+    EXPECT_EQ((co_await std::move(processing)).status, item_status::failed);
+  });
+  std::string log = logged_.text();
+  EXPECT_NE(log.find("did not answer within"), std::string::npos) << log;
+  EXPECT_EQ(log.find("ns, and its session was closed"), std::string::npos) << log;
+}
+
 TEST(slowness, is_remembered_for_longer_while_it_lasts) {
   penstock::testing::simulation sim;
   auto main = []() -> task<void> {
