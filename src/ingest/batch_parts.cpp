@@ -38,6 +38,7 @@ struct unit {
 struct part {
   std::size_t first;
   std::size_t end;
+  bool is_patient = false;  // it waits for a lock, or takes long, and all others were tried before
 };
 
 std::vector<unit> units_of(const batch& b) {
@@ -61,7 +62,8 @@ bool is_in_group(const batch& b, std::size_t row) {
 
 class division {
  public:
-  division(batch& whole, const coalescer::commit_function& commit, const coalescer::commit_function& commit_row)
+  division(batch& whole, const coalescer::commit_function& commit,
+           const coalescer::commit_function& commit_row)
       : whole_(whole),
         commit_(commit),
         commit_row_(commit_row),
@@ -85,17 +87,23 @@ class division {
       due_.push_back({0, units_.size()});
     else
       divide({0, units_.size()});
-    while ((!due_.empty() || take_those_that_wait()) && clock.now() < end_) {
+    while (!due_.empty() || take_those_that_wait()) {
       part now = due_.back();
       due_.pop_back();
+      const time_point begun = clock.now();
+      if (begun >= (now.is_patient ? end_ : end_ + patience_)) {
+        leave(now);
+        continue;
+      }
       take(now);
       std::exception_ptr failure;
       try {
-        task<void> committing = is_patient_ ? commit_row_(piece_) : commit_(piece_);
+        task<void> committing = now.is_patient ? commit_row_(piece_) : commit_(piece_);
         co_await std::move(committing);
       } catch (...) {
         failure = std::current_exception();
       }
+      if (now.is_patient) patience_ += clock.now() - begun;
       bool is_of_row = may_be_of_one_row(failure);
       bool is_slow = takes_too_long(failure);
       any_failed_ = any_failed_ || is_of_row;
@@ -106,15 +114,13 @@ class division {
         set_apart(now, failure);
       else if (now.end - now.first > 1)
         divide(now);
-      else if (is_slow && !is_patient_ && is_undivided(units_[now.first]))
-        waiting_.push_back(now);
+      else if (is_slow && !now.is_patient && is_undivided(units_[now.first]))
+        let_wait(now.first);
       else if (is_of_row)
         blame(now.first, failure);
       else
-        end_unit(now.first, failure);
+        end_unit(now, failure);
     }
-    due_.insert(due_.end(), waiting_.begin(), waiting_.end());
-    for (; !due_.empty(); due_.pop_back()) leave(due_.back());
     if (blamed_rows_ == whole_.rows.rows() && !any_untried_) std::rethrow_exception(whole_.apart.front().failure);
     std::sort(whole_.apart.begin(), whole_.apart.end(),
               [](const rows_set_apart& a, const rows_set_apart& b) { return a.first < b.first; });
@@ -170,11 +176,18 @@ class division {
   }
 
   // A unit waits for a lock by itself.
-  void end_unit(std::size_t which, const std::exception_ptr& why) {
-    const unit of = units_[which];
-    if (which >= rows_from_ && !is_patient_) return waiting_.push_back({which, which + 1});
-    if (!of.last_try || is_undivided(of)) return set_apart({which, which + 1}, of.last_try ? why : nullptr);
+  void end_unit(part one, const std::exception_ptr& why) {
+    const unit of = units_[one.first];
+    if (one.first >= rows_from_ && !one.is_patient) return let_wait(one.first);
+    if (!of.last_try || is_undivided(of)) return set_apart(one, of.last_try ? why : nullptr);
     divide_into_rows(of);
+  }
+
+  // With the later rows of its submission, which are to be stored behind it, and which are next where it is a row.
+  void let_wait(std::size_t which) {
+    waiting_.push_back({which, which + 1, true});
+    std::uint64_t submission = units_[which].shares.front().of;
+    for (; !due_.empty() && is_only_of(due_.back(), submission); due_.pop_back()) waiting_.push_back(due_.back());
   }
 
   // A unit fails by itself.
@@ -199,9 +212,8 @@ class division {
   }
 
   // Once all others have been tried, what can't be divided and waits for a lock, or takes long, has the time that is
-  // left.
+  // left. What waits behind it has as much as if it had not waited.
   bool take_those_that_wait() {
-    is_patient_ = true;
     due_.assign(waiting_.rbegin(), waiting_.rend());
     waiting_.clear();
     return !due_.empty();
@@ -279,8 +291,8 @@ class division {
   std::vector<unit> units_;
   std::size_t rows_from_ = static_cast<std::size_t>(-1);  // of units, the first that is a row of a divided one
   std::vector<part> due_;                                 // the next one is the last
-  std::vector<part> waiting_;                             // units that wait for a lock, or take long
-  bool is_patient_ = false;
+  std::vector<part> waiting_;  // units that wait for a lock, or take long, and what is to be stored behind them
+  duration patience_{};        // that it took to try such units again
   time_point end_{};
   time_point last_end_{};
   batch piece_;

@@ -214,6 +214,39 @@ TEST_F(slow_rows, are_remembered_for_longer_also_where_one_came_alone_first) {
   });
 }
 
+TEST_F(slow_rows, keep_their_place_among_the_items_of_their_request) {
+  server_->slow_rows = {{"\"a\"", 1200ms}, {"\"c\"", 1200ms}};
+  run([&](processor& p) -> task<void> {
+    task<void> finding = find_slow(p);
+    co_await std::move(finding);
+    std::vector<std::vector<std::string>> requests = {{"\"a\"", "\"b\"", "\"c\"", "\"d\"", "\"e\""},
+                                                      {"\"a\"", "\"c\"", "\"d\""},
+                                                      {"\"b\"", "\"a\"", "\"d\"", "\"endless\"", "\"e\""}};
+    for (std::vector<std::string>& items : requests) {
+      server_->stored.clear();
+      task<std::vector<item_status>> processing = process(p, items, false);
+      std::vector<item_status> ends = co_await std::move(processing);
+      std::erase(items, "\"endless\"");
+      EXPECT_EQ(server_->stored, items);
+    }
+  });
+}
+
+TEST_F(slow_rows, leave_time_to_store_the_items_of_their_request_behind_them) {
+  for (const std::string& item : numbers(5)) server_->slow_rows["-1" + item] = 10h;
+  run([&](processor& p) -> task<void> {
+    task<void> finding = find_slow(p);
+    co_await std::move(finding);
+    time_point start = scheduler::current().now();
+    std::vector<std::string> items;
+    for (const std::string& item : numbers(50)) items.push_back((items.size() < 5 ? "-1" : "") + item);
+    task<std::vector<item_status>> processing = process(p, std::move(items), false);
+    std::vector<item_status> ends = co_await std::move(processing);
+    EXPECT_EQ(std::count(ends.begin(), ends.end(), item_status::stored), 45);
+    EXPECT_LT(since(start), 16s);
+  });
+}
+
 TEST_F(slow_rows, tell_in_whole_milliseconds_how_long_the_database_did_not_answer) {
   server_->slow_rows["\"stubborn\""] = 10h;
   server_->stubborn_rows.insert("\"stubborn\"");
