@@ -177,14 +177,18 @@ task<void> batch_committer::attempt_transaction(db::connection& session, batch& 
     co_await std::move(beginning);
   }
   so_far.is_writing = true;
-  duration limit = std::min<duration>(limits.writing, so_far.write_until - scheduler::current().now());
+  const time_point begun = scheduler::current().now();
+  duration limit = std::min<duration>(limits.writing, so_far.write_until - begun);
   so_far.has_time_to_write = limit > limits.writing / 2;
   task<void> writing = with_timeout(limit, write(session, b, marker, is_begun, outcome));
   co_await std::move(writing);
   so_far.is_writing = false;
-  if (!is_begun && is_transaction_of_its_own(b, marker)) co_return;
-  task<void> committing = marker == nullptr ? session.commit() : marker->commit(session, outcome);
-  co_await std::move(committing);
+  bool is_committed = !is_begun && is_transaction_of_its_own(b, marker);
+  if (!is_committed) {
+    task<void> committing = marker == nullptr ? session.commit() : marker->commit(session, outcome);
+    co_await std::move(committing);
+  }
+  so_far.took = scheduler::current().now() - begun;
 }
 
 task<void> batch_committer::write(db::connection& session, batch& b, commit_marker* marker, bool is_begun,

@@ -170,7 +170,7 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
     whole.heard = heard;
     task<std::exception_ptr> committing = failure_of(commit_whole(b, whole));
     std::exception_ptr failure = co_await std::move(committing);
-    if (!failure) co_return learn(b, begun);
+    if (!failure) co_return;
     took_all_time = used_all_time(failure, whole);
     bool waits = marked_ && waits_for_lock(failure);
     bool is_worth_it = waits || (b.rows.rows() > 1 && may_be_of_one_row(failure));
@@ -191,17 +191,17 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
       of_part.writing = std::min(limits.attempt_timeout, time_of_part(part.rows.rows()));
     else if (part.rows.rows() > 1)
       of_part.writing = std::min(limits.attempt_timeout, std::max<duration>(least_time_of_a_group, of_part.writing));
-    const time_point part_begun = scheduler::current().now();
     task<std::exception_ptr> committing = failure_of(commit_whole(part, of_part));
     std::exception_ptr failure = co_await std::move(committing);
-    if (!failure) co_return learn(part, part_begun);
+    if (!failure) co_return;
     took_all_time = took_all_time || used_all_time(failure, of_part);
     any_part_slow = any_part_slow || takes_too_long(failure);
     std::rethrow_exception(failure);
   };
   coalescer::commit_function commit_part = [&](batch& part) { return commit_as_part(part, false); };
   coalescer::commit_function commit_last = [&](batch& part) { return commit_as_part(part, true); };
-  task<std::exception_ptr> dividing = failure_of(commit_in_parts(b, !is_whole, commit_part, commit_last));
+  task<std::exception_ptr> dividing =
+      failure_of(commit_in_parts(b, !is_whole, time_of_division(limits), commit_part, commit_last));
   std::exception_ptr failure = co_await std::move(dividing);
   bool any_slow = std::any_of(b.apart.begin(), b.apart.end(), [&](const rows_set_apart& some) {
     return takes_too_long(some.failure) || (any_part_slow && !some.tried);  // for these the time was up
@@ -211,6 +211,7 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
 }
 
 task<void> batch_committer::commit_whole(batch& b, const attempt_limits& limits) {
+  const time_point begun = scheduler::current().now();
   free_marker with = take_marker();
   trial_end end;
   std::exception_ptr failure;
@@ -230,6 +231,7 @@ task<void> batch_committer::commit_whole(batch& b, const attempt_limits& limits)
   }
   if (failure) std::rethrow_exception(failure);
   count(b);
+  learn(b, begun, end.took);
 }
 
 task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, free_marker& with, trial_end& end) {
@@ -255,6 +257,7 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, free
     // SQLite, which needs no marker, stores anew over what a crash could bring back.
     end.is_in_doubt = end.is_in_doubt || failed_with(db::db_errc::ambiguous_commit, failure);
     end.is_in_doubt = marker != nullptr ? marker->in_doubt() : failure && end.is_in_doubt;
+    end.took = so_far.took;
     if (!failure) with.is_suspect = false;
     if (!failure) co_return;
     bool is_lost = failed_with(db::db_errc::connection_lost, failure);

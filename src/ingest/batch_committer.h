@@ -67,8 +67,10 @@ class batch_committer {
     bool has_hung = false;
     bool was_cut_short = false;     // by what limits an attempt
     bool has_left_session = false;  // which the server may still have, and its locks
+    std::optional<duration> took;   // from the first row to the end of COMMIT
   };
   struct trial_end {
+    std::optional<duration> took;  // the attempt that went in
     bool is_in_doubt = false;
     bool has_left_session = false;
   };
@@ -79,9 +81,10 @@ class batch_committer {
   };
   static bool used_all_time(const std::exception_ptr& failure, const attempt_limits& limits);
   attempt_limits limits_of(const batch& b, const coalescer_options& limits, duration lock_wait) const;
-  void learn(const batch& b, time_point begun);
+  void learn(const batch& b, time_point begun, std::optional<duration> took);
   void note_slowness(time_point since);
   duration time_of_part(std::size_t rows) const;
+  duration time_of_division(const coalescer_options& limits) const;
   task<void> commit_whole(batch& b, const attempt_limits& limits);
   task<void> try_for(const attempt_limits& limits, batch& b, free_marker& with, trial_end& end);
   task<void> attempt_within(const attempt_limits& limits, batch& b, commit_marker* marker, progress& so_far);

@@ -16,10 +16,9 @@ namespace {
 // A part that goes well costs a commit, and one that waits a wait: 1,000 submissions are narrowed down to one by 5
 // waits and 15 commits.
 constexpr std::size_t parts_of_one = 4;
-// The batches behind this one wait for its slot meanwhile.
-constexpr auto longest_division = std::chrono::seconds(1);
-// Where it is the last chance of some: what is not tried then is given up too.
-constexpr auto longest_last_division = std::chrono::seconds(5);
+// The batches behind this one wait for its slot meanwhile. Where it is the last chance of some, which has all of the
+// time, what is not tried then is given up too.
+constexpr int share_of_a_division = 5;
 // So many rows that fail, while none goes in, are taken for all: those of a submission for the rest of it, and those of
 // so many submissions for all others.
 constexpr std::size_t most_blamed_in_vain = 16;
@@ -62,9 +61,10 @@ bool is_in_group(const batch& b, std::size_t row) {
 
 class division {
  public:
-  division(batch& whole, const coalescer::commit_function& commit,
+  division(batch& whole, duration longest, const coalescer::commit_function& commit,
            const coalescer::commit_function& commit_row)
       : whole_(whole),
+        longest_(longest),
         commit_(commit),
         commit_row_(commit_row),
         units_(units_of(whole)),
@@ -81,8 +81,8 @@ class division {
       std::rotate(units_.begin(), units_.begin() + first, units_.end());
     }
     bool is_last = std::any_of(units_.begin(), units_.end(), [](const unit& u) { return u.last_try; });
-    last_end_ = clock.now() + longest_last_division;
-    end_ = is_last ? last_end_ : clock.now() + longest_division;
+    last_end_ = clock.now() + longest_;
+    end_ = is_last ? last_end_ : clock.now() + longest_ / share_of_a_division;
     if (at_once && !units_.empty())
       due_.push_back({0, units_.size()});
     else
@@ -286,6 +286,7 @@ class division {
   }
 
   batch& whole_;
+  duration longest_;
   const coalescer::commit_function& commit_;
   const coalescer::commit_function& commit_row_;
   std::vector<unit> units_;
@@ -324,9 +325,9 @@ bool may_be_of_one_row(const std::exception_ptr& failure) noexcept {
   return errc == db::db_errc::syntax || errc == db::db_errc::other || takes_too_long(failure);
 }
 
-task<void> commit_in_parts(batch& whole, bool at_once, const coalescer::commit_function& commit,
+task<void> commit_in_parts(batch& whole, bool at_once, duration longest, const coalescer::commit_function& commit,
                            const coalescer::commit_function& commit_row) {
-  division parts(whole, commit, commit_row);
+  division parts(whole, longest, commit, commit_row);
   task<void> running = parts.run(at_once);
   co_await std::move(running);
 }

@@ -23,9 +23,10 @@ bool may_be_of_one_row(const std::exception_ptr& failure) noexcept;
 // submission on its last try is divided into its rows, and those that wait are given up. So is a part whose failure may
 // be of one row: each row that has it by itself is given up, and so is the rest where many have it and none goes in.
 // What takes too long is tried once more when all others have been. Throws the failure where nothing else came of any
-// row, and each was tried. `at_once`: whether the first part is all of it. `commit`, and `commit_row` for what should
-// have longer since it is tried for the last time here, are given batches without shares, and set nothing apart.
-task<void> commit_in_parts(batch& whole, bool at_once, const coalescer::commit_function& commit,
+// row, and each was tried. `at_once`: whether the first part is all of it. `longest`: where it is the last chance of
+// some, and a share of it otherwise. `commit`, and `commit_row` for what should have longer since it is tried for the
+// last time here, are given batches without shares, and set nothing apart.
+task<void> commit_in_parts(batch& whole, bool at_once, duration longest, const coalescer::commit_function& commit,
                            const coalescer::commit_function& commit_row);
 
 }  // namespace penstock::ingest

@@ -16,21 +16,25 @@ constexpr auto least_time_of_a_part = std::chrono::milliseconds(250);
 constexpr auto most_time_of_a_part = std::chrono::seconds(1);
 constexpr auto least_time = std::chrono::seconds(1);
 constexpr int usual_times = 8;
+// A division has time for some parts, where single rows usually take long too.
+constexpr int parts_of_a_division = 4;
+constexpr auto least_time_of_a_division = std::chrono::seconds(5);
 constexpr auto suspicion_lasts = std::chrono::minutes(1);
 
 }  // namespace
 
-// Answers that were kept, and rows that are refused, say nothing of what the table takes.
-void batch_committer::learn(const batch& b, time_point begun) {
+// Answers that were kept, and rows that are refused, say nothing of what the table takes; nor do waits for a session,
+// or attempts that failed, though a table that stood still may account for them.
+void batch_committer::learn(const batch& b, time_point begun, std::optional<duration> took) {
   bool went_in = !b.report.method.empty() &&
                  std::any_of(b.report.rows.begin(), b.report.rows.end(),
                              [](const auto& row) { return row.what != db::row_outcome::status::refused; });
   if (!went_in) return;
   stored_at_ = scheduler::current().now();
-  duration took = *stored_at_ - begun;
-  usual_.committed(b.rows.rows(), took);
+  if (took) usual_.committed(b.rows.rows(), *took);
+  bool was_quick = *stored_at_ - begun < least_time;
   std::optional<suspicion> slow = std::exchange(may_be_slow_row_, std::nullopt);
-  if (slow && took < least_time && *stored_at_ - slow->failed < suspicion_lasts) of_rows_.found(slow->begun);
+  if (slow && was_quick && *stored_at_ - slow->failed < suspicion_lasts) of_rows_.found(slow->begun);
 }
 
 // A database that was as slow with all others is to have its time.
@@ -49,6 +53,11 @@ duration batch_committer::time_of_part(std::size_t rows) const {
   duration usual = usual_.at_least(rows);
   return std::clamp<duration>(usual_times / 2 * usual, least_time_of_a_part,
                               std::max<duration>(most_time_of_a_part, 2 * usual));
+}
+
+duration batch_committer::time_of_division(const coalescer_options& limits) const {
+  return std::clamp<duration>(parts_of_a_division * time_of_part(1), least_time_of_a_division,
+                              std::max<duration>(least_time_of_a_division, limits.attempt_timeout));
 }
 
 // What a shorter limit ended may have needed little more.
