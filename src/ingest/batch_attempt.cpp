@@ -177,8 +177,8 @@ task<void> batch_committer::attempt_transaction(db::connection& session, batch& 
     co_await std::move(beginning);
   }
   so_far.is_writing = true;
-  const time_point begun = scheduler::current().now();
-  duration limit = std::min<duration>(limits.writing, so_far.write_until - begun);
+  so_far.writing_since = scheduler::current().now();
+  duration limit = std::min<duration>(limits.writing, so_far.write_until - so_far.writing_since);
   so_far.has_time_to_write = limit > limits.writing / 2;
   task<void> writing = with_timeout(limit, write(session, b, marker, is_begun, outcome));
   co_await std::move(writing);
@@ -188,7 +188,7 @@ task<void> batch_committer::attempt_transaction(db::connection& session, batch& 
     task<void> committing = marker == nullptr ? session.commit() : marker->commit(session, outcome);
     co_await std::move(committing);
   }
-  so_far.took = scheduler::current().now() - begun;
+  so_far.took = scheduler::current().now() - so_far.writing_since;
 }
 
 task<void> batch_committer::write(db::connection& session, batch& b, commit_marker* marker, bool is_begun,

@@ -36,6 +36,8 @@ constexpr auto least_time_of_a_group = std::chrono::seconds(5);
 constexpr int most_sessions_lost = 4;
 constexpr int most_sessions_lost_by_a_part = 2;
 constexpr auto sessions_are_lost_for = std::chrono::seconds(2);
+// Where each took so long, it was ended for the time that it took.
+constexpr auto ends_late_after = std::chrono::milliseconds(500);
 // Most servers have noticed by then that a client is gone, or were told.
 constexpr auto a_lost_session_lives_for = std::chrono::minutes(1);
 
@@ -78,14 +80,17 @@ bool is_recent(const std::optional<time_point>& last, duration memory) {
   return last && scheduler::current().now() - *last < memory;
 }
 
-db::database_error ends_sessions(const std::exception_ptr& failure) {
-  const auto* last = detail::exception_as<error>(failure);
-  return {db::db_errc::other,
-          "the database ended a session each time that it was to store it, and answers others: " + last->message(),
-          0,
-          {},
-          failure};
-}
+class ends_sessions final : public db::database_error {
+ public:
+  ends_sessions(const std::exception_ptr& last, bool late)
+      : database_error(db::db_errc::other,
+                       "the database ended a session each time that it was to store it, and answers others: " +
+                           detail::exception_as<error>(last)->message(),
+                       0, {}, last),
+        is_late(late) {}
+
+  bool is_late;
+};
 
 std::exception_ptr outcome_unknown(std::exception_ptr cause) {
   if (failed_with(ingest_errc::outcome_unknown, cause)) return cause;
@@ -161,6 +166,7 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
   const time_point begun = scheduler::current().now();
   bool is_whole = b.apart.empty();
   bool took_all_time = false;
+  bool ends_late = false;
   if (is_whole) {
     bool was_met = is_recent(met_lock_, a_lock_is_remembered_for);
     bool is_short = how == patience::short_while_locks_are_held && was_met;
@@ -177,7 +183,11 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
     if (!is_worth_it && took_all_time) note_slowness(begun);
     if (!is_worth_it) std::rethrow_exception(failure);
     if (waits && !is_short) met_lock_ = scheduler::current().now();
+    const auto* ended = detail::exception_as<ends_sessions>(failure);
+    ends_late = ended != nullptr && ended->is_late;
   }
+  const time_point divided_at = scheduler::current().now();
+  auto have_others_gone_in = [&] { return stored_at_ && *stored_at_ > divided_at; };
   bool any_part_slow = false;
   const bool was_slow = of_attempts_.is_remembered() || of_rows_.is_remembered();
   auto commit_as_part = [&](batch& part, bool is_last) -> task<void> {
@@ -185,7 +195,9 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
     attempt_limits of_part = limits_of(part, limits, lock_wait);
     of_part.is_of_part = is_whole || part.rows.rows() + count_apart(b) < b.rows.rows();  // else all of it that can go
     of_part.heard = heard;
-    if (!was_slow && !of_attempts_.is_remembered() && !of_rows_.is_remembered())
+    // Where nothing goes in, all may have their sessions ended for a while: then its last try is one with all time.
+    bool is_short = ends_late && (!is_last || have_others_gone_in());
+    if (!was_slow && !is_short && !of_attempts_.is_remembered() && !of_rows_.is_remembered())
       of_part.writing = limits.attempt_timeout;
     else if (!is_last)
       of_part.writing = std::min(limits.attempt_timeout, time_of_part(part.rows.rows()));
@@ -206,7 +218,8 @@ task<void> batch_committer::commit(batch& b, const coalescer_options& limits, pa
   bool any_slow = std::any_of(b.apart.begin(), b.apart.end(), [&](const rows_set_apart& some) {
     return takes_too_long(some.failure) || (any_part_slow && !some.tried);  // for these the time was up
   });
-  if (took_all_time && (any_slow || takes_too_long(failure))) note_slowness(begun);
+  bool is_known_slow = took_all_time || (ends_late && have_others_gone_in());
+  if (is_known_slow && (any_slow || takes_too_long(failure))) note_slowness(begun);
   if (failure) std::rethrow_exception(failure);
 }
 
@@ -243,6 +256,8 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, free
   bool has_hung = false;
   int sessions_lost = 0;  // while they wrote
   time_point first_loss{};
+  time_point first_lost_since{};  // when it began to write
+  bool all_lost_late = true;
   duration backoff = first_backoff;
   for (;;) {
     std::exception_ptr failure;
@@ -276,16 +291,24 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, free
     }
     bool gives_up = clock.now() + backoff >= give_up;
     if (is_lost && so_far.is_writing && !end.is_in_doubt) {
-      if (sessions_lost++ == 0) first_loss = clock.now();
+      if (sessions_lost++ == 0) {
+        first_loss = clock.now();
+        first_lost_since = so_far.writing_since;
+      }
+      all_lost_late = all_lost_late && clock.now() - so_far.writing_since >= ends_late_after;
       bool are_many = limits.is_of_part
                           ? sessions_lost >= most_sessions_lost_by_a_part
                           : sessions_lost >= most_sessions_lost && clock.now() - first_loss >= sessions_are_lost_for;
+      // What would fail with all its rows loses nothing by being divided, however few sessions it had time to lose.
+      bool is_last_chance = gives_up && !limits.is_of_part && (is_judged || sessions_lost > 1) &&
+                            clock.now() - first_lost_since >= sessions_are_lost_for;
+      are_many = are_many || is_last_chance;
       bool answers = false;
       if (are_many && (is_judged || gives_up)) {
         task<bool> asking = database_answers(most.attempt_timeout);
         answers = co_await std::move(asking);
       }
-      if (answers) throw ends_sessions(failure);
+      if (answers) throw ends_sessions(failure, all_lost_late);
     }
     bool is_worth_it = may_pass(failure) || (end.is_in_doubt && is_of_database(failure)) ||
                        (hangs_at_first && !is_judged && takes_too_long(failure));

@@ -63,6 +63,7 @@ class batch_committer {
     time_point write_until{};
     bool has_session = false;
     bool is_writing = false;
+    time_point writing_since{};
     bool has_time_to_write = false;  // most of what it may take: to get a session did not use it up
     bool has_hung = false;
     bool was_cut_short = false;     // by what limits an attempt

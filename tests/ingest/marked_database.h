@@ -46,6 +46,7 @@ struct marked_server {
   db::db_errc upset_as = db::db_errc::other;
   std::map<std::string, duration> slow_rows;  // what a trigger, say, takes with them
   std::set<std::string> stubborn_rows;        // of these: what they take goes on also when nobody waits for it
+  std::optional<duration> longest_statement;  // the session of one that takes longer is ended
   bool away = false;                          // connects are refused
   bool account_is_locked = false;
   std::size_t most_sessions = 100;
@@ -235,7 +236,8 @@ class marked_connection final : public db::connection {
       auto slow = server_->slow_rows.find(std::string(rows.row(r)[0].text()));
       if (slow == server_->slow_rows.end()) continue;
       if (server_->stubborn_rows.contains(slow->first)) busy_until_ = scheduler::current().now() + slow->second;
-      co_await sleep_for(slow->second);
+      co_await sleep_for(std::min(slow->second, server_->longest_statement.value_or(duration::max())));
+      if (server_->longest_statement && slow->second > *server_->longest_statement) lose();
     }
   }
   std::uint64_t insert_marker(const db::parameters& values) {

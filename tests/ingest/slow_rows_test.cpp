@@ -139,6 +139,53 @@ TEST_F(slow_rows, that_there_was_no_time_to_look_for_do_not_count_as_locked) {
   EXPECT_EQ(logged_.text().find("items wait for a lock"), std::string::npos) << logged_.text();
 }
 
+// As by a proxy, or a job that ends what runs for long.
+TEST_F(slow_rows, that_have_their_sessions_ended_fail_alone) {
+  options_.commits.attempt_timeout = 30s;
+  server_->slow_rows["\"slow\""] = 10h;
+  for (duration most : {duration(1s), duration(2s), duration(3s), duration(5s), duration(12s)}) {
+    server_->longest_statement = most;
+    for (int turn = 0; turn < 5; ++turn) {
+      run([&](processor& p) -> task<void> {
+        std::vector<std::string> items = numbers(40);
+        items.at(17) = "\"slow\"";
+        for (int time = 0; time < 2; ++time) {
+          time_point start = scheduler::current().now();
+          task<std::vector<item_status>> processing = process(p, items, true);
+          std::vector<item_status> ends = co_await std::move(processing);
+          EXPECT_EQ(std::count(ends.begin(), ends.end(), item_status::stored), 39) << most / 1s;
+          EXPECT_EQ(ends.at(17), item_status::failed);
+          // Ten seconds of tries with the last of them, and the division.
+          EXPECT_LT(since(start), time == 0 ? 10s + most + 5s : 8s) << most / 1s;
+        }
+      });
+    }
+  }
+}
+
+TEST_F(slow_rows, are_none_where_all_have_their_sessions_ended_for_a_while) {
+  for (duration lasts : {duration(8s), duration(11s), duration(14s)}) {
+    for (bool singly : {true, false}) {
+      server_->stored.clear();
+      run([&](processor& p) -> task<void> {
+        const time_point end = scheduler::current().now() + lasts;
+        auto is_bad = [end] { return scheduler::current().now() < end; };
+        server_->pause = [is_bad](const std::string& what) {
+          return what == "ROWS processed_data" && is_bad() ? duration(3s) : duration(1ms);
+        };
+        server_->cuts = [is_bad](std::size_t, const std::string& what) {
+          return what == "ROWS processed_data" && is_bad() ? std::optional(cut::before) : std::nullopt;
+        };
+        server_->armed = true;
+        task<std::vector<item_status>> processing = process(p, numbers(20), singly);
+        check(co_await std::move(processing));
+      });
+      server_->pause = nullptr;
+      server_->armed = false;
+    }
+  }
+}
+
 // As one whose client's network is gone, where nothing ends idle transactions.
 TEST_F(slow_rows, of_sessions_that_the_server_keeps_for_long_keep_no_others_out) {
   options_.commits.commit_retry = 1s;
