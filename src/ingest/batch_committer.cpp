@@ -92,6 +92,13 @@ class ends_sessions final : public db::database_error {
   bool is_late;
 };
 
+// What the database says of one row each time that it is tried, while it takes others.
+bool may_be_said_of_one(const std::exception_ptr& failure, bool is_writing) {
+  return takes_too_long(failure) || failed_with(db::db_errc::deadlock, failure) ||
+         failed_with(db::db_errc::serialization, failure) ||
+         (is_writing && failed_with(db::db_errc::connection_lost, failure));
+}
+
 std::exception_ptr outcome_unknown(std::exception_ptr cause) {
   if (failed_with(ingest_errc::outcome_unknown, cause)) return cause;
   return std::make_exception_ptr(error(ingest_errc::outcome_unknown,
@@ -314,7 +321,8 @@ task<void> batch_committer::try_for(const attempt_limits& limits, batch& b, free
                        (hangs_at_first && !is_judged && takes_too_long(failure));
     if (!is_worth_it || gives_up) std::rethrow_exception(failure);
     with.is_suspect = with.is_suspect || is_lost || so_far.has_left_session;
-    if (limits.heard != nullptr && so_far.has_session && !so_far.has_hung) *limits.heard = clock.now();
+    bool is_its_own = !end.is_in_doubt && !so_far.has_hung && may_be_said_of_one(failure, so_far.is_writing);
+    if (limits.heard != nullptr && is_its_own) *limits.heard = clock.now();
     retries_.add();
     co_await sleep_for(jittered(backoff));
     backoff = std::min<duration>(backoff * 2, longest_backoff);

@@ -42,8 +42,8 @@ class batch_committer {
   // than `lock_timeout` are set apart. A row that takes so long that it ends an attempt fails alone, as `interrupted`,
   // and attempts have less time for a while; so does one that the database ends sessions for. When it throws, nothing
   // was stored, save with `ingest_errc::outcome_unknown`. `heard`, where it is given, is set to the time whenever the
-  // database has failed an attempt that is tried again, and did not leave it without an answer. It and the limits
-  // outlive the task.
+  // database has failed an attempt that is tried again, for what may be the batch's own. It and the limits outlive the
+  // task.
   task<void> commit(batch& b, const coalescer_options& limits, patience how, time_point* heard = nullptr);
   // Drops what `prepare` and `commit` have left in the database for themselves, as far as a moment suffices. When no
   // batch is under way.

@@ -163,11 +163,11 @@ task<void> stream_writer::commit(batch& b, batch_committer::patience how) {
   time_point start = clock.now();
   bool in_lane = how == batch_committer::patience::full;  // where one may rightly take long
   bool is_one_item = rows_and_groups(b) == 1;
-  auto begun = in_lane ? begun_.end() : begun_.insert(begun_.end(), start);
+  auto begun = in_lane ? begun_.end() : begun_.insert(begun_.end(), {start, has_failed_lately()});
   std::exception_ptr failure;
   try {
-    task<void> committing = committer_.commit(b, queue_.options(), how,
-                                              !in_lane && is_one_item && !upsetting_.is_table() ? &*begun : nullptr);
+    task<void> committing = committer_.commit(
+        b, queue_.options(), how, !in_lane && is_one_item && !upsetting_.is_table() ? &begun->begun : nullptr);
     co_await std::move(committing);
   } catch (...) {
     failure = std::current_exception();
@@ -202,13 +202,19 @@ void stream_writer::note_failure(const std::exception_ptr& why, const batch& b, 
   if (!may_be_one || !may_be_said_of_one_item(why)) failed_at_ = scheduler::current().now();
 }
 
+bool stream_writer::has_failed_lately() const noexcept {
+  return failed_at_ && *failed_at_ > scheduler::current().now() - failing_is_told_for;
+}
+
+// What is tried after a failure tells whether that is over, however long it takes.
 bool stream_writer::failing() const noexcept {
   time_point some_time_ago = scheduler::current().now() - failing_is_told_for;
-  bool failed_lately = failed_at_ && *failed_at_ > some_time_ago;
+  bool goes_on = failed_at_ && std::any_of(begun_.begin(), begun_.end(),
+                                           [](const under_way& commit) { return commit.follows_failure; });
   bool is_locked = all_apart_since_ && *all_apart_since_ <= some_time_ago && *all_apart_at_ > some_time_ago;
   bool is_late = std::any_of(begun_.begin(), begun_.end(),
-                             [&](time_point begun) { return std::max(begun, committed_at_) <= some_time_ago; });
-  return failed_lately || is_locked || is_late;
+                             [&](const under_way& c) { return std::max(c.begun, committed_at_) <= some_time_ago; });
+  return has_failed_lately() || goes_on || is_locked || is_late;
 }
 
 void stream_writer::committed(const batch& b, duration elapsed, bool in_lane) noexcept {

@@ -51,12 +51,13 @@ class stream_writer {
   void count(const item_counts& ended) const noexcept;
   // True while the database can't be reached.
   bool unreachable() const noexcept { return sessions_.unreachable(); }
-  // True when a batch lately failed to be committed though the database was there, or one has been under way for long,
-  // and none was committed since; or when all items of some time have waited for locks. One item, or one request with a
-  // key, that fails however often says nothing of the table.
+  // True when a batch lately failed to be committed though the database was there, or had when one began that is under
+  // way, or one has been under way for long, and none was committed since; or when all items of some time have waited
+  // for locks. One item, or one request with a key, that fails however often says nothing of the table.
   bool failing() const noexcept;
 
  private:
+  bool has_failed_lately() const noexcept;
   task<void> commit(batch& b, batch_committer::patience how);
   void committed(const batch& b, duration elapsed, bool in_lane) noexcept;
   void note_failure(const std::exception_ptr& why, const batch& b, const rows_set_apart& failed, bool alone) noexcept;
@@ -71,7 +72,11 @@ class stream_writer {
   std::optional<time_point> failed_at_;  // though the database was there; nothing once one was committed
   suspect_rows upsetting_;               // since one was committed
   time_point committed_at_{};            // the last one
-  std::list<time_point> begun_;          // the commits under way; later where the database had an item fail meanwhile
+  struct under_way {
+    time_point begun;  // later where the database had an item fail meanwhile
+    bool follows_failure;
+  };
+  std::list<under_way> begun_;                                // the commits
   std::optional<time_point> all_apart_since_, all_apart_at_;  // the first of the batches that were, and the last
   struct told_failure {
     std::optional<time_point> at;

@@ -254,6 +254,60 @@ TEST_F(many_streams, leave_the_service_ready_while_one_item_conflicts_each_time_
   expect_ready_while_one_item_fails(server);
 }
 
+// As a file whose disk may only be read, with a client that waits for each of its items before the next.
+TEST_F(many_streams, keep_the_service_unready_while_one_after_another_fails_for_the_tables_sake) {
+  log::capture quiet;
+  auto server = std::make_shared<marked_server>();
+  simulate(server, streams(1), [&]() -> task<void> {
+    server->upset_as = db::db_errc::read_only;
+    server->upsetting_rows = {"1"};
+    task_group posting;
+    bool has_ended = false;
+    auto post_one_after_another = [&]() -> task<void> {
+      for (int time = 0; time < 4; ++time) {
+        task<int> one = status_of(post_to("s0", "1"));
+        EXPECT_EQ(co_await std::move(one), 503);
+        co_await sleep_for(500ms);
+      }
+      has_ended = true;
+    };
+    const time_point start = scheduler::current().now();
+    posting.start(post_one_after_another());
+    co_await sleep_for(5100ms);
+    while (!has_ended) {
+      task<int> asking = status_of(is_ready);
+      EXPECT_EQ(co_await std::move(asking), 503) << (scheduler::current().now() - start) / 1ms;
+      co_await sleep_for(250ms);
+    }
+    co_await posting.join();
+    co_await sleep_for(5s);
+    task<int> asking = status_of(is_ready);
+    EXPECT_EQ(co_await std::move(asking), 200) << "nothing was tried";
+  });
+}
+
+// One that fails for itself is not to keep the service away from others for good.
+TEST_F(many_streams, leave_the_service_ready_once_only_one_item_fails_that_is_at_fault_itself) {
+  log::capture quiet;
+  auto server = std::make_shared<marked_server>();
+  simulate(server, streams(1), [&]() -> task<void> {
+    server->upsetting_rows = {"1"};
+    server->upset_as = db::db_errc::full;
+    task<int> table = status_of(post_to("s0", "1"));
+    EXPECT_EQ(co_await std::move(table), 503);
+    task<int> asking = status_of(is_ready);
+    EXPECT_EQ(co_await std::move(asking), 503);
+    server->upset_as = db::db_errc::other;
+    for (int second = 0; second < 6; ++second) {
+      co_await sleep_for(1s);
+      task<int> one = status_of(post_to("s0", "1"));
+      EXPECT_EQ(co_await std::move(one), 503);
+    }
+    task<int> asking_again = status_of(is_ready);
+    EXPECT_EQ(co_await std::move(asking_again), 200);
+  });
+}
+
 TEST_F(many_streams, let_a_reader_wait_for_a_session_as_long_as_it_may) {
   auto server = std::make_shared<marked_server>();
   service_options options = streams(1);
