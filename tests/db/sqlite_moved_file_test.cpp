@@ -1,6 +1,7 @@
 #include "sqlite_moved_file.h"
 
 #include <penstock/net/event_loop.h>
+#include <penstock/observe/log_capture.h>
 #include <penstock/testing/assertions.h>
 
 #include <filesystem>
@@ -67,6 +68,34 @@ TEST(sqlite_moved_file, one_that_was_moved_away_is_not_used_until_it_is_back) {
     EXPECT_EQ(std::get<std::int64_t>(left.rows[0][0]), 0);
   };
   net::run(main());
+}
+
+// As of a folder whose rights were taken away, which root would not notice.
+TEST(sqlite_moved_file, one_whose_path_can_not_be_followed_is_told_so) {
+  temporary_folder folder;
+  log::capture logged;
+  auto main = [&]() -> task<> {
+    std::filesystem::create_directory(folder / "inner");
+    database file(folder.url("inner/a.db"));
+    std::unique_ptr<connection> c = co_await file.connect();
+    co_await c->execute("CREATE TABLE t(x)");
+    std::filesystem::rename(folder / "inner", folder / "away");
+    std::filesystem::create_directory_symlink("inner", folder / "inner");
+    std::string message;
+    try {
+      co_await c->execute("INSERT INTO t VALUES (1)");
+    } catch (const database_error& e) {
+      message = e.message();
+    }
+    EXPECT_NE(message.find("(Too many levels of symbolic links)"), std::string::npos) << message;
+    c->close();
+    std::filesystem::remove(folder / "inner");
+    std::filesystem::rename(folder / "away", folder / "inner");
+    c = co_await file.connect();
+    co_await c->execute("INSERT INTO t VALUES (1)");
+  };
+  net::run(main());
+  EXPECT_NE(logged.text().find("reason=\"Too many levels of symbolic links\""), std::string::npos) << logged.text();
 }
 
 TEST(sqlite_moved_file, each_file_keeps_its_rows_when_another_is_put_in_its_place) {

@@ -2,8 +2,10 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <system_error>
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace penstock::db::sqlite {
@@ -92,7 +94,20 @@ void throw_open_failure(sqlite3* handle, const std::string& path) {
   throw database_error(errc, "SQLite can't open '" + path + "': " + said + (advice.empty() ? "" : "; " + advice), code);
 }
 
+// A file whose path can't be followed counts as moved: whoever can follow it may put another one there.
+std::string why_not_to_be_found(const std::string& path) {
+  struct stat there {};
+  if (::stat(path.c_str(), &there) == 0 || errno == ENOENT) return {};
+  return std::generic_category().message(errno);
+}
+
 void throw_moved(const std::string& path) {
+  std::string why = why_not_to_be_found(path);
+  if (!why.empty())
+    throw database_error(db_errc::connection_lost,
+                         "SQLite '" + path + "': the file can't be found by its path any more (" + why +
+                             "): give back the rights to its folders, or mend what else is in the way",
+                         SQLITE_READONLY_DBMOVED);
   throw database_error(db_errc::connection_lost,
                        "SQLite '" + path +
                            "': the file was moved, replaced or deleted while it was in use, and what would be written "

@@ -23,6 +23,9 @@ db_errc classify(int extended) noexcept;
 // Throws what opening a file failed with: says what to do.
 [[noreturn]] void throw_open_failure(sqlite3* handle, const std::string& path);
 
+// Why nobody can say whether a file is at its path, as "Permission denied"; empty where one is, or none.
+std::string why_not_to_be_found(const std::string& path);
+
 // For a file that was opened before, and to which its path no longer leads.
 [[noreturn]] void throw_moved(const std::string& path);
 

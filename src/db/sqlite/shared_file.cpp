@@ -191,7 +191,12 @@ void shared_file::empty_wal(sqlite3* handle) noexcept {
   if (is_deleted()) return keep_wal(handle);
   if (write_wal_to_file(handle) || !has_moved(handle)) {
     sqlite3_close(handle);
-    log::warn("a SQLite file was moved while it was in use; all that was committed is in it", {{"file", path_}});
+    std::string why = why_not_to_be_found(path_);
+    if (!why.empty())
+      log::warn("a SQLite file can't be found by its path any more; all that was committed is in it",
+                {{"file", path_}, {"reason", why}});
+    else
+      log::warn("a SQLite file was moved while it was in use; all that was committed is in it", {{"file", path_}});
     return;
   }
   log::error("a SQLite file was moved while it was in use, and what was committed last can't be written to it",
