@@ -197,6 +197,14 @@ std::size_t worker_threads(const ingest::service_options& options) {
   return std::clamp<std::size_t>(wanted, 1, most);
 }
 
+// What is open while one client is served.
+std::uint64_t least_descriptors(const serve_config& config) {
+  constexpr std::uint64_t of_the_process = 12;  // standard streams, log, the loop's own
+  db::database store(config.store_url);
+  std::uint64_t of_a_session = store.commits_can_be_ambiguous() ? 1 : 2;  // SQLite: the file and FILE-wal
+  return of_the_process + config.listen.size() + of_a_session * ingest::used_sessions(config.ingest, store) + 1;
+}
+
 void start_log(const log::options& how) {
   try {
     log::configure(how);
@@ -220,7 +228,7 @@ void run_serve(const serve_arguments& given) {
   const serve_config& config = loaded.values;
   start_log(config.log);
   for (const std::string& warning : loaded.warnings) log::warn("odd configuration", {{"what", warning}});
-  allow_descriptors(config.http.max_connections);
+  allow_descriptors(config.http.max_connections, least_descriptors(config));
   net::run(serve(config), {.worker_threads = worker_threads(config.ingest)});
 }
 

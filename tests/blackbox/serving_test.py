@@ -4,11 +4,14 @@ import contextlib
 import json
 import os
 import pathlib
+import resource
 import signal
 import socket
+import subprocess
 import tomllib
 
-from penstock_process import BlackBoxTest, main, request_on, rows, run, wait_until
+from penstock_process import (PATIENCE, PROGRAM, BlackBoxTest, environment, main, request_on, rows, run,
+                              wait_until)
 
 MAPPED_STREAM = """
 [[stream]]
@@ -194,6 +197,18 @@ class Failing(BlackBoxTest):
         self.assertIn(f"penstock: cannot listen on {where}: Address already in use", done.stderr)
         self.assertIn("--listen", done.stderr)
         self.assertFalse((self.folder / "penstock.db").exists())
+
+    def test_a_limit_of_descriptors_that_lets_nobody_in_is_named_with_what_is_needed(self):
+        def limit_to(descriptors):
+            return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
+        for few in (13, 17, 19):
+            done = subprocess.run([PROGRAM, "serve", "--listen", "127.0.0.1:0"], cwd=self.folder, env=environment(),
+                                  capture_output=True, text=True, timeout=PATIENCE, check=False,
+                                  preexec_fn=limit_to(few))
+            self.assertEqual(done.returncode, 1)
+            self.assertRegex(done.stderr, rf"(?m)^penstock: .* {few} descriptors.* needs 20,.*ulimit -n")
+        self.assertEqual(self.serve(before_exec=limit_to(20)).post({"n": 1})[0], 200)
 
     def test_a_log_that_is_a_pipe_without_a_reader_is_named(self):
         os.mkfifo(self.folder / "pipe")
