@@ -1,9 +1,10 @@
 #include "db/mariadb/table_engine.h"
 #include "db/mariadb/wire.h"
-#include "mariadb_server.h"
-#include "table_drift.h"
 
+#include <optional>
 #include <string>
+
+#include <gtest/gtest.h>
 
 // In tables of which engines rows are stored once and for good.
 
@@ -43,43 +44,6 @@ TEST(mariadb_engine, of_a_view_is_none) {
   EXPECT_FALSE(mariadb::engine_difference(told).has_value());
   told.rows = {{std::nullopt, std::nullopt, std::nullopt}};
   EXPECT_FALSE(mariadb::engine_difference(told).has_value());
-}
-
-class mariadb_tables_elsewhere : public mariadb_test {
- protected:
-  // False where the server has no such plugin, or does not load it for this account.
-  bool load_federated() {
-    try {
-      administer("INSTALL SONAME 'ha_federatedx'");
-      return true;
-    } catch (const database_error&) {
-      return false;
-    }
-  }
-  std::string options() const {
-    std::string at = server_.substr(server_.rfind('@') + 1);
-    std::size_t colon = at.rfind(':');
-    return "HOST '" + at.substr(0, colon) + "', PORT " + at.substr(colon + 1, at.rfind('/') - colon - 1) +
-           ", USER 'penstock', PASSWORD 'only for tests', DATABASE '" + name_ + "'";
-  }
-};
-
-TEST_F(mariadb_tables_elsewhere, do_not_fit) {
-  if (!load_federated()) GTEST_SKIP() << "the server has no FEDERATED engine";
-  with_session([&](connection& c) -> task<> {
-    co_await c.execute("CREATE TABLE there(id BIGINT AUTO_INCREMENT PRIMARY KEY, n BIGINT)");
-    co_await c.execute("CREATE SERVER " + name_ + " FOREIGN DATA WRAPPER mysql OPTIONS (" + options() + ")");
-    co_await c.execute(
-        "CREATE TABLE here(id BIGINT AUTO_INCREMENT PRIMARY KEY, n BIGINT) ENGINE=FEDERATED CONNECTION='" + name_ +
-        "/there'");
-    const table_definition wanted{"here", "id", {{"n", column_type::integer}}, {}};
-    task<std::string> preparing = drift_of(c, wanted);
-    std::string said = co_await std::move(preparing);
-    EXPECT_NE(said.find("engine FEDERATED keeps rows on another server"), std::string::npos) << said;
-    co_await c.execute("DROP TABLE here");
-    co_await c.execute("DROP SERVER " + name_);
-  });
-  administer("UNINSTALL SONAME 'ha_federatedx'");
 }
 
 }  // namespace
