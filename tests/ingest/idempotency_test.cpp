@@ -377,12 +377,12 @@ TEST_F(idempotency, a_broken_body_stores_nothing_under_a_key) {
 TEST_F(idempotency, the_answer_is_the_committed_attempts_in_a_cluster_too) {
   auto server = std::make_shared<marked_server>();
   server->certifies = true;
-  server->slow_commit = 60ms;
+  server->slow_commit = 1s;
   int commits = 0;
   server->cuts = [&](std::size_t, const std::string& what) {
     return what == "COMMIT" && commits++ == 0 ? std::optional(cut::during) : std::nullopt;
   };
-  server->pause = [&](const std::string& what) -> duration { return what == "COMMIT" && commits == 1 ? 200ms : 1ms; };
+  server->pause = [&](const std::string& what) -> duration { return what == "COMMIT" && commits == 1 ? 2500ms : 1ms; };
   serve(db::database(std::make_shared<marked_driver>(server)), options_of(whole_items()), [&]() -> task<void> {
     server->armed = true;
     auto posting = post_keyed("k", R"([{"n":1},{"n":2}])", "/v1/items?results=all");
