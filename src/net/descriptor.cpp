@@ -1,5 +1,6 @@
 #include "penstock/net/descriptor.h"
 
+#include "event_loop_implementation.h"
 #include "penstock/async/race.h"
 #include "penstock/async/timeout.h"
 #include "penstock/net/asio.h"
@@ -34,7 +35,7 @@ bool is_unanswered(int descriptor, duration at_least) noexcept {
 }  // namespace
 
 struct descriptor_watch::implementation {
-  explicit implementation(event_loop& loop) : duplicate(io_context_of(loop).get_executor()) {}
+  explicit implementation(event_loop& loop) : home(loop.native().sockets), duplicate(home->context.get_executor()) {}
 
   task<readiness> wait_for(descriptor_base::wait_type what, readiness then) {
     auto waiting = duplicate.async_wait(what, use_task);
@@ -42,6 +43,7 @@ struct descriptor_watch::implementation {
     co_return then;
   }
 
+  std::shared_ptr<loop_sockets> home;  // which the watch may outlive
   boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type> duplicate;
 };
 
@@ -60,6 +62,7 @@ descriptor_watch& descriptor_watch::operator=(descriptor_watch&&) noexcept = def
 descriptor_watch::~descriptor_watch() = default;
 
 task<readiness> descriptor_watch::wait(readiness wanted) {
+  implementation_->home->require_loop("the watch");
   task<readiness> to_read = implementation_->wait_for(descriptor_base::wait_read, readiness::readable);
   if (!includes(wanted, readiness::writable)) return to_read;
   task<readiness> to_write = implementation_->wait_for(descriptor_base::wait_write, readiness::writable);

@@ -55,6 +55,12 @@ std::unique_ptr<event_loop::implementation> start(event_loop& loop, std::size_t 
 
 }  // namespace
 
+// What a handler owns may leave more to be destroyed as it goes.
+void loop_sockets::end() noexcept {
+  set.end();
+  for (int pass = 0; pass < 2; ++pass) context.shutdown();
+}
+
 event_loop::implementation::implementation(event_loop& owner, std::size_t worker_threads)
     : loop(owner), workers(worker_threads), lookups(owner, most_lookup_threads) {}
 

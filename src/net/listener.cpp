@@ -2,6 +2,7 @@
 
 #include "accept_failure.h"
 #include "address.h"
+#include "event_loop_implementation.h"
 #include "penstock/async/scheduler_observer.h"
 #include "penstock/async/timeout.h"
 #include "penstock/async/yield.h"
@@ -57,14 +58,15 @@ struct file_identity {
 
 class socket_listener final : public listener, private tracked {
  public:
-  socket_listener(acceptor a, endpoint local, std::source_location made_at)
-      : tracked("listener"), acceptor_(std::move(a)), local_(std::move(local)) {
+  socket_listener(std::shared_ptr<loop_sockets> home, acceptor a, endpoint local, std::source_location made_at)
+      : tracked("listener"), home_(std::move(home)), acceptor_(std::move(a)), local_(std::move(local)) {
     enter(made_at);
     if (local_.type() == endpoint::kind::unix_socket) file_ = file_identity::of(local_.path());
   }
   ~socket_listener() override { close(); }
 
   task<std::unique_ptr<stream>> accept() override {
+    home_->require_loop("the listener");
     for (;;) {
       // Who waits already is taken at once, some at a time: a pass through the loop for each would let many wait for
       // long, and none for all would keep those back who were accepted.
@@ -117,6 +119,7 @@ class socket_listener final : public listener, private tracked {
     return describe_address(peer).to_string();
   }
 
+  std::shared_ptr<loop_sockets> home_;  // the acceptor's, which may outlive the loop
   acceptor acceptor_;
   std::size_t accepted_ = 0;
   endpoint local_;
@@ -156,16 +159,16 @@ boost::system::error_code open_acceptor(acceptor& a, const endpoint& where, cons
 
 std::unique_ptr<listener> listen(const endpoint& where, const listen_options& options, std::source_location made_at) {
   note_real_operation("listening on " + where.to_string());
-  boost::asio::io_context& context = io_context_of(event_loop::current());
+  std::shared_ptr<loop_sockets> home = event_loop::current().native().sockets;
   boost::system::error_code failure;
   for (const socket_address& address : resolve_blocking(where, true)) {
-    acceptor a(context.get_executor());
+    acceptor a(home->context.get_executor());
     if (where.type() == endpoint::kind::unix_socket) remove_stale_socket(where, address);
     failure = open_acceptor(a, where, address, options);
     if (failure) continue;
     bool tcp = where.type() == endpoint::kind::tcp;
     endpoint local = tcp ? describe_address(a.local_endpoint()) : where;
-    return std::make_unique<socket_listener>(std::move(a), std::move(local), made_at);
+    return std::make_unique<socket_listener>(std::move(home), std::move(a), std::move(local), made_at);
   }
   throw error(net_errc::listen_failed, "cannot listen on " + where.to_string() + ": " + failure.message());
 }

@@ -1,9 +1,11 @@
 #include "readiness.h"
 
+#include "penstock/async/error.h"
 #include "penstock/net/asio.h"
 
 #include <array>
 #include <cerrno>
+#include <string>
 
 #include <sys/epoll.h>
 
@@ -42,6 +44,10 @@ bool readiness_set::add(int socket, socket_readiness& of) noexcept {
 void readiness_set::remove(int socket) noexcept {
   epoll_event unused{};
   ::epoll_ctl(set_.native_handle(), EPOLL_CTL_DEL, socket, &unused);
+}
+
+void readiness_set::throw_ended(const char* whose) {
+  throw error(async_errc::wrong_scheduler, std::string(whose) + " belongs to an event loop that has ended");
 }
 
 void readiness_set::watch() {

@@ -64,11 +64,22 @@ class readiness_set {
   bool add(int socket, socket_readiness& of) noexcept;
   void remove(int socket) noexcept;
 
+  // The loop is about to go: no event is taken any more.
+  void end() noexcept { ended_ = true; }
+  // Throws `async_errc::wrong_scheduler` when it has gone.
+  void require_loop(const char* whose) const {
+    if (ended_) [[unlikely]]
+      throw_ended(whose);
+  }
+
  private:
+  [[noreturn]] static void throw_ended(const char* whose);
+
   void watch();
   void take_events() noexcept;
 
   boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type> set_;
+  bool ended_ = false;
 };
 
 }  // namespace penstock::net

@@ -84,12 +84,14 @@ ssize_t send_some(int socket, const remaining_buffers& rest) noexcept {
 }  // namespace
 
 socket_stream::socket_stream(stream_socket socket, std::string remote_address, std::source_location made_at)
-    : tracked("connection"), set_(event_loop::current().native().sockets), remote_address_(std::move(remote_address)) {
+    : tracked("connection"), remote_address_(std::move(remote_address)) {
+  std::shared_ptr<loop_sockets>& home = event_loop::current().native().sockets;
+  set_ = {home, &home->set};
   enter(made_at);
   boost::system::error_code ignored;  // a socket that can't be set up fails at its first use
   bool is_unix = socket.local_endpoint(ignored).protocol().family() == AF_UNIX;
   socket_ = socket.release(ignored);
-  if (ignored || !set_.add(socket_, readiness_)) {
+  if (ignored || !set_->add(socket_, readiness_)) {
     close();
     return;
   }
@@ -121,6 +123,7 @@ task<std::size_t> socket_stream::read_some(std::span<std::byte> buffer) {
       if (errno != EAGAIN && errno != EWOULDBLOCK) throw_if_broken(kept(errno), "read");
       readiness_.readable = false;
     }
+    set_->require_loop("the stream");
     readiness_wait wait(readiness_.reader);
     co_await wait;
   }
@@ -144,6 +147,7 @@ task<void> socket_stream::write(std::span<const std::span<const std::byte>> buff
     sent_this_turn += sent;
     if (sent > 0) continue;
     if (!std::exchange(has_waited, true)) last_taken_ = taken();
+    set_->require_loop("the stream");
     readiness_wait wait(readiness_.writer);
     co_await wait;
     sent_this_turn = 0;
@@ -179,7 +183,7 @@ void socket_stream::shutdown_send() noexcept {
 void socket_stream::close() noexcept {
   leave();
   if (socket_ < 0) return;
-  set_.remove(socket_);
+  set_->remove(socket_);
   ::close(std::exchange(socket_, -1));
   readiness_.wake_all();
 }

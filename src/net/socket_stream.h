@@ -5,6 +5,7 @@
 #include "readiness.h"
 
 #include <cstdint>
+#include <memory>
 #include <source_location>
 #include <string>
 
@@ -37,8 +38,8 @@ class socket_stream final : public stream, private tracked {
   std::uint64_t taken() const noexcept;
   boost::system::error_code kept(int failure) noexcept;
 
-  readiness_set& set_;
-  int socket_ = -1;  // -1 when closed
+  std::shared_ptr<readiness_set> set_;  // with all that it needs, so that the stream may outlive its loop
+  int socket_ = -1;                     // -1 when closed
   bool yields_ = false;
   int failure_ = 0;               // errno of what broke the connection
   std::uint64_t written_ = 0;     // bytes, so far

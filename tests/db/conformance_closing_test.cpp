@@ -1,4 +1,7 @@
 #include "conformance_fixture.h"
+#include <penstock/db/pool.h>
+
+#include <vector>
 
 #include <unistd.h>
 
@@ -57,6 +60,37 @@ TEST_P(conformance_closing, what_a_closed_session_ran_is_ended_when_the_next_one
     bool ended = co_await until(0);
     EXPECT_TRUE(ended);
   });
+}
+
+// What a service keeps in members is destroyed when its loop has ended.
+TEST_P(conformance_closing, a_session_a_lease_and_a_pool_may_be_destroyed_after_their_loop) {
+  std::unique_ptr<connection> session;
+  std::unique_ptr<pool> sessions;
+  pool::lease lent;
+  std::unique_ptr<connection> cut_short;
+  auto body = [&]() -> task<> {
+    database here(url());
+    task<std::unique_ptr<connection>> connecting = here.connect();
+    session = co_await std::move(connecting);
+    co_await session->query("SELECT 1");
+    task<std::unique_ptr<connection>> connecting_again = here.connect();
+    cut_short = co_await std::move(connecting_again);
+    bool late = co_await times_out(50ms, cut_short->query(endless_query()));
+    EXPECT_TRUE(late);
+    sessions = std::make_unique<pool>(here, pool_options{.max_size = 2});
+    auto acquiring = sessions->acquire();
+    lent = co_await std::move(acquiring);
+    auto acquiring_another = sessions->acquire();
+    pool::lease another = co_await std::move(acquiring_another);
+    co_await another->query("SELECT 1");
+  };
+  net::run(body());
+  std::vector<std::string> reused;  // the memory that the loop has left
+  for (std::size_t i = 0; i < 2'000; ++i) reused.emplace_back(50 + i % 700, '\x02');
+  session.reset();
+  cut_short.reset();
+  sessions.reset();
+  lent = pool::lease();
 }
 
 INSTANTIATE_TEST_SUITE_P(all, conformance_closing, ::testing::ValuesIn(all_databases), name_of_tested);
