@@ -34,13 +34,18 @@ bool is_unanswered(int descriptor, duration at_least) noexcept {
 
 }  // namespace
 
+// Kept by each wait under way, which Asio may be asked to cancel when the watch is gone.
 struct descriptor_watch::implementation {
+  using shared = std::shared_ptr<implementation>;
+
   explicit implementation(event_loop& loop) : home(loop.native().sockets), duplicate(home->context.get_executor()) {}
 
-  task<readiness> wait_for(descriptor_base::wait_type what, readiness then) {
-    auto waiting = duplicate.async_wait(what, use_task);
-    co_await waiting;
-    co_return then;
+  static task<readiness> wait_for(shared watched, descriptor_base::wait_type what, readiness then);
+  static task<readiness> wait(const shared& watched, readiness wanted);
+  static task<readiness> wait_while_answered(shared watched, readiness wanted, duration limit);
+  void close() noexcept {
+    boost::system::error_code ignored;  // close(2) frees the descriptor whatever it reports
+    duplicate.close(ignored);
   }
 
   std::shared_ptr<loop_sockets> home;  // which the watch may outlive
@@ -48,7 +53,7 @@ struct descriptor_watch::implementation {
 };
 
 descriptor_watch::descriptor_watch(int descriptor)
-    : implementation_(std::make_unique<implementation>(event_loop::current())) {
+    : implementation_(std::make_shared<implementation>(event_loop::current())) {
   int own = ::fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
   boost::system::error_code refused(own < 0 ? errno : 0, boost::system::system_category());
   throw_if_failed(refused, "duplicate a descriptor");
@@ -58,19 +63,39 @@ descriptor_watch::descriptor_watch(int descriptor)
 }
 
 descriptor_watch::descriptor_watch(descriptor_watch&&) noexcept = default;
-descriptor_watch& descriptor_watch::operator=(descriptor_watch&&) noexcept = default;
-descriptor_watch::~descriptor_watch() = default;
+descriptor_watch& descriptor_watch::operator=(descriptor_watch&& other) noexcept {
+  descriptor_watch old(std::move(*this));
+  implementation_ = std::move(other.implementation_);
+  return *this;
+}
+descriptor_watch::~descriptor_watch() {
+  if (implementation_) implementation_->close();
+}
 
-task<readiness> descriptor_watch::wait(readiness wanted) {
-  implementation_->home->require_loop("the watch");
-  task<readiness> to_read = implementation_->wait_for(descriptor_base::wait_read, readiness::readable);
+task<readiness> descriptor_watch::wait(readiness wanted) { return implementation::wait(implementation_, wanted); }
+
+task<readiness> descriptor_watch::wait_while_answered(readiness wanted, duration limit) {
+  return implementation::wait_while_answered(implementation_, wanted, limit);
+}
+
+task<readiness> descriptor_watch::implementation::wait_for(shared watched, descriptor_base::wait_type what,
+                                                           readiness then) {
+  auto waiting = watched->duplicate.async_wait(what, use_task);
+  co_await waiting;
+  co_return then;
+}
+
+task<readiness> descriptor_watch::implementation::wait(const shared& watched, readiness wanted) {
+  watched->home->require_loop("the watch");
+  task<readiness> to_read = wait_for(watched, descriptor_base::wait_read, readiness::readable);
   if (!includes(wanted, readiness::writable)) return to_read;
-  task<readiness> to_write = implementation_->wait_for(descriptor_base::wait_write, readiness::writable);
+  task<readiness> to_write = wait_for(watched, descriptor_base::wait_write, readiness::writable);
   if (!includes(wanted, readiness::readable)) return to_write;
   return race(std::move(to_read), std::move(to_write));
 }
 
-task<readiness> descriptor_watch::wait_while_answered(readiness wanted, duration limit) {
+task<readiness> descriptor_watch::implementation::wait_while_answered(shared watched, readiness wanted,
+                                                                      duration limit) {
   // An answer to a question whether it takes more may be left out, by the bound on their number (tcp_invalid_ratelimit
   // in the kernel's ip-sysctl.rst). The next question comes within a second.
   constexpr duration shortest = std::chrono::seconds(2);
@@ -78,12 +103,12 @@ task<readiness> descriptor_watch::wait_while_answered(readiness wanted, duration
   std::optional<time_point> unanswered_since;
   for (;;) {
     try {
-      task<readiness> waiting = with_timeout(limit / 4, wait(wanted));
+      task<readiness> waiting = with_timeout(limit / 4, wait(watched, wanted));
       co_return co_await std::move(waiting);
     } catch (const timed_out&) {  // time to look
     }
     time_point now = scheduler::current().now();
-    if (!is_unanswered(implementation_->duplicate.native_handle(), now - unanswered_since.value_or(now)))
+    if (!is_unanswered(watched->duplicate.native_handle(), now - unanswered_since.value_or(now)))
       unanswered_since.reset();
     else if (!unanswered_since)
       unanswered_since = now;

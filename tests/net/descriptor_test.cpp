@@ -1,3 +1,6 @@
+#include <penstock/async/cancel.h>
+#include <penstock/async/error.h>
+#include <penstock/async/gather.h>
 #include <penstock/async/task_group.h>
 #include <penstock/async/timeout.h>
 #include <penstock/async/yield.h>
@@ -7,7 +10,9 @@
 #include <array>
 #include <cerrno>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -87,6 +92,41 @@ TEST(descriptor_watch, can_be_cancelled_and_used_again) {
     EXPECT_EQ(ready, readiness::readable);
   };
   run(body());
+}
+
+// As a client library's session that is closed beside what it runs.
+TEST(descriptor_watch, may_be_destroyed_beneath_a_wait_which_ends_also_when_it_is_cancelled_in_the_same_turn) {
+  auto end_of_wait = [](readiness wanted, bool cancels) -> task<std::string> {
+    descriptor_pair pair;
+    std::array<char, 4096> some{};
+    while (::write(pair.ends[0], some.data(), some.size()) > 0) continue;  // until it takes nothing more
+    std::optional<descriptor_watch> watch(std::in_place, pair.ends[0]);
+    std::string ended;
+    auto waits = [&]() -> task<> {
+      try {
+        co_await watch->wait(wanted);
+      } catch (const error& e) {
+        ended = e.code();
+        throw;
+      }
+    };
+    cancel_scope scope;
+    auto destroys = [&]() -> task<> {
+      for (int i = 0; i < 3; ++i) co_await yield();
+      watch.reset();
+      std::vector<std::string> reused;  // the memory that it has left
+      for (std::size_t i = 0; i < 2'000; ++i) reused.emplace_back(20 + i % 400, '\x02');
+      if (cancels) scope.cancel("test");
+    };
+    task<> waiting = scope.run(waits());
+    auto both = gather_settled(std::move(waiting), destroys());
+    co_await std::move(both);
+    co_return ended;
+  };
+  for (readiness wanted : {readiness::readable, readiness::writable, readiness::readable | readiness::writable}) {
+    EXPECT_EQ(run(end_of_wait(wanted, false)), "net.connection_closed");
+    EXPECT_EQ(run(end_of_wait(wanted, true)), "async.operation_cancelled");
+  }
 }
 
 TEST(descriptor_watch, outlives_its_descriptor_whose_number_may_go_to_another) {

@@ -38,7 +38,8 @@ class descriptor_watch {
 
   /// Waits until the descriptor is ready for something of what is `wanted`, and gives what; an error or an end of the
   /// connection counts as readable and writable. At once when it is ready already: the level counts, not its change.
-  /// Cancellable. One wait at a time.
+  /// Cancellable. One wait at a time; where the watch is destroyed meanwhile, the wait ends with
+  /// `net_errc::connection_closed`.
   task<readiness> wait(readiness wanted);
   /// As `wait`, but gives `none` once the peer's system has left what was sent over TCP unanswered for about `limit`, 2
   /// s at least. A peer that takes nothing more, but whose system says so when it is asked (RFC 9293, 3.8.6.1), is
@@ -48,7 +49,7 @@ class descriptor_watch {
 
  private:
   struct implementation;
-  std::unique_ptr<implementation> implementation_;
+  std::shared_ptr<implementation> implementation_;  // null when moved from
 };
 
 /// Lets the system give up a TCP connection on which nothing is sent, when its peer does not answer for about `limit`,
