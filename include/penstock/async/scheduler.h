@@ -126,7 +126,8 @@ class scheduler {
     for (const timer_entry& e : timers_) visit(*e.armed);
   }
 
-  /// Runs until `done` is true. Called by `run_on`, whose task runs below `root`; not reentrant.
+  /// Runs until `done` is true. Called by `run_on`, whose task runs below `root`. Not reentrant:
+  /// a task does not run another on its own scheduler, but awaits it.
   virtual void run_until(const bool& done, detail::scope_state& root) = 0;
 
  protected:

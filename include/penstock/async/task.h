@@ -38,7 +38,8 @@ class task_access;
 /// Await it once, as an rvalue: one that has run already, or was moved from, gives `async_errc::task_spent`. The
 /// awaiting task is the parent: the child inherits its cancellation, deadline and task-locals, and the parent goes on
 /// when the child is done. Awaiting is a direct transfer of control, not a trip through the ready queue. Destroying a
-/// task that has started and waits unwinds it without running it on; its destructors run.
+/// task that has started and waits unwinds it without running it on; its destructors run. That takes stack for each
+/// task that it awaits in turn: a chain of some 150,000 is too long for a stack of 8 MiB.
 template <class T>
 class [[nodiscard]] task {
  public:

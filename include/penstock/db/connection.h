@@ -103,7 +103,8 @@ enum class session_state : std::uint8_t {
 ///
 /// Every operation throws `database_error`, or `operation_cancelled` when it was cancelled: a statement that runs, or
 /// waits for another session's lock, is interrupted, and the transaction that it was part of is rolled back, at once or
-/// by `reset`.
+/// by `reset`. A server is asked to end what was cut short by `reset`, `rollback`, or as the next session is opened
+/// after `close`: until then it may go on, and take effect where it is no part of a transaction.
 class connection {
  public:
   connection() = default;

@@ -46,7 +46,8 @@ class pool {
   /// session that comes back meanwhile is lent at once), resets dirty ones, pings, and closes those that are old or
   /// idle for long. Ends after `close`. Start it once, in a group (in the background, when nothing closes the pool
   /// before the group is joined). The pool works without it too: acquirers then connect, reset and ping for themselves,
-  /// and it does not grow while all of them give up sooner than a connect takes.
+  /// and it does not grow while all of them give up sooner than a connect takes; and a statement that was cut short
+  /// goes on at its server, and may take effect, until its session is lent again.
   task<void> run();
 
   /// Awaits a session. `where` is named when the lease is held for long. Cancellable at any point. Throws

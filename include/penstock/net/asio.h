@@ -28,7 +28,8 @@ namespace penstock::net {
 /// Completion token: the operation's result, without its error code; several values come as a tuple. A failure is
 /// thrown as `error` with a `net_errc`. Cancelling the task cancels the operation (terminal cancellation) and waits for
 /// it; an operation that had completed keeps its result, and one that can't be cancelled is waited for. Destroying the
-/// waiting task cancels the operation too: buffers must outlive the task, Asio objects need not.
+/// waiting task cancels the operation too. Buffers must outlive the task, and the Asio object must outlive the
+/// operation, since a cancellation asks it: close the object, and let the wait end, before you destroy it.
 ///
 /// The task goes on on its loop also when the Asio object belongs to another context; one that runs on other threads
 /// must bear that its operations are cancelled from the loop's.

@@ -12,7 +12,8 @@
 
 namespace penstock::net {
 
-/// Accepts connections. Belongs to the loop it was made on.
+/// Accepts connections. Belongs to the loop it was made on. Destroying it closes it; no `accept` may be under way then:
+/// close it, and let that end, before.
 class listener {
  public:
   listener() = default;
