@@ -1,6 +1,9 @@
 #include "conformance_fixture.h"
+#include <penstock/async/gather.h>
 #include <penstock/db/pool.h>
 
+#include <functional>
+#include <iterator>
 #include <vector>
 
 #include <unistd.h>
@@ -59,6 +62,60 @@ TEST_P(conformance_closing, what_a_closed_session_ran_is_ended_when_the_next_one
     std::unique_ptr<connection> next = co_await db.connect();
     bool ended = co_await until(0);
     EXPECT_TRUE(ended);
+  });
+}
+
+// What ended a task, by its stable code; empty where it came to its end.
+task<std::string> code_of_end(task<void> t) {
+  try {
+    co_await std::move(t);
+  } catch (const error& e) {
+    co_return std::string(e.code());
+  }
+  co_return std::string();
+}
+
+// Closes the session once the operation has begun, and cancels this in the same turn or leaves it; gives what it ended
+// with.
+task<std::string> end_beside_close(connection& c, task<void> operation, bool cancels) {
+  cancel_scope scope;
+  auto closes = [&]() -> task<> {
+    auto sleeping = sleep_for(100ms);  // whenever it comes, the session is closed
+    co_await sleeping;
+    c.close();
+    if (cancels) scope.cancel("test");
+  };
+  task<std::string> running = code_of_end(scope.run(std::move(operation)));
+  auto both = gather(std::move(running), closes());
+  auto [code, closed] = co_await std::move(both);
+  co_return code;
+}
+
+TEST_P(conformance_closing, close_ends_what_waits_for_the_server_beside_it_as_lost_or_cancelled) {
+  if (is_sqlite()) GTEST_SKIP() << "there is no server that is waited for: a session that runs something is not closed";
+  with_connection([this](database& db, connection&) -> task<> {
+    auto ask = [this](connection& c) -> task<void> { co_await c.query(endless_query()); };
+    auto change = [this](connection& c) -> task<void> { co_await c.execute(endless_query()); };
+    auto read = [this](connection& c) -> task<void> {
+      row_consumer none = [](const result&) -> task<void> { co_return; };
+      co_await c.query_each(endless_query(), {}, none);
+    };
+    std::function<task<void>(connection&)> operations[] = {ask, change, read};
+    for (std::size_t i = 0; i < std::size(operations); ++i)
+      for (bool in_transaction : {false, true})
+        for (bool cancels : {false, true}) {
+          task<std::unique_ptr<connection>> connecting = db.connect();
+          std::unique_ptr<connection> c = co_await std::move(connecting);
+          if (in_transaction) co_await c->begin();
+          task<std::string> ending = end_beside_close(*c, operations[i](*c), cancels);
+          std::string code = co_await std::move(ending);
+          EXPECT_EQ(code, cancels ? "async.operation_cancelled" : "db.connection_lost")
+              << "operation " << i << (in_transaction ? " in a transaction" : "");
+          EXPECT_EQ(c->state(), session_state::dead);
+          std::optional<db_errc> later = co_await failure_of(c->query("SELECT 1"));
+          EXPECT_EQ(later, db_errc::connection_lost);
+          c->close();
+        }
   });
 }
 

@@ -192,7 +192,9 @@ class connection {
   /// variable, a temporary table, a lock. A pool resets such a session before it lends it again. Goes by the texts of
   /// the statements: what functions and triggers do is not seen.
   virtual bool altered() const noexcept { return false; }
-  /// Ends the session. Idempotent; operations after it throw `db_errc::connection_lost`.
+  /// Ends the session. Idempotent; operations after it throw `db_errc::connection_lost`. So does one under way beside
+  /// it that waits for its server, if it is not cancelled first. Not while the consumer of a `query_each` runs, nor
+  /// beside any operation of SQLite: cancel that, and let it end, before.
   virtual void close() noexcept = 0;
   /// Told once, where in the source it was opened: a test kit's session says so when it is left open.
   virtual void opened_at(const std::source_location&) {}

@@ -3,6 +3,7 @@
 #include "penstock/async/race.h"
 #include "penstock/async/timeout.h"
 #include "penstock/db/error.h"
+#include "penstock/net/error.h"
 
 #include <algorithm>
 #include <chrono>
@@ -80,7 +81,15 @@ task<void> wire::done(bool is_promised) {
       watched_ = now;
     }
     task<net::readiness> waiting = step_in_ ? wait_and_step_in(is_promised) : wait(is_promised);
-    net::readiness ready = co_await std::move(waiting);
+    net::readiness ready = net::readiness::none;
+    try {
+      ready = co_await std::move(waiting);
+    } catch (const error& e) {
+      if (!e.is(net::net_errc::connection_closed)) throw;
+      // The session was closed beside it: this wire is no more.
+      throw database_error(db_errc::connection_lost, "MariaDB: the session was closed while a statement ran", 0, {},
+                           std::current_exception());
+    }
     if (ready == net::readiness::none)
       abandon();
     else

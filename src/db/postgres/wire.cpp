@@ -5,6 +5,7 @@
 #include "penstock/async/timeout.h"
 #include "penstock/core/units.h"
 #include "penstock/db/error.h"
+#include "penstock/net/error.h"
 #include "penstock/net/held_end.h"
 #include "penstock/observe/log.h"
 
@@ -25,6 +26,13 @@ constexpr duration longest_patience = std::chrono::seconds(2);
 bool says_that_no_standby_was_awaited(const PGresult* remark) {
   const char* file = PQresultErrorField(remark, PG_DIAG_SOURCE_FILE);
   return file != nullptr && std::string_view(file) == "syncrep.c";
+}
+
+// For whoever waits as the session is closed: the wire is no more.
+[[noreturn]] void throw_closed(const error& ended) {
+  if (!ended.is(net::net_errc::connection_closed)) throw;
+  throw database_error(db_errc::connection_lost, "PostgreSQL: the session was closed while a statement ran", 0, {},
+                       std::current_exception());
 }
 
 }  // namespace
@@ -82,7 +90,12 @@ task<void> wire::flush() {
     if (pending < 0) lose();
     if (pending == 0) co_return;
     task<net::readiness> waiting = wait(net::readiness::readable | net::readiness::writable);
-    net::readiness ready = co_await std::move(waiting);
+    net::readiness ready = net::readiness::none;
+    try {
+      ready = co_await std::move(waiting);
+    } catch (const error& e) {
+      throw_closed(e);
+    }
     if (net::includes(ready, net::readiness::readable) && PQconsumeInput(handle()) == 0) lose();
   }
 }
@@ -119,7 +132,11 @@ task<void> wire::wait_for_result() {
   while (PQisBusy(handle()) != 0) {
     waited = true;
     task<net::readiness> waiting = wait(net::readiness::readable);
-    co_await std::move(waiting);
+    try {
+      co_await std::move(waiting);
+    } catch (const error& e) {
+      throw_closed(e);
+    }
     // A connection that ended may have said why before: PQgetResult gives that first.
     if (PQconsumeInput(handle()) == 0) break;
   }
