@@ -46,7 +46,7 @@ task<void> coalescer::wait_for_earlier() {
   for (batch_ref earlier = earlier_than_next(); earlier; earlier = earlier_than_next()) {
     task<bool> waiting = is_done_in_time(earlier);
     bool is_done = co_await std::move(waiting);
-    if (!is_done && !tries_once_more_ && others_wait()) co_return;
+    if (!is_done && !tries_once_more_ && has_work() && others_wait()) co_return;
   }
 }
 

@@ -83,8 +83,10 @@ void submission::enter(batch& b) noexcept {
 
 void submission::follow(batch& b) {
   enter(b);
-  if (segments_.empty()) return;
-  const batch_ref& earlier = segments_.back().in;
+  // Those behind it may have failed untried.
+  auto last = std::find_if_not(segments_.rbegin(), segments_.rend(), is_decided);
+  if (last == segments_.rend()) return;
+  const batch_ref& earlier = last->in;
   if (std::find(b.after.begin(), b.after.end(), earlier) == b.after.end()) b.after.push_back(earlier);
 }
 

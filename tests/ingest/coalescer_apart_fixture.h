@@ -126,10 +126,14 @@ inline task<std::vector<std::int64_t>> ids_of(coalescer& to, std::vector<std::st
       co_await s.wait_for_room();
       s.collect(take);
     }
-    db::row_batch& rows = s.rows();
-    rows.add_text(item);
-    rows.commit_row();
-    s.row_added();
+    if (s.is_in_vain()) {
+      s.add_failed();
+    } else {
+      db::row_batch& rows = s.rows();
+      rows.add_text(item);
+      rows.commit_row();
+      s.row_added();
+    }
     if (pace > duration::zero()) co_await sleep_for(pace);
   }
   co_await s.committed();

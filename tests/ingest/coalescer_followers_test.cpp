@@ -18,6 +18,11 @@ coalescer_options small_batches() {
   return options;
 }
 
+task<void> fail_what_waits(coalescer& c, duration when) {
+  co_await sleep_for(when);
+  c.fail_waiting_since(scheduler::current().now(), std::make_exception_ptr(std::runtime_error("away")));
+}
+
 }  // namespace
 
 TEST(coalescer_followers, of_a_batch_that_takes_long_keep_nobody_else_waiting) {
@@ -110,6 +115,38 @@ TEST(coalescer_followers, have_all_their_time_after_earlier_rows_took_theirs) {
     auto [ids, other, nothing] = co_await std::move(all);
     EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end()));
     EXPECT_GT(ids.at(0), 0);
+  });
+}
+
+TEST(coalescer_followers, that_fail_untried_leave_nothing_to_be_waited_for) {
+  locking_store store;
+  store.takes = {{"many0", 3s}};
+  with_locks(store, small_batches(), [&](coalescer& c) -> task<> {
+    auto both = gather(ids_of(c, numbered("many", 20)), fail_what_waits(c, 500ms));
+    auto [ids, nothing] = co_await std::move(both);
+    for (std::size_t n = 0; n < ids.size(); ++n) EXPECT_EQ(ids[n] > 0, n < 10) << n;
+    task<duration> storing = time_of(c, "other");
+    EXPECT_LT(co_await std::move(storing), 100ms);
+  });
+}
+
+TEST(coalescer_followers, of_rows_that_failed_untried_wait_for_those_before_them) {
+  locking_store store;
+  store.takes = {{"many0", 3s}};
+  with_locks(store, small_batches(), [&](coalescer& c) -> task<> {
+    auto other = [&]() -> task<> {
+      co_await sleep_for(700ms);
+      task<duration> storing = time_of(c, "other");  // all is well again
+      EXPECT_LT(co_await std::move(storing), 1100ms);
+    };
+    auto all = gather(ids_of(c, numbered("many", 40), 50ms), fail_what_waits(c, 500ms), other());
+    auto [ids, failing, nothing] = co_await std::move(all);
+    EXPECT_GT(ids.front(), 0);
+    EXPECT_EQ(ids.at(5), -1);
+    EXPECT_EQ(ids.at(12), -1);  // added when nothing had gone in yet
+    EXPECT_GT(ids.back(), 0);
+    std::erase(ids, -1);
+    EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end()));
   });
 }
 
