@@ -17,6 +17,9 @@ namespace {
 // copies rows, so it is longer than commits usually take.
 constexpr auto longest_wait_for_earlier = std::chrono::seconds(1);
 
+// Of a request that goes on for long, what comes later is tried again.
+constexpr auto what_is_at_hand_comes_within = std::chrono::seconds(1);
+
 task<void> until_done(batch_ref b) { co_await b->done.wait(); }
 
 // False when it takes too long.
@@ -97,12 +100,11 @@ void coalescer::set_followers_apart(batch& b) {
 }
 
 void coalescer::fail_waiting_since(time_point before, const std::exception_ptr& why) {
-  if (!in_vain_) {
-    in_vain_ = new_batch();
-    in_vain_->failure = why;
-    in_vain_->done.set();
-  }
+  in_vain_ = new_batch();
+  in_vain_->failure = why;
+  in_vain_->done.set();
   last_in_vain_ = last_submission_;
+  in_vain_until_ = scheduler::current().now() + what_is_at_hand_comes_within;
   auto is_old = [&](const batch& b) { return b.opened < before; };
   if (open_ && !open_->rows.empty() && is_old(*open_)) close_open_batch();
   while (!sealed_.empty() && is_old(*sealed_.front())) {

@@ -185,12 +185,15 @@ task<void> stream_writer::commit(batch& b, batch_committer::patience how) {
   std::rethrow_exception(failure);
 }
 
-// While the database is away or locked, each batch would be tried for as long as this one.
+// While the database is away or locked, each batch would be tried for as long as this one. One whose session was lost
+// may have been at fault itself.
 void stream_writer::fail_those_behind(const std::exception_ptr& failure, time_point since) {
+  const auto* refused = detail::exception_as<error>(failure);
+  bool got_no_session = refused != nullptr && refused->is(db::db_errc::pool_timeout);
+  bool is_of_all = sessions_.unreachable() || got_no_session || waits_for_lock(failure);
   bool was_tried_for_long = scheduler::current().now() - since >= queue_.options().commit_retry;
-  bool is_of_all = is_outage(failure) || sessions_.unreachable() || waits_for_lock(failure);
   bool others_went_in = committed_at_ > since;
-  if (was_tried_for_long && is_of_all && !others_went_in) queue_.fail_waiting_since(since, of_those_not_tried(failure));
+  if (is_of_all && was_tried_for_long && !others_went_in) queue_.fail_waiting_since(since, of_those_not_tried(failure));
 }
 
 // One that fails for itself, with none beside it that goes in, says nothing of the table yet.

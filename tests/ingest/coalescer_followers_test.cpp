@@ -150,4 +150,13 @@ TEST(coalescer_followers, of_rows_that_failed_untried_wait_for_those_before_them
   });
 }
 
+TEST(coalescer_followers, of_rows_that_failed_untried_are_tried_a_second_later) {
+  locking_store store;
+  with_locks(store, small_batches(), [&](coalescer& c) -> task<> {
+    auto both = gather(ids_of(c, numbered("many", 30), 100ms), fail_what_waits(c, 550ms));
+    auto [ids, failing] = co_await std::move(both);
+    for (std::size_t n = 0; n < ids.size(); ++n) EXPECT_EQ(ids[n] > 0, n < 6 || n > 15) << n;
+  });
+}
+
 }  // namespace penstock::ingest

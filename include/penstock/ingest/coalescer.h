@@ -11,6 +11,7 @@
 //   s.collect([](const db::row_outcome& o, …) { … });
 
 #include "penstock/async/event.h"
+#include "penstock/async/scheduler.h"
 #include "penstock/async/semaphore.h"
 #include "penstock/async/task.h"
 #include "penstock/async/task_group.h"
@@ -100,9 +101,9 @@ class coalescer {
   /// `stop`, which says this too.
   void stop_waiting_apart() noexcept;
 
-  /// Ends the batches that wait to be committed and were opened before then, with that failure, and all that the
-  /// submissions of now add until one is committed: for whoever tried a batch in vain for long, and would so try each
-  /// of them in turn.
+  /// Ends the batches that wait to be committed and were opened before then, with that failure, and what the
+  /// submissions of now add within a second, unless one is committed before: for whoever tried a batch in vain for
+  /// long, and would so try each of them in turn.
   void fail_waiting_since(time_point before, const std::exception_ptr& why);
 
   bool stopped() const noexcept { return stopping_; }
@@ -165,8 +166,9 @@ class coalescer {
   std::vector<db::row_batch> spare_;
   batch_ref open_;
   std::deque<batch_ref> sealed_;
-  batch_ref in_vain_;  // what submissions up to this number add goes there, and has failed
+  batch_ref in_vain_;  // what submissions up to this number add until then goes there, and has failed
   std::uint64_t last_in_vain_ = 0;
+  time_point in_vain_until_{};
   std::unique_ptr<batch_pace> pace_;
   time_point last_start_{};
   gathering* gathering_ = nullptr;
@@ -214,7 +216,10 @@ class submission {
   /// Says that a row was added, with `commit_row`, to what `rows` gave last.
   void row_added();
   /// True while what it adds would wait for a database that was tried in vain: then `add_failed` in place of a row.
-  bool is_in_vain() const noexcept { return home_.in_vain_ && begun_as_ <= home_.last_in_vain_ && !held_; }
+  bool is_in_vain() const noexcept {
+    return home_.in_vain_ && !held_ && begun_as_ <= home_.last_in_vain_ &&
+           scheduler::current().now() < home_.in_vain_until_;
+  }
   /// Adds a row that has failed already.
   void add_failed();
   /// Puts the rows that were held into a batch, as a group. Once; `with` must not be null. `answer_bytes`: about how
