@@ -73,8 +73,9 @@ TEST(coalescer_followers, are_all_stored_in_order_where_each_batch_takes_long) {
       ended = true;
     };
     auto others = [&]() -> task<> {
-      for (int n = 0; !ended; ++n) {
-        task<duration> storing = time_of(c, "other" + std::to_string(n));
+      int n = 0;
+      while (!ended) {
+        task<duration> storing = time_of(c, "other" + std::to_string(++n));
         EXPECT_LT(co_await std::move(storing), 15s) << n;
       }
     };
