@@ -53,9 +53,11 @@ void submission::add_failed() {
 void submission::add_last_row(coalescer& to) {
   batch& b = *to.open_;
   std::size_t row = b.rows.rows() - 1;
-  bool joins = segments_.empty() || &*segments_.back().in != &b;
-  if (joins || segments_.back().first + segments_.back().count != row) {
-    if (joins) follow(b);
+  bool goes_on = !segments_.empty() && &*segments_.back().in == &b;
+  if (!goes_on || segments_.back().first + segments_.back().count != row) {
+    // Between its rows in a batch may be some that failed untried.
+    auto is_in_it = [&](const segment& s) { return &*s.in == &b; };
+    if (!goes_on && std::none_of(segments_.begin(), segments_.end(), is_in_it)) follow(b);
     segments_.push_back({batch_ref(b), row, 0});
     b.shares.push_back({row, 0, number_});
   }

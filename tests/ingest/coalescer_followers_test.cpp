@@ -160,4 +160,22 @@ TEST(coalescer_followers, of_rows_that_failed_untried_are_tried_a_second_later) 
   });
 }
 
+TEST(coalescer_followers, do_not_wait_for_the_batch_that_they_are_in_themselves) {
+  locking_store store;
+  store.takes = {{"many0", 3s}};
+  with_locks(store, small_batches(), [&](coalescer& c) -> task<> {
+    auto failing = [&]() -> task<> {
+      co_await sleep_for(550ms);
+      time_point before = scheduler::current().now() - 500ms;  // the batch behind the first was opened later, and stays
+      c.fail_waiting_since(before, std::make_exception_ptr(std::runtime_error("away")));
+    };
+    auto both = gather(ids_of(c, numbered("many", 19), 100ms), failing());
+    task<std::tuple<std::vector<std::int64_t>, std::monostate>> limited = with_timeout(10s, std::move(both));
+    auto [ids, nothing] = co_await std::move(limited);
+    for (std::size_t n = 0; n < ids.size(); ++n) EXPECT_EQ(ids[n] > 0, n < 6 || n > 15) << n;
+    std::erase(ids, -1);
+    EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end()));
+  });
+}
+
 }  // namespace penstock::ingest
