@@ -17,6 +17,8 @@ namespace {
 constexpr auto tear_down_time = std::chrono::hours(1);
 constexpr std::uint64_t tear_down_steps = 1'000'000;
 
+constinit thread_local bool any_other_failure = false;
+
 std::string kind_of(const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
@@ -70,6 +72,11 @@ void run_report::add_unretrieved(const unhandled_errors::list& errors) {
     add("an error in " + place + " that nobody retrieved:\n" + format_traceback(error), kind_of(error));
 }
 
+other_failures::other_failures() noexcept : outer_(std::exchange(any_other_failure, false)) {}
+other_failures::~other_failures() { any_other_failure = outer_; }
+void other_failures::note() noexcept { any_other_failure = true; }
+bool other_failures::noted() noexcept { return any_other_failure; }
+
 bool nothing_ends_the_test() { return !::testing::Test::HasFatalFailure() && !::testing::Test::IsSkipped(); }
 
 task<void> whole_test(test_detail::async_case& test, const std::function<bool()>& may_go_on, bool& tearing_down) {
@@ -80,6 +87,7 @@ task<void> whole_test(test_detail::async_case& test, const std::function<bool()>
     task<void> running = attempt(test.penstock_body(), failure);
     co_await std::move(running);
   }
+  if (failure) other_failures::note();
   tearing_down = true;
   task<void> ending = attempt(test.penstock_tear_down(), failure);
   co_await std::move(ending);
@@ -106,6 +114,7 @@ run_report run_checked(simulation& sim, task<void> main, std::source_location wh
 }
 
 void tear_down_apart(simulation& sim, test_detail::async_case& test, std::source_location where, run_report& report) {
+  other_failures::note();
   sim.internals().most_time = sim.elapsed() + tear_down_time;
   sim.internals().most_steps = tear_down_steps;
   unhandled_errors unhandled;

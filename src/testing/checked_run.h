@@ -31,6 +31,20 @@ struct run_report {
   void add_unretrieved(const unhandled_errors::list& errors);
 };
 
+// While one exists, `has_failure` knows too of what ended a part of the test without an assertion.
+class other_failures {
+ public:
+  other_failures() noexcept;
+  other_failures(const other_failures&) = delete;
+  other_failures& operator=(const other_failures&) = delete;
+  ~other_failures();
+  static void note() noexcept;
+  static bool noted() noexcept;
+
+ private:
+  bool outer_;
+};
+
 // Whether the test that GoogleTest runs may go on: no assertion of it was fatal, and it was not skipped.
 bool nothing_ends_the_test();
 // Set-up, body and tear-down of a test as one task. The body is left out when the set-up fails, or unless `may_go_on`

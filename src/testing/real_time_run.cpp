@@ -98,6 +98,7 @@ void test_detail::run_in_real_time(async_case& test, std::source_location where)
   test.penstock_keep(ran_on);
   net::event_loop& loop = ran_on->loop();
   const loop_observer& observer = ran_on->observer();
+  other_failures asked_for;
   run_report report;
   unhandled_errors unhandled;
   overdue_item& overdue = ran_on->overdue();

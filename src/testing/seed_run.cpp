@@ -124,8 +124,10 @@ run_settings settings_from_environment() {
   return s;
 }
 
-bool has_failure() { return ::testing::Test::HasFailure() || any_caught(&part_result::failed); }
-bool has_fatal_failure() { return ::testing::Test::HasFatalFailure() || any_caught(&part_result::fatally_failed); }
+bool has_failure() { return has_fatal_failure() || has_nonfatal_failure(); }
+bool has_fatal_failure() {
+  return ::testing::Test::HasFatalFailure() || any_caught(&part_result::fatally_failed) || other_failures::noted();
+}
 bool has_nonfatal_failure() {
   return ::testing::Test::HasNonfatalFailure() || any_caught(&part_result::nonfatally_failed);
 }
@@ -138,10 +140,12 @@ captured_run capture_run(const test_detail::case_maker& make, simulation& sim, s
     ::testing::ScopedFakeTestPartResultReporter reporter(
         ::testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &caught);
     caught_here asked_for(caught);
+    other_failures also_asked_for;
     std::unique_ptr<test_detail::async_case> test = make();
     test->penstock_plain_set_up();
     auto may_go_on = [&] { return !ends_the_test(caught); };
     if (may_go_on()) run.report = run_case(*test, sim, may_go_on, where);
+    if (!run.report.faults.empty()) other_failures::note();
     test->penstock_plain_tear_down();
   }
   for (int i = 0; i < caught.size(); ++i) run.parts.push_back(caught.GetTestPartResult(i));

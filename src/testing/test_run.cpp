@@ -42,6 +42,7 @@ void test_detail::run_simulated(async_case& test, const case_maker& again, std::
   auto ran_on = std::make_shared<simulation>(options);
   test.penstock_keep(ran_on);
   simulation& sim = *ran_on;
+  other_failures asked_for;
   run_report report = run_case(test, sim, nothing_ends_the_test, where);
   report_to_gtest(report, ::testing::Test::HasFailure(), where);
   if (options.keep_steps && report.faults.empty() && !::testing::Test::HasFailure())

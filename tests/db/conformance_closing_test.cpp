@@ -13,7 +13,23 @@
 namespace penstock::db {
 namespace {
 
-class conformance_closing : public conformance_test {};
+class conformance_closing : public conformance_test {
+ protected:
+  // The server tells nobody when a statement has begun or ended: it is asked again.
+  task<bool> until_running(connection& watcher, const std::string& statement, std::int64_t wanted) {
+    std::string running = is_postgresql() ? "pg_stat_activity WHERE state = 'active' AND query = '"
+                                          : "information_schema.processlist WHERE info = '";
+    running += statement + "'";
+    if (is_mariadb()) running += " AND command <> 'Killed'";
+    for (int tries = 0; tries < 1'000; ++tries) {
+      task<std::int64_t> counting = count(watcher, running);
+      std::int64_t found = co_await std::move(counting);
+      if (found == wanted) co_return true;
+      co_await sleep_for(10ms);
+    }
+    co_return false;
+  }
+};
 
 TEST_P(conformance_closing, a_commit_of_nothing_is_refused) {
   with_connection([](database&, connection& c) -> task<> {
@@ -35,32 +51,20 @@ TEST_P(conformance_closing, what_a_closed_session_ran_is_ended_when_the_next_one
   if (is_sqlite()) GTEST_SKIP() << "there is no server that could go on";
   with_connection([this](database& db, connection& watcher) -> task<> {
     std::string marked = endless_query() + " /* left by " + std::to_string(::getpid()) + " */";
-    std::string running = is_postgresql() ? "pg_stat_activity WHERE state = 'active' AND query = '"
-                                          : "information_schema.processlist WHERE info = '";
-    running += marked + "'";
-    if (is_mariadb()) running += " AND command <> 'Killed'";
-    // The server tells nobody when a statement has begun or ended: it is asked again.
-    auto until = [&](std::int64_t wanted) -> task<bool> {
-      for (int tries = 0; tries < 1'000; ++tries) {
-        task<std::int64_t> counting = count(watcher, running);
-        std::int64_t found = co_await std::move(counting);
-        if (found == wanted) co_return true;
-        co_await sleep_for(10ms);
-      }
-      co_return false;
-    };
     std::unique_ptr<connection> left = co_await db.connect();
     auto ask = [&]() -> task<> { co_await left->query(marked); };
     auto close_when_it_runs = [&](task_group& group) -> task<> {
       group.start_background(ask());
-      bool runs = co_await until(1);
+      task<bool> waiting = until_running(watcher, marked, 1);
+      bool runs = co_await std::move(waiting);
       EXPECT_TRUE(runs);
     };
     task<void> asking = with_task_group(close_when_it_runs);
     co_await std::move(asking);
     left->close();
     std::unique_ptr<connection> next = co_await db.connect();
-    bool ended = co_await until(0);
+    task<bool> waiting = until_running(watcher, marked, 0);
+    bool ended = co_await std::move(waiting);
     EXPECT_TRUE(ended);
   });
 }
@@ -75,13 +79,13 @@ task<std::string> code_of_end(task<void> t) {
   co_return std::string();
 }
 
-// Closes the session once the operation has begun, and cancels this in the same turn or leaves it; gives what it ended
-// with.
-task<std::string> end_beside_close(connection& c, task<void> operation, bool cancels) {
+// Closes the session once the operation is under way, and cancels this in the same turn or leaves it; gives what it
+// ended with.
+task<std::string> end_beside_close(connection& c, task<void> operation, task<bool> under_way, bool cancels) {
   cancel_scope scope;
   auto closes = [&]() -> task<> {
-    auto sleeping = sleep_for(100ms);  // whenever it comes, the session is closed
-    co_await sleeping;
+    bool is_under_way = co_await std::move(under_way);
+    EXPECT_TRUE(is_under_way);
     c.close();
     if (cancels) scope.cancel("test");
   };
@@ -93,12 +97,14 @@ task<std::string> end_beside_close(connection& c, task<void> operation, bool can
 
 TEST_P(conformance_closing, close_ends_what_waits_for_the_server_beside_it_as_lost_or_cancelled) {
   if (is_sqlite()) GTEST_SKIP() << "there is no server that is waited for: a session that runs something is not closed";
-  with_connection([this](database& db, connection&) -> task<> {
-    auto ask = [this](connection& c) -> task<void> { co_await c.query(endless_query()); };
-    auto change = [this](connection& c) -> task<void> { co_await c.execute(endless_query()); };
-    auto read = [this](connection& c) -> task<void> {
+  with_connection([this](database& db, connection& watcher) -> task<> {
+    int closed = 0;
+    std::string marked;
+    auto ask = [&](connection& c) -> task<void> { co_await c.query(marked); };
+    auto change = [&](connection& c) -> task<void> { co_await c.execute(marked); };
+    auto read = [&](connection& c) -> task<void> {
       row_consumer none = [](const result&) -> task<void> { co_return; };
-      co_await c.query_each(endless_query(), {}, none);
+      co_await c.query_each(marked, {}, none);
     };
     std::function<task<void>(connection&)> operations[] = {ask, change, read};
     for (std::size_t i = 0; i < std::size(operations); ++i)
@@ -107,7 +113,10 @@ TEST_P(conformance_closing, close_ends_what_waits_for_the_server_beside_it_as_lo
           task<std::unique_ptr<connection>> connecting = db.connect();
           std::unique_ptr<connection> c = co_await std::move(connecting);
           if (in_transaction) co_await c->begin();
-          task<std::string> ending = end_beside_close(*c, operations[i](*c), cancels);
+          marked =
+              endless_query() + " /* " + std::to_string(++closed) + " closed by " + std::to_string(::getpid()) + " */";
+          task<bool> under_way = until_running(watcher, marked, 1);
+          task<std::string> ending = end_beside_close(*c, operations[i](*c), std::move(under_way), cancels);
           std::string code = co_await std::move(ending);
           EXPECT_EQ(code, cancels ? "async.operation_cancelled" : "db.connection_lost")
               << "operation " << i << (in_transaction ? " in a transaction" : "");

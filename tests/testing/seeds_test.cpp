@@ -1,4 +1,6 @@
 #include "failing_case.h"
+#include <penstock/async/error.h>
+#include <penstock/async/event.h>
 #include <penstock/async/gather.h>
 #include <penstock/async/yield.h>
 #include <penstock/testing/error.h>
@@ -313,6 +315,25 @@ class asking_fixture : public ::testing::Test {
   std::string told;
 };
 
+// Ends, by its seed, well, by an exception, or never.
+class ended_without_an_assertion final : public test_detail::seeds_fixture<asking_fixture> {
+ public:
+  explicit ended_without_an_assertion(std::string& all) : all_(all) {}
+  ended_without_an_assertion(const ended_without_an_assertion&) = delete;
+  ended_without_an_assertion& operator=(const ended_without_an_assertion&) = delete;
+  ~ended_without_an_assertion() override { all_ += told; }
+  task<void> penstock_body() override {
+    std::uint64_t seed = simulation::current().options().seed;
+    event never;
+    if (seed == 2) co_await never.wait();
+    if (seed == 3) throw error(async_errc::no_tasks, "nothing to do");
+  }
+  void TestBody() override {}
+
+ private:
+  std::string& all_;
+};
+
 class asking_case final : public test_detail::seeds_fixture<asking_fixture> {
  public:
   explicit asking_case(std::string& all) : all_(all) {}
@@ -342,6 +363,19 @@ TEST(seeds, their_failures_are_seen_while_they_run) {
   failures_of([&] { test_detail::run_seeds(2, [&] { return std::make_unique<asking_case>(told); }); });
   // The first object only says which options the test has.
   EXPECT_EQ(told, " well not fatally; nonfatal failed fatally;");
+  EXPECT_FALSE(has_failure());
+}
+
+TEST(seeds, what_ended_one_without_an_assertion_is_seen_in_its_tear_down) {
+  environment_variable once("PENSTOCK_CHECK_DETERMINISM", "none");
+  environment_variable at_once("PENSTOCK_SHRINK_SECONDS", "0");
+  for (const char* first : {"2", "3"}) {
+    SCOPED_TRACE(first);
+    environment_variable beginning("PENSTOCK_FIRST_SEED", first);
+    std::string told;
+    failures_of([&] { test_detail::run_seeds(1, [&] { return std::make_unique<ended_without_an_assertion>(told); }); });
+    EXPECT_EQ(told, " failed fatally;");
+  }
   EXPECT_FALSE(has_failure());
 }
 

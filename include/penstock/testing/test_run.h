@@ -29,11 +29,12 @@ struct test_options {
   std::chrono::seconds watchdog = std::chrono::seconds(60);
 };
 
-/// Whether an assertion of the running test has failed so far, of its running seed under PENSTOCK_TEST_SEEDS.
-/// GoogleTest's own `HasFailure` does not see what fails in a seed, which is reported after its run; inside the body of
-/// a test that name is this function.
+/// Whether the running test has failed so far, or its running seed under PENSTOCK_TEST_SEEDS: by an assertion, or,
+/// asked in the tear-down, by how set-up or body ended (an exception, a deadlock, a cap that was reached). GoogleTest's
+/// own `HasFailure` does not see what fails in a seed, which is reported after its run; inside the body of a test that
+/// name is this function.
 bool has_failure();
-/// As `has_failure`, for fatal assertions only.
+/// As `has_failure`, but for assertions that are not fatal.
 bool has_fatal_failure();
 /// As `has_failure`, for assertions that are not fatal only.
 bool has_nonfatal_failure();
