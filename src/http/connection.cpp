@@ -5,7 +5,6 @@
 #include "penstock/async/yield.h"
 #include "penstock/core/id.h"
 #include "penstock/core/traceback.h"
-#include "penstock/core/units.h"
 #include "penstock/http/problem.h"
 #include "penstock/net/error.h"
 #include "penstock/observe/log.h"
@@ -207,7 +206,7 @@ void connection::begin_request() {
     throw protocol_error(http_errc::expectation_failed, "Expect: only 100-continue is known");
   if (framing_.length > owner_.options.max_body_bytes)
     throw protocol_error(http_errc::body_too_large,
-                         "the body is longer than " + format_bytes(owner_.options.max_body_bytes));
+                         "the body is longer than " + std::to_string(owner_.options.max_body_bytes) + " bytes");
   decoder_ = framing_.chunked ? body_decoder::of_chunks(owner_.options.max_body_bytes)
                               : body_decoder::of_length(framing_.length);
 }
