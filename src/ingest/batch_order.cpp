@@ -110,7 +110,14 @@ void coalescer::fail_waiting_since(time_point before, const std::exception_ptr& 
   while (!sealed_.empty() && is_old(*sealed_.front())) {
     batch_ref old = std::move(sealed_.front());
     sealed_.pop_front();
-    old->after.clear();
+    // What follows it, and does not fail with it, follows what it followed.
+    std::vector<batch_ref> before_it = std::exchange(old->after, {});
+    auto hand_on = [&](batch& later) {
+      if (std::find(later.after.begin(), later.after.end(), old) == later.after.end()) return;
+      for (const batch_ref& earlier : before_it) go_behind(later, earlier);
+    };
+    for (const batch_ref& later : sealed_) hand_on(*later);
+    if (open_) hand_on(*open_);
     ++committing_;
     finish(*old, why);
   }

@@ -72,7 +72,8 @@ class coalescer::gathering final : public suspension {
 
 namespace {
 
-// Of rows that wait to be put into a batch: more requests with a key than this seldom come at a time.
+// Beside those of the batches that are committed at a time: one for the open batch, the others for requests with a key,
+// of which more than this seldom come at a time.
 constexpr std::size_t most_spare_rows = 4;
 // What a burst needed beyond these is given back.
 constexpr std::size_t most_free_batches = 8;
@@ -93,7 +94,7 @@ coalescer::coalescer(std::size_t columns, commit_function commit, const coalesce
       options_(with_a_row(options)),
       pace_(std::make_unique<batch_pace>(options_.max_rows, options.target_commit_time, options.commits_in_flight)),
       slots_(slots_of(options)) {
-  spare_.reserve(most_spare_rows);
+  spare_.reserve(most_spare_rows + slots_of(options_));
 }
 
 coalescer::~coalescer() {
@@ -177,7 +178,10 @@ coalescer_stats coalescer::stats() const noexcept {
 }
 
 batch& coalescer::open_batch() {
-  if (!open_) open_ = new_batch();
+  if (!open_) {
+    open_ = new_batch();
+    open_->rows = spare_rows();
+  }
   return *open_;
 }
 
@@ -275,6 +279,9 @@ void coalescer::finish(batch& b, std::exception_ptr failure) noexcept {
     stats_.rows += went_in;
     in_vain_ = {};
   }
+  // A client that is slow to send may hold the batch for long: its rows are not to be in memory for that.
+  auto is_tried_again = [](const rows_set_apart& some) { return some.failure == nullptr; };
+  if (std::none_of(b.apart.begin(), b.apart.end(), is_tried_again)) give_back_rows(b);
   b.failure = std::move(failure);
   b.groups.clear();
   b.done.set();
@@ -294,7 +301,7 @@ void coalescer::refuse_when_full() const {
 }
 
 void coalescer::recycle(batch& b) noexcept {
-  b.rows.clear();
+  give_back_rows(b);
   b.report.clear();
   b.report.wants_ids = false;
   b.shares.clear();
@@ -320,6 +327,8 @@ db::row_batch coalescer::spare_rows() {
   spare_.pop_back();
   return rows;
 }
+
+void coalescer::give_back_rows(batch& b) noexcept { keep_spare(std::exchange(b.rows, db::row_batch(columns_))); }
 
 void coalescer::keep_spare(db::row_batch rows) noexcept {
   if (spare_.size() == spare_.capacity()) return;

@@ -27,6 +27,8 @@ class intake {
   void take(std::string_view text, std::uint64_t line);
   // Ends an item that never became a row.
   void reject(item_error why, std::uint64_t line) { ledger_.reject(std::move(why), line); }
+  // Ends the items whose outcome is known by now: whoever is slow to send holds nothing of others' batches then.
+  void collect();
   // True when `make_room` must be awaited before the next item is taken.
   bool should_wait() const noexcept { return rows_.should_wait(); }
   task<void> make_room();
@@ -43,8 +45,6 @@ class intake {
   item_ledger& ledger() noexcept { return ledger_; }
 
  private:
-  void collect();
-
   stream_writer& into_;
   submission rows_;
   db::timestamp taken_in_;

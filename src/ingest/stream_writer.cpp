@@ -42,7 +42,8 @@ bool is_outage(const std::exception_ptr& failure) {
 // Of batches that were not tried: what kept the last one from being stored. That one may be in doubt, they are not.
 std::exception_ptr of_those_not_tried(const std::exception_ptr& failure) {
   const auto* refused = detail::exception_as<error>(failure);
-  return refused != nullptr && refused->is(ingest_errc::outcome_unknown) ? refused->cause() : failure;
+  bool in_doubt = refused != nullptr && refused->is(ingest_errc::outcome_unknown);
+  return in_doubt && refused->cause() ? refused->cause() : failure;
 }
 
 // What the database says of one row each time that it comes, and of others where they come together with it.

@@ -70,7 +70,8 @@ void submission::add_last_row(coalescer& to) {
 // Only the open batch waits for more; it is the newest of those that the rows are in, if it is one of them.
 void submission::set_at_hand(bool more) noexcept {
   if (std::exchange(at_hand_, more) == more) return;
-  if (segments_.empty() || !home_.open_ || &*segments_.back().in != &*home_.open_) return;
+  const segment* last = last_undecided();
+  if (last == nullptr || !(last->in == home_.open_)) return;
   std::size_t& unfinished = home_.open_->unfinished;
   unfinished = more ? unfinished + 1 : unfinished - 1;
   if (!more) home_.look_for_company();
@@ -83,13 +84,15 @@ void submission::enter(batch& b) noexcept {
   b.report.wants_ids = b.report.wants_ids || wants_ids_;
 }
 
+// Those behind it may have failed untried.
+const submission::segment* submission::last_undecided() const noexcept {
+  auto last = std::find_if_not(segments_.rbegin(), segments_.rend(), is_decided);
+  return last == segments_.rend() ? nullptr : &*last;
+}
+
 void submission::follow(batch& b) {
   enter(b);
-  // Those behind it may have failed untried.
-  auto last = std::find_if_not(segments_.rbegin(), segments_.rend(), is_decided);
-  if (last == segments_.rend()) return;
-  const batch_ref& earlier = last->in;
-  if (std::find(b.after.begin(), b.after.end(), earlier) == b.after.end()) b.after.push_back(earlier);
+  if (const segment* last = last_undecided()) go_behind(b, last->in);
 }
 
 void submission::hold_row() {
@@ -204,12 +207,19 @@ task<void> submission::settle() {
   const scheduler& clock = scheduler::current();
   const coalescer_options& most = home_.options_;
   duration pause = first_pause;
+  std::optional<std::size_t> behind_last;  // how many segments lay behind those that were tried last
   for (bool was_last = false;;) {
     if (!holds_apart_) {
       task<void> ending = all_done();
       co_await std::move(ending);
       if (!take_back()) break;
-      if (was_last && give_up_at_) break;
+      // Behind some that failed untried others may wait, which have a last try of their own.
+      was_last = was_last && behind_.size() == behind_last;
+      behind_last = behind_.size();
+      if (was_last && give_up_at_) {
+        give_up();
+        continue;
+      }
     }
     if (!give_up_at_) give_up_at_ = clock.now() + most.attempt_timeout + most.commit_retry;
     if (in_lane_ && !home_.tries_once_more_) {
@@ -217,9 +227,8 @@ task<void> submission::settle() {
       pause = std::min<duration>(pause * 2, longest_pause);
     }
     was_last = home_.tries_once_more_ || clock.now() >= *give_up_at_;
-    if (!put_again(was_last)) break;
+    if (!put_again(was_last)) give_up();
   }
-  if (holds_apart_) give_up();
   in_lane_ = false;
 }
 

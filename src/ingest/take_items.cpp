@@ -144,6 +144,7 @@ task<body_end> stream_endpoint::read_items(http::request& r, body_format format,
     for (;;) {
       task<std::string_view> reading = r.body().read_some();
       std::string_view piece = co_await std::move(reading);
+      into.collect();
       submission::more_at_hand more = into.more_at_hand();
       if (piece.empty()) decoder.finish();
       decoder.feed(piece);

@@ -178,4 +178,68 @@ TEST(coalescer_followers, do_not_wait_for_the_batch_that_they_are_in_themselves)
   });
 }
 
+// The batch between them fails, which alone followed the first one.
+TEST(coalescer_followers, keep_their_order_where_those_between_them_fail_untried) {
+  locking_store store;
+  store.takes = {{"many0", 3s}};
+  with_locks(store, small_batches(), [&](coalescer& c) -> task<> {
+    time_point begun = scheduler::current().now();
+    auto failing = [&]() -> task<> {
+      co_await sleep_for(1500ms);
+      c.fail_waiting_since(begun + 1050ms, std::make_exception_ptr(std::runtime_error("away")));
+    };
+    auto both = gather(ids_of(c, numbered("many", 40), 100ms), failing());
+    auto [ids, nothing] = co_await std::move(both);
+    EXPECT_GT(ids.front(), 0);
+    EXPECT_GT(std::count(ids.begin(), ids.end(), -1), 0);
+    std::erase(ids, -1);
+    EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end()));
+  });
+}
+
+// Some of a submission's rows wait for a lock or for these, others between them failed untried.
+TEST(coalescer_followers, have_an_outcome_each_where_some_between_them_failed_untried) {
+  for (bool stops : {true, false}) {
+    SCOPED_TRACE(stops);
+    locking_store store;
+    store.takes = {{"first", 200ms}};
+    store.locked = {"first"};
+    with_locks(store, small_batches(), [&](coalescer& c) -> task<> {
+      submission s(c);
+      std::vector<std::int64_t> ids;
+      auto add = [&](const char* item) {
+        if (s.is_in_vain()) return s.add_failed();
+        s.rows().add_text(item);
+        s.rows().commit_row();
+        s.row_added();
+      };
+      auto client = [&]() -> task<> {
+        add("first");
+        co_await sleep_for(500ms);
+        add("untried");
+        co_await sleep_for(900ms);
+        add("second");
+        co_await sleep_for(300ms);
+        add("untried too");
+        co_await sleep_for(900ms);
+        add("third");
+        co_await s.committed();
+        s.collect([&](const db::row_outcome& o, const db::row_refusal*, const std::exception_ptr* failure) {
+          ids.push_back(failure == nullptr ? o.id : -1);
+        });
+        EXPECT_EQ(s.outstanding(), 0u);
+      };
+      auto stopping = [&]() -> task<> {
+        co_await sleep_for(4s);
+        if (stops) c.stop_waiting_apart();
+      };
+      auto all = gather(client(), fail_what_waits(c, 300ms), fail_what_waits(c, 1500ms), stopping());
+      co_await std::move(all);
+      EXPECT_EQ(ids, (std::vector<std::int64_t>{-1, -1, 1, -1, 2}));
+    });
+    EXPECT_EQ(store.times_stored("second"), 1u);
+    EXPECT_EQ(store.times_stored("untried"), 0u);
+  }
+}
+
 }  // namespace penstock::ingest

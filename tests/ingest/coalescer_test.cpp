@@ -27,6 +27,32 @@ TEST(coalescer, what_comes_during_a_commit_shares_the_next_one) {
   });
 }
 
+TEST(coalescer, keeps_no_rows_for_whom_does_not_take_their_outcomes_yet) {
+  penstock::testing::simulation sim;
+  auto main = [&]() -> task<> {
+    const batch* stored = nullptr;
+    auto commit = [&](batch& b) -> task<> {
+      stored = &b;
+      b.report.rows.resize(b.rows.rows());
+      co_return;
+    };
+    coalescer c(1, commit);
+    co_await with_task_group([&](task_group& group) -> task<> {
+      group.start(c.run(), "coalescer");
+      submission slow(c);
+      slow.rows().add_text(std::string(100'000, 'x'));
+      slow.rows().commit_row();
+      slow.row_added();
+      co_await slow.committed();
+      EXPECT_TRUE(stored->done.is_set());
+      EXPECT_TRUE(stored->rows.empty());
+      EXPECT_EQ(stored->rows.bytes(), 0u);
+      c.stop();
+    });
+  };
+  sim.run(main());
+}
+
 TEST(coalescer, ids_are_wanted_of_a_batch_when_anybody_in_it_wants_them) {
   fake_store store;
   auto body = [&](coalescer& c) -> task<> {

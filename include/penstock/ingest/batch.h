@@ -7,6 +7,7 @@
 #include "penstock/db/connection.h"
 #include "penstock/db/row_batch.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -76,7 +77,7 @@ struct batch {
   batch(coalescer& owner, std::size_t columns) : home(owner), rows(columns) { report.wants_ids = false; }
 
   coalescer& home;
-  db::row_batch rows;
+  db::row_batch rows;               ///< None once `done` is set, unless some are to be tried again.
   db::batch_report report;          ///< An outcome a row, once `done` is set and there is no failure.
   std::vector<batch_group> groups;  ///< In the order of their rows; empty when no request has a key.
   std::vector<batch_share> shares;  ///< All rows, in their order.
@@ -92,6 +93,11 @@ struct batch {
   std::size_t unfinished = 0;     ///< Of these, how many have more rows at hand. While it is open.
   std::size_t owners = 0;
 };
+
+/// Has a batch wait for an earlier one.
+inline void go_behind(batch& b, const batch_ref& earlier) {
+  if (std::find(b.after.begin(), b.after.end(), earlier) == b.after.end()) b.after.push_back(earlier);
+}
 
 /// What a batch will write, about: rows and answers.
 inline std::size_t written_bytes(const batch& b) noexcept { return b.rows.bytes() + b.answer_bytes; }

@@ -144,6 +144,7 @@ class coalescer {
   void refuse_when_full() const;
   void recycle(batch& b) noexcept;
   db::row_batch spare_rows();
+  void give_back_rows(batch& b) noexcept;
   void keep_spare(db::row_batch rows) noexcept;
 
   std::size_t columns_;
@@ -283,6 +284,7 @@ class submission {
   void count_entered() noexcept;
   void set_at_hand(bool more) noexcept;
   void enter(batch& b) noexcept;
+  const segment* last_undecided() const noexcept;
   void follow(batch& b);
   void add_last_row(coalescer& to);
   void join_batch(coalescer& to);
