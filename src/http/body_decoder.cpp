@@ -118,7 +118,8 @@ void body_decoder::take_size_line(std::string_view line) {
   if (digits == 0) refuse("a chunk's size is no hexadecimal number");
   check_extensions(line.substr(digits));
   if (size > left_of_all_)
-    throw protocol_error(http_errc::body_too_large, "the body is longer than " + std::to_string(most_bytes_) + " bytes");
+    throw protocol_error(http_errc::body_too_large,
+                         "the body is longer than " + std::to_string(most_bytes_) + " bytes");
   // Small chunks with long extensions make us read much for little.
   overhead_ += line.size();
   overhead_ -= static_cast<std::size_t>(std::min<std::uint64_t>(overhead_, usual_size_line + size));
