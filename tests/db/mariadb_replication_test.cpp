@@ -93,5 +93,40 @@ TEST(mariadb_replication, that_no_replica_is_there_for_is_told) {
       "Rpl_semi_sync_master_status = OFF\n");
 }
 
+std::string told_of_switchover(const facts& told, const char* grant) {
+  result rows;
+  for (const auto& [name, text] : told) rows.rows.push_back({value(std::string(name)), value(std::string(text))});
+  server_settings settings;
+  settings.add(rows);
+  mariadb::grants account;
+  account.add(grant);
+  std::string all;
+  for (const finding& f : mariadb::switchover_findings(settings, account)) all.append(f.what).append("; ");
+  return all;
+}
+
+TEST(mariadb_switchover, that_does_not_stop_the_account_is_told) {
+  const facts mariadb_old{{"version", "10.6.20-MariaDB"}};
+  const char* may_write = "the account may write while the server's read_only is on; ";
+  for (const char* grant :
+       {"GRANT ALL PRIVILEGES ON *.* TO `shop`@`%` WITH GRANT OPTION",
+        "GRANT SELECT, READ_ONLY ADMIN ON *.* TO `shop`@`%`", "GRANT INSERT, READ ONLY ADMIN ON *.* TO `shop`@`%`"})
+    EXPECT_EQ(told_of_switchover(mariadb_alone, grant), may_write) << grant;
+  for (const char* grant : {"GRANT SELECT, SUPER ON *.* TO `shop`@`%`", "GRANT CONNECTION_ADMIN ON *.* TO `shop`@`%`"})
+    EXPECT_EQ(told_of_switchover(mysql_alone, grant), may_write) << grant;
+  const char* super = "GRANT SUPER ON *.* TO `shop`@`%`";
+  EXPECT_EQ(told_of_switchover(mariadb_old, super), may_write);
+  EXPECT_EQ(told_of_switchover(mariadb_alone, super), "") << "11.8";
+}
+
+TEST(mariadb_switchover, that_stops_the_account_is_well) {
+  for (const char* grant : {"GRANT ALL PRIVILEGES ON `shop`.* TO `shop`@`%`", "GRANT ALL PRIVILEGES ON `%`.* TO a",
+                            "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON *.* TO `shop`@`%`"})
+    EXPECT_EQ(told_of_switchover(mariadb_alone, grant), "") << grant;
+  const char* all = "GRANT ALL PRIVILEGES ON *.* TO `shop`@`%`";
+  EXPECT_EQ(told_of_switchover(with(mariadb_alone, {{"read_only", "ON"}}), all), "");
+  EXPECT_EQ(told_of_switchover(with(mariadb_alone, {{"wsrep_on", "ON"}}), all), "");
+}
+
 }  // namespace
 }  // namespace penstock::db

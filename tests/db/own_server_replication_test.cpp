@@ -65,6 +65,8 @@ TEST_P(replication_examination, tells_of_commits_that_no_other_server_of_the_url
     EXPECT_TRUE(says(found(another), "Rpl_semi_sync_master_clients = 0")) << text_of(found(another));
     EXPECT_TRUE(says(found(another), "rpl_semi_sync_master_wait_point = AFTER_COMMIT")) << text_of(found(another));
     EXPECT_FALSE(says(found(another), "asynchronous"));
+    EXPECT_TRUE(says(found(""), "may write while the server's read_only is on")) << text_of(found(""));
+    EXPECT_FALSE(says(found("", "?target=any"), "may write while"));
     administer("SET GLOBAL read_only = 1");
     EXPECT_FALSE(says(found("", "?target=any"), "semi_sync"));
   }

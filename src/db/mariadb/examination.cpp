@@ -40,6 +40,9 @@ class examination {
   void look_at_replication() {
     for (finding& f : replication_findings(settings_)) lacking_.push_back(std::move(f));
   }
+  void look_at_switchover(const grants& of_account) {
+    for (finding& f : switchover_findings(settings_, of_account)) lacking_.push_back(std::move(f));
+  }
   // `tables` are those that are missing.
   void look_at_enforced_engine(const std::string& tables) {
     const std::string& engine = settings_.text("enforce_storage_engine");
@@ -369,7 +372,13 @@ task<std::vector<finding>> examine_server(connection& c, const expected_load* lo
     task<void> as_before = tell_statistics_of(age, &c);
     if (!age.empty()) co_await std::move(as_before);
   }
-  if (url->addresses.size() > 1 && url->primary_only) looking.look_at_replication();
+  const bool has_others = url->addresses.size() > 1;
+  if (has_others && url->primary_only) looking.look_at_replication();
+  if (url->primary_only && !looking.is_cut_off() && (has_others || settings.is_on("log_bin"))) {
+    task<grants> granting = grants_here(&c);
+    grants granted = co_await std::move(granting);
+    looking.look_at_switchover(granted);
+  }
   co_return looking.findings();
 }
 

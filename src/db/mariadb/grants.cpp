@@ -84,6 +84,7 @@ void grants::add(std::string_view line) {
   told.rights = split_rights(rights);
   told.database = take_name(object);
   told.table = take_name(object);
+  told.are_global = told.database == "*" && told.table == "*";
   if (told.database == "*")
     told.database = "%";
   else if (revokes)
@@ -91,17 +92,26 @@ void grants::add(std::string_view line) {
   (revokes ? revoked_ : given_).push_back(std::move(told));  // those ON PROCEDURE have no names here
 }
 
+bool grants::are_among(const privileges& some, std::string_view right) {
+  return std::any_of(some.rights.begin(), some.rights.end(),
+                     [&](const std::string& r) { return r == right || r == "ALL PRIVILEGES" || r == "ALL"; });
+}
+
 bool grants::are_for(const privileges& some, std::string_view right, std::string_view database,
                      std::string_view table) {
   bool to_it = is_like(database, some.database) && (some.table == "*" || same_name(some.table, table));
-  return to_it && std::any_of(some.rights.begin(), some.rights.end(),
-                              [&](const std::string& r) { return r == right || r == "ALL PRIVILEGES" || r == "ALL"; });
+  return to_it && are_among(some, right);
 }
 
 bool grants::give(std::string_view right, std::string_view database, std::string_view table) const {
   auto is_for_it = [&](const privileges& some) { return are_for(some, right, database, table); };
   return std::any_of(given_.begin(), given_.end(), is_for_it) &&
          std::none_of(revoked_.begin(), revoked_.end(), is_for_it);
+}
+
+bool grants::give_everywhere(std::string_view right) const {
+  return std::any_of(given_.begin(), given_.end(),
+                     [&](const privileges& some) { return some.are_global && are_among(some, right); });
 }
 
 }  // namespace penstock::db::mariadb

@@ -2,6 +2,7 @@
 
 #include "examination.h"
 
+#include <charconv>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -66,6 +67,16 @@ std::vector<finding> semi_sync_findings(const server_settings& settings, const s
   return found;
 }
 
+// MariaDB's SUPER has been without this one since 10.11.
+bool has_super_for_read_only(const std::string& version) {
+  if (version.find("MariaDB") == std::string::npos) return true;
+  std::pair<int, int> first{0, 0};
+  const char* end = version.data() + version.size();
+  const char* dot = std::from_chars(version.data(), end, first.first).ptr;
+  if (dot != end) std::from_chars(dot + 1, end, first.second);
+  return first < std::pair(10, 11);
+}
+
 // One that stores on several machines by itself.
 bool has_findings_of_its_own(const server_settings& settings) {
   return settings.is_on("wsrep_on") || !settings.text("group_replication_group_name").empty() ||
@@ -89,6 +100,21 @@ std::vector<finding> replication_findings(const server_settings& settings) {
            settings.has(enabled) ? set_global(enabled, "ON") + "; and the like on the replica"
                                  : "INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so', and "
                                    "rpl_semi_sync_source_enabled = ON; and the like on the replica"}};
+}
+
+std::vector<finding> switchover_findings(const server_settings& settings, const grants& of_account) {
+  if (has_findings_of_its_own(settings) || settings.is_on("read_only")) return {};
+  for (const char* right : {"READ_ONLY ADMIN", "READ ONLY ADMIN", "CONNECTION_ADMIN", "SUPER"}) {
+    if (right == std::string_view("SUPER") && !has_super_for_read_only(settings.text("version"))) continue;
+    if (!of_account.give_everywhere(right)) continue;
+    const bool is_mariadb = settings.text("version").find("MariaDB") != std::string::npos;
+    return {{level::warning, "the account may write while the server's read_only is on",
+             "a switchover that begins with SET GLOBAL read_only does not stop what is being stored at that moment: it "
+             "stays on this server, and may be on no other one",
+             std::string("REVOKE ") + (is_mariadb ? "READ_ONLY ADMIN" : "CONNECTION_ADMIN, SUPER") +
+                 " ON *.* FROM this account; or GRANT it the rights on its own database alone"}};
+  }
+  return {};
 }
 
 }  // namespace penstock::db::mariadb
