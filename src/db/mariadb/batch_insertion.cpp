@@ -65,15 +65,16 @@ task<std::optional<complaint>> batch_insertion::run(wire& w, statement_cache& st
                                                     bool bulk_allowed, insertion_turns& turns,
                                                     const known_tables& known, single_statement single,
                                                     const table_definition& into, const row_batch& rows,
-                                                    batch_report& report, std::string opening) {
+                                                    batch_report& report, batch_opening opening) {
   std::size_t round_trips_before = w.round_trips();
   turns_ = &turns;
   single_ = std::move(single);
   statements_ = &statements;
   start(w, facts, known, into, rows, report);
-  ahead_count_ = opening.empty() ? 0 : statements_of_opening;
-  ahead_has_run_ = opening.empty();
-  ahead_ = std::move(opening);
+  ahead_count_ = opening_statements_ = opening.statements;
+  ahead_has_run_ = opening.statements == 0;
+  ahead_ = std::move(opening.text);
+  opening_answer_ = {};
   std::optional<complaint> said;
   std::size_t unstorable_rows = report.refusals.size();
   report.method = "values";

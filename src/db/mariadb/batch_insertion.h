@@ -32,20 +32,28 @@
 
 namespace penstock::db::mariadb {
 
+// Statements that open a transaction and go ahead of a batch's rows, each with a semicolon behind it: START
+// TRANSACTION, one that changes rows, and maybe one that asks for a value. None where it is open.
+struct batch_opening {
+  std::string text;
+  std::size_t statements = 0;
+};
+
 class batch_insertion {
  public:
   // Runs a statement with parameters: for a row that is too long for a text. Gives what the server said against it.
   using single_statement = std::function<task<std::optional<complaint>>(std::string sql, parameters values)>;
 
   // Gives what was said against the batch as a whole, which is then to be rolled back; nothing when every row has its
-  // outcome. `opening`: two statements that open the transaction and go ahead of the rows, "START TRANSACTION;…;";
-  // empty when it is open.
+  // outcome.
   task<std::optional<complaint>> run(wire& w, statement_cache& statements, const server_facts& facts, bool bulk_allowed,
                                      insertion_turns& turns, const known_tables& known, single_statement single,
                                      const table_definition& into, const row_batch& rows, batch_report& report,
-                                     std::string opening);
-  // How many rows the second of them changed.
+                                     batch_opening opening);
+  // How many rows the second statement of the opening changed.
   std::uint64_t opening_changed() const noexcept { return opening_changed_; }
+  // What the third gave; nothing where there was none.
+  const text_result& opening_answer() const noexcept { return opening_answer_; }
 
  private:
   // Statements that go on behind an error.
@@ -133,7 +141,6 @@ class batch_insertion {
   task<std::optional<complaint>> look_up_keys(std::span<const std::uint32_t> rows);
   task<std::optional<complaint>> look_up_each(std::span<const std::uint32_t> rows);
 
-  static constexpr std::size_t statements_of_opening = 2;
   task<bool> send(std::size_t answers);
   void undo_what_failed();
   task<bool> send_inserts(std::span<const std::uint32_t> rows, std::span<const std::size_t> ends);
@@ -178,9 +185,11 @@ class batch_insertion {
   std::string ahead_;  // statements to be sent ahead of the next text: the opening, or what undoes rows
   std::size_t ahead_count_ = 0;
   bool ahead_has_run_ = false;
-  bool undo_is_due_ = false;       // of a statement that failed, to the savepoint before it
-  std::optional<complaint> lost_;  // that the transaction is not there any more
+  bool undo_is_due_ = false;            // of a statement that failed, to the savepoint before it
+  std::optional<complaint> lost_;       // that the transaction is not there any more
+  std::size_t opening_statements_ = 0;  // while they are ahead
   std::uint64_t opening_changed_ = 0;
+  text_result opening_answer_;
   std::vector<const text_limit*> limits_;  // of each column or null; only while a batch starts
   bool has_triggers_ = false;              // see known_table
   bool names_id_ = false;                  // a trigger does, or may beneath a view

@@ -17,7 +17,9 @@ task<bool> batch_insertion::send(std::size_t answers) {
   if (ahead == 0) co_return ran;
   ahead_has_run_ = answers_.size() >= ahead;
   if (!ahead_has_run_) co_return false;
-  if (ahead == statements_of_opening) opening_changed_ = answers_[1].changed;
+  const std::size_t opening = std::exchange(opening_statements_, 0);
+  if (opening > 1) opening_changed_ = answers_[1].changed;
+  if (opening > 2) opening_answer_ = std::move(answers_[2]);
   answers_.erase(answers_.begin(), answers_.begin() + static_cast<std::ptrdiff_t>(ahead));
   co_return ran;
 }

@@ -72,9 +72,11 @@ variables variables_of(const text_result& shown) {
   return all;
 }
 
+bool means_on(std::string_view value) noexcept { return value != "OFF" && value != "0"; }
+
 bool is_on(const variables& all, const char* name) {
   auto found = all.find(name);
-  return found != all.end() && found->second != "OFF" && found->second != "0";
+  return found != all.end() && means_on(found->second);
 }
 
 std::size_t number(const variables& all, const char* name, std::size_t otherwise) {
@@ -242,7 +244,13 @@ server_facts facts_of(wire& w, const text_result& shown) {
   for (const char* setting :
        {"read_only", "super_read_only", "innodb_read_only", "transaction_read_only", "tx_read_only"})
     if (is_on(all, setting)) facts.read_only_by = setting;
+  facts.has_read_only = all.count("read_only") != 0;
   return facts;
+}
+
+// A number, or from MariaDB 12 on a word, one of several for "on".
+bool says_read_only(const text_result& answer) noexcept {
+  return !answer.rows.empty() && answer.rows[0][0] && means_on(*answer.rows[0][0]);
 }
 
 database_error failure(const server_address& at, const std::string& doing, const complaint& said) {

@@ -27,6 +27,7 @@ struct server_facts {
   bool rolls_back_on_timeout = true;  // a lock timeout ends the transaction, or may
   bool nulls_become_now = false;      // in a TIMESTAMP that takes none: explicit_defaults_for_timestamp is off
   std::string_view read_only_by{};    // the setting that makes it so, if any
+  bool has_read_only = false;         // such a setting, which may be turned on
   bool rejects_queries = false;       // a node of a cluster that was taken out of service
 };
 
@@ -38,6 +39,9 @@ server_facts facts_of(wire& w, const text_result& shown);
 // Logs in and sets the session up. Throws `db_errc::read_only` where `primary_only` asks for more, and what the server
 // says. Cancellable. `url` outlives it.
 task<std::unique_ptr<wire>> open_session(const server_url* url, server_address at, server_facts* facts);
+
+// Whether a server that was asked for its read_only by a SELECT has turned read-only; false of no answer.
+bool says_read_only(const text_result& answer) noexcept;
 
 // Ends the statement that the session `thread_id` of the server `identity` runs, from another session. Throws when it
 // can't, as when the address leads to another server by now.

@@ -345,21 +345,8 @@ task<void> session::insert_rows(const table_definition& into, const row_batch& r
   co_await std::move(storing);
 }
 
-task<void> session::begin_batch(opening_statement& first, const table_definition& into, const row_batch& rows,
-                                batch_report& report) {
-  operation here(*this);
-  require_no_transaction();
-  task<void> ending = end_what_was_begun();
-  co_await std::move(ending);
-  begun_ = true;
-  std::string opening = "START TRANSACTION;" + with_literals(first.sql, first.values, facts_.max_packet) + ";";
-  task<void> storing = store(into, rows, report, std::move(opening));
-  co_await std::move(storing);
-  first.changed = inserting_.opening_changed();
-}
-
 task<void> session::store(const table_definition& into, const row_batch& rows, batch_report& report,
-                          std::string opening) {
+                          batch_opening opening) {
   lock_wait_limit limit(*this);
   require_width(into, rows);
   require_whole_transaction("insert into " + into.name);
@@ -382,6 +369,7 @@ task<void> session::store(const table_definition& into, const row_batch& rows, b
                      rows, report, std::move(opening));
   std::optional<complaint> said = co_await std::move(inserting);
   report.round_trips += round_trips_to_look;
+  require_writable("insert into " + into.name, inserting_.opening_answer());
   if (said) fail("insert into " + into.name, *said);
 }
 

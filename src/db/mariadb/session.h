@@ -105,9 +105,11 @@ class session final : public connection {
   void require_usable() const;
   void require_no_transaction() const;
   void require_whole_transaction(const std::string& doing) const;
+  bool asks_for_read_only() const noexcept;
+  void require_writable(const std::string& doing, const text_result& answer);
   task<void> end_what_was_begun();
   void note_end() noexcept;
-  task<void> store(const table_definition& into, const row_batch& rows, batch_report& report, std::string opening);
+  task<void> store(const table_definition& into, const row_batch& rows, batch_report& report, batch_opening opening);
   task<void> look_at_table(const table_definition& into);
   bool should_look_again(const table_definition& into) const;
   task<void> look_again(const table_definition& into);

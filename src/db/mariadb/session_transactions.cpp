@@ -10,6 +10,14 @@
 namespace penstock::db::mariadb {
 namespace {
 
+// An account with a right such as SUPER goes on writing to a server that was made read-only, as one that another is to
+// take over from: it is told by no error. What is stored there from then on may be nowhere else. So a transaction asks
+// as it begins, and again behind its COMMIT, in the same trips: before the server answered "no" the second time,
+// whoever makes it read-only did not look yet for what the other one must have.
+constexpr const char* read_only_question = "SELECT @@global.read_only";
+constexpr unsigned forbidden_by_option = 1290;
+const complaint turned_read_only{forbidden_by_option, "HY000", "the server has turned read-only, by its read_only"};
+
 constexpr duration shortest_absence = std::chrono::seconds(1);  // of a member that has left its group
 
 }  // namespace
@@ -43,6 +51,15 @@ void session::note_end() noexcept {
   rolled_back_.reset();
 }
 
+// What a node of a cluster has committed, all have; and it may keep a question waiting (wsrep_sync_wait).
+bool session::asks_for_read_only() const noexcept {
+  return home_->url.primary_only && facts_.has_read_only && !facts_.has_cluster;
+}
+
+void session::require_writable(const std::string& doing, const text_result& answer) {
+  if (says_read_only(answer)) fail(doing, turned_read_only);
+}
+
 task<void> session::begin() {
   operation here(*this);
   silence_limit patience(*this);
@@ -50,8 +67,28 @@ task<void> session::begin() {
   task<void> ending = end_what_was_begun();
   co_await std::move(ending);
   begun_ = true;
-  task<void> running = run_text("START TRANSACTION", "begin");
+  std::string text = "START TRANSACTION";
+  if (asks_for_read_only()) text.append(";").append(read_only_question);
+  task<void> running = run_text(std::move(text), "begin");
   co_await std::move(running);
+  require_writable("begin", answers_.back());
+}
+
+task<void> session::begin_batch(opening_statement& first, const table_definition& into, const row_batch& rows,
+                                batch_report& report) {
+  operation here(*this);
+  require_no_transaction();
+  task<void> ending = end_what_was_begun();
+  co_await std::move(ending);
+  begun_ = true;
+  batch_opening opening{"START TRANSACTION;" + with_literals(first.sql, first.values, facts_.max_packet) + ";", 2};
+  if (asks_for_read_only()) {
+    opening.text.append(read_only_question).append(";");
+    ++opening.statements;
+  }
+  task<void> storing = store(into, rows, report, std::move(opening));
+  co_await std::move(storing);
+  first.changed = inserting_.opening_changed();
 }
 
 task<void> session::commit() {
@@ -71,18 +108,20 @@ task<void> session::finish_commit() {
   silence_limit patience(*this);
   time_point begun = scheduler::current().now();
   text_ = "COMMIT";
-  task<bool> running = wire_->run(text_, answers_, 1);
+  if (asks_for_read_only()) text_.append(";").append(read_only_question);
+  task<bool> running = wire_->run(text_, answers_, asks_for_read_only() ? 2 : 1);
   bool ran = co_await std::move(running);
-  if (ran) {
+  if (ran && !says_read_only(answers_.back())) {
     note_end();
     co_return;
   }
-  complaint said = wire_->complaint_of_session();
-  if (may_have_left_group(said)) {
+  bool is_committed_here = !answers_.empty();
+  complaint said = ran ? turned_read_only : wire_->complaint_of_session();
+  if (!is_committed_here && may_have_left_group(said)) {
     task<bool> looking = is_member_since(begun);
     said.is_known_conflict = co_await std::move(looking);
   }
-  if (rolls_commit_back(said)) fail("commit", said);
+  if (!is_committed_here && rolls_commit_back(said)) fail("commit", said);
   database_error lost = failure(at_, "commit", said);
   time_point now = scheduler::current().now();
   if (now - begun >= home_->url.silence_timeout) home_->silent.note(at_, now);
