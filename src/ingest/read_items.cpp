@@ -126,7 +126,11 @@ void append_value(std::string& out, const db::value& v, db::column_type type) {
     else
       out += std::to_string(*n);
   } else if (const auto* real = std::get_if<double>(&v)) {
-    append_real(out, *real);
+    // A truth in a column that SQLite keeps reals in.
+    if (type == db::column_type::boolean && (*real == 0 || *real == 1))
+      out += *real == 1 ? "true" : "false";
+    else
+      append_real(out, *real);
   } else if (const auto* boolean = std::get_if<bool>(&v)) {
     // MariaDB gives a TINYINT(1) so, which may be a column of whole numbers.
     if (type == db::column_type::integer)

@@ -30,6 +30,23 @@ TEST_F(reading_back, an_item_is_read_back_by_its_id) {
   });
 }
 
+TEST_F(reading_back, a_truth_is_one_from_a_column_that_keeps_reals) {
+  EXPECT_EQ(sql("CREATE TABLE orders (id INTEGER PRIMARY KEY, number INTEGER UNIQUE, total REAL, paid DOUBLE, at TEXT, "
+                "note TEXT, raw TEXT)"),
+            "");
+  serve(options_of(orders()), [&]() -> task<void> {
+    auto storing = post("/v1/orders", R"([{"number":1,"paid":true},{"number":2,"paid":false}])");
+    answer stored = co_await std::move(storing);
+    EXPECT_EQ(stored.json("/stored"), "2") << stored.body;
+    EXPECT_EQ(sql("INSERT INTO orders (number, paid, raw) VALUES (3, 2, '3')"), "");
+    for (auto [path, paid] : {std::pair("/v1/orders/1", "true"), {"/v1/orders/2", "false"}, {"/v1/orders/3", "2.0"}}) {
+      auto asking = get(path);
+      answer a = co_await std::move(asking);
+      EXPECT_EQ(a.json("/paid"), paid) << a.body;
+    }
+  });
+}
+
 TEST_F(reading_back, a_column_that_is_gone_is_not_read_as_its_name) {
   serve(options_of(orders()), [&]() -> task<void> {
     auto storing = post("/v1/orders", R"({"number":1,"note":"fragile"})");
