@@ -1,6 +1,8 @@
 #include "batch_insert.h"
+#include "penstock/async/scheduler.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 
 // Rows whose outcome depends on what became of others of their batch: they are tried behind those, or again.
@@ -8,7 +10,9 @@
 namespace penstock::db::postgres {
 namespace {
 
-constexpr int most_tries_of_refused = 4;
+// Each goes on where another row went in. Chains in no order need many, for which the batch must not be late.
+constexpr int fewest_tries = 4;
+constexpr std::chrono::milliseconds longest_trying_again(3'000);
 
 }  // namespace
 
@@ -37,19 +41,51 @@ void batch_insert::decide_held() {
   }
 }
 
-// With what is to do anyway, one by one, each behind all before it. What a row depends on may be there by now: its part
-// came to pieces, or that of the other, and the pieces went in behind later ones.
+// All that wait for others are there then, whatever their order, and those that are refused for themselves are not.
+task<void> batch_insert::try_lacking_at_once() {
+  if (many_ == nullptr || keys_are_new_) co_return;
+  std::vector<std::size_t> group;
+  for (std::size_t row = 0; row < rows_.rows(); ++row)
+    if (is_to_do(row)) group.push_back(row);
+  std::size_t repeats = group.size();
+  for (std::size_t row : lacking_)
+    if (is_refused(row) && !is_to_do(row)) group.push_back(row);
+  bool was_tried = group.size() == rows_.rows();
+  if (group.size() == repeats || group.size() < 2 || was_tried) co_return;
+  auto [least, greatest] = std::minmax_element(group.begin(), group.end());
+  std::vector<part> parts = cut_least({.first = *least, .count = *greatest - *least + 1});
+  if (parts.size() > 1) co_return;
+  for (std::size_t row : group) session_.to_do_[row] = 1;
+  task<void> trip = make_trip(parts, false, false);
+  co_await std::move(trip);
+  bool went_well = !parts[0].failed && !parts[0].was_skipped;
+  for (std::size_t i = went_well ? 0 : repeats; i < group.size(); ++i) session_.to_do_[group[i]] = 0;
+}
+
+// With what is to do anyway. What a row depends on may be there by now: its part came to pieces, or that of the other,
+// and the pieces went in behind later ones. One by one, in turns from the front, each behind all before it, and from
+// the end, for those of which each waits for the next.
 task<void> batch_insert::try_refused_again() {
-  auto is_refused = [](const row_outcome& o) { return o.what == row_outcome::status::refused; };
-  if (std::all_of(report_.rows.begin(), report_.rows.end(), is_refused)) co_return;
-  auto count_refused = [&] { return std::count_if(report_.rows.begin(), report_.rows.end(), is_refused); };
-  for (int tries = 0; tries < most_tries_of_refused; ++tries) {
-    std::ptrdiff_t before = count_refused();
-    for (std::size_t row : refused_early_) session_.to_do_[row] = session_.to_do_[row] || is_refused(report_.rows[row]);
-    task<void> inserting = insert_singly();
+  std::vector<std::size_t> rows = refused_early_;
+  for (std::size_t row = 0; row < rows_.rows(); ++row)
+    if (is_to_do(row)) rows.push_back(row);
+  task<void> trying_at_once = try_lacking_at_once();
+  co_await std::move(trying_at_once);
+  auto is_refused_one = [](const row_outcome& o) { return o.what == row_outcome::status::refused; };
+  if (std::all_of(report_.rows.begin(), report_.rows.end(), is_refused_one)) co_return;
+  auto is_open = [&](std::size_t row) { return is_to_do(row) || is_refused(row); };
+  const scheduler& clock = scheduler::current();
+  time_point last_try = clock.now() + longest_trying_again;
+  bool from_end = false;
+  for (int tries = 0; tries < fewest_tries || clock.now() < last_try; ++tries, from_end = !from_end) {
+    std::ptrdiff_t before = std::count_if(rows.begin(), rows.end(), is_open);
+    // Of those that repeat a key, the first is to be stored.
+    for (std::size_t row : rows) session_.to_do_[row] = is_open(row) && !(from_end && repeats_one(row));
+    task<void> inserting = insert_singly(from_end);
     co_await std::move(inserting);
-    if (count_refused() >= before) co_return;  // nothing is there that was not
+    bool none_new = std::count_if(rows.begin(), rows.end(), is_open) >= before;
     std::fill(session_.to_do_.begin(), session_.to_do_.end(), static_cast<unsigned char>(0));
+    if (none_new && (!from_end || held_.empty())) co_return;
   }
 }
 
@@ -79,6 +115,14 @@ task<void> batch_insert::try_repeats() {
   task<void> inserting = insert_singly();
   co_await std::move(inserting);
 }
+
+bool batch_insert::repeats_one(std::size_t row) const {
+  auto found =
+      std::lower_bound(held_.begin(), held_.end(), row, [](const auto& r, std::size_t to) { return r.first < to; });
+  return found != held_.end() && found->first == row;
+}
+
+bool batch_insert::is_refused(std::size_t row) const { return report_.rows[row].what == row_outcome::status::refused; }
 
 bool batch_insert::is_repeated(std::size_t row) const {
   return std::any_of(held_.begin(), held_.end(), [row](const auto& repeat) { return repeat.second == row; });

@@ -17,6 +17,8 @@ constexpr std::array<std::size_t, 4> part_rows{256, 32, 4, 1};
 constexpr int most_failures_one_by_one = 8;
 constexpr std::size_t few_rows = 16;  // tried before all, where all may fail
 constexpr std::size_t part_bytes = std::size_t{1} << 20;
+// Of one statement for all, where rows may need one another.
+constexpr std::size_t rows_at_once = 65'536, bytes_at_once = std::size_t{16} << 20;
 // How long a trip goes on behind failures: short waits for locks go well, and a thousand rows of which each fails take
 // few trips.
 constexpr std::chrono::milliseconds shortest_going_on(20), longest_going_on(500);
@@ -40,13 +42,18 @@ std::size_t bytes_of(std::span<const cell> row) {
 batch_insert::batch_insert(session& s, const insert_plan& plan, const row_batch& rows, batch_report& report)
     : session_(s), plan_(plan), rows_(rows), report_(report) {}
 
-std::vector<batch_insert::part> batch_insert::cut(const part& whole, std::size_t most_rows) const {
+std::vector<batch_insert::part> batch_insert::cut_least(const part& whole) const {
+  return cut(whole, rows_at_once, bytes_at_once);
+}
+
+std::vector<batch_insert::part> batch_insert::cut(const part& whole, std::size_t most_rows,
+                                                  std::size_t most_bytes) const {
   std::vector<part> parts;
   std::size_t end = whole.first + whole.count;
   std::size_t bytes = 0;
   for (std::size_t row = whole.first; row < end; ++row) {
     bytes += bytes_of(rows_.row(row));
-    if (parts.empty() || parts.back().count >= most_rows || bytes > part_bytes) {
+    if (parts.empty() || parts.back().count >= most_rows || bytes > most_bytes) {
       parts.push_back({.first = row});
       bytes = bytes_of(rows_.row(row));
     }
@@ -86,7 +93,9 @@ task<void> batch_insert::run() {
 }
 
 task<void> batch_insert::insert_all_to_do(std::size_t first) {
-  std::vector<part> due = cut({.first = first, .count = rows_.rows() - first}, part_rows[0]);
+  const part whole{.first = first, .count = rows_.rows() - first};
+  bool at_once = plan_.rows_may_depend && many_ != nullptr;
+  std::vector<part> due = at_once ? cut_least(whole) : cut(whole, part_rows[0], part_bytes);
   std::size_t suspects = 0;  // the pieces of one that failed, at the front
   int trips_that_failed = 0;
   for (bool first_trip = true; !due.empty(); first_trip = false) {
@@ -110,9 +119,11 @@ task<void> batch_insert::insert_all_to_do(std::size_t first) {
       if (p.count == 1) {
         refuse(p.first, p.errc, std::move(p.said), p.lacks_value);
         if (plan_.rows_may_depend || p.may_be_table) refused_early_.push_back(p.first);
+        if (plan_.rows_may_depend && p.may_lack_row) lacking_.push_back(p.first);
         continue;
       }
-      std::vector<part> pieces = cut(p, smaller_than(p.count));
+      if (plan_.rows_may_depend) trips_that_failed = most_failures_one_by_one;  // others fail for lack of its rows
+      std::vector<part> pieces = cut(p, smaller_than(p.count), part_bytes);
       suspects = pieces.size();
       again.insert(again.end(), pieces.begin(), pieces.end());
     }
@@ -138,11 +149,12 @@ task<void> batch_insert::try_few(const std::vector<part>& failed) {
   if (all_alike && !few.empty()) throw *std::move(maybe_of_table_);
 }
 
-task<void> batch_insert::insert_singly() {
+task<void> batch_insert::insert_singly(bool from_end) {
   std::vector<part> parts;
   for (std::size_t row = 0; row < rows_.rows(); ++row)
     if (is_to_do(row)) parts.push_back({.first = row, .count = 1});
   if (parts.empty()) co_return;
+  if (from_end) std::reverse(parts.begin(), parts.end());
   task<void> trip = go_on_to_end(parts);
   co_await std::move(trip);
   for (part& p : parts) {
@@ -326,6 +338,7 @@ void batch_insert::take_failure(part* of, const PGresult* r) {
   of->said = said_by(r);
   of->lacks_value = lacks_value(r);
   of->repeats_key = sqlstate_of(r) == "23505";
+  of->may_lack_row = may_lack_row(r);
 }
 
 void batch_insert::take_one(std::size_t row, const PGresult* r) {

@@ -18,6 +18,8 @@
 // Invariant: behind each trip the transaction holds exactly the parts that went well. So a batch takes one trip when
 // all is well, five with one row that is refused, and some more however many are; one more for rows that repeat the
 // key of one that is not stored, and for those that had no parent where one may have come.
+// Where rows may need one another, all are one part first; those that were refused for what others can mend are so once
+// more behind the others, and then go one by one, while any of them goes in.
 
 #include "insert_plan.h"
 #include "penstock/db/connection.h"
@@ -59,6 +61,7 @@ class batch_insert {
     bool was_skipped = false;   // since another one had failed, or the trip had taken long
     bool repeats_key = false;   // and failed for that
     bool may_be_table = false;  // what it failed for
+    bool may_lack_row = false;  // what it failed for
     db_errc errc = db_errc::other;
     std::string said = {};
     bool lacks_value = false;
@@ -81,8 +84,12 @@ class batch_insert {
   void hold_back_repeats(std::size_t first);
   void decide_held();
   task<void> try_refused_again();
-  task<void> insert_singly();
-  std::vector<part> cut(const part& whole, std::size_t most_rows) const;
+  // Those that failed for lack of others, in one statement: they may be what one another lack.
+  task<void> try_lacking_at_once();
+  task<void> insert_singly(bool from_end = false);
+  std::vector<part> cut(const part& whole, std::size_t most_rows, std::size_t most_bytes) const;
+  // Into one part, unless that were too large.
+  std::vector<part> cut_least(const part& whole) const;
   task<void> make_trip(std::vector<part>& parts, bool only_one, bool goes_on);
   // Behind parts that fail, in as many trips as that takes.
   task<void> go_on_to_end(std::vector<part>& parts);
@@ -102,6 +109,8 @@ class batch_insert {
   void is_in(std::size_t row, row_outcome how);
   // Whether a later row of the batch has its key.
   bool is_repeated(std::size_t row) const;
+  bool repeats_one(std::size_t row) const;  // that is before it
+  bool is_refused(std::size_t row) const;
   bool is_to_do(std::size_t row) const { return session_.to_do_[row] != 0; }
 
   session& session_;
@@ -119,6 +128,7 @@ class batch_insert {
   std::vector<std::size_t> sent_rows_;                     // of the part whose result is read
   std::vector<std::pair<std::size_t, std::size_t>> held_;  // rows, each with that whose key it repeats
   std::vector<std::size_t> refused_early_;                 // maybe for lack of a row before them that was not there yet
+  std::vector<std::size_t> lacking_;                       // those of them that failed for what others can mend
   std::optional<database_error> fatal_;
   std::optional<database_error> maybe_of_table_;  // what the first such part failed for
   // Rows that are stored. A duplicate says nothing: indexes and triggers did not see it.

@@ -158,6 +158,10 @@ bool may_be_of_row(const PGresult* r) noexcept {
                       [&](std::string_view first) { return sqlstate.starts_with(first); });
 }
 
+bool may_lack_row(const PGresult* r) noexcept {
+  return sqlstate_of(r) == "23503" || raised_by_function(r) || failed_in_function(r);
+}
+
 bool is_failure(const PGresult* r) noexcept {
   ExecStatusType status = PQresultStatus(r);
   return status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE;

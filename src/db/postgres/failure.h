@@ -24,6 +24,9 @@ bool may_be_of_row(const PGresult* r) noexcept;
 // A statement of a function lacks a table, a right, or the like: for all rows, or for this one.
 bool lacks_in_function(const PGresult* r) noexcept;
 
+// Whether the row may go in beside others: a reference was missing, or a function, which may ask for any, refused it.
+bool may_lack_row(const PGresult* r) noexcept;
+
 // As `failure_of`, of rows: a right that is lacking so is none of the account's own.
 database_error failure_of_rows(const PGresult* r, const std::string& doing);
 
