@@ -57,6 +57,10 @@ std::unique_ptr<event_loop::implementation> start(event_loop& loop, std::size_t 
 
 // What a handler owns may leave more to be destroyed as it goes.
 void loop_sockets::end() noexcept {
+  {
+    std::lock_guard lock(entrance);
+    has_ended = true;
+  }
   set.end();
   for (int pass = 0; pass < 2; ++pass) context.shutdown();
 }
@@ -146,5 +150,14 @@ void event_loop::implementation::wait_for_sockets(std::optional<time_point> limi
 }
 
 boost::asio::io_context& io_context_of(event_loop& loop) { return loop.native().context; }
+
+asio_detail::loop_executor::loop_executor(event_loop& loop)
+    : sockets_(loop.native().sockets), inner_(sockets_->context.get_executor()) {}
+
+std::unique_lock<std::mutex> asio_detail::loop_executor::enter() const {
+  std::unique_lock lock(sockets_->entrance);
+  if (sockets_->has_ended) lock.unlock();
+  return lock;
+}
 
 }  // namespace penstock::net

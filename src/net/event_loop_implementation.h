@@ -27,6 +27,9 @@ struct loop_sockets {
   // Throws `async_errc::wrong_scheduler` once the loop has ended, as nothing would ever come of a wait.
   void require_loop(const char* whose) const { set.require_loop(whose); }
 
+  std::mutex entrance;     // for other contexts' threads
+  bool has_ended = false;  // guarded by entrance
+
   struct ending_context : boost::asio::io_context {
     ending_context() : io_context(1) {}
     using execution_context::shutdown;

@@ -4,6 +4,10 @@
 #include <penstock/net/asio.h>
 #include <penstock/net/error.h>
 
+#include <string>
+#include <thread>
+#include <vector>
+
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/connect_pair.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -143,6 +147,60 @@ TEST(use_task, an_operation_of_another_contexts_object_is_cancelled) {
     co_await std::move(limited);
   };
   EXPECT_THROW(run(body()), timed_out);
+}
+
+TEST(use_task, an_operation_of_several_steps_of_another_contexts_object_comes_back_to_the_loop) {
+  ::alarm(20);
+  boost::asio::thread_pool elsewhere(2);
+  local::socket a(elsewhere.get_executor());
+  local::socket b(elsewhere.get_executor());
+  boost::asio::local::connect_pair(a, b);
+  std::string sent(4'000'000, 'x');
+  std::string got(sent.size(), ' ');
+  std::thread::id here = std::this_thread::get_id();
+  auto write = [&]() -> task<> { co_await boost::asio::async_write(a, boost::asio::buffer(sent), use_task); };
+  auto read = [&]() -> task<> {
+    co_await boost::asio::async_read(b, boost::asio::buffer(got), use_task);
+    EXPECT_EQ(std::this_thread::get_id(), here);
+  };
+  auto body = [&]() -> task<> {
+    task_group both;
+    both.start(write());
+    both.start(read());
+    task<void> ending = both.join();
+    co_await std::move(ending);
+  };
+  run(body());
+  EXPECT_TRUE(got == sent);
+  ::alarm(0);
+}
+
+// Leaves a wait in a context that does not run.
+void leave_a_wait(boost::asio::steady_timer& timer) {
+  auto body = [&]() -> task<> {
+    auto wait = [&]() -> task<> { co_await timer.async_wait(use_task); };
+    task_group group;
+    group.start(wait());
+    co_await yield();
+    co_await yield();
+  };
+  run(body());
+  // Takes the memory that the loop has left.
+  std::vector<std::string> reused;
+  for (std::size_t i = 0; i < 2'000; ++i) reused.emplace_back(50 + i % 700, '\x02');
+}
+
+TEST(use_task, what_another_context_completes_after_the_loop_is_dropped) {
+  boost::asio::io_context elsewhere;
+  boost::asio::steady_timer timer(elsewhere, 1h);
+  leave_a_wait(timer);
+  EXPECT_EQ(elsewhere.run(), 1u);
+}
+
+TEST(use_task, what_another_context_never_completes_goes_with_it_after_the_loop) {
+  boost::asio::io_context elsewhere;
+  boost::asio::steady_timer timer(elsewhere, 1h);
+  leave_a_wait(timer);
 }
 
 }  // namespace

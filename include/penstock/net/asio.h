@@ -9,7 +9,10 @@
 #include "penstock/async/suspension.h"
 #include "penstock/net/event_loop.h"
 
+#include <atomic>
 #include <exception>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <tuple>
 #include <type_traits>
@@ -20,10 +23,17 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/execution/blocking.hpp>
+#include <boost/asio/execution/context.hpp>
+#include <boost/asio/execution/context_as.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/query.hpp>
+#include <boost/asio/require.hpp>
 #include <boost/system/error_code.hpp>
 
 namespace penstock::net {
+
+struct loop_sockets;
 
 /// Completion token: the operation's result, without its error code; several values come as a tuple. A failure is
 /// thrown as `error` with a `net_errc`. Cancelling the task cancels the operation (terminal cancellation) and waits for
@@ -31,8 +41,9 @@ namespace penstock::net {
 /// waiting task cancels the operation too. Buffers must outlive the task, and the Asio object must outlive the
 /// operation, since a cancellation asks it: close the object, and let the wait end, before you destroy it.
 ///
-/// The task goes on on its loop also when the Asio object belongs to another context; one that runs on other threads
-/// must bear that its operations are cancelled from the loop's.
+/// The task goes on on its loop also when the Asio object belongs to another context, which may outlive the loop; one
+/// that runs on other threads must bear that its operations are cancelled from the loop's. An operation of several
+/// objects (`async_compose`) must not have one of the loop's as its first and one of other threads behind it.
 struct use_task_t {};
 inline constexpr use_task_t use_task{};
 
@@ -72,31 +83,77 @@ class asio_wait : public suspension {
   virtual void completed() noexcept = 0;
 };
 
+// A loop's executor for the threads of other contexts, which still use it when the loop has run what they posted: it
+// keeps the Asio side of the loop. What comes once the loop has ended is dropped.
+class loop_executor {
+ public:
+  explicit loop_executor(event_loop& loop);
+
+  template <class Function>
+  void execute(Function&& function) const {
+    // The lock is let go of before the function is destroyed, which may be all that the sockets are kept by.
+    if (std::unique_lock<std::mutex> entered = enter())
+      boost::asio::require(inner_, boost::asio::execution::blocking.never).execute(std::forward<Function>(function));
+  }
+  boost::asio::io_context& query(boost::asio::execution::context_t) const noexcept { return inner_.context(); }
+  loop_executor require(boost::asio::execution::blocking_t::never_t) const noexcept { return *this; }
+  friend bool operator==(const loop_executor& a, const loop_executor& b) noexcept { return a.inner_ == b.inner_; }
+  friend bool operator!=(const loop_executor& a, const loop_executor& b) noexcept { return a.inner_ != b.inner_; }
+
+ private:
+  // Keeps the loop from ending; not locked when it has.
+  std::unique_lock<std::mutex> enter() const;
+
+  std::shared_ptr<loop_sockets> sockets_;
+  boost::asio::io_context::executor_type inner_;
+};
+
+// Whether nothing but the loop's thread carries an operation out. Not known of all: then it is said to be elsewhere.
+template <class Initiation>
+bool is_of(const Initiation& initiation, boost::asio::io_context& home) noexcept {
+  using boost::asio::execution_context;
+  constexpr auto context = boost::asio::execution::context_as<execution_context&>;
+  if constexpr (requires { boost::asio::query(initiation.get_executor(), context); })
+    return &static_cast<execution_context&>(boost::asio::query(initiation.get_executor(), context)) == &home;
+  else
+    return false;
+}
+
 // Shared by the waiting task and Asio's handler: either may go first.
 template <class Result>
 struct asio_state {
+  explicit asio_state(bool of_loop) noexcept : of_the_loop(of_loop) {}
   std::optional<Result> result;
   asio_wait* waiter = nullptr;
   boost::asio::cancellation_signal cancellation;
-  int owners = 1;
+  const bool of_the_loop;  // or the handler may be dropped on another thread
+  std::atomic<int> owners = 1;
 
-  static asio_state* make() { return new (recycling_allocator<asio_state>().allocate(1)) asio_state; }
+  static asio_state* make(bool of_loop) {
+    return new (recycling_allocator<asio_state>().allocate(1)) asio_state(of_loop);
+  }
   void release() noexcept {
-    if (--owners > 0) return;
+    if (of_the_loop) {
+      int left = owners.load(std::memory_order_relaxed) - 1;
+      owners.store(left, std::memory_order_relaxed);
+      if (left > 0) return;
+    } else if (owners.fetch_sub(1, std::memory_order_acq_rel) > 1) {
+      return;
+    }
     this->~asio_state();
     recycling_allocator<asio_state>().deallocate(this, 1);
   }
 };
 
-template <class Result>
+template <class Result, class Executor>
 class asio_handler {
  public:
   using allocator_type = recycling_allocator<void*>;
   using cancellation_slot_type = boost::asio::cancellation_slot;
-  using executor_type = boost::asio::io_context::executor_type;
+  using executor_type = Executor;
 
   asio_handler(asio_state<Result>& state, const executor_type& home) noexcept : state_(&state), home_(home) {
-    ++state.owners;
+    state.owners.store(2, std::memory_order_relaxed);
   }
   asio_handler(asio_handler&& other) noexcept
       : state_(std::exchange(other.state_, nullptr)), home_(std::move(other.home_)) {}
@@ -189,15 +246,16 @@ class [[nodiscard]] asio_operation final : public asio_wait {
   bool await_ready() noexcept { return check_cancelled(); }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> task) {
-    boost::asio::io_context::executor_type home = io_context_of(event_loop::current()).get_executor();
-    state_ = asio_state<raw>::make();
+    event_loop& loop = event_loop::current();
+    boost::asio::io_context& home = io_context_of(loop);
+    bool of_the_loop = is_of(initiation_, home);
+    state_ = asio_state<raw>::make(of_the_loop);
     state_->waiter = this;
     suspend(task.promise());
-    std::apply(
-        [&](auto&&... args) {
-          std::move(initiation_)(asio_handler<raw>(*state_, home), std::forward<decltype(args)>(args)...);
-        },
-        std::move(bound_));
+    if (of_the_loop)
+      start(home.get_executor());
+    else
+      start(loop_executor(loop));
   }
   typename result::type await_resume() {
     throw_if_cancelled();
@@ -206,6 +264,14 @@ class [[nodiscard]] asio_operation final : public asio_wait {
   std::string_view waiting_for() const noexcept override { return "an I/O operation"; }
 
  private:
+  template <class Executor>
+  void start(const Executor& home) {
+    std::apply(
+        [&](auto&&... args) {
+          std::move(initiation_)(asio_handler<raw, Executor>(*state_, home), std::forward<decltype(args)>(args)...);
+        },
+        std::move(bound_));
+  }
   void completed() noexcept override {
     // A result that came in time is kept though the task was cancelled since.
     if (cancelling_ && was_aborted(*state_->result))
