@@ -24,7 +24,10 @@ using namespace std::chrono_literals;
 
 const endpoint any_port = endpoint::parse("127.0.0.1:0");
 
-std::string socket_path(const char* name) { return ::testing::TempDir() + "penstock_" + name + ".sock"; }
+// The process's own: several may run side by side.
+std::string socket_path(const char* name) {
+  return ::testing::TempDir() + "penstock_" + name + '_' + std::to_string(::getpid()) + ".sock";
+}
 
 TEST(listener, tells_the_port_that_the_system_chose) {
   auto body = []() -> task<> {

@@ -59,7 +59,7 @@ class stream_over : public ::testing::TestWithParam<const char*> {
  protected:
   endpoint where() const {
     if (GetParam() == std::string_view("tcp")) return endpoint::parse("127.0.0.1:0");
-    return endpoint::unix_socket(::testing::TempDir() + "penstock_stream_test.sock");
+    return endpoint::unix_socket(::testing::TempDir() + "penstock_stream_" + std::to_string(::getpid()) + ".sock");
   }
 };
 INSTANTIATE_TEST_SUITE_P(sockets, stream_over, ::testing::Values("tcp", "unix"),
