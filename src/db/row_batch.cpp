@@ -5,12 +5,27 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 namespace penstock::db {
 namespace {
 constexpr std::size_t block_size = std::size_t{64} << 10;
 constexpr std::size_t most_kept_blocks = 16;
 }  // namespace
+
+row_batch::row_batch(row_batch&& other) noexcept : columns_(other.columns_) { *this = std::move(other); }
+
+row_batch& row_batch::operator=(row_batch&& other) noexcept {
+  columns_ = other.columns_;
+  rows_ = std::exchange(other.rows_, 0);
+  bytes_ = std::exchange(other.bytes_, 0);
+  committed_bytes_ = std::exchange(other.committed_bytes_, 0);
+  cells_ = std::exchange(other.cells_, {});
+  blocks_ = std::exchange(other.blocks_, {});
+  current_block_ = std::exchange(other.current_block_, 0);
+  used_ = std::exchange(other.used_, 0);
+  return *this;
+}
 
 cell& row_batch::add(cell::kind type) {
   cell& c = cells_.emplace_back();

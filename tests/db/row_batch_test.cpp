@@ -2,6 +2,7 @@
 #include <penstock/db/row_batch.h>
 
 #include <string>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -56,6 +57,30 @@ TEST(row_batch, appends_no_rows_of_another_width) {
   add_row(to, 2, "two");
   EXPECT_EQ(to.rows(), 2u);
   EXPECT_EQ(to.row(1)[0].integer, 2);
+}
+
+TEST(row_batch, takes_rows_again_once_it_was_moved_from) {
+  row_batch from(2);
+  add_row(from, 1, "one");
+  from.add_integer(2);
+  row_batch to(std::move(from));
+  EXPECT_EQ(from.rows(), 0u);  // NOLINT(bugprone-use-after-move)
+  EXPECT_EQ(from.bytes(), 0u);
+  add_row(from, 3, "three");
+  EXPECT_EQ(from.row(0)[1].text(), "three");
+
+  to.add_text("two");
+  to.commit_row();
+  ASSERT_EQ(to.rows(), 2u);
+  EXPECT_EQ(to.row(0)[1].text(), "one");
+  EXPECT_EQ(to.row(1)[0].integer, 2);
+
+  to = std::move(from);
+  EXPECT_TRUE(from.empty());
+  add_row(from, 4, "four");
+  ASSERT_EQ(to.rows(), 1u);
+  EXPECT_EQ(to.row(0)[1].text(), "three");
+  EXPECT_EQ(from.row(0)[0].integer, 4);
 }
 
 }  // namespace penstock::db

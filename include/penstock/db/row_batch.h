@@ -23,8 +23,9 @@ class row_batch {
  public:
   /// At least one column.
   explicit row_batch(std::size_t columns) noexcept : columns_(columns) {}
-  row_batch(row_batch&&) noexcept = default;
-  row_batch& operator=(row_batch&&) noexcept = default;
+  /// What was moved from has no rows, and takes others.
+  row_batch(row_batch&& other) noexcept;
+  row_batch& operator=(row_batch&& other) noexcept;
 
   /// Add the next cell of the row under way, left to right.
   void add_null();
