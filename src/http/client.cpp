@@ -156,7 +156,11 @@ struct client::implementation {
   task<client_response> send_following(client_request r, std::optional<time_point> deadline);
   task<client_response> exchange(const client_request& r, const client_url& where, std::optional<time_point> deadline);
   void refuse_when_overloaded(const client_request& r) const;
+  // libcurl's sockets and timers are the scheduler's that the client was made under.
+  bool at_home() const { return scheduler::current().number() == home; }
+  [[noreturn]] static void throw_away_from_home();
 
+  std::uint64_t home = scheduler::current().number();
   client_options options;
   client_stats stats;
   bool closed = false;
@@ -182,7 +186,14 @@ task<void> client::close() { return implementation_->close(); }
 
 client_stats client::stats() const noexcept { return implementation_->stats; }
 
+void client::implementation::throw_away_from_home() {
+  throw error(async_errc::wrong_scheduler,
+              "an HTTP client is used under another scheduler than it was made under: each loop needs a client of its "
+              "own, and a client does not outlive its loop");
+}
+
 task<client_response> client::implementation::send(client_request r) {
+  if (!at_home()) throw_away_from_home();
   counted_request counted(stats, idle);
   std::string method = r.method;
   std::string url = r.url;
@@ -206,6 +217,7 @@ task<client_response> client::implementation::send(client_request r) {
 }
 
 task<void> client::implementation::close() {
+  if (!at_home() && (stats.in_flight > 0 || multi.carries())) throw_away_from_home();
   closed = true;
   if (stats.in_flight > 0) {
     auto ended = idle.wait();

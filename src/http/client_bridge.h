@@ -49,6 +49,7 @@ class client_bridge {
   void close(curl_socket_t socket) noexcept;
   // Waits until all connections are closed; none may be opened any more.
   task<void> join() { return carrying_.join(); }
+  bool carries() const noexcept { return carrying_.size() > 0; }
   // After libcurl was entered: takes what it wrote, and sees what it waits for.
   void catch_up() noexcept;
 

@@ -63,6 +63,8 @@ class client_multi final : private client_sockets::listener, private client_brid
 
   // Closes the connections that are kept, and waits until all are closed. No transfer is under way then or later.
   task<void> close();
+  // Whether `close` would wait.
+  bool carries() const noexcept { return bridge_ != nullptr && bridge_->carries(); }
 
   // Makes a transfer's connection a stream to this endpoint, when streams are what there is.
   void connect_by_stream(multi_entry& t, const net::endpoint& to);

@@ -137,7 +137,7 @@ class client {
 
   /// Sends a request and gives the answer, whatever its status. Throws `client_error`. Cancellable at any moment: the
   /// connection is then closed. An inherited deadline cuts it short as `with_deadline` says, and is told to the server
-  /// as `X-Request-Timeout-Ms`, the milliseconds left.
+  /// as `X-Request-Timeout-Ms`, the milliseconds left. Throws `async_errc::wrong_scheduler` under another scheduler.
   ///
   /// Within a request (`current_request`) its id is sent on as X-Request-Id, and its trace as traceparent (W3C Trace
   /// Context), unless the request has such a field.
