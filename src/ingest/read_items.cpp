@@ -1,3 +1,4 @@
+#include "ndjson_types.h"
 #include "penstock/async/timeout.h"
 #include "penstock/core/nearest.h"
 #include "penstock/db/error.h"
@@ -74,8 +75,7 @@ bool accepts_ndjson(const http::request& r) {
     for (std::string_view list = field.value; !list.empty();) {
       std::string_view range = take_part(list, ',');
       std::string_view type = take_part(range, ';');
-      if (http::equal_ignoring_case(type, "application/x-ndjson") ||
-          http::equal_ignoring_case(type, "application/ndjson"))
+      if (is_ndjson_type(type))
         ndjson = std::max(ndjson, weight_in(range));
       else if (http::equal_ignoring_case(type, "application/json"))
         json = std::max(json, weight_in(range));

@@ -1,5 +1,6 @@
 #include "idempotency_key.h"
 #include "intake.h"
+#include "ndjson_types.h"
 #include "penstock/async/error.h"
 #include "penstock/async/timeout.h"
 #include "penstock/async/yield.h"
@@ -8,7 +9,6 @@
 #include "stream_endpoint.h"
 
 #include <algorithm>
-#include <array>
 #include <string_view>
 #include <utility>
 
@@ -17,10 +17,6 @@
 
 namespace penstock::ingest {
 namespace {
-
-constexpr std::array<std::string_view, 5> ndjson_types = {"application/x-ndjson", "application/ndjson",
-                                                          "application/jsonl", "application/x-jsonlines",
-                                                          "application/json-lines"};
 
 // Of one request and each kind of result, in memory; a megabyte or so where they are rendered.
 constexpr std::size_t most_result_memory = std::size_t{2} << 20;
@@ -53,9 +49,7 @@ body_format format_of(const http::request& r) {
   if (!field) return body_format::json;
   std::string_view type = media_type(*field);
   if (http::equal_ignoring_case(type, "application/json")) return body_format::json;
-  if (std::any_of(ndjson_types.begin(), ndjson_types.end(),
-                  [&](std::string_view known) { return http::equal_ignoring_case(type, known); }))
-    return body_format::ndjson;
+  if (is_ndjson_type(type)) return body_format::ndjson;
   throw http::problem_error(415, ingest_errc::unsupported_media,
                             "Content-Type '" + std::string(type.substr(0, 100)) +
                                 "' is not read here: send application/json or application/x-ndjson");

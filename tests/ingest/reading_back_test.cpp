@@ -105,6 +105,9 @@ TEST_F(reading_back, an_export_is_made_only_where_the_client_takes_one) {
     co_await std::move(storing);
     std::pair<const char*, bool> accepted[] = {{"application/x-ndjson", true},
                                                {"text/html, Application/NDJSON ; q=0.5", true},
+                                               {"application/jsonl", true},
+                                               {"application/x-jsonlines, application/json;q=0.1", true},
+                                               {"application/json-lines", true},
                                                {"application/x-ndjson;q=0.001", true},
                                                {"application/x-ndjson;q=0, application/json", false},
                                                {"application/x-ndjson;q=0.9, application/json", false},
