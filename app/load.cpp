@@ -39,8 +39,11 @@ bool is_terminal();
 task<load_end> run_load(const load_arguments& a, report& result) {
   std::optional<std::uint64_t> total_bytes = total_size(a.files);
   net::signal_set signals{SIGINT, SIGTERM};
+  // Over before the whole request's time is, so that it is known that nothing was sent.
+  duration connect_timeout = std::min(http::client_options().connect_timeout, a.request_timeout / 2);
   http::client client({.max_connections = a.send.concurrency,
                        .max_connections_per_host = a.send.concurrency,
+                       .connect_timeout = connect_timeout,
                        .request_timeout = a.request_timeout,
                        .idle_timeout = a.request_timeout,
                        .ca_bundle = a.ca_bundle});

@@ -99,7 +99,8 @@ void add_sending_arguments(CLI::App& command, load_arguments& into) {
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   add_size(command, "--batch-bytes", into.source.batch.bytes, "A request is sent once it holds so much");
-  add_duration(command, "--timeout", into.request_timeout, "How long a request may take", std::chrono::milliseconds(1));
+  add_duration(command, "--timeout", into.request_timeout,
+               "How long a request may take; half of it, 10s at most, to connect", std::chrono::milliseconds(1));
   add_duration(command, "--retry-for", r.retry_for, "How long a request that failed is sent again; 0: never");
   command.add_option("--max-retries", r.max_retries, "How often, at most; by default as often as the time allows")
       ->check(CLI::Range(0, std::numeric_limits<int>::max()))

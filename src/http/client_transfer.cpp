@@ -261,8 +261,10 @@ void transfer::watch_for_idleness() {
 void transfer::idle_timer::fire(timer& t) noexcept {
   transfer& self = static_cast<idle_timer&>(t).owner;
   if (self.clock_.now() - self.moved_at_ < self.options_.idle_timeout) return self.watch_for_idleness();
+  // Before it was sent, whoever would connect it is silent.
+  client_errc code = self.was_sent_ ? client_errc::timed_out : client_errc::connect_failed;
   self.refused_ =
-      std::make_exception_ptr(client_error(client_errc::timed_out, self.request_.method, self.where_.text(),
+      std::make_exception_ptr(client_error(code, self.request_.method, self.where_.text(),
                                            "no byte came or went for " + format_duration(self.options_.idle_timeout)));
   self.multi_.finish(self, CURLE_OPERATION_TIMEDOUT);
 }
@@ -289,7 +291,6 @@ void transfer::refused_by(std::exception_ptr connecting) noexcept {
   if (const auto* known = penstock::detail::exception_as<error>(connecting)) {
     reason = known->message();
     if (known->is(net::net_errc::resolve_failed)) code = client_errc::resolve_failed;
-    if (known->is(async_errc::timed_out)) code = client_errc::timed_out;
   }
   refused_ = std::make_exception_ptr(client_error(code, request_.method, where_.text(), reason, std::move(connecting)));
 }
@@ -312,6 +313,7 @@ void transfer::throw_failure() const {
                        "out: give it an Idempotency-Key if the server knows such");
   std::string reason = reason_[0] != '\0' ? reason_.data() : ::curl_easy_strerror(result_);
   client_errc code = code_of(result_, header_bytes_ > 0);
+  if (code == client_errc::timed_out && !was_sent_) code = client_errc::connect_failed;
   // What was sent over a kept connection that closed before an answer may have been carried out, though the connection
   // that it was to be sent over again could not be made.
   if (was_sent_ && is_of_connecting(code)) {

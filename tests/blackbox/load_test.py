@@ -6,6 +6,7 @@ import os
 import random
 import select
 import signal
+import socket
 import subprocess
 import unittest
 
@@ -229,6 +230,17 @@ class LoadTest(BlackBoxTest):
         self.assertEqual(done.returncode, 3)
         self.assertIn("404", done.stdout)
         self.assertEqual(self.rejects("a.ndjson.rejects.ndjson")[0]["code"], "load.not_sent")
+
+    def test_load_knows_that_nothing_was_sent_where_no_connection_is_made_in_time(self):
+        self.write("a.ndjson", "{}\n" * 100)
+        # Linux drops what opens a connection where those that wait to be accepted fill the queue.
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
+            select.select([full], [], [])
+            done = run("load", "a.ndjson", "--to", f"http://127.0.0.1:{full.getsockname()[1]}/v1/flights", "--json",
+                       "--timeout", "200ms", "--retry-for", "0", "--batch-items", "1", cwd=self.folder)
+        summary = json.loads(done.stdout)
+        self.assertEqual((done.returncode, summary["unknown"]), (3, 0))
+        self.assertEqual({r["code"] for r in self.rejects("a.ndjson.rejects.ndjson")}, {"load.not_sent"})
 
     def test_load_fails_when_its_summary_can_not_be_written(self):
         self.write("good.json", json.dumps(made_up_flights(1)))

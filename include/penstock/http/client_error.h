@@ -21,11 +21,11 @@ enum class client_errc {
   bad_url,             ///< Not an absolute http or https URL.
   bad_request,         ///< A method or header field that can't be sent.
   resolve_failed,      ///< The host has no address.
-  connect_failed,      ///< The connection was refused, or the host not reached. Nothing was sent.
+  connect_failed,      ///< No connection, or none within `connect_timeout`. Nothing was sent.
   tls_failed,          ///< No trusted, encrypted connection. Nothing was sent.
   connection_lost,     ///< The connection ended before an answer began: the request may have been carried out.
   broken_response,     ///< The answer is malformed, or ended in the middle.
-  timed_out,           ///< A timeout of the client's options passed.
+  timed_out,           ///< No answer in time: `request_timeout`, which may pass while connecting, or `idle_timeout`.
   too_large,           ///< The answer exceeds its limit.
   too_many_redirects,  ///< More redirects than `max_redirects`.
   redirect_refused,    ///< A redirect from https to http, or to what is no http URL.
