@@ -2,6 +2,7 @@
 
 #include "app/command_line.h"
 #include "app/heap.h"
+#include "app/standard_streams.h"
 
 #include <csignal>
 #include <iostream>
@@ -9,6 +10,7 @@
 #include <vector>
 
 int main(int count, char** arguments) {
+  penstock::app::hold_closed_streams();
   penstock::app::prepare_heap();
   // A reader that left and a file that may not grow are errors of one operation, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);

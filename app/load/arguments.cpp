@@ -3,6 +3,7 @@
 #include "app/load/arguments.h"
 
 #include "app/error.h"
+#include "app/standard_streams.h"
 #include <penstock/core/units.h>
 #include <penstock/observe/log.h>
 
@@ -166,8 +167,10 @@ void add_arguments(CLI::App& command, load_arguments& into) {
 void complete(load_arguments& a) {
   check_url(a.to.url);
   check_ca_bundle(a.ca_bundle);
-  if (std::count(a.files.begin(), a.files.end(), "-") > 1)
-    throw error(app_errc::bad_usage, "standard input (-) can be read only once");
+  std::ptrdiff_t from_input = std::count(a.files.begin(), a.files.end(), "-");
+  if (from_input > 1) throw error(app_errc::bad_usage, "standard input (-) can be read only once");
+  if (from_input > 0 && !standard_input_is_open())
+    throw error(app_errc::bad_usage, "standard input is closed: redirect what - is to read, or name a file");
   if (a.rejects.empty()) {
     const std::string& first = a.files.front();
     a.rejects = (first == "-" ? "stdin" : fs::path(first).filename().string()) + ".rejects.ndjson";
