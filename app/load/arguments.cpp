@@ -76,7 +76,8 @@ void add_file_arguments(CLI::App& command, load_arguments& into) {
   command.add_option("FILE", into.files, "Files to load, in this order; - is standard input")->required();
   add_read(
       command, "--format", [&s](const std::string& text) { s.format = read_format(text); },
-      "ndjson, json or csv; by default told from the file's name and beginning")
+      "ndjson, json or csv; by default told from the file's name and beginning, csv by a name in .csv or .tsv, or "
+      "none and .txt")
       ->type_name("FORMAT");
   add_read(
       command, "--types", [&s](const std::string& text) { s.csv.types = parse_column_types(text); },

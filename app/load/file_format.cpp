@@ -35,6 +35,13 @@ std::string_view without_compression(std::string_view path) noexcept {
   return path;
 }
 
+// Prose, statements, logs and the page of a proxy have commas in their first line too.
+bool may_be_csv_without_saying_so(std::string_view path, char first) noexcept {
+  std::string_view name = path.substr(path.rfind('/') + 1);
+  bool has_no_extension = name.find('.', 1) == std::string_view::npos;
+  return first != '<' && (has_no_extension || has_extension(path, ".txt"));
+}
+
 }  // namespace
 
 std::optional<file_format> parse_file_format(std::string_view name) noexcept {
@@ -60,7 +67,8 @@ std::optional<file_format> guess_format(std::string_view path, std::string_view 
   if (line.front() == '[') return file_format::json;
   if (line.front() == '{') return is_whole_value(line) ? file_format::ndjson : file_format::json;
   if (has_extension(path, ".json")) return file_format::json;
-  if (line.find(delimiter) != std::string_view::npos) return file_format::csv;
+  if (line.find(delimiter) != std::string_view::npos && may_be_csv_without_saying_so(path, line.front()))
+    return file_format::csv;
   return std::nullopt;
 }
 

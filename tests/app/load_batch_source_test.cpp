@@ -238,7 +238,15 @@ TEST(load_file_format, is_told_by_name_or_beginning) {
                {"-", "{\"a\":1}\n", ndjson},
                {"-", "id,name\n", csv},
                {"-", "", ndjson},
-               {"-", "hello", std::nullopt}};
+               {"-", "hello", std::nullopt},
+               {"-", "<p>Down, sorry</p>\n", std::nullopt},
+               {"data.d/list", "id,name\n", csv},
+               {"list.TXT.gz", "id,name\n", csv},
+               {"page.txt", " <p>Down, sorry</p>\n", std::nullopt},
+               {"page.html", "<p>Down, sorry</p>\n", std::nullopt},
+               {"dump.sql", "INSERT INTO t VALUES (1, 2);\n", std::nullopt},
+               {"app.log.gz", "2026-01-01 10:00:00,123 started\n", std::nullopt},
+               {"app.log", "{\"a\":1}\n", ndjson}};
   for (const auto& c : cases) EXPECT_EQ(guess_format(c.path, c.beginning, ','), c.format) << c.path << c.beginning;
 }
 
