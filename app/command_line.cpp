@@ -12,6 +12,7 @@
 #include <exception>
 #include <ostream>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -91,6 +92,14 @@ int parse(CLI::App& app, std::span<const std::string> arguments, const int& exit
 
 bool is_usage(const error& e) { return e.is(app_errc::bad_usage) || e.is(app_errc::bad_config); }
 
+// std::thread says no more than "Resource temporarily unavailable", and nothing else here says that.
+std::string explain(const std::system_error& failure) {
+  std::string what = failure.what();
+  if (failure.code() != std::errc::resource_unavailable_try_again) return what;
+  return "no thread could be started: " + what +
+         "; raise the limit of processes and threads (ulimit -u, or TasksMax of a systemd unit), or end some";
+}
+
 }  // namespace
 
 void flush_output(std::ostream& out) {
@@ -128,6 +137,9 @@ int run(CLI::App& app, std::span<const std::string> arguments, const int& exit_c
     tell(err, app.get_name(), failure.what());
     if (is_usage(failure)) return exit_usage;
     return exit_code != exit_ok ? exit_code : exit_failure;
+  } catch (const std::system_error& failure) {
+    tell(err, app.get_name(), explain(failure));
+    return exit_failure;
   } catch (const std::exception& failure) {
     tell(err, app.get_name(), failure.what());
     return exit_failure;

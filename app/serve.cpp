@@ -158,7 +158,7 @@ listeners listen_on(const serve_config& config) {
   try {
     for (const net::endpoint& where : config.listen) at.push_back(net::listen(where, options));
   } catch (error& failure) {
-    failure.add_context("stop what listens there, or choose another place with --listen");
+    failure.add_context("listen or --listen says where to serve");
     throw;
   }
   return at;

@@ -155,6 +155,13 @@ boost::system::error_code open_acceptor(acceptor& a, const endpoint& where, cons
   return failure;
 }
 
+std::string advice_on(const boost::system::error_code& failure, const endpoint& where) {
+  if (failure == boost::asio::error::address_in_use) return "; stop what listens there";
+  if (where.type() != endpoint::kind::unix_socket || failure.value() != ENOENT) return "";
+  std::string folder = where.path().substr(0, where.path().rfind('/'));
+  return "; there is no folder '" + folder + "' to make it in";
+}
+
 }  // namespace
 
 std::unique_ptr<listener> listen(const endpoint& where, const listen_options& options, std::source_location made_at) {
@@ -170,7 +177,8 @@ std::unique_ptr<listener> listen(const endpoint& where, const listen_options& op
     endpoint local = tcp ? describe_address(a.local_endpoint()) : where;
     return std::make_unique<socket_listener>(std::move(home), std::move(a), std::move(local), made_at);
   }
-  throw error(net_errc::listen_failed, "cannot listen on " + where.to_string() + ": " + failure.message());
+  throw error(net_errc::listen_failed,
+              "cannot listen on " + where.to_string() + ": " + failure.message() + advice_on(failure, where));
 }
 
 }  // namespace penstock::net

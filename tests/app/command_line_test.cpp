@@ -2,10 +2,15 @@
 
 #include "app/command_line.h"
 
+#include "app/commands.h"
+
+#include <cerrno>
 #include <sstream>
 #include <string>
+#include <system_error>
 #include <vector>
 
+#include <CLI/CLI.hpp>
 #include <gmock/gmock.h>
 
 namespace penstock::app {
@@ -102,6 +107,17 @@ TEST(command_line, a_complaint_shows_no_password) {
     EXPECT_THAT(s.err, Not(HasSubstr("s3cret")));
     EXPECT_THAT(s.err, HasSubstr("expected")) << s.err;
   }
+}
+
+// As std::thread says it where there is none to be had.
+TEST(command_line, a_thread_that_can_not_be_had_is_named_with_the_limits) {
+  CLI::App throwing("", "penstock");
+  throwing.callback([] { throw std::system_error(EAGAIN, std::generic_category()); });
+  std::ostringstream out, err;
+  int code = exit_ok;
+  EXPECT_EQ(penstock::app::run(throwing, {}, code, out, err), 1);
+  EXPECT_THAT(err.str(), StartsWith("penstock: no thread could be started: Resource temporarily unavailable; "));
+  EXPECT_THAT(err.str(), HasSubstr("ulimit -u"));
 }
 
 }  // namespace

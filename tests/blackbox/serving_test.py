@@ -194,9 +194,20 @@ class Failing(BlackBoxTest):
             where = f"127.0.0.1:{taken.getsockname()[1]}"
             done = run("serve", "--listen", where, cwd=self.folder)
         self.assertEqual(done.returncode, 1)
-        self.assertIn(f"penstock: cannot listen on {where}: Address already in use", done.stderr)
+        self.assertIn(f"penstock: cannot listen on {where}: Address already in use; stop what listens there (",
+                      done.stderr)
         self.assertIn("--listen", done.stderr)
         self.assertFalse((self.folder / "penstock.db").exists())
+
+    def test_a_place_that_can_not_be_had_is_named_without_blame_for_others(self):
+        for where, why in ((f"unix:{self.folder}/gone/penstock.sock",
+                            f"No such file or directory; there is no folder '{self.folder}/gone' to make it in ("),
+                           ("192.0.2.1:1", "Cannot assign requested address (")):
+            done = run("serve", "--listen", where, cwd=self.folder)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(f"penstock: cannot listen on {where}: {why}", done.stderr)
+            self.assertIn("--listen", done.stderr)
+            self.assertNotIn("stop what listens", done.stderr)
 
     def test_a_limit_of_descriptors_that_lets_nobody_in_is_named_with_what_is_needed(self):
         def limit_to(descriptors):
