@@ -3,6 +3,7 @@
 #include "app/serve/option_table.h"
 
 #include <array>
+#include <chrono>
 
 namespace penstock::app {
 namespace {
@@ -10,6 +11,9 @@ namespace {
 using text_field = std::string& (*)(serve_config&);
 using number_field = std::uint64_t& (*)(serve_config&);
 using duration_field = duration& (*)(serve_config&);
+
+// Some are multiplied, and all added to the time of day: what a duration can hold ends at 292 years.
+constexpr std::uint64_t longest_duration = std::chrono::nanoseconds(std::chrono::hours(24) * 36'500).count();
 
 constexpr option text(std::string_view key, std::string_view flag, text_field field, std::string_view help) {
   return {key, flag, value_kind::text, field, help};
@@ -27,7 +31,7 @@ constexpr option bytes(std::string_view key, std::string_view flag, number_field
 
 constexpr option timespan(std::string_view key, std::string_view flag, duration_field field, std::string_view help,
                           std::uint64_t least = 1'000'000) {
-  return {key, flag, value_kind::duration, field, help, least};
+  return {key, flag, value_kind::duration, field, help, least, longest_duration};
 }
 
 using config = serve_config;

@@ -29,7 +29,8 @@ struct option {
   value_kind kind;
   option_field field;
   std::string_view help;    ///< A sentence without its full stop.
-  std::uint64_t least = 0;  ///< Of counts, bytes and durations (ns).
+  std::uint64_t least = 0;  ///< Of counts, bytes and durations (ns), as the next.
+  std::uint64_t most = ~std::uint64_t{0};
 
   std::string_view section() const noexcept;  ///< The key's part before the dot; empty at the top.
   std::string_view name() const noexcept;     ///< The key's part after the dot.

@@ -56,9 +56,10 @@ std::string format_amount(value_kind kind, std::uint64_t amount) {
   }
 }
 
-void check_least(const option& what, std::string_view text, std::uint64_t amount) {
+void check_bounds(const option& what, std::string_view text, std::uint64_t amount) {
   if (amount < what.least) refuse(text, "expected at least " + format_amount(what.kind, what.least));
 }
+  if (amount > what.most) refuse(text, "expected at most " + format_amount(what.kind, what.most));
 
 constexpr std::array<log::level, 5> levels{log::level::debug, log::level::info, log::level::warn, log::level::error,
                                            log::level::off};
@@ -128,13 +129,13 @@ struct setter {
       return;
     }
     std::uint64_t amount = what.kind == value_kind::bytes ? parse_bytes(text) : parse_count(text);
-    check_least(what, text, amount);
+    check_bounds(what, text, amount);
     field(in) = amount;
   }
   void operator()(duration& (*field)(serve_config&)) const {
     const std::string& text = only(values);
     duration d = parse_duration(text);
-    check_least(what, text, static_cast<std::uint64_t>(d.count()));
+    check_bounds(what, text, static_cast<std::uint64_t>(d.count()));
     field(in) = d;
   }
   void operator()(std::vector<net::endpoint>& (*field)(serve_config&)) const { field(in) = parse_endpoints(values); }

@@ -91,7 +91,7 @@ line and the nearest name there is. Unknown `PENSTOCK_` variables are only warne
 some of their own. A variable made from the key instead of the option is taken too: `PENSTOCK_STORE_URL`.
 
 - A *size* is a number of bytes, or a text with a unit: `"512KiB"`, `"4MiB"`, `"1GB"`.
-- A *duration* is a text with a unit: `"1ms"`, `"30s"`, `"2h30m"`.
+- A *duration* is a text with a unit: `"1ms"`, `"30s"`, `"2h30m"`; at most 100 years, `"36500d"`.
 - The *mode of a file* is a text with three octal digits: `"0660"`.
 - An *endpoint* is `"HOST:PORT"` or `"unix:PATH"`. In the environment and in one option several are separated by
   commas; `--listen` may also be repeated.
