@@ -61,6 +61,16 @@ void apply_environment(const std::vector<given_option>& given, loaded_config& in
   }
 }
 
+// Those of all streams are of one pool.
+void check_sessions(const ingest::service_options& options, std::vector<std::string>& problems) {
+  std::uint64_t of_each = options.batch.commits_in_flight;
+  std::uint64_t streams = options.streams.size();
+  if (of_each * streams > most_connections)
+    problems.push_back("batch.commits_in_flight: " + std::to_string(of_each) + " for each of " +
+                       std::to_string(streams) + " streams are more than " + std::to_string(most_connections) +
+                       " connections: lower it");
+}
+
 std::string join_lines(const std::vector<std::string>& lines) {
   std::string all;
   for (const std::string& line : lines) all += (all.empty() ? "" : "\n") + line;
@@ -85,6 +95,7 @@ loaded_config load_config(const config_sources& sources) {
       apply(flag, *what, loaded, problems);
   }
   check_tables_of_store(loaded, problems);
+  check_sessions(loaded.values.ingest, problems);
   if (!problems.empty()) throw error(app_errc::bad_config, join_lines(problems));
   return loaded;
 }

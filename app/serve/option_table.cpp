@@ -20,8 +20,8 @@ constexpr option text(std::string_view key, std::string_view flag, text_field fi
 }
 
 constexpr option count(std::string_view key, std::string_view flag, number_field field, std::string_view help,
-                       std::uint64_t least = 1) {
-  return {key, flag, value_kind::count, field, help, least};
+                       std::uint64_t least = 1, std::uint64_t most = std::uint64_t{1} << 62) {
+  return {key, flag, value_kind::count, field, help, least, most};
 }
 
 constexpr option bytes(std::string_view key, std::string_view flag, number_field field, std::string_view help,
@@ -52,7 +52,7 @@ constexpr std::array all_options{
     count(
         "store.read_connections", "--store-read-connections",
         [](config& c) -> std::uint64_t& { return c.ingest.read_connections; },
-        "Connections for reading items back; beyond, reads wait in turn"),
+        "Connections for reading items back, 65535 at most; beyond, reads wait in turn", 1, most_connections),
     timespan(
         "store.read_timeout", "--store-read-timeout", [](config& c) -> duration& { return c.ingest.read_timeout; },
         "How long reading an item or a page back may take, waiting for a connection included; then it gets 503"),
@@ -81,7 +81,9 @@ constexpr std::array all_options{
     count(
         "batch.commits_in_flight", "--batch-commits-in-flight",
         [](config& c) -> std::uint64_t& { return c.ingest.batch.commits_in_flight; },
-        "Batches of a stream committed at a time; 0: as the database takes them, 1 for SQLite and 3 for a server", 0),
+        "Batches of a stream committed at a time, 65535 at most; 0: as the database takes them, 1 for SQLite and 3 for "
+        "a server",
+        0, most_connections),
     timespan(
         "batch.attempt_timeout", "--batch-attempt-timeout",
         [](config& c) -> duration& { return c.ingest.batch.attempt_timeout; },

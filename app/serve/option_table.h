@@ -14,6 +14,9 @@
 
 namespace penstock::app {
 
+/// Connections for reading, and for commits of all streams: more than a database server lets in.
+constexpr std::uint64_t most_connections = 65'535;
+
 /// How an option's value is written.
 enum class value_kind { text, url, endpoints, count, bytes, duration, level, format, mode };
 

@@ -22,7 +22,8 @@ namespace {
 std::uint64_t parse_count(std::string_view text) {
   std::uint64_t n = 0;
   auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), n);
-  if (text.empty() || failure != std::errc() || end != text.data() + text.size() || n > (std::uint64_t{1} << 62))
+  if (failure == std::errc::result_out_of_range) n = ~std::uint64_t{0};
+  if (text.empty() || failure == std::errc::invalid_argument || end != text.data() + text.size())
     refuse(text, "expected a whole number");
   return n;
 }
@@ -58,8 +59,8 @@ std::string format_amount(value_kind kind, std::uint64_t amount) {
 
 void check_bounds(const option& what, std::string_view text, std::uint64_t amount) {
   if (amount < what.least) refuse(text, "expected at least " + format_amount(what.kind, what.least));
-}
   if (amount > what.most) refuse(text, "expected at most " + format_amount(what.kind, what.most));
+}
 
 constexpr std::array<log::level, 5> levels{log::level::debug, log::level::info, log::level::warn, log::level::error,
                                            log::level::off};

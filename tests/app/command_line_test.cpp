@@ -109,6 +109,12 @@ TEST(command_line, a_complaint_shows_no_password) {
   }
 }
 
+TEST(command_line, a_number_too_large_for_any_count_is_told_the_largest) {
+  said s = run({"serve", "--print-config", "--batch-max-rows", "99999999999999999999"});
+  EXPECT_EQ(s.code, 2);
+  EXPECT_THAT(s.err, HasSubstr("'99999999999999999999': expected at most 4611686018427387904"));
+}
+
 // As std::thread says it where there is none to be had.
 TEST(command_line, a_thread_that_can_not_be_had_is_named_with_the_limits) {
   CLI::App throwing("", "penstock");

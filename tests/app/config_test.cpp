@@ -134,9 +134,17 @@ TEST(config, a_value_that_does_not_fit_is_named_with_why) {
               HasSubstr("FILE:2: batch.linger: '5 parsecs': expected a duration"));
   EXPECT_EQ(problems_of_file("[batch]\nmax_rows = 0"), "FILE:2: batch.max_rows: '0': expected at least 1");
   EXPECT_EQ(problems_of_file("[batch]\nmax_rows = -1"), "FILE:2: batch.max_rows: '-1': expected a whole number");
+  EXPECT_EQ(problems_of_file("[batch]\nmax_rows = 9223372036854775807"),
+            "FILE:2: batch.max_rows: '9223372036854775807': expected at most 4611686018427387904");
   EXPECT_EQ(problems_of_file("[batch]\nattempt_timeout = \"106000d\""),
             "FILE:2: batch.attempt_timeout: '106000d': expected at most 36500d");
   EXPECT_EQ(problems_of_file("[batch]\nattempt_timeout = \"36500d\""), "");
+  EXPECT_EQ(problems_of_file("[store]\nread_connections = 65536"),
+            "FILE:2: store.read_connections: '65536': expected at most 65535");
+  EXPECT_EQ(problems_of_file("[batch]\ncommits_in_flight = 65536"),
+            "FILE:2: batch.commits_in_flight: '65536': expected at most 65535");
+  EXPECT_EQ(problems_of_file("[batch]\ncommits_in_flight = 40000\n[[stream]]\nname = \"a\"\n[[stream]]\nname = \"b\""),
+            "batch.commits_in_flight: 40000 for each of 2 streams are more than 65535 connections: lower it");
   EXPECT_EQ(problems_of_file("[log]\nlevel = \"wran\""),
             "FILE:2: log.level: 'wran': expected debug, info, warn, error or off; did you mean 'warn'?");
   EXPECT_THAT(problems_of_file("listen = \"8080\""), HasSubstr("FILE:1: listen: "));
