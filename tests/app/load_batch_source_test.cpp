@@ -123,6 +123,7 @@ TEST_F(load_batch_source, a_bad_csv_header_gives_up_the_file) {
 TEST_F(load_batch_source, gzip_is_known_by_its_content) {
   EXPECT_THAT(read({file("a.json", gzip("[1,2]")), file("b.ndjson.gz", "3\n")}),
               ElementsAre("0 1: 1", "0 1: 2", "1 1: 3"));
+  EXPECT_THAT(read({file("c.json", gzip("[1]") + std::string(10'240, '\0'))}), ElementsAre("0 1: 1"));
 }
 
 TEST_F(load_batch_source, a_damaged_file_gives_what_came_before) {

@@ -56,6 +56,7 @@ TEST(client_coding, a_compressed_answer_may_be_several_members_or_empty) {
   for (const auto& [coding, body, unpacked] : std::vector<std::array<std::string, 3>>{
            {"gzip", std::string(packed), "one two three"},
            {"X-GZip", std::string(packed) + std::string(packed), "one two threeone two three"},
+           {"gzip", std::string(packed) + std::string(512, '\0'), "one two three"},
            {"gzip", "", ""},
            {"identity", "plain", "plain"},
            {"none", "plain", "plain"},
@@ -73,6 +74,8 @@ TEST(client_coding, an_answer_that_goes_on_and_unpacks_to_nothing_is_refused) {
   std::string members;
   for (int i = 0; i < 5'000; ++i) members += empty_member;
   expect_failure(answer_in("gzip", members), client_errc::too_large, {.max_response_bytes = 1024});
+  expect_failure(answer_in("gzip", std::string(packed) + std::string(100'000, '\0')), client_errc::too_large,
+                 {.max_response_bytes = 1024});
 }
 
 TEST(client_coding, an_answer_without_a_body_may_name_the_coding_that_one_would_have) {

@@ -125,6 +125,23 @@ TEST(body_decoder, takes_members_and_frames_in_a_row_as_one_body) {
   EXPECT_EQ(decoded(content_coding::gzip, {empty_member}), "");
 }
 
+// As tapes and some archives have them; gzip(1) passes over them too.
+TEST(body_decoder, passes_over_zeros_behind_the_last_gzip_member) {
+  std::string text = sample(300);
+  std::string padded = gzipped(text) + std::string(100'000, '\0');
+  EXPECT_EQ(decoded(content_coding::gzip, {padded}), text);
+  EXPECT_EQ(decoded(content_coding::gzip, {gzipped(text), std::string_view("\0", 1), std::string_view("\0\0", 2)}),
+            text);
+  EXPECT_EQ(refusal(content_coding::gzip, padded + "x"),
+            "the gzip body is damaged after " + std::to_string(text.size()) +
+                " decoded bytes: something follows the zeros behind its end");
+  EXPECT_EQ(refusal(content_coding::gzip, padded + gzipped(text)), refusal(content_coding::gzip, padded + "x"));
+  EXPECT_EQ(refusal(content_coding::gzip, std::string(100, '\0')),
+            "the gzip body is damaged after 0 decoded bytes: incorrect header check");
+  EXPECT_EQ(refusal(content_coding::gzip, std::string(100, '\0') + gzipped(text)),
+            "the gzip body is damaged after 0 decoded bytes: incorrect header check");
+}
+
 TEST(body_decoder, passes_an_identity_body_on_without_a_copy) {
   body_decoder decoder(content_coding::identity);
   std::string_view piece = "as it is";

@@ -15,8 +15,8 @@
 
 namespace penstock::http {
 
-/// Unpacks one body, piece by piece, into a buffer of 64 KiB. Several members in a row are one body. Belongs to one
-/// task.
+/// Unpacks one body, piece by piece, into a buffer of 64 KiB. Several members in a row are one body; zeros may follow
+/// the last, and are passed over however many come. Belongs to one task.
 class gzip_decoder {
  public:
   gzip_decoder();
