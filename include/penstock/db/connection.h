@@ -193,8 +193,9 @@ class connection {
   /// the statements: what functions and triggers do is not seen.
   virtual bool altered() const noexcept { return false; }
   /// Ends the session. Idempotent; operations after it throw `db_errc::connection_lost`. So does one under way beside
-  /// it that waits for its server, if it is not cancelled first. Not while the consumer of a `query_each` runs, nor
-  /// beside any operation of SQLite: cancel that, and let it end, before.
+  /// it, if it is not cancelled first, or has all that it needs: it may then come to its end. What SQLite does not let
+  /// be interrupted, such as a commit, ends first, and the file is closed behind it. A wait for another session's lock
+  /// on SQLite goes on until it is time to try again.
   virtual void close() noexcept = 0;
   /// Told once, where in the source it was opened: a test kit's session says so when it is left open.
   virtual void opened_at(const std::source_location&) {}

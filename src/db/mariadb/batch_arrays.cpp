@@ -223,12 +223,14 @@ task<MYSQL_STMT*> batch_insertion::execute_array(std::string sql, MYSQL_BIND* bi
   if (takes_turn && !end->holds()) {
     task<semaphore::permit> taking = turns_->take(into_->name);
     turn = co_await std::move(taking);
+    wire_->throw_if_closed();
   }
   wire_->start<mysql_stmt_execute_start, mysql_stmt_execute_cont>(statement);
   if (takes_turn && end->holds()) {
     task<semaphore::permit> taking = turns_->take(into_->name);
     turn = co_await std::move(taking);
     end.reset();
+    wire_->throw_if_closed();
   }
   if (wire_->under_way()) co_await wire_->done();
   // It should have the next batch's rows before this one's ids are known here: its wait for the turn ends, and then the
@@ -237,6 +239,7 @@ task<MYSQL_STMT*> batch_insertion::execute_array(std::string sql, MYSQL_BIND* bi
     turn.release();
     co_await yield();
     co_await yield();
+    wire_->throw_if_closed();
   }
   co_return statement;
 }

@@ -50,7 +50,7 @@ session::session(std::shared_ptr<server_context> home, server_address at, std::u
 }
 
 void session::require_quiet() const {
-  if (!wire_) throw database_error(db_errc::connection_lost, at_.to_string() + ": the connection was closed");
+  if (wire_->closed()) throw database_error(db_errc::connection_lost, at_.to_string() + ": the connection was closed");
   if (cut_short_)
     throw database_error(
         db_errc::other,

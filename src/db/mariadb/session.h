@@ -60,7 +60,7 @@ class session final : public connection {
     }
     operation(const operation&) = delete;
     operation& operator=(const operation&) = delete;
-    ~operation() { session_.cut_short_ = session_.wire_ && !session_.wire_->quiet(); }
+    ~operation() { session_.cut_short_ = !session_.wire_->quiet(); }
 
    private:
     session& session_;
@@ -72,9 +72,7 @@ class session final : public connection {
     explicit silence_limit(session& s) : session_(s) { s.wire_->limit_silence(s.home_->url.silence_timeout); }
     silence_limit(const silence_limit&) = delete;
     silence_limit& operator=(const silence_limit&) = delete;
-    ~silence_limit() {
-      if (session_.wire_) session_.wire_->limit_silence(duration::zero());
-    }
+    ~silence_limit() { session_.wire_->limit_silence(duration::zero()); }
 
    private:
     session& session_;
@@ -91,7 +89,7 @@ class session final : public connection {
     lock_wait_limit(const lock_wait_limit&) = delete;
     lock_wait_limit& operator=(const lock_wait_limit&) = delete;
     ~lock_wait_limit() {
-      if (session_.wire_) session_.wire_->step_in_after(duration::zero(), nullptr);
+      session_.wire_->step_in_after(duration::zero(), nullptr);
       duration& limit = session_.home_->statement_limit;
       bool was_in_time = session_.end_waits_after_ != duration::zero() && !session_.was_ended_;
       if (was_in_time) limit = std::max(shortest_statement_limit, limit * 2 / 3);
@@ -171,7 +169,7 @@ class session final : public connection {
   row_reader reader_;
   batch_insertion inserting_;
   statement_cache statements_;
-  std::unique_ptr<wire> wire_;  // null when closed; goes before what its calls point to
+  std::unique_ptr<wire> wire_;  // goes before what its calls point to
 };
 
 }  // namespace penstock::db::mariadb

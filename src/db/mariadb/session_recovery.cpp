@@ -28,7 +28,7 @@ constexpr std::size_t most_orphans = 64;
 }  // namespace
 
 session_state session::state() const noexcept {
-  if (!wire_) return session_state::dead;
+  if (wire_->closed()) return session_state::dead;
   if (cut_short_ || half_reset_ || begun_ || wire_->in_transaction()) return session_state::dirty;
   return home_->silent.has(at_, opened_) ? session_state::dead : session_state::clean;
 }
@@ -44,7 +44,7 @@ task<bool> session::drained_within(duration limit) {
 }
 
 task<void> session::settle() {
-  if (!wire_) throw database_error(db_errc::connection_lost, at_.to_string() + ": the connection was closed");
+  if (wire_->closed()) throw database_error(db_errc::connection_lost, at_.to_string() + ": the connection was closed");
   if (!cut_short_) co_return;
   task<bool> draining = drained_within(patience);
   bool drained = co_await std::move(draining);
@@ -53,7 +53,7 @@ task<void> session::settle() {
     co_await std::move(ending);
   }
   if (!wire_->connected()) close();
-  if (!wire_) throw database_error(db_errc::connection_lost, at_.to_string() + ": the connection was lost");
+  if (wire_->closed()) throw database_error(db_errc::connection_lost, at_.to_string() + ": the connection was lost");
   cut_short_ = false;
   set_without_word_ = set_without_word_ || settings_may_differ_;  // the answer that told of it was passed over
 }
@@ -69,6 +69,7 @@ task<void> session::leave_early() {
 }
 
 task<void> session::end_what_runs() {
+  wire_->throw_if_closed();
   std::exception_ptr failed;
   try {
     task<void> ending = with_timeout(
@@ -200,13 +201,13 @@ task<void> session::limit_lock_waits(duration most) {
   lock_wait_ = seconds;
 }
 
+// An operation under way beside it still has the wire and its statements, until it is told.
 void session::close() noexcept {
-  if (!wire_) return;
+  if (wire_->closed()) return;
   scheduler* s = scheduler::current_or_null();
   if (!wire_->quiet() && wire_->connected() && s != nullptr && home_->orphans.size() < most_orphans)
     home_->orphans.push_back({facts_.identity, mysql_thread_id(wire_->handle()), s->now()});
-  wire_.reset();
-  statements_.clear();
+  wire_->hang_up();
 }
 
 }  // namespace penstock::db::mariadb

@@ -15,6 +15,7 @@ constexpr std::size_t most_statements = 64;
 }  // namespace
 
 task<MYSQL_STMT*> statement_cache::prepare(wire& w, std::string sql, std::string_view kinds) {
+  w.throw_if_closed();
   const std::size_t size = sql.size();
   std::string key = std::move(sql.append(kinds));
   forget_where_chosen_otherwise(w);

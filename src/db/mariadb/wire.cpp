@@ -56,21 +56,32 @@ task<net::readiness> see_forgotten(const wire::question* has_forgotten) {
   }
 }
 
+// Stands in for a handle that is gone, so that whoever still looks at it finds nothing there. Only read.
+MYSQL* never_connected() {
+  static MYSQL* const handle = mysql_init(nullptr);
+  return handle;
+}
+
 }  // namespace
 
 wire::wire() : handle_(mysql_init(nullptr)) {
-  if (handle_ == nullptr || mysql_optionsv(handle_, MYSQL_OPT_NONBLOCK, nullptr) != 0) {
+  if (handle_ == nullptr || never_connected() == nullptr || mysql_optionsv(handle_, MYSQL_OPT_NONBLOCK, nullptr) != 0) {
     mysql_close(handle_);
     throw database_error(db_errc::other, "no memory for a MariaDB session");
   }
   set_file_handler();
 }
 
-wire::~wire() {
+void wire::hang_up() noexcept {
+  if (std::exchange(closed_, true)) return;
   watch_.reset();
   abandon();
-  mysql_free_result(given_.rows);
-  mysql_close(handle_);
+  mysql_free_result(std::exchange(given_.rows, nullptr));
+  mysql_close(std::exchange(handle_, never_connected()));
+}
+
+void wire::throw_if_closed() const {
+  if (closed_) throw database_error(db_errc::connection_lost, "MariaDB: the session was closed while a statement ran");
 }
 
 task<void> wire::done(bool is_promised) {
@@ -86,10 +97,10 @@ task<void> wire::done(bool is_promised) {
       ready = co_await std::move(waiting);
     } catch (const error& e) {
       if (!e.is(net::net_errc::connection_closed)) throw;
-      // The session was closed beside it: this wire is no more.
       throw database_error(db_errc::connection_lost, "MariaDB: the session was closed while a statement ran", 0, {},
                            std::current_exception());
     }
+    throw_if_closed();  // in the turn in which the wait ended
     if (ready == net::readiness::none)
       abandon();
     else
@@ -99,6 +110,7 @@ task<void> wire::done(bool is_promised) {
 
 // Nothing: the server counts as lost.
 task<net::readiness> wire::wait(bool is_promised) {
+  throw_if_closed();
   if (is_promised && has_forgotten_) return wait_for_promised();
   if (silence_limit_ == duration::zero())
     return absence_limit_ == duration::zero() ? watch_->wait(wanted(waiting_))
@@ -136,6 +148,7 @@ task<net::readiness> wire::wait_and_step_in(bool is_promised) {
     co_return co_await std::move(waiting);
   } catch (const timed_out&) {
   }
+  throw_if_closed();
   task<void> stepping_in = step_in_();
   co_await std::move(stepping_in);
   task<net::readiness> waiting = wait(is_promised);
@@ -255,6 +268,7 @@ std::vector<std::pair<std::string, std::string>> wire::settings_told() const {
 }
 
 complaint wire::complaint_of_session() const {
+  if (closed_) return {CR_SERVER_LOST, "HY000", "the session was closed"};
   if (out_of_step_) return {CR_MALFORMED_PACKET, "HY000", "the server's answers are not those to what was asked"};
   return {mysql_errno(handle_), mysql_sqlstate(handle_), mysql_error(handle_)};
 }

@@ -3,7 +3,8 @@
 // One libmariadb handle and the waits for its socket. Calls of the library's non-blocking API run on a small stack of
 // their own and come back whenever they would block (https://mariadb.com/kb/en/using-the-non-blocking-library/).
 // Invariants: at most one call is under way; what it points to (texts, values) belongs to the session and outlives it;
-// a call that was left by a cancellation can still be waited for.
+// a call that was left by a cancellation can still be waited for. A wire that was hung up is still there for whoever
+// waits on it, who is told when their turn comes, and takes no call.
 
 #include "failure.h"
 #include "penstock/async/task.h"
@@ -47,12 +48,18 @@ class wire {
   wire();
   wire(const wire&) = delete;
   wire& operator=(const wire&) = delete;
-  // Never blocks: says goodbye when nothing is under way, and hangs up otherwise.
-  ~wire();
+  ~wire() { hang_up(); }
 
+  // Never blocks: says goodbye when nothing is under way, and breaks the connection otherwise. What waits for the
+  // server then ends as lost, and so does each later call.
+  void hang_up() noexcept;
+  bool closed() const noexcept { return closed_; }
+  // For after a wait that `done` knows nothing of.
+  void throw_if_closed() const;
   MYSQL* handle() noexcept { return handle_; }
 
-  // Starts a call, such as start<mysql_ping_start, mysql_ping_cont>(handle()); `done` waits until it has ended.
+  // Starts a call, such as start<mysql_ping_start, mysql_ping_cont>(handle()); `done` waits until it has ended. Throws
+  // `db_errc::connection_lost` when the wire was hung up.
   template <auto Start, auto Continue, class Subject, class... Arguments>
   void start(Subject* subject, Arguments... arguments);
   // The same for a call that looks a host up first, which blocks: on a worker, as nothing else uses the handle then.
@@ -134,7 +141,8 @@ class wire {
   void resume(int ready) noexcept;
   void set_file_handler() noexcept;
 
-  MYSQL* handle_;
+  MYSQL* handle_;  // one that was never connected, once hung up
+  bool closed_ = false;
   int waiting_ = 0;  // for these MYSQL_WAIT_… events; 0: no call is under way
   int (*resume_)(wire& self, int ready) = nullptr;
   void* subject_ = nullptr;    // a MYSQL, or a MYSQL_STMT
@@ -166,6 +174,7 @@ auto wire::starter(Subject* subject, Arguments... arguments) {
 
 template <auto Start, auto Continue, class Subject, class... Arguments>
 void wire::start(Subject* subject, Arguments... arguments) {
+  throw_if_closed();
   starter<Start, Continue>(subject, arguments...)();
 }
 

@@ -65,7 +65,7 @@ session::session(std::shared_ptr<server_context> home, server_address at, connec
 }
 
 wire& session::connected_wire() const {
-  if (!wire_) throw database_error(db_errc::connection_lost, "the connection was closed");
+  if (wire_->closed()) throw database_error(db_errc::connection_lost, "the connection was closed");
   if (!wire_->alive()) throw database_error(db_errc::connection_lost, "the connection was lost");
   return *wire_;
 }
@@ -85,17 +85,18 @@ bool session::in_transaction() const noexcept {
 }
 
 session_state session::state() const noexcept {
-  if (!wire_ || !wire_->alive() || is_read_only_where_a_primary_is_wanted()) return session_state::dead;
+  if (!wire_->alive() || is_read_only_where_a_primary_is_wanted()) return session_state::dead;
   if (!wire_->idle() || half_reset_ || in_transaction()) return session_state::dirty;
   return home_->silent.has(at_, opened_) ? session_state::dead : session_state::clean;
 }
 
+// An operation under way beside it still has the wire, until it is told.
 void session::close() noexcept {
-  if (!wire_) return;
+  if (wire_->closed()) return;
   scheduler* s = scheduler::current_or_null();
   if (!wire_->idle() && wire_->connected() && s != nullptr && home_->orphans.size() < most_orphans)
     home_->orphans.push_back({server_, cancel_request(wire_->handle()), s->now()});
-  wire_.reset();
+  wire_->hang_up();
 }
 
 // Where a snapshot is kept, the version of the table would be that of before the wait for a change of it to end.

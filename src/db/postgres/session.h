@@ -73,9 +73,7 @@ class session final : public connection {
     explicit silence_limit(session& s) : session_(s) { s.wire_->limit_silence(s.home_->url.silence_timeout); }
     silence_limit(const silence_limit&) = delete;
     silence_limit& operator=(const silence_limit&) = delete;
-    ~silence_limit() {
-      if (session_.wire_) session_.wire_->limit_silence(duration::zero());
-    }
+    ~silence_limit() { session_.wire_->limit_silence(duration::zero()); }
 
    private:
     session& session_;

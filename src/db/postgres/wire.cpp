@@ -28,7 +28,7 @@ bool says_that_no_standby_was_awaited(const PGresult* remark) {
   return file != nullptr && std::string_view(file) == "syncrep.c";
 }
 
-// For whoever waits as the session is closed: the wire is no more.
+// For whoever waits as the session is closed.
 [[noreturn]] void throw_closed(const error& ended) {
   if (!ended.is(net::net_errc::connection_closed)) throw;
   throw database_error(db_errc::connection_lost, "PostgreSQL: the session was closed while a statement ran", 0, {},
@@ -37,7 +37,8 @@ bool says_that_no_standby_was_awaited(const PGresult* remark) {
 
 }  // namespace
 
-wire::wire(connection_handle connected) : connection_(std::move(connected)), socket_(PQsocket(handle())) {
+wire::wire(connection_handle connected)
+    : connection_(std::move(connected)), socket_(std::in_place, PQsocket(handle())) {
   auto hear_remark = [](void* self, const PGresult* r) {
     log::debug("PostgreSQL has a remark", {{"said", said_by(r)}});
     if (says_that_no_standby_was_awaited(r)) static_cast<wire*>(self)->passed_over_standby_ = true;
@@ -47,7 +48,14 @@ wire::wire(connection_handle connected) : connection_(std::move(connected)), soc
   PQenterPipelineMode(handle());
 }
 
+void wire::hang_up() noexcept {
+  socket_.reset();
+  connection_.reset();
+}
+
 void wire::lose() {
+  if (closed())
+    throw database_error(db_errc::connection_lost, "PostgreSQL: the session was closed while a statement ran");
   if (last_said_.empty()) throw loss_of(handle(), "session");
   throw database_error(db_errc::connection_lost,
                        loss_of(handle(), "session").message() + "; the server's last word was: " + last_said_);
@@ -86,6 +94,7 @@ void wire::sync() {
 
 task<void> wire::flush() {
   for (;;) {
+    if (closed()) lose();
     int pending = PQflush(handle());
     if (pending < 0) lose();
     if (pending == 0) co_return;
@@ -102,7 +111,7 @@ task<void> wire::flush() {
 
 task<net::readiness> wire::wait(net::readiness wanted) {
   if (PQsocket(handle()) < 0) lose();  // libpq closes it within a call when the connection breaks
-  if (silence_limit_ == duration::zero() && absence_limit_ == duration::zero()) return socket_.wait(wanted);
+  if (silence_limit_ == duration::zero() && absence_limit_ == duration::zero()) return socket_->wait(wanted);
   return wait_within_limit(wanted);
 }
 
@@ -110,11 +119,12 @@ task<net::readiness> wire::wait_within_limit(net::readiness wanted) {
   net::readiness ready = net::readiness::none;
   bool any_silence = silence_limit_ > duration::zero();
   try {
-    task<net::readiness> waiting = any_silence ? with_timeout(silence_limit_, socket_.wait(wanted))
-                                               : socket_.wait_while_answered(wanted, absence_limit_);
+    task<net::readiness> waiting = any_silence ? with_timeout(silence_limit_, socket_->wait(wanted))
+                                               : socket_->wait_while_answered(wanted, absence_limit_);
     ready = co_await std::move(waiting);
   } catch (const timed_out&) {  // it has said nothing
   }
+  if (closed()) lose();
   if (ready != net::readiness::none) co_return ready;
   broken_ = true;
   throw database_error(db_errc::connection_lost,

@@ -1,7 +1,9 @@
 #pragma once
 
 // libpq's side of a session: what goes out at once, in pipeline mode, and what comes back. Invariant: between trips
-// nothing is under way (`idle`); a trip that was cut short leaves what is still to come, and `drain` takes it in.
+// nothing is under way (`idle`); a trip that was cut short leaves what is still to come, and `drain` takes it in. A
+// wire that was hung up is still there for whoever waits on it, and is lost: libpq takes its null handle for one that
+// is not connected.
 
 #include "binding.h"
 #include "fields.h"
@@ -12,6 +14,7 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,9 +31,14 @@ class wire {
   explicit wire(connection_handle connected);
   wire(const wire&) = delete;
   wire& operator=(const wire&) = delete;
+  ~wire() { hang_up(); }
 
+  // Says goodbye and closes the connection. What waits for the server then ends as lost, and so does what comes later.
+  void hang_up() noexcept;
+  // Null when hung up.
   PGconn* handle() const noexcept { return connection_.get(); }
   bool connected() const noexcept { return PQstatus(handle()) == CONNECTION_OK; }
+  bool closed() const noexcept { return handle() == nullptr; }
   bool alive() const noexcept { return !broken_ && connected(); }
   bool idle() const noexcept { return commands_ == 0 && syncs_ == 0 && !plain_; }
 
@@ -96,10 +104,10 @@ class wire {
   [[noreturn]] void lose();
 
   connection_handle connection_;
-  net::descriptor_watch socket_;
-  std::size_t commands_ = 0;  // of the trip
-  std::size_t unsynced_ = 0;  // of them, since the last sync
-  std::size_t syncs_ = 0;     // whose answers are still to come
+  std::optional<net::descriptor_watch> socket_;  // none when hung up
+  std::size_t commands_ = 0;                     // of the trip
+  std::size_t unsynced_ = 0;                     // of them, since the last sync
+  std::size_t syncs_ = 0;                        // whose answers are still to come
   std::size_t current_ = 0;
   bool plain_ = false;
   bool broken_ = false;  // though the connection is whole: nobody knows what comes next

@@ -31,6 +31,7 @@ enum class on_cancel { finish, interrupt, end_transaction };
 
 template <class T, class Work>
 task<T> trip(session& s, Work& work, on_cancel how) {
+  s.throw_if_closed();
   if (how != on_cancel::interrupt) {
     auto call = on_worker([&] { return s.exclusively(work); });
     co_return co_await call;
@@ -43,13 +44,14 @@ task<T> trip(session& s, Work& work, on_cancel how) {
   } catch (const database_error& e) {
     if (e.errc() != db_errc::interrupted) throw;
     throw_if_cancelled();
+    s.throw_if_closed();
     throw;
   }
 }
 
 // A transaction that is somebody else's to end takes no more statements until then.
 task<void> undo(session& s, bool ends_transaction) {
-  if (!s.in_transaction()) co_return;
+  if (s.closed() || !s.in_transaction()) co_return;
   auto work = [&] { ends_transaction ? s.rollback() : s.lose_transaction(); };
   task<void> rolling_back = shield(trip<void>(s, work, on_cancel::finish));
   co_await std::move(rolling_back);
@@ -121,21 +123,33 @@ task<std::unique_ptr<session>> open_file(const location& where, std::shared_ptr<
   co_return opened;
 }
 
+// Tells the line when the file is closed, which may give up a lock.
+std::shared_ptr<session> shared(std::unique_ptr<session> s, std::shared_ptr<lock_line> line) {
+  auto close = [line = std::move(line)](session* last) {
+    delete last;
+    line->released();
+  };
+  return {s.release(), std::move(close)};
+}
+
+// An operation holds its session, so that `close` beside it waits for no worker: the file is closed behind the last.
 class sqlite_connection final : public connection {
  public:
-  sqlite_connection(std::unique_ptr<session> s, std::shared_ptr<lock_line> line, location where) noexcept
+  sqlite_connection(std::shared_ptr<session> s, std::shared_ptr<lock_line> line, location where) noexcept
       : session_(std::move(s)), line_(std::move(line)), where_(std::move(where)) {}
   ~sqlite_connection() override { close(); }
 
   task<result> query(std::string sql, parameters values) override {
-    session& s = open_for(sql);
+    const std::shared_ptr<session> held = open_for(sql);
+    session& s = *held;
     auto work = [&] { return s.query(sql, values); };
     task<result> running = until_unlocked<result>(s, *line_, work, on_cancel::interrupt);
     co_return co_await std::move(running);
   }
 
   task<std::uint64_t> execute(std::string sql, parameters values) override {
-    session& s = open_for(sql);
+    const std::shared_ptr<session> held = open_for(sql);
+    session& s = *held;
     auto work = [&] { return s.execute(sql, values); };
     task<std::uint64_t> running = until_unlocked<std::uint64_t>(s, *line_, work, on_cancel::interrupt);
     co_return co_await std::move(running);
@@ -143,7 +157,8 @@ class sqlite_connection final : public connection {
 
   task<std::uint64_t> query_each(std::string sql, parameters values, row_consumer take, std::size_t max_rows) override {
     max_rows = std::max<std::size_t>(max_rows, 1);
-    session& s = open_for(sql);
+    const std::shared_ptr<session> held = open_for(sql);
+    session& s = *held;
     release_notice at_end(s, *line_);
     reading under_way(s);
     auto start = [&] {
@@ -167,7 +182,8 @@ class sqlite_connection final : public connection {
   }
 
   task<void> insert_rows(const table_definition& into, const row_batch& rows, batch_report& report) override {
-    session& s = open_session();
+    const std::shared_ptr<session> held = open_session();
+    session& s = *held;
     if (!s.in_transaction()) throw database_error(db_errc::other, "insert_rows needs a transaction: begin one first");
     auto work = [&] { s.insert_rows(into, rows, report); };
     task<void> running = until_unlocked<void>(s, *line_, work, on_cancel::interrupt);
@@ -176,7 +192,8 @@ class sqlite_connection final : public connection {
 
   // In one trip to the worker instead of three, where no lock is in the way.
   task<void> insert_batch(const table_definition& into, const row_batch& rows, batch_report& report) override {
-    session& s = open_session();
+    const std::shared_ptr<session> held = open_session();
+    session& s = *held;
     if (s.in_transaction())
       throw database_error(db_errc::other, "a batch is a transaction of its own: end the one that is open first");
     auto work = [&] { return s.insert_batch(into, rows, report); };
@@ -199,21 +216,24 @@ class sqlite_connection final : public connection {
   }
 
   task<void> begin() override {
-    session& s = open_session();
+    const std::shared_ptr<session> held = open_session();
+    session& s = *held;
     auto work = [&] { s.begin(); };
     task<void> running = until_unlocked<void>(s, *line_, work, on_cancel::interrupt);
     co_await std::move(running);
   }
 
   task<void> commit() override {
-    session& s = open_session();
+    const std::shared_ptr<session> held = open_session();
+    session& s = *held;
     auto work = [&] { s.commit(); };
     task<void> running = until_unlocked<void>(s, *line_, work, on_cancel::end_transaction);
     co_await std::move(running);
   }
 
   task<void> rollback() override {
-    session& s = open_session();
+    const std::shared_ptr<session> held = open_session();
+    session& s = *held;
     release_notice at_end(s, *line_);
     if (!s.in_transaction()) co_return;
     auto work = [&] { s.rollback(); };
@@ -222,7 +242,8 @@ class sqlite_connection final : public connection {
   }
 
   task<void> prepare_table(const table_definition& definition) override {
-    session& s = open_session();
+    const std::shared_ptr<session> held = open_session();
+    session& s = *held;
     auto work = [&] { s.prepare_table(definition); };
     task<void> running = until_unlocked<void>(s, *line_, work, on_cancel::finish);
     co_await std::move(running);
@@ -235,12 +256,15 @@ class sqlite_connection final : public connection {
     co_await std::move(rolling_back);
     if (!altered_) co_return;
     task<std::unique_ptr<session>> opening = open_file(where_, line_);
-    session_ = co_await std::move(opening);
+    std::unique_ptr<session> opened = co_await std::move(opening);
+    open_session();  // throws where it was closed meanwhile
+    session_ = shared(std::move(opened), line_);
     altered_ = false;
   }
 
   task<void> ping() override {
-    session& s = open_session();
+    const std::shared_ptr<session> held = open_session();
+    session& s = *held;
     auto work = [&] { s.throw_if_moved(); };
     task<void> looking = trip<void>(s, work, on_cancel::finish);
     co_await std::move(looking);
@@ -257,8 +281,8 @@ class sqlite_connection final : public connection {
 
   void close() noexcept override {
     if (!session_) return;
+    session_->hang_up();
     session_.reset();
-    line_->released();
   }
 
  private:
@@ -271,17 +295,17 @@ class sqlite_connection final : public connection {
     session& of;
   };
 
-  session& open_for(const std::string& sql) {
+  std::shared_ptr<session> open_for(const std::string& sql) {
     altered_ = altered_ || leaves_traces(sql);
     return open_session();
   }
 
-  session& open_session() {
+  std::shared_ptr<session> open_session() {
     if (!session_) throw database_error(db_errc::connection_lost, "the connection was closed");
-    return *session_;
+    return session_;
   }
 
-  std::unique_ptr<session> session_;
+  std::shared_ptr<session> session_;  // null when closed
   std::shared_ptr<lock_line> line_;
   location where_;
   bool altered_ = false;
@@ -307,7 +331,8 @@ class sqlite_driver final : public driver {
     std::shared_ptr<lock_line> line = line_here();
     task<std::unique_ptr<session>> opening = open_file(where_, line);
     std::unique_ptr<session> opened = co_await std::move(opening);
-    co_return std::make_unique<sqlite_connection>(std::move(opened), std::move(line), where_);
+    std::shared_ptr<session> kept = shared(std::move(opened), line);
+    co_return std::make_unique<sqlite_connection>(std::move(kept), std::move(line), where_);
   }
 
  private:

@@ -96,6 +96,15 @@ class session {
   template <class Fn>
   std::invoke_result_t<Fn&> interruptible(Fn fn);
   void interrupt() noexcept { interruption_.request(); }
+  // From the loop's thread: ends what runs, as far as that can be interrupted; no call is to begin after it.
+  void hang_up() noexcept {
+    closed_ = true;
+    interrupt();
+  }
+  bool closed() const noexcept { return closed_; }
+  void throw_if_closed() const {
+    if (closed_) throw database_error(db_errc::connection_lost, where_.name + ": the session was closed");
+  }
 
  private:
   // Resets its statement when it goes, so that no read transaction is left open.
@@ -177,6 +186,7 @@ class session {
   std::shared_ptr<shared_file> file_;  // null for one in memory
   mutable std::mutex in_use_;          // guards the handle and what depends on it
   bool has_read_ = false;
+  bool closed_ = false;  // for the loop's thread
   bool queueing_ = false;
   bool wrote_ = false;        // may have had the write lock since `take_released`
   bool was_reading_ = false;  // the statement began in a transaction that had only read
