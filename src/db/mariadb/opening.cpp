@@ -72,11 +72,9 @@ variables variables_of(const text_result& shown) {
   return all;
 }
 
-bool means_on(std::string_view value) noexcept { return value != "OFF" && value != "0"; }
-
 bool is_on(const variables& all, const char* name) {
   auto found = all.find(name);
-  return found != all.end() && means_on(found->second);
+  return found != all.end() && found->second != "OFF" && found->second != "0";
 }
 
 std::size_t number(const variables& all, const char* name, std::size_t otherwise) {
@@ -246,11 +244,6 @@ server_facts facts_of(wire& w, const text_result& shown) {
     if (is_on(all, setting)) facts.read_only_by = setting;
   facts.has_read_only = all.count("read_only") != 0;
   return facts;
-}
-
-// A number, or from MariaDB 12 on a word, one of several for "on".
-bool says_read_only(const text_result& answer) noexcept {
-  return !answer.rows.empty() && answer.rows[0][0] && means_on(*answer.rows[0][0]);
 }
 
 database_error failure(const server_address& at, const std::string& doing, const complaint& said) {

@@ -40,9 +40,6 @@ server_facts facts_of(wire& w, const text_result& shown);
 // says. Cancellable. `url` outlives it.
 task<std::unique_ptr<wire>> open_session(const server_url* url, server_address at, server_facts* facts);
 
-// Whether a server that was asked for its read_only by a SELECT has turned read-only; false of no answer.
-bool says_read_only(const text_result& answer) noexcept;
-
 // Ends the statement that the session `thread_id` of the server `identity` runs, from another session. Throws when it
 // can't, as when the address leads to another server by now.
 task<void> end_statement(const server_url* url, server_address at, std::string identity, unsigned long thread_id);

@@ -14,7 +14,10 @@ namespace {
 // take over from: it is told by no error. What is stored there from then on may be nowhere else. So a transaction asks
 // as it begins, and again behind its COMMIT, in the same trips: before the server answered "no" the second time,
 // whoever makes it read-only did not look yet for what the other one must have.
-constexpr const char* read_only_question = "SELECT @@global.read_only";
+// A number, or from MariaDB 12 on a word, one of several for "on": the answer is a row or none, which no setting of the
+// session's characters garbles.
+constexpr const char* read_only_question = "SELECT 1 FROM DUAL WHERE CONCAT(@@global.read_only) NOT IN ('0', 'OFF')";
+bool says_read_only(const text_result& answer) noexcept { return !answer.rows.empty(); }
 constexpr unsigned forbidden_by_option = 1290;
 const complaint turned_read_only{forbidden_by_option, "HY000", "the server has turned read-only, by its read_only"};
 
