@@ -173,6 +173,20 @@ TEST_F(postgres_lacking_rows, with_a_repeated_key_are_stored_in_their_order) {
   });
 }
 
+TEST_F(postgres_lacking_rows, that_are_refused_are_no_duplicates_of_a_later_one_with_their_key) {
+  with_connection([](connection& c) -> task<> {
+    const table_definition into = tree(true);
+    co_await c.execute(tree_sql);
+    const std::vector<node> nodes{{1, 99}, {1, 98}, {1, 97}, {1, std::nullopt}, {1, std::nullopt}};
+    const row_batch rows = rows_of(nodes);
+    batch_report report;
+    co_await c.insert_batch(into, rows, report);
+    std::vector<status> all;
+    for (const row_outcome& o : report.rows) all.push_back(o.what);
+    EXPECT_EQ(all, (std::vector{status::refused, status::refused, status::refused, status::stored, status::duplicate}));
+  });
+}
+
 TEST_F(postgres_lacking_rows, of_a_ledger_are_stored_where_its_entries_are_whole) {
   with_connection([](connection& c) -> task<> {
     for (std::int64_t count : {100, 300, 450, 1'000, 3'000})

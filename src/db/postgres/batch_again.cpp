@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <optional>
 
 // Rows whose outcome depends on what became of others of their batch: they are tried behind those, or again.
 
@@ -80,7 +81,7 @@ task<void> batch_insert::try_refused_again() {
   for (int tries = 0; tries < fewest_tries || clock.now() < last_try; ++tries, from_end = !from_end) {
     std::ptrdiff_t before = std::count_if(rows.begin(), rows.end(), is_open);
     // Of those that repeat a key, the first is to be stored.
-    for (std::size_t row : rows) session_.to_do_[row] = is_open(row) && !(from_end && repeats_one(row));
+    for (std::size_t row : rows) session_.to_do_[row] = is_open(row) && !(from_end && first_of_key(row));
     task<void> inserting = insert_singly(from_end);
     co_await std::move(inserting);
     bool none_new = std::count_if(rows.begin(), rows.end(), is_open) >= before;
@@ -116,16 +117,22 @@ task<void> batch_insert::try_repeats() {
   co_await std::move(inserting);
 }
 
-bool batch_insert::repeats_one(std::size_t row) const {
+std::optional<std::size_t> batch_insert::first_of_key(std::size_t row) const {
   auto found =
       std::lower_bound(held_.begin(), held_.end(), row, [](const auto& r, std::size_t to) { return r.first < to; });
-  return found != held_.end() && found->first == row;
+  if (found == held_.end() || found->first != row) return {};
+  return found->second;
 }
 
 bool batch_insert::is_refused(std::size_t row) const { return report_.rows[row].what == row_outcome::status::refused; }
 
-bool batch_insert::is_repeated(std::size_t row) const {
-  return std::any_of(held_.begin(), held_.end(), [row](const auto& repeat) { return repeat.second == row; });
+bool batch_insert::later_one_is_in(std::size_t row) const {
+  std::size_t first = first_of_key(row).value_or(row);
+  return std::any_of(held_.begin(), held_.end(), [&](const auto& repeat) {
+    auto [other, its_first] = repeat;
+    bool is_in = report_.rows[other].what == row_outcome::status::stored && !is_to_do(other);
+    return its_first == first && other > row && is_in;
+  });
 }
 
 }  // namespace penstock::db::postgres

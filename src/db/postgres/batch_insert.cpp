@@ -346,8 +346,8 @@ void batch_insert::take_one(std::size_t row, const PGresult* r) {
     is_in(row, {.id = PQntuples(r) == 1 ? binary_integer(r, 0, 0) : 0});
   else if (keys_are_new_)
     refuse(row, db_errc::constraint, "the row was accepted but not stored: a trigger or rule drops it");
-  else if (report_.rows[row].what == row_outcome::status::refused && is_repeated(row))
-    return;  // the one that has its key came behind it
+  else if (is_refused(row) && later_one_is_in(row))
+    return;  // it is no duplicate of what came behind it
   else if (plan_.into.unique_key.empty())
     fatal_ = not_all_stored(plan_.into);
   else

@@ -107,9 +107,9 @@ class batch_insert {
   void refuse(std::size_t row, db_errc errc, std::string why, bool lacks_value = false);
   // It is stored, or a duplicate.
   void is_in(std::size_t row, row_outcome how);
-  // Whether a later row of the batch has its key.
-  bool is_repeated(std::size_t row) const;
-  bool repeats_one(std::size_t row) const;  // that is before it
+  // Whether a later row of the batch has its key, and is stored.
+  bool later_one_is_in(std::size_t row) const;
+  std::optional<std::size_t> first_of_key(std::size_t row) const;  // the row before it that it repeats
   bool is_refused(std::size_t row) const;
   bool is_to_do(std::size_t row) const { return session_.to_do_[row] != 0; }
 
