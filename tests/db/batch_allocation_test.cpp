@@ -2,6 +2,9 @@
 #include "conformance_fixture.h"
 #include "recycled_frames.h"
 
+#include <algorithm>
+#include <cstdint>
+
 // In steady state a batch's memory is all there: what it still allocates does not grow with its rows. The server's
 // client library counts its own, which is not looked at.
 
@@ -25,22 +28,23 @@ class batch_allocation : public conformance_test {
     }
   }
 
-  // Of the third time; the batch, the report and the session have grown by then.
+  // From the third time on, when the batch, the report and the session have grown; the least, since a session looks at
+  // its table again now and then.
   static task<std::uint64_t> allocations_for(connection& c, const table_definition& table, std::size_t count) {
     row_batch rows(3);
     batch_report report;
-    std::uint64_t taken = 0;
-    for (int round = 0; round < 3; ++round) {
+    std::uint64_t least = UINT64_MAX;
+    for (int round = 0; round < 5; ++round) {
       fill(rows, count, round * 100'000);
       std::uint64_t before = allocations;
       task<void> inserting = c.insert_batch(table, rows, report);
       co_await std::move(inserting);
-      taken = allocations - before;
+      if (round >= 2) least = std::min(least, allocations - before);
       EXPECT_TRUE(report.refusals.empty());
     }
     task<std::uint64_t> clearing = c.execute("DELETE FROM " + quote_identifier(table.name));
     co_await std::move(clearing);
-    co_return taken;
+    co_return least;
   }
 
   void expect_none_a_row(std::vector<std::string> key) {
