@@ -64,15 +64,26 @@ TEST_F(postgres_fit, is_looked_at_again_when_the_table_was_changed) {
        {"DROP INDEX fitting_either", "ALTER TABLE fitting ADD UNIQUE (k)"},
        "different texts for the same"},
       {{"ALTER TABLE fitting DROP CONSTRAINT fitting_k_key"}, {"ALTER TABLE fitting ADD UNIQUE (k)"}, "unique"},
+      {{"CREATE OR REPLACE TRIGGER moving BEFORE INSERT ON fitting FOR EACH ROW EXECUTE FUNCTION leave_in_place()",
+        "CREATE TABLE fitting_child () INHERITS (fitting)"},
+       {"DROP TABLE fitting_child"},
+       "may put rows into the tables that inherit from it"},
+      {{"CREATE TABLE IF NOT EXISTS fitting_child () INHERITS (fitting)",
+        "CREATE OR REPLACE TRIGGER moving BEFORE INSERT ON fitting FOR EACH ROW EXECUTE FUNCTION leave_in_place()",
+        "ALTER TABLE fitting ENABLE TRIGGER moving"},
+       {"ALTER TABLE fitting DISABLE TRIGGER moving"},
+       "may put rows into the tables that inherit from it"},
   };
   with_connection([&](connection& c) -> task<> {
     database server(patient(url()));
     task<std::unique_ptr<connection>> connecting = server.connect();
     std::unique_ptr<connection> other = co_await std::move(connecting);
-    co_await other->execute("DROP TABLE IF EXISTS fitting");
+    co_await other->execute("DROP TABLE IF EXISTS fitting CASCADE");
     co_await other->execute("DROP COLLATION IF EXISTS same_in_either_case");
     co_await other->execute(
         "CREATE COLLATION same_in_either_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)");
+    co_await other->execute(
+        "CREATE OR REPLACE FUNCTION leave_in_place() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'");
     co_await c.prepare_table(fitting);
     int step = 0;
     for (const misfit& way : misfits)
@@ -88,7 +99,8 @@ TEST_F(postgres_fit, is_looked_at_again_when_the_table_was_changed) {
         for (const std::string& sql : way.change_back) co_await other->execute(sql);
         EXPECT_EQ(co_await complaint_of(c, next()), "");
       }
-    co_await other->execute("DROP TABLE fitting");
+    co_await other->execute("DROP TABLE fitting CASCADE");
+    co_await other->execute("DROP FUNCTION leave_in_place");
     co_await other->execute("DROP COLLATION same_in_either_case");
   });
 }

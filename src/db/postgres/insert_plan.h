@@ -11,9 +11,16 @@
 #include <exception>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace penstock::db::postgres {
+
+// Whether the table `c` of pg_class has a trigger that may put rows into tables that inherit from it.
+inline constexpr std::string_view may_move_rows_sql =
+    "(c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhparent = c.oid) "
+    "AND EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal "
+    "AND g.tgenabled <> 'D' AND g.tgtype & 7 = 7))";  // row, before, insert: pg_trigger.h, TRIGGER_TYPE_…
 
 // A column of type varchar(n) or char(n), or of a domain over one.
 struct column_length {

@@ -56,7 +56,7 @@ std::string names_sql(Oid type) {
 }
 
 // What a plan relies on: the table with its columns, their types and defaults, its unique indexes, and whether it is
-// written to the log; the constraints and constraint triggers
+// written to the log, and whether a trigger may put rows into its children; the constraints and constraint triggers
 // that wait for the end of the transaction, for SET CONSTRAINTS; whether rules may drop rows; whether triggers may, or
 // change them; and whether a row may be refused for what others are there: by a rule, as behind a view, a trigger, a
 // reference to the table itself, a policy, a domain, or a constraint or a column that is computed by a function or an
@@ -64,12 +64,13 @@ std::string names_sql(Oid type) {
 // constraints and triggers of their own. Where rules or triggers write to other tables, nobody knows which constraints
 // count: all, if any waits.
 const std::string shape_sql =
-    "WITH t AS (SELECT c.oid, c.relhasrules, c.relpersistence FROM pg_class AS c WHERE c.oid = to_regclass(?)), "
+    "WITH t AS (SELECT c.oid, c.relhasrules, c.relpersistence, " + std::string(may_move_rows_sql) +
+    " AS may_move_rows FROM pg_class AS c WHERE c.oid = to_regclass(?)), "
     "tree AS (SELECT oid FROM t UNION SELECT p.relid FROM t, pg_partition_tree(t.oid) AS p), "
     "triggers AS (SELECT g.tgtype FROM pg_trigger AS g JOIN tree ON tree.oid = g.tgrelid "
     "WHERE NOT g.tgisinternal AND g.tgtype & 4 <> 0) "  // insert: pg_trigger.h, TRIGGER_TYPE_…
-    "SELECT concat_ws(';', t.relpersistence, (SELECT min(a.attrelid) || ':' || string_agg(concat_ws(' ', a.attname, "
-    "a.atttypid, a.atttypmod, a.attidentity, e.oid), ',' ORDER BY a.attnum) "
+    "SELECT concat_ws(';', t.relpersistence, t.may_move_rows, (SELECT min(a.attrelid) || ':' || "
+    "string_agg(concat_ws(' ', a.attname, a.atttypid, a.atttypmod, a.attidentity, e.oid), ',' ORDER BY a.attnum) "
     "FROM pg_attribute AS a LEFT JOIN pg_attrdef AS e ON e.adrelid = a.attrelid AND e.adnum = a.attnum "
     "WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped), "
     "(SELECT string_agg(concat_ws(' ', i.indexrelid, i.indisvalid, i.indimmediate, i.indcollation), ',' "

@@ -1,4 +1,5 @@
 #include "../definition_faults.h"
+#include "insert_plan.h"
 #include "penstock/db/error.h"
 #include "penstock/db/transaction.h"
 #include "session.h"
@@ -128,12 +129,15 @@ const std::string unique_keys_sql =
     "AND i.indexprs IS NULL AND k.place <= i.indnkeyatts ORDER BY i.indexrelid, k.place";
 
 // What can't hold rows that are stored once and for good: of the table and its partitions, those that are not written
-// to the log, where what a partitioned table is declared as says nothing of these, and those of another server; and a
-// materialized view.
-constexpr const char* unfit_kinds_sql =
+// to the log, where what a partitioned table is declared as says nothing of these, and those of another server; a
+// materialized view; and for a key, a table whose trigger may put rows into its children, of which its unique index
+// knows nothing (https://www.postgresql.org/docs/current/ddl-inherit.html#DDL-INHERIT-CAVEATS).
+const std::string unfit_kinds_sql =
     "SELECT c.oid::regclass::text, c.relkind::text FROM pg_class AS c, (SELECT to_regclass(?)::oid AS oid) AS t "
     "WHERE (c.relpersistence = 'u' AND c.relkind = 'r' OR c.relkind IN ('m', 'f')) AND (c.oid = t.oid OR c.oid IN "
-    "(SELECT relid FROM pg_partition_tree(t.oid))) ORDER BY 1";
+    "(SELECT relid FROM pg_partition_tree(t.oid))) UNION ALL "
+    "SELECT c.oid::regclass::text, 'i' FROM pg_class AS c WHERE ? AND c.oid = to_regclass(?) AND " +
+    std::string(may_move_rows_sql) + " ORDER BY 1";
 
 std::string unfit_kind(const std::string& name, char kind) {
   switch (kind) {
@@ -143,6 +147,10 @@ std::string unfit_kind(const std::string& name, char kind) {
       return name +
              " is a foreign table, whose rows another server commits by itself: after a crash they would be "
              "stored twice";
+    case 'i':
+      return "a BEFORE INSERT trigger of " + name +
+             " may put rows into the tables that inherit from it, where a row would be stored again each time that it "
+             "is sent: no unique key holds for them; make it a partitioned table";
     default:
       return "the server empties " + name + " after a crash, since it is UNLOGGED: ALTER TABLE " + name + " SET LOGGED";
   }
@@ -325,7 +333,7 @@ task<std::optional<std::vector<std::string>>> session::find_differences(const ta
     result ids = co_await std::move(asking_ids);
     for (std::string& difference : id_differences(definition, ids)) differences.push_back(std::move(difference));
   }
-  task<result> asking_kinds = query(unfit_kinds_sql, parameters_of(table));
+  task<result> asking_kinds = query(unfit_kinds_sql, parameters_of(table, !definition.unique_key.empty(), table));
   result unfit = co_await std::move(asking_kinds);
   for (const auto& row : unfit.rows)
     differences.push_back(unfit_kind(std::get<std::string>(row[0]), std::get<std::string>(row[1]).front()));
