@@ -1,6 +1,7 @@
 #include "connection.h"
 
 #include "answer_head.h"
+#include "field_syntax.h"
 #include "penstock/async/timeout.h"
 #include "penstock/async/yield.h"
 #include "penstock/core/id.h"
@@ -137,6 +138,11 @@ bool connection::take_head() {
   while (in_.data().starts_with("\r\n")) in_.take(2);
   std::string_view data = in_.data();
   if (data.empty()) return false;
+  // What speaks another protocol may never send the end of a head, and would wait for an answer to it.
+  if (constexpr char tls_handshake = 0x16; data.front() == tls_handshake)  // RFC 8446, 5.1
+    throw protocol_error(http_errc::bad_request, "this is TLS, and the port speaks plain HTTP: use http://");
+  if (data.front() != '\r' && data.front() != '\n' && !is_token_character(data.front()))
+    throw protocol_error(http_errc::bad_request, "the method is malformed");
   std::size_t from = scanned_ > 2 ? std::min(scanned_, data.size()) - 2 : 0;
   std::size_t found = find_head_end(data.substr(from));
   if (found != std::string_view::npos) found += from;

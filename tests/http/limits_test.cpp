@@ -56,6 +56,22 @@ TEST(limits, a_request_line_without_end_is_refused_when_it_is_too_long) {
   EXPECT_EQ(status_for({.max_request_line_bytes = 100}, "GET /" + std::string(96, 'p') + "\r"), 414);
 }
 
+// It waits for an answer itself, as a client of TLS does, and sends no end of a head.
+TEST(limits, what_can_be_no_request_is_not_waited_for) {
+  const std::string hello("\x16\x03\x01\x02\x00\x01\x00", 7);
+  for (const std::string& sent : {hello, std::string("\0\0\0\x2f", 4), std::string(" GET /x")}) {
+    with_server(echo_routes(), {}, [&](test_server& s) -> task<> {
+      time_point began = scheduler::current().now();
+      test_client c = s.connect();
+      c.send(sent);
+      answer a = co_await c.receive();
+      EXPECT_EQ(a.status, 400);
+      EXPECT_EQ(a.body.find("use http://") != std::string::npos, sent == hello) << a.body;
+      EXPECT_EQ(scheduler::current().now(), began);
+    });
+  }
+}
+
 TEST(limits, a_header_section_may_be_so_long) {
   std::string head = get("/", "A: " + std::string(50, 'a') + "\r\n");
   head.replace(4, 1, "/x");
