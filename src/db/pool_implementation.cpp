@@ -20,6 +20,10 @@ namespace {
 // While a database is away, connects fail often.
 constexpr auto failures_are_logged_every = std::chrono::seconds(5);
 
+metrics::gauge gauge_of(metrics::registry* where, const char* name, const char* help, const std::string& pool_name) {
+  return where == nullptr ? metrics::gauge() : where->gauge(name, help, {{"pool", pool_name}});
+}
+
 std::string place(const std::source_location& site) {
   return std::string(site.file_name()) + ":" + std::to_string(site.line());
 }
@@ -366,19 +370,18 @@ pool_stats pool::implementation::stats() const noexcept {
   return now;
 }
 
-void pool::implementation::publish() const noexcept {
-  if (options.registry == nullptr) return;
-  shown.in_use.set(static_cast<double>(state.count(pool_state::phase::leased)));
-  shown.idle.set(static_cast<double>(state.idle()));
-  shown.waiting.set(static_cast<double>(state.waiting()));
+void pool::implementation::publish() noexcept {
+  shown.in_use.show(state.count(pool_state::phase::leased));
+  shown.idle.show(state.idle());
+  shown.waiting.show(state.waiting());
 }
 
-pool::implementation::instruments::instruments(metrics::registry* where, const std::string& pool_name) {
+pool::implementation::instruments::instruments(metrics::registry* where, const std::string& pool_name)
+    : in_use(gauge_of(where, "penstock_pool_in_use", "Connections that are leased.", pool_name)),
+      idle(gauge_of(where, "penstock_pool_idle", "Connections that are free.", pool_name)),
+      waiting(gauge_of(where, "penstock_pool_waiting", "Acquirers that wait for a connection.", pool_name)) {
   if (where == nullptr) return;
   metrics::labels by_pool{{"pool", pool_name}};
-  in_use = where->gauge("penstock_pool_in_use", "Connections that are leased.", by_pool);
-  idle = where->gauge("penstock_pool_idle", "Connections that are free.", by_pool);
-  waiting = where->gauge("penstock_pool_waiting", "Acquirers that wait for a connection.", by_pool);
   acquire_seconds = where->histogram("penstock_pool_acquire_seconds", "How long it took to acquire a connection.",
                                      metrics::duration_buckets(), by_pool);
   connects = where->counter("penstock_pool_connects_total", "Connections opened.", by_pool);

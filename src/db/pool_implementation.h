@@ -4,6 +4,7 @@
 #include "penstock/async/scheduler_observer.h"
 #include "penstock/async/suspension.h"
 #include "penstock/db/pool.h"
+#include "penstock/observe/detail/gauge_part.h"
 #include "penstock/observe/metrics.h"
 #include "pool_state.h"
 
@@ -71,7 +72,7 @@ struct pool::implementation : std::enable_shared_from_this<implementation> {
   // Tells those who wait why no session can be opened, unless one is there, or under way, which they may get.
   void refuse_waiting(const std::exception_ptr& failure);
   pool_stats stats() const noexcept;
-  void publish() const noexcept;
+  void publish() noexcept;
   void report_unreturned() const;
   void report_leaks() noexcept;
   void report_connect_failure(const std::exception_ptr& failure, time_point now);
@@ -97,9 +98,9 @@ struct pool::implementation : std::enable_shared_from_this<implementation> {
   };
   struct instruments {
     instruments(metrics::registry* where, const std::string& pool_name);
-    metrics::gauge in_use;
-    metrics::gauge idle;
-    metrics::gauge waiting;
+    metrics::detail::gauge_part in_use;
+    metrics::detail::gauge_part idle;
+    metrics::detail::gauge_part waiting;
     metrics::histogram acquire_seconds;
     metrics::counter connects;
     metrics::counter connect_failures;

@@ -21,11 +21,7 @@ server_metrics::server_metrics(metrics::registry& into, const router& routes, co
   hook_ = into.add_hook([this] { show_gauges(); });
 }
 
-server_metrics::~server_metrics() {
-  registry_.remove_hook(hook_);
-  open_connections_.sub(static_cast<double>(shown_.open_connections));
-  in_flight_.sub(static_cast<double>(shown_.requests_in_flight));
-}
+server_metrics::~server_metrics() { registry_.remove_hook(hook_); }
 
 void server_metrics::answered(std::size_t route, std::string_view method, int status, duration elapsed) {
   auto named = std::find(methods.begin(), methods.end() - 1, method);
@@ -42,12 +38,11 @@ void server_metrics::answered(std::size_t route, std::string_view method, int st
   of.durations.observe(elapsed);
 }
 
-// Called under the registry's lock. Other servers add their parts to the same gauges.
+// Called under the registry's lock.
 void server_metrics::show_gauges() noexcept {
   server_stats now = counts_.read();
-  open_connections_.add(static_cast<double>(now.open_connections) - static_cast<double>(shown_.open_connections));
-  in_flight_.add(static_cast<double>(now.requests_in_flight) - static_cast<double>(shown_.requests_in_flight));
-  shown_ = now;
+  open_connections_.show(now.open_connections);
+  in_flight_.show(now.requests_in_flight);
 }
 
 }  // namespace penstock::http

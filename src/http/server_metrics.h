@@ -6,10 +6,11 @@
 #include "penstock/async/scheduler.h"
 #include "penstock/http/router.h"
 #include "penstock/http/server.h"
+#include "penstock/observe/detail/gauge_part.h"
+#include "penstock/observe/detail/owned_count.h"
 #include "penstock/observe/metrics.h"
 
 #include <array>
-#include <atomic>
 #include <bitset>
 #include <string>
 #include <vector>
@@ -19,26 +20,16 @@ namespace penstock::http {
 // The numbers of `server_stats`: written by the server's thread alone, read by those that render metrics too.
 class server_counts {
  public:
-  void connection_opened() noexcept { change(connections_, 1), change(open_connections_, 1); }
-  void connection_ended() noexcept { change(open_connections_, -1); }
-  void request_began() noexcept { change(in_flight_, 1); }
-  void request_ended() noexcept { change(in_flight_, -1), change(requests_, 1); }
+  void connection_opened() noexcept { ++connections_, ++open_connections_; }
+  void connection_ended() noexcept { --open_connections_; }
+  void request_began() noexcept { ++in_flight_; }
+  void request_ended() noexcept { --in_flight_, ++requests_; }
 
-  std::size_t open_connections() const noexcept { return open_connections_.load(std::memory_order_relaxed); }
-  server_stats read() const noexcept {
-    return {connections_.load(std::memory_order_relaxed), open_connections(), requests_.load(std::memory_order_relaxed),
-            in_flight_.load(std::memory_order_relaxed)};
-  }
+  std::size_t open_connections() const noexcept { return open_connections_; }
+  server_stats read() const noexcept { return {connections_, open_connections_, requests_, in_flight_}; }
 
  private:
-  static void change(std::atomic<std::uint64_t>& number, int by) noexcept {
-    number.store(number.load(std::memory_order_relaxed) + static_cast<std::uint64_t>(by), std::memory_order_relaxed);
-  }
-
-  std::atomic<std::uint64_t> connections_ = 0;
-  std::atomic<std::uint64_t> open_connections_ = 0;
-  std::atomic<std::uint64_t> requests_ = 0;
-  std::atomic<std::uint64_t> in_flight_ = 0;
+  metrics::detail::owned_count connections_, open_connections_, requests_, in_flight_;
 };
 
 // A request under way, as `server_counts` knows it.
@@ -86,9 +77,8 @@ class server_metrics {
   metrics::counter request_bytes_;
   metrics::counter response_bytes_;
   metrics::counter connections_;
-  metrics::gauge open_connections_;
-  metrics::gauge in_flight_;
-  server_stats shown_;  // this server's part of the gauges
+  metrics::detail::gauge_part open_connections_;
+  metrics::detail::gauge_part in_flight_;
   std::uint64_t hook_;
 };
 

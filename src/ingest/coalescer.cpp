@@ -171,10 +171,15 @@ void coalescer::stop_waiting_apart() noexcept { tries_once_more_ = true; }
 
 coalescer_stats coalescer::stats() const noexcept {
   coalescer_stats now = stats_;
-  now.queued_rows = all_rows();
-  now.queued_bytes = all_bytes();
-  now.rows_apart = held_apart_ + (lane_ == nullptr ? 0 : lane_->queued_rows_);
+  coalescer_backlog waiting = backlog();
+  now.queued_rows = waiting.rows;
+  now.queued_bytes = waiting.bytes;
+  now.rows_apart = waiting.rows_apart;
   return now;
+}
+
+coalescer_backlog coalescer::backlog() const noexcept {
+  return {all_rows(), all_bytes(), held_apart_ + (lane_ == nullptr ? 0 : lane_->queued_rows_)};
 }
 
 batch& coalescer::open_batch() {

@@ -96,6 +96,13 @@ stream_writer::stream_writer(item_schema schema, const db::database& database, d
       sessions_(writers),
       registry_(measure),
       upsetting_(schema_.definition().columns.empty() ? 1 : schema_.definition().columns.size()),
+      queued_rows_(
+          measure.gauge("penstock_queue_rows", "Rows that wait or are being committed.", {{"stream", name()}})),
+      queued_bytes_(
+          measure.gauge("penstock_queue_bytes", "Bytes that wait or are being committed.", {{"stream", name()}})),
+      rows_apart_(measure.gauge("penstock_queue_rows_apart",
+                                "Of the rows that wait, those that wait for a lock of another session.",
+                                {{"stream", name()}})),
       results_{std::max(least_result_room, options.queue_bytes / 4)},
       committer_(name(), schema_.table(), writers, database.commits_can_be_ambiguous(), measure),
       lane_(
@@ -118,17 +125,13 @@ stream_writer::stream_writer(item_schema schema, const db::database& database, d
                                       metrics::duration_buckets(), of_stream);
   batch_rows_ =
       measure.histogram("penstock_batch_rows", "Rows of a committed batch.", metrics::count_buckets(), of_stream);
-  queued_rows_ = measure.gauge("penstock_queue_rows", "Rows that wait or are being committed.", of_stream);
-  queued_bytes_ = measure.gauge("penstock_queue_bytes", "Bytes that wait or are being committed.", of_stream);
-  rows_apart_ = measure.gauge("penstock_queue_rows_apart",
-                              "Of the rows that wait, those that wait for a lock of another session.", of_stream);
   set_apart_ = measure.counter("penstock_rows_set_apart_total",
                                "Rows set apart from their batch since another session held a lock.", of_stream);
   gauge_hook_ = measure.add_hook([this] {
-    coalescer_stats now = queue_.stats();
-    queued_rows_.set(static_cast<double>(now.queued_rows));
-    queued_bytes_.set(static_cast<double>(now.queued_bytes));
-    rows_apart_.set(static_cast<double>(now.rows_apart));
+    coalescer_backlog now = queue_.backlog();
+    queued_rows_.show(now.rows);
+    queued_bytes_.show(now.bytes);
+    rows_apart_.show(now.rows_apart);
   });
 }
 

@@ -8,6 +8,7 @@
 #include "penstock/ingest/item_parser.h"
 #include "penstock/ingest/item_result.h"
 #include "penstock/ingest/item_schema.h"
+#include "penstock/observe/detail/gauge_part.h"
 #include "penstock/observe/metrics.h"
 #include "result_room.h"
 #include "suspect_rows.h"
@@ -87,7 +88,7 @@ class stream_writer {
   bool failure_is_told_ = false;              // and that it is over is not
   metrics::counter stored_, duplicates_, rejected_, failed_, set_apart_;
   metrics::histogram commit_seconds_, batch_rows_;
-  metrics::gauge queued_rows_, queued_bytes_, rows_apart_;
+  metrics::detail::gauge_part queued_rows_, queued_bytes_, rows_apart_;
   std::uint64_t gauge_hook_ = 0;
   keys_in_flight keys_;
   result_room results_;

@@ -157,5 +157,25 @@ TEST(pool_metrics, show_the_pool_by_name) {
   });
 }
 
+TEST(pool_metrics, of_pools_of_one_name_are_added_up_and_end_with_them) {
+  metrics::registry registry;
+  auto shown = [&](const std::string& line) { return registry.render().find(line + "\n") != std::string::npos; };
+  const pool_options options{.name = "shop", .max_size = 2, .registry = &registry};
+  with_fake_pool(options, [&](pool& p, fake_server&) -> task<> {
+    pool::lease one = co_await p.acquire();
+    auto server = std::make_shared<fake_server>();
+    std::optional<pool> other(std::in_place, database(std::make_shared<fake_driver>(server)), options);
+    pool::lease two = co_await other->acquire();
+    EXPECT_TRUE(shown("penstock_pool_in_use{pool=\"shop\"} 2"));
+    two.release();
+    EXPECT_TRUE(shown("penstock_pool_in_use{pool=\"shop\"} 1"));
+    EXPECT_TRUE(shown("penstock_pool_idle{pool=\"shop\"} 1"));
+    other.reset();
+    EXPECT_TRUE(shown("penstock_pool_in_use{pool=\"shop\"} 1"));
+    EXPECT_TRUE(shown("penstock_pool_idle{pool=\"shop\"} 0"));
+  });
+  EXPECT_TRUE(shown("penstock_pool_in_use{pool=\"shop\"} 0"));
+}
+
 }  // namespace
 }  // namespace penstock::db

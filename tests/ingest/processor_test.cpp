@@ -188,6 +188,36 @@ TEST(processor, items_of_a_cancelled_batch_count_when_they_are_committed) {
   EXPECT_NE(registry.render().find("penstock_items_total{result=\"stored\",stream=\"items\"} 6"), std::string::npos);
 }
 
+TEST(processor, what_waits_is_shown_beside_an_idle_one_of_its_stream_and_taken_back_at_the_end) {
+  auto server = std::make_shared<marked_server>();
+  metrics::registry registry;
+  auto shown = [&](const std::string& line) { return registry.render().find(line + "\n") != std::string::npos; };
+  penstock::testing::simulation sim;
+  auto main = [&]() -> task<void> {
+    processor p(db::database(std::make_shared<marked_driver>(server)), {}, {}, &registry);
+    processor idle(db::database(std::make_shared<marked_driver>(server)), {}, {}, &registry);
+    co_await p.open();
+    co_await idle.open();
+    task<batch_result> limited = with_timeout(2ms, p.process(numbered(3)));
+    EXPECT_THROW(co_await std::move(limited), timed_out);
+    EXPECT_TRUE(shown("penstock_queue_rows{stream=\"items\"} 3"));
+    co_await idle.close();
+    co_await p.close();
+  };
+  sim.run(main());
+  EXPECT_TRUE(shown("penstock_queue_rows{stream=\"items\"} 0"));
+  EXPECT_TRUE(shown("penstock_queue_bytes{stream=\"items\"} 0"));
+}
+
+TEST(processor, opened_again_goes_on_as_it_was) {
+  with_processor_in_memory({}, {}, [](processor& p) -> task<void> {
+    co_await p.open();
+    auto running = p.process(numbered(3));
+    batch_result r = co_await std::move(running);
+    EXPECT_EQ(r.counts.stored, 3u);
+  });
+}
+
 TEST(processor, a_cancelled_batch_leaves_it_usable) {
   auto step = [](std::string item) -> task<std::string> {
     if (item == "{\"n\":5}") co_await sleep_for(std::chrono::hours(1));

@@ -58,7 +58,8 @@ struct pool_options {
   /// waiting for the database's return; who comes in the pause before a connect waits for that one. Set it where a late
   /// answer is worth less than an early refusal.
   bool refuse_when_unreachable = false;
-  /// Where the pool's metrics go, labelled with its name: give the registry that `/metrics` shows. Null: nowhere.
+  /// Where the pool's metrics go, labelled with its name: give the registry that `/metrics` shows. What pools of one
+  /// name hold is added up. It outlives the pool. Null: nowhere.
   metrics::registry* registry = nullptr;
 };
 

@@ -17,6 +17,7 @@
 #include "penstock/async/task_group.h"
 #include "penstock/db/connection.h"
 #include "penstock/ingest/batch.h"
+#include "penstock/observe/detail/owned_count.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -66,6 +67,13 @@ struct coalescer_stats {
   std::size_t rows_apart = 0;  ///< Of the queued rows, those that were set apart.
 };
 
+/// What waits in a coalescer or is being committed.
+struct coalescer_backlog {
+  std::size_t rows = 0;
+  std::size_t bytes = 0;
+  std::size_t rows_apart = 0;  ///< Of the rows, those that were set apart.
+};
+
 /// Gathers rows into batches and commits them. On one thread; outlives its submissions.
 ///
 /// Invariants: at most one batch is open, and only it grows; commits begin in the order in which batches were sealed,
@@ -111,6 +119,8 @@ class coalescer {
   bool full() const noexcept { return all_rows() >= options_.queue_rows || all_bytes() >= options_.queue_bytes; }
   const coalescer_options& options() const noexcept { return options_; }
   coalescer_stats stats() const noexcept;
+  /// What waits or is being committed now, as `stats` has it; from any thread, such as one that renders metrics.
+  coalescer_backlog backlog() const noexcept;
 
  private:
   friend class submission;
@@ -156,9 +166,9 @@ class coalescer {
   coalescer* lane_ = nullptr;
   coalescer* lane_of_ = nullptr;
   std::uint64_t last_submission_ = 0;
-  std::size_t held_apart_ = 0;  // rows that submissions hold until they are tried again
-  std::size_t queued_rows_ = 0;
-  std::size_t queued_bytes_ = 0;
+  metrics::detail::owned_count held_apart_;  // rows that submissions hold until they are tried again
+  metrics::detail::owned_count queued_rows_;
+  metrics::detail::owned_count queued_bytes_;
   std::size_t committing_ = 0;
   std::size_t last_submissions_ = 1;
   coalescer_stats stats_;

@@ -16,7 +16,9 @@ namespace {
 // whoever makes it read-only did not look yet for what the other one must have.
 // A number, or from MariaDB 12 on a word, one of several for "on": the answer is a row or none, which no setting of the
 // session's characters garbles.
-constexpr const char* read_only_question = "SELECT 1 FROM DUAL WHERE CONCAT(@@global.read_only) NOT IN ('0', 'OFF')";
+// With a limit of its own, which the session's sql_select_limit does not replace.
+constexpr const char* read_only_question =
+    "SELECT 1 FROM DUAL WHERE CONCAT(@@global.read_only) NOT IN ('0', 'OFF') LIMIT 1";
 bool says_read_only(const text_result& answer) noexcept { return !answer.rows.empty(); }
 constexpr unsigned forbidden_by_option = 1290;
 const complaint turned_read_only{forbidden_by_option, "HY000", "the server has turned read-only, by its read_only"};
