@@ -82,7 +82,6 @@ task<void> processor::open() {
   db::pool::lease session = co_await std::move(acquiring);
   task<void> preparing = p.writer.prepare(*session);
   co_await std::move(preparing);
-  if (p.taking) co_return;
   p.committing.start_background(p.connections.run(), "connections");
   p.committing.start(p.writer.run(), "commits of " + p.writer.name());
   p.taking = true;

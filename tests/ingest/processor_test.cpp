@@ -209,15 +209,6 @@ TEST(processor, what_waits_is_shown_beside_an_idle_one_of_its_stream_and_taken_b
   EXPECT_TRUE(shown("penstock_queue_bytes{stream=\"items\"} 0"));
 }
 
-TEST(processor, opened_again_goes_on_as_it_was) {
-  with_processor_in_memory({}, {}, [](processor& p) -> task<void> {
-    co_await p.open();
-    auto running = p.process(numbered(3));
-    batch_result r = co_await std::move(running);
-    EXPECT_EQ(r.counts.stored, 3u);
-  });
-}
-
 TEST(processor, a_cancelled_batch_leaves_it_usable) {
   auto step = [](std::string item) -> task<std::string> {
     if (item == "{\"n\":5}") co_await sleep_for(std::chrono::hours(1));

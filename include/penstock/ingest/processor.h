@@ -72,8 +72,7 @@ class processor {
   /// Call `close` before, on every path, or use `with_processor`; without it, batches under way are given up.
   ~processor();
 
-  /// Connects, and makes the table or checks it. Throws `db::database_error`, and may be
-  /// called again then; where it is open, nothing more happens. Before the first batch.
+  /// Connects, and makes the table or checks it. Throws `db::database_error`. Once; before the first batch.
   task<void> open();
   /// Runs each item through the step and stores it; ends when every item has ended. Items end well or badly one by one,
   /// only a batch as a whole throws: `ingest_errc::busy`, `closed` (before `open` and from `close` on), `overloaded`.
