@@ -5,6 +5,8 @@
 
 #include "penstock/observe/metrics.h"
 
+#include <cstddef>
+
 namespace penstock::metrics::detail {
 
 class gauge_part {
