@@ -36,7 +36,6 @@ namespace {
 constexpr auto pause_before_opening = std::chrono::milliseconds(500);
 constexpr auto opening_takes_at_most = std::chrono::seconds(10);
 constexpr auto away_is_reported_every = std::chrono::seconds(5);
-constexpr auto probing_takes_at_most = std::chrono::seconds(1);
 constexpr auto warming_up_takes_at_most = std::chrono::seconds(1);
 constexpr auto rehearsing_takes_about = std::chrono::milliseconds(250);
 // Sessions of a SQLite database in memory share its cache and refuse one another while one writes: they take turns.
@@ -90,7 +89,6 @@ struct service::implementation {
                         task<http::response> (stream_endpoint::*handle)(http::request&));
   static task<http::response> refuse(const stream_endpoint& endpoint, const http::request& r);
   task<http::response> readiness(http::request& r);
-  task<bool> can_be_reached();
   const stream* failing() const;
   task<void> forget_answers();
   task<bool> forget_some();
@@ -108,6 +106,7 @@ struct service::implementation {
   db::pool writers;
   db::pool readers;
   std::map<std::string, stream, std::less<>> streams;
+  store_probe probe;
   bool opened = false;
   bool leaving = false;
   event stopping;
@@ -347,28 +346,15 @@ service::implementation::stream& service::implementation::find(const http::reque
 task<http::response> service::implementation::readiness(http::request&) {
   if (leaving) co_return http::response::json(503, "{\"status\":\"stopping\"}\n");
   if (!opened) co_return http::response::json(503, "{\"status\":\"starting\"}\n");
-  task<bool> reaching = can_be_reached();
-  bool is_reached = co_await std::move(reaching);
+  time_point committed_at{};
+  for (const auto& [name, stream] : streams) committed_at = std::max(committed_at, stream.writer.committed_at());
+  task<bool> probing = probe.finds_it(writers, committed_at);
+  bool is_reached = co_await std::move(probing);
   if (!is_reached) co_return http::response::json(503, "{\"status\":\"failing\",\"store\":\"unreachable\"}\n");
   if (const stream* s = failing())
     co_return http::response::json(503,
                                    R"({"status":"failing","stream":)" + http::json_string(s->writer.name()) + "}\n");
   co_return http::response::json(200, "{\"status\":\"ready\"}\n");
-}
-
-// Where all sessions are in use, batches tell soon enough; where some are free, nothing else may ask for long.
-task<bool> service::implementation::can_be_reached() {
-  if (writers.unreachable()) co_return false;
-  if (writers.stats().idle == 0) co_return true;
-  try {
-    task<void> probing = with_timeout(probing_takes_at_most, ping_any(writers));
-    co_await std::move(probing);
-  } catch (const timed_out&) {
-    co_return false;
-  } catch (const db::database_error&) {
-    co_return false;
-  }
-  co_return true;
 }
 
 const service::implementation::stream* service::implementation::failing() const {

@@ -1,5 +1,6 @@
 #include "service_sessions.h"
 
+#include "penstock/async/timeout.h"
 #include "penstock/db/error.h"
 #include "stream_writer.h"
 
@@ -14,6 +15,7 @@ constexpr std::size_t most_writing_sessions = 32;
 // For what waits for locks.
 constexpr std::size_t waiting_sessions = 1;
 // The server may need them elsewhere, and the account may have no more than these.
+constexpr auto probing_takes_at_most = std::chrono::seconds(1);
 constexpr auto spare_writing_sessions_are_kept = std::chrono::seconds(10);
 
 std::size_t writing_sessions(const service_options& options, const db::database& store) {
@@ -58,6 +60,24 @@ task<void> ping_any(db::pool& sessions) {
       if (e.errc() != db::db_errc::connection_lost) throw;
     }
   }
+}
+
+// Where all sessions are in use, batches tell soon enough; where some are free, nothing else may ask for long.
+task<bool> store_probe::finds_it(db::pool& sessions, time_point committed_at) {
+  if (sessions.unreachable()) co_return false;
+  db::pool_stats now = sessions.stats();
+  if (silence_ && (now.connects > silence_->connects || committed_at > silence_->since)) silence_.reset();
+  if (now.idle == 0) co_return !silence_;
+  try {
+    task<void> probing = with_timeout(probing_takes_at_most, ping_any(sessions));
+    co_await std::move(probing);
+    silence_.reset();
+    co_return true;
+  } catch (const timed_out&) {
+  } catch (const db::database_error&) {
+  }
+  silence_ = silence{scheduler::current().now(), sessions.stats().connects};
+  co_return false;
 }
 
 }  // namespace penstock::ingest

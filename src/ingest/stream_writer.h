@@ -56,6 +56,8 @@ class stream_writer {
   // way, or one has been under way for long, and none was committed since; or when all items of some time have waited
   // for locks. One item, or one request with a key, that fails however often says nothing of the table.
   bool failing() const noexcept;
+  // When a batch went in last.
+  time_point committed_at() const noexcept { return committed_at_; }
 
  private:
   bool has_failed_lately() const noexcept;

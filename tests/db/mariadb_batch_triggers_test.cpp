@@ -1,4 +1,5 @@
 #include "mariadb_batch.h"
+#include <penstock/observe/log_capture.h>
 
 #include <optional>
 #include <utility>
@@ -329,6 +330,36 @@ TEST_P(mariadb_batch_triggers, may_give_a_later_row_of_the_key_another_one) {
                                          status::stored}));
   };
   with_session(body, GetParam());
+}
+
+TEST_F(mariadb_batch_altered_tables, are_what_they_were_while_the_server_has_no_room_to_look_at_them_in) {
+  if (is_mysql()) GTEST_SKIP() << "has no such limit of a session";
+  const table_definition into{"t", "id", {{"n", column_type::integer}}, {}};
+  with_sessions([&](connection& c, connection& other) -> task<> {
+    co_await c.prepare_table(into);
+    co_await c.execute("SET tmp_memory_table_size = 0, tmp_disk_table_size = 1024");
+    log::capture logged;
+    for (int n = 0; n < 3; ++n) {
+      row_batch rows(1);
+      rows.add_integer(n);
+      rows.commit_row();
+      batch_report report;
+      co_await c.insert_batch(into, rows, report);
+      EXPECT_EQ(report.rows.at(0).what, row_outcome::status::stored);
+    }
+    std::string text = logged.text();
+    std::size_t first = text.find("batches go by what was known");
+    EXPECT_NE(first, std::string::npos);
+    EXPECT_EQ(text.find("batches go by what was known", first + 1), std::string::npos) << text;
+    std::optional<db_errc> failed;
+    try {
+      co_await c.prepare_table(into);
+    } catch (const database_error& e) {
+      failed = e.errc();
+    }
+    EXPECT_EQ(failed, db_errc::full) << "there was room to look";
+    EXPECT_EQ(co_await ask(other, "SELECT count(*) FROM t"), value(std::int64_t{3}));
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(ways, mariadb_batch_triggers, ::testing::ValuesIn(batch_test::ways), batch_test::name_of_way);

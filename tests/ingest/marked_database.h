@@ -177,6 +177,7 @@ class marked_connection final : public db::connection {
   }
   task<void> reset() override { return rollback(); }
   task<void> ping() override {
+    if (event* opened = server_->barrier("PING")) co_await opened->wait();
     if (server_->away) close();
     if (state_ == db::session_state::dead) throw db::database_error(db::db_errc::connection_lost, "gone");
     co_return;
@@ -310,6 +311,7 @@ class marked_driver final : public db::driver {
   const std::string& name() const noexcept override { return name_; }
   task<std::unique_ptr<db::connection>> connect() override {
     co_await sleep_for(server_->latency);
+    if (event* opened = server_->barrier("CONNECT")) co_await opened->wait();
     if (server_->away) throw db::database_error(db::db_errc::connection_lost, "nobody listens");
     if (server_->account_is_locked) throw db::database_error(db::db_errc::auth, "the account is locked");
     if (server_->sessions >= server_->most_sessions)

@@ -174,6 +174,27 @@ TEST_F(outage, a_batch_that_gets_no_session_does_not_blame_the_databases_silence
   EXPECT_EQ(all.find("its session was closed"), std::string::npos) << all;
 }
 
+TEST_F(outage, a_database_that_stands_still_is_told_of_until_it_goes_on) {
+  log::capture quiet;
+  auto server = std::make_shared<marked_server>();
+  event goes_on;
+  bool is_still = false;
+  server->barrier = [&](const std::string&) { return is_still ? &goes_on : nullptr; };
+  serve_from(server, [&]() -> task<void> {
+    is_still = true;
+    for (int probe = 0; probe < 9; ++probe) {  // more than there are sessions
+      auto asking = get("/readyz");
+      answer a = co_await std::move(asking);
+      EXPECT_EQ(a.status, 503) << probe;
+      EXPECT_EQ(a.json("/store"), "\"unreachable\"");
+    }
+    is_still = false;
+    goes_on.set();
+    auto healed = readiness(200);
+    co_await std::move(healed);
+  });
+}
+
 // Such as for a lock: what can't be had beforehand is no reason to refuse items.
 TEST_F(outage, a_database_that_lets_the_rehearsal_wait_is_served_all_the_same) {
   log::capture quiet;

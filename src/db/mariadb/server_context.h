@@ -46,6 +46,7 @@ struct server_context {
   // that was ended, and shorter after each that was not, for some take long without a wait.
   duration statement_limit = shortest_statement_limit;
   duration tables_are_known_for = std::chrono::seconds(1);  // then the next batch for one looks at it again
+  bool failing_look_is_told = false;
 };
 
 }  // namespace penstock::db::mariadb

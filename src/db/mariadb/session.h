@@ -111,6 +111,7 @@ class session final : public connection {
   task<void> look_at_table(const table_definition& into);
   bool should_look_again(const table_definition& into) const;
   task<void> look_again(const table_definition& into);
+  task<void> compare_again(const table_definition& into);
   bool should_ask_for_key(const table_definition& into) const;
   task<void> require_key(const table_definition& into);
   task<std::optional<std::vector<std::string>>> find_differences(const table_definition& wanted);

@@ -1,5 +1,6 @@
 #include "../definition_faults.h"
 #include "penstock/db/error.h"
+#include "penstock/observe/log.h"
 #include "session.h"
 #include "sql.h"
 #include "table_engine.h"
@@ -225,7 +226,27 @@ bool session::should_look_again(const table_definition& into) const {
   return scheduler::current().now() - looked_at >= home_->tables_are_known_for;
 }
 
+// Looking takes room that rows do not, as in the server's tmpdir: while there is none, what was known holds.
 task<void> session::look_again(const table_definition& into) {
+  std::string failure;
+  try {
+    task<void> comparing = compare_again(into);
+    co_await std::move(comparing);
+  } catch (const database_error& e) {
+    if (e.errc() != db_errc::full) throw;
+    failure = e.message();
+  }
+  bool was_told = std::exchange(home_->failing_look_is_told, !failure.empty());
+  if (failure.empty()) co_return;
+  known_table& known = home_->tables[into.name];
+  fitting_definition* fitted = find_fitting(known, into);
+  (fitted == nullptr ? known.asked_for : fitted->looked_at) = scheduler::current().now();
+  if (!was_told)
+    log::warn("a table can't be looked at: batches go by what was known of it",
+              {{"table", into.name}, {"reason", failure}});
+}
+
+task<void> session::compare_again(const table_definition& into) {
   if (find_fitting(home_->tables[into.name], into) != nullptr) {
     task<std::optional<std::vector<std::string>>> finding = find_differences(into);
     std::optional<std::vector<std::string>> differences = co_await std::move(finding);
