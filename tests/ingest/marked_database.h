@@ -177,7 +177,11 @@ class marked_connection final : public db::connection {
   }
   task<void> reset() override { return rollback(); }
   task<void> ping() override {
-    if (event* opened = server_->barrier("PING")) co_await opened->wait();
+    if (event* opened = server_->barrier("PING")) {
+      db::session_state before = std::exchange(state_, db::session_state::dirty);  // where it is cut short
+      co_await opened->wait();
+      state_ = before;
+    }
     if (server_->away) close();
     if (state_ == db::session_state::dead) throw db::database_error(db::db_errc::connection_lost, "gone");
     co_return;

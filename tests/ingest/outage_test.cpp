@@ -182,7 +182,18 @@ TEST_F(outage, a_database_that_stands_still_is_told_of_until_it_goes_on) {
   server->barrier = [&](const std::string&) { return is_still ? &goes_on : nullptr; };
   serve_from(server, [&]() -> task<void> {
     is_still = true;
-    for (int probe = 0; probe < 9; ++probe) {  // more than there are sessions
+    auto store = [&]() -> task<void> {
+      task<answer> storing = post("/v1/items", "1");
+      EXPECT_EQ((co_await std::move(storing)).status, 200);
+    };
+    task_group posting;
+    std::size_t sessions = server->sessions;
+    for (std::size_t item = 1; item < sessions; ++item) {  // one is left, which is asked
+      std::size_t operations = server->operations.size();
+      posting.start(store());
+      while (server->operations.size() == operations) co_await yield();
+    }
+    for (int probe = 0; probe < 2; ++probe) {
       auto asking = get("/readyz");
       answer a = co_await std::move(asking);
       EXPECT_EQ(a.status, 503) << probe;
@@ -190,6 +201,7 @@ TEST_F(outage, a_database_that_stands_still_is_told_of_until_it_goes_on) {
     }
     is_still = false;
     goes_on.set();
+    co_await posting.join();
     auto healed = readiness(200);
     co_await std::move(healed);
   });
