@@ -29,6 +29,7 @@ struct fake_server {
   duration latency = 10ms;
   std::optional<db_errc> refuses;  // connects fail with this
   bool resets_fail = false;
+  bool pings_find_it_lost = false;  // a ping is answered, and the session is no good all the same
   std::size_t most_sessions = 1'000;
   int epoch = 0;  // sessions of an earlier epoch are dead and learn it when they are used
 
@@ -98,7 +99,9 @@ class fake_connection final : public connection {
   }
   task<void> ping() override {
     ++server_->pings;
-    return work("PING");
+    task<void> working = work("PING");
+    co_await std::move(working);
+    if (server_->pings_find_it_lost) state_ = session_state::dead;
   }
   session_state state() const noexcept override { return busy_ ? session_state::dirty : state_; }
   bool altered() const noexcept override { return altered_; }

@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 // Three servers, each of which accepts, refuses, or never answers.
 class servers {
  public:
-  enum class kind { accepts, refuses, is_silent, is_read_only };
+  enum class kind { accepts, refuses, is_silent, is_read_only, is_locked };
 
   explicit servers(std::vector<kind> kinds) : kinds(std::move(kinds)) {}
 
@@ -38,6 +38,8 @@ class servers {
         break;
       case kind::is_read_only:
         throw database_error(db_errc::read_only, "takes no writes");
+      case kind::is_locked:
+        throw database_error(db_errc::auth, "the account is locked");
     }
     auto connecting = fake.connect();
     co_return co_await std::move(connecting);
@@ -118,6 +120,27 @@ TEST(host_rotation, says_of_each_server_why_none_could_be_used) {
     EXPECT_TRUE(e.is_transient());
     for (const char* part : {"a:3306: ", "no answer within 2s", "b:3306: takes no writes", "c:3306: refused"})
       EXPECT_NE(e.message().find(part), std::string::npos) << e.message();
+  }
+}
+
+// One that refuses the account for good does not keep a pool from waiting for the others.
+TEST(host_rotation, fails_for_now_while_any_server_may_come_back) {
+  using enum kind;
+  for (const std::vector<kind>& kinds : {std::vector{is_locked, refuses, is_locked},
+                                         {refuses, is_locked, is_locked},
+                                         {is_locked, is_locked, is_read_only},
+                                         {is_locked, is_locked, is_locked}}) {
+    testing::simulation simulated;
+    servers three(kinds);
+    db_errc errc = db_errc::other;
+    try {
+      simulated.run(three.connect());
+    } catch (const database_error& e) {
+      errc = e.errc();
+    }
+    bool passes = kinds != std::vector{is_locked, is_locked, is_locked};
+    EXPECT_EQ(database_error(errc, "").is_transient(), passes) << code_name(errc);
+    EXPECT_EQ(errc == db_errc::auth, !passes) << code_name(errc);
   }
 }
 

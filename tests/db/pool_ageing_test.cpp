@@ -131,6 +131,16 @@ TEST(pool_leak, a_lease_held_for_long_is_reported_once_with_its_acquire_site) {
   });
 }
 
+TEST(pool_leak, each_lease_of_one_session_is_reported) {
+  with_fake_pool({.max_size = 1, .leak_after = 30s}, [](pool& p, fake_server& server) -> task<> {
+    for (std::uint64_t leaks : {1u, 2u, 3u}) {
+      co_await use(p, 1min);
+      EXPECT_EQ(p.stats().leaks, leaks);
+    }
+    EXPECT_EQ(server.connects, 1);
+  });
+}
+
 TEST(pool_leak, each_lease_is_judged_by_its_own_time) {
   with_fake_pool({.leak_after = 30s}, [](pool& p, fake_server&) -> task<> {
     pool::lease quick = co_await p.acquire();

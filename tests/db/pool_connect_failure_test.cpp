@@ -1,6 +1,9 @@
 #include "fake_database.h"
 #include <penstock/async/gather.h>
 #include <penstock/core/traceback.h>
+#include <penstock/observe/log_capture.h>
+
+#include <string_view>
 
 // A database that can't be reached, refuses, or takes only so many sessions.
 
@@ -173,6 +176,72 @@ TEST(pool_connect_failure, a_connect_that_takes_too_long_is_told_as_that_to_whoe
       said = e.what();
     }
     EXPECT_NE(said.find("within 2s, the pool's connect_timeout"), std::string::npos) << said;
+  });
+}
+
+std::size_t times_said(const log::capture& logged, std::string_view what) {
+  std::string text = logged.text();
+  std::size_t times = 0;
+  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++times;
+  return times;
+}
+
+TEST(pool_connect_failure, an_outage_is_logged_every_few_seconds_and_its_end_once) {
+  log::capture logged;
+  pool_options options{.acquire_timeout = 1min};
+  options.reconnect_max = 100ms;
+  with_fake_pool(options, [&](pool& p, fake_server& server) -> task<> {
+    server.refuses = db_errc::connection_lost;
+    task_group group;
+    auto heal = [&]() -> task<> {
+      co_await sleep_for(21s);
+      server.refuses.reset();
+    };
+    group.start(heal());
+    co_await use(p, 1ms);
+    co_await group.join();
+    EXPECT_GT(p.stats().connect_failures, 100u);
+    EXPECT_EQ(times_said(logged, "could not connect to the database"), 5u);
+    EXPECT_EQ(times_said(logged, "connected to the database again"), 1u);
+  });
+}
+
+TEST(pool_connect_failure, one_that_is_over_holds_no_connects_up) {
+  with_fake_pool({.max_size = 3}, [](pool& p, fake_server& server) -> task<> {
+    server.refuses = db_errc::connection_lost;
+    task_group group;
+    auto heal = [&]() -> task<> {
+      co_await sleep_for(1s);
+      server.refuses.reset();
+    };
+    group.start(heal());
+    pool::lease held = co_await p.acquire();
+    server.connect_latency = 100ms;
+    time_point start = scheduler::current().now();
+    std::vector<task<void>> users;
+    for (int i = 0; i < 2; ++i) users.push_back(use(p, 1s));
+    co_await gather(std::move(users));
+    EXPECT_EQ(scheduler::current().now() - start, 1s + 100ms) << "they connect one after another";
+    EXPECT_FALSE(p.unreachable());
+    co_await group.join();
+  });
+}
+
+TEST(pool_connect_failure, one_that_is_over_is_no_longer_why_an_acquirer_times_out) {
+  with_fake_pool({.max_size = 1, .acquire_timeout = 2s}, [](pool& p, fake_server& server) -> task<> {
+    server.refuses = db_errc::connection_lost;
+    task<std::optional<db_errc>> failing = failure_of(p.acquire());
+    EXPECT_EQ(co_await std::move(failing), db_errc::pool_timeout);
+    server.refuses.reset();
+    pool::lease held = co_await p.acquire();
+    std::string said;
+    try {
+      co_await use(p, 0ms);
+    } catch (const database_error& e) {
+      said = e.message();
+      EXPECT_FALSE(e.cause());
+    }
+    EXPECT_NE(said.find("1 of 1 are in use"), std::string::npos) << said;
   });
 }
 

@@ -115,6 +115,38 @@ TEST(pool_dead_connection, one_that_cannot_be_reset_is_closed) {
   });
 }
 
+// As one whose server has turned into a standby.
+TEST(pool_dead_connection, one_that_is_answered_and_lost_all_the_same_is_replaced) {
+  with_fake_pool({.max_size = 1}, [](pool& p, fake_server& server) -> task<> {
+    co_await run_query(p, "before");
+    co_await sleep_for(p.options().validate_after_idle);
+    server.pings_find_it_lost = true;
+    co_await run_query(p, "next");
+    EXPECT_EQ(server.pings, 1);
+    EXPECT_EQ(server.connects, 2);
+  });
+}
+
+TEST(pool_dead_connection, whoever_was_given_one_that_died_is_still_served_before_later_ones) {
+  with_fake_pool({.max_size = 2}, [](pool& p, fake_server& server) -> task<> {
+    std::vector<task<void>> before;
+    for (int i = 0; i < 2; ++i) before.push_back(run_query(p, "before"));
+    co_await gather(std::move(before));
+    co_await sleep_for(p.options().validate_after_idle);
+    server.restart();
+    std::vector<int> order;
+    auto user = [&](int i) -> task<> {
+      pool::lease c = co_await p.acquire();
+      order.push_back(i);
+      co_await sleep_for(1ms);
+    };
+    std::vector<task<void>> users;
+    for (int i = 0; i < 4; ++i) users.push_back(user(i));
+    co_await gather(std::move(users));
+    EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 3}));
+  });
+}
+
 // As behind a firewall that forgets connections on which nothing is said for long.
 TEST(pool_dead_connection, one_that_says_nothing_is_given_up_with_all_that_were_idle_for_as_long) {
   with_fake_pool({.min_size = 0, .max_size = 10}, [](pool& p, fake_server& server) -> task<> {
