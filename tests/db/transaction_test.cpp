@@ -123,6 +123,20 @@ TEST(transaction, a_deadlock_is_tried_again_after_a_pause) {
   });
 }
 
+TEST(transaction, what_may_pass_is_tried_again_and_nothing_else) {
+  with_fake_connection([](connection& c, fake_server&) -> task<> {
+    for (int n = 0; n <= static_cast<int>(db_errc::other); ++n) {
+      const auto code = static_cast<db_errc>(n);
+      bool passes = code == db_errc::deadlock || code == db_errc::lock_timeout || code == db_errc::serialization;
+      stubborn s{.code = code, .failures = 1};
+      auto body = [&](connection& inside) { return s.run(inside); };
+      task<std::optional<db_errc>> ending = failure_of(transaction(c, body));
+      EXPECT_EQ(co_await std::move(ending), passes ? std::nullopt : std::optional(code)) << code_name(code);
+      EXPECT_EQ(s.runs, passes ? 2 : 1) << code_name(code);
+    }
+  });
+}
+
 TEST(transaction, is_given_up_after_max_attempts_and_at_once_when_it_can_not_pass) {
   with_fake_connection([](connection& c, fake_server&) -> task<> {
     stubborn deadlocks{.failures = 10};
