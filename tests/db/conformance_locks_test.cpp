@@ -136,6 +136,17 @@ TEST_P(conformance_locks, waits_for_locks_no_longer_than_it_is_told) {
   });
 }
 
+TEST_P(conformance_locks, waits_no_longer_than_it_is_told_after_a_statement_that_set_another_limit) {
+  if (is_sqlite()) GTEST_SKIP() << "see sqlite_interrupt: SQLite's limit is in the URL";
+  with_numbers([this](database&, connection& c) -> task<> {
+    co_await c.limit_lock_waits(1h);
+    co_await c.execute(lock_timeout_setting());
+    EXPECT_NE(co_await lock_bound(c), "3600");
+    co_await c.limit_lock_waits(1h);
+    EXPECT_EQ(co_await lock_bound(c), "3600");
+  });
+}
+
 INSTANTIATE_TEST_SUITE_P(all, conformance_locks, ::testing::ValuesIn(all_databases), name_of_tested);
 
 }  // namespace

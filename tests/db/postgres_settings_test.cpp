@@ -108,6 +108,45 @@ TEST_F(postgres_characters, of_a_transaction_are_ours_again_behind_it) {
   });
 }
 
+class postgres_leftovers : public server_test {
+ protected:
+  postgres_leftovers() : server_test("TESTED_POSTGRESQL") {}
+};
+
+// A right, a lock or a subscription would be the next user's.
+TEST_F(postgres_leftovers, of_statements_are_gone_after_a_reset) {
+  struct leftover {
+    const char* making;
+    const char* is_there;
+  };
+  const leftover leftovers[] = {
+      {"SET SESSION AUTHORIZATION pg_monitor", "SELECT session_user = 'pg_monitor'"},
+      {"SET ROLE pg_monitor", "SELECT current_user = 'pg_monitor'"},
+      {"SET work_mem = '77MB'", "SELECT current_setting('work_mem') = '77MB'"},
+      {"SET my.setting = 'theirs'", "SELECT coalesce(current_setting('my.setting', true), '') = 'theirs'"},
+      {"CREATE TEMPORARY TABLE left_behind (x integer)", "SELECT to_regclass('left_behind') IS NOT NULL"},
+      {"SELECT pg_advisory_lock(1312)",
+       "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())"},
+      {"LISTEN left_behind", "SELECT EXISTS (SELECT FROM pg_listening_channels())"},
+      {"DECLARE left_behind CURSOR WITH HOLD FOR SELECT 1",
+       "SELECT EXISTS (SELECT FROM pg_cursors WHERE name = 'left_behind')"},
+  };
+  with_connection([&](connection& c) -> task<> {
+    for (const leftover& left : leftovers) {
+      SCOPED_TRACE(left.making);
+      co_await c.query(left.making);
+      result before = co_await c.query(left.is_there);
+      EXPECT_EQ(before.rows.at(0).at(0), value(true));
+      EXPECT_TRUE(c.altered());
+      co_await c.reset();
+      EXPECT_EQ(c.state(), session_state::clean);
+      EXPECT_FALSE(c.altered());
+      result after = co_await c.query(left.is_there);
+      EXPECT_EQ(after.rows.at(0).at(0), value(false));
+    }
+  });
+}
+
 class postgres_time_zones : public server_test {
  protected:
   postgres_time_zones() : server_test("TESTED_POSTGRESQL") {}
