@@ -97,6 +97,13 @@ TEST(sqlite_interrupt, a_cancel_rolls_back_the_transaction_of_the_statement) {
       refused = true;
     }
     EXPECT_TRUE(refused);
+    std::string said;
+    try {
+      co_await c.commit();
+    } catch (const database_error& e) {
+      said = e.message();
+    }
+    EXPECT_NE(said.find("the transaction was rolled back"), std::string::npos) << said;
     co_await c.rollback();
     EXPECT_EQ(c.state(), session_state::clean);
     EXPECT_EQ(co_await count(c), 1);
@@ -134,10 +141,18 @@ TEST(sqlite_interrupt, a_batch_that_is_cut_short_stores_nothing) {
       rows.commit_row();
     }
     batch_report report;
+    const std::string slow =
+        "CREATE TRIGGER slow BEFORE INSERT ON t WHEN new.x = 19999 BEGIN SELECT (" + std::string(endless) + "); END";
+    co_await c.execute(slow);
     task<bool> cut = times_out(1ms, c.insert_batch(table, rows, report));
     EXPECT_TRUE(co_await std::move(cut));
     EXPECT_EQ(c.state(), session_state::clean);
     EXPECT_EQ(co_await count(c), 0);
+    co_await c.execute("DROP TRIGGER slow");
+    task<bool> cut_or_not = times_out(1ms, c.insert_batch(table, rows, report));  // it may be over before
+    bool stores_all = !co_await std::move(cut_or_not);
+    EXPECT_EQ(co_await count(c), stores_all ? 20'000 : 0);
+    co_await c.execute("DELETE FROM t");
     co_await c.insert_batch(table, rows, report);
     EXPECT_EQ(report.rows.size(), 20'000u);
     EXPECT_EQ(co_await count(c), 20'000);
