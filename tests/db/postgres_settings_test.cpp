@@ -3,6 +3,9 @@
 #include <penstock/db/error.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -105,6 +108,38 @@ TEST_F(postgres_characters, of_a_transaction_are_ours_again_behind_it) {
     co_await c.execute("SET client_encoding = 'LATIN1'");
     co_await c.reset();
     EXPECT_EQ(c.state(), session_state::clean);
+  });
+}
+
+class postgres_logins : public server_test {
+ protected:
+  postgres_logins() : server_test("TESTED_POSTGRESQL") {}
+
+  static task<std::optional<db_errc>> failure_to_connect(std::string there) {
+    std::optional<db_errc> errc;
+    try {
+      task<std::unique_ptr<connection>> connecting = database(there).connect();
+      co_await std::move(connecting);
+    } catch (const database_error& e) {
+      errc = e.errc();
+    }
+    co_return errc;
+  }
+};
+
+// What a server says of the account or of what is asked for stays so; a pool would wait for nothing.
+TEST_F(postgres_logins, that_are_refused_are_told_as_they_are_classed) {
+  with_connection([this](connection& c) -> task<> {
+    co_await c.execute("CREATE ROLE penstock_crowded LOGIN PASSWORD 'only for tests' CONNECTION LIMIT 0");
+    std::string crowded = url();
+    std::size_t account = crowded.find("://") + 3;
+    crowded.replace(account, crowded.find(':', account) - account, "penstock_crowded");
+    EXPECT_EQ(co_await failure_to_connect(crowded), db_errc::too_many_connections);
+    co_await c.execute("DROP ROLE penstock_crowded");
+    ::setenv("PGTZ", "Nowhere/Land", 1);
+    std::optional<db_errc> with_other_zone = co_await failure_to_connect(url());
+    ::unsetenv("PGTZ");
+    EXPECT_EQ(with_other_zone, db_errc::data);
   });
 }
 
