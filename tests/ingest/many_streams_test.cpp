@@ -1,16 +1,13 @@
 // Streams beside one another on one database server.
 
-#include "marked_database.h"
-#include "service_fixture.h"
+#include "simulated_service.h"
 #include <penstock/async/event.h>
 #include <penstock/observe/log_capture.h>
-#include <penstock/testing/network.h>
-#include <penstock/testing/simulation.h>
 
 namespace penstock::ingest {
 namespace {
 
-class many_streams : public service_test {
+class many_streams : public simulated_service {
  protected:
   static service_options streams(int count) {
     service_options options;
@@ -21,47 +18,6 @@ class many_streams : public service_test {
     }
     options.batch.max_rows = 1;
     return options;
-  }
-
-  // Serves the streams in virtual time while `body` runs.
-  void simulate(std::shared_ptr<marked_server> server, service_options options, std::function<task<void>()> body) {
-    penstock::testing::simulation sim;
-    auto main = [&]() -> task<void> {
-      service s(db::database(std::make_shared<marked_driver>(server)), options, &registry_);
-      co_await s.open();
-      http::router routes;
-      s.add_routes(routes);
-      http::server answering(std::move(routes));
-      std::unique_ptr<net::listener> listener = net_.listen("server", 80);
-      auto serving = [&](task_group& group) -> task<void> {
-        group.start(s.run(), "service");
-        task_group requests;
-        requests.start(answering.serve(*listener), "server");
-        co_await body();
-        answering.stop();
-        co_await requests.join();
-        s.stop();
-      };
-      task<void> whole = with_task_group(serving);
-      co_await std::move(whole);
-    };
-    sim.run(main());
-  }
-  task<answer> ask_server(std::string request) {
-    net::endpoint to = net::endpoint::parse("server:80");
-    task<std::unique_ptr<net::stream>> connecting = net_.connect("client", to);
-    std::unique_ptr<net::stream> stream = co_await std::move(connecting);
-    task<answer> asking = ask_on(*stream, std::move(request));
-    co_return co_await std::move(asking);
-  }
-  task<int> status_of(std::string request) {
-    task<answer> asking = ask_server(std::move(request));
-    answer a = co_await std::move(asking);
-    co_return a.status;
-  }
-  static std::string post_to(const std::string& stream, const std::string& body, const std::string& more = {}) {
-    return "POST /v1/" + stream + " HTTP/1.1\r\nHost: server\r\nConnection: close\r\n" + more +
-           "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
   }
 
   // It comes twice, alone, and is tried for so long each time that a batch of others would count as stuck.
@@ -90,9 +46,6 @@ class many_streams : public service_test {
       co_await waiting.join();
     });
   }
-
-  const std::string is_ready = "GET /readyz HTTP/1.1\r\nHost: server\r\nConnection: close\r\n\r\n";
-  penstock::testing::network net_;
 };
 
 TEST_F(many_streams, one_whose_table_is_locked_holds_up_no_other) {
@@ -207,6 +160,22 @@ TEST_F(many_streams, make_the_service_unready_while_a_batch_of_one_takes_long) {
     co_await waiting.join();
     task<int> asking_again = status_of(is_ready);
     EXPECT_EQ(co_await std::move(asking_again), 200);
+  });
+}
+
+// Neither one that was stored, nor one that failed for itself, is under way any more.
+TEST_F(many_streams, leave_the_service_ready_long_after_a_batch_of_one_has_ended) {
+  log::capture quiet;
+  auto server = std::make_shared<marked_server>();
+  simulate(server, streams(1), [&]() -> task<void> {
+    server->upsetting_rows = {"13"};
+    for (const char* item : {"1", "13"}) {
+      task<int> posting = status_of(post_to("s0", item));
+      EXPECT_EQ(co_await std::move(posting), item == std::string("1") ? 200 : 503);
+      co_await sleep_for(6s);
+      task<int> asking = status_of(is_ready);
+      EXPECT_EQ(co_await std::move(asking), 200) << item;
+    }
   });
 }
 

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -53,6 +54,9 @@ struct marked_server {
   bool commits_are_refused = false;
   // As a cluster: a marker's row is locked on one node alone, and a commit fails that comes behind another's.
   bool certifies = false;
+  bool is_file = false;  // which tells of each COMMIT whether it happened, save when its disk fails
+  // For how long it takes the session of one that is gone for alive, and holds its locks.
+  duration notices_loss_after{};
 
   std::size_t sessions = 0;
   std::vector<std::string> stored;
@@ -60,6 +64,9 @@ struct marked_server {
   std::map<std::string, const void*> locks;  // who holds a marker's row
   std::vector<std::string> operations;
   std::size_t inserted_rows = 0;  // also of transactions that came to nothing
+  std::size_t resets = 0;         // of sessions that came back to their pool with something open
+  // What is kept of committed answers: the columns of each, by stream and key.
+  std::map<std::pair<std::string, std::string>, std::map<std::string, db::value>> answers;
 };
 
 class marked_connection final : public db::connection {
@@ -80,6 +87,21 @@ class marked_connection final : public db::connection {
     } else if (!looks_for_old_markers) {
       auto row = server_->markers.find(std::get<std::string>(values[0]));
       if (row != server_->markers.end()) found.rows.push_back({row->second});
+    }
+    if (lost) lose();
+    co_return found;
+  }
+  task<db::result> find_by_key(const db::table_definition&, std::vector<std::string> columns, db::parameters first,
+                               std::vector<std::string> last) override {
+    db::result found;
+    if (last.empty()) co_return found;
+    task<bool> going = operate("SELECT");
+    bool lost = co_await std::move(going);
+    for (const std::string& key : last) {
+      auto kept = server_->answers.find({std::get<std::string>(first[0]), key});
+      if (kept == server_->answers.end()) continue;
+      std::vector<db::value>& row = found.rows.emplace_back();
+      for (const std::string& column : columns) row.push_back(kept->second.at(column));
     }
     if (lost) lose();
     co_return found;
@@ -121,7 +143,11 @@ class marked_connection final : public db::connection {
     for (std::size_t r = 0; r < rows.rows(); ++r) {
       if (into.name != "penstock_idempotency" && server_->refused_rows.contains(std::string(rows.row(r)[0].text()))) {
         report.rows.push_back({0, static_cast<std::int32_t>(report.refusals.size()), db::row_outcome::status::refused});
-        report.refusals.push_back({"db.constraint", "refused"});
+        report.refusals.push_back({"db.constraint", "refused: " + std::string(rows.row(r)[0].text())});
+        continue;
+      }
+      if (into.name == "penstock_idempotency" && !keep_answer(into, rows.row(r))) {
+        report.rows.push_back({0, -1, db::row_outcome::status::duplicate});
         continue;
       }
       rows_.emplace_back(rows.row(r)[into.name == "penstock_idempotency" ? answer_column : 0].text());
@@ -149,7 +175,7 @@ class marked_connection final : public db::connection {
       end_transaction();
       throw db::database_error(db::db_errc::deadlock, "another node's was first");
     } else if (how != cut::before) {
-      carry_out(rows_, marker_);
+      carry_out();
       made_markers_.clear();
     }
     if (how) {
@@ -175,7 +201,10 @@ class marked_connection final : public db::connection {
     task<bool> going = operate("PREPARE " + into.name);
     if (co_await std::move(going)) lose();
   }
-  task<void> reset() override { return rollback(); }
+  task<void> reset() override {
+    ++server_->resets;
+    return rollback();
+  }
   task<void> ping() override {
     if (event* opened = server_->barrier("PING")) {
       db::session_state before = std::exchange(state_, db::session_state::dirty);  // where it is cut short
@@ -188,6 +217,7 @@ class marked_connection final : public db::connection {
   }
   db::session_state state() const noexcept override { return state_; }
   void close() noexcept override {
+    if (marker_ && server_->notices_loss_after > duration::zero()) leave_locks();
     end_transaction();
     state_ = db::session_state::dead;
   }
@@ -228,8 +258,11 @@ class marked_connection final : public db::connection {
       if (some.contains(std::string(rows.row(r)[0].text()))) return true;
     return false;
   }
+  duration longest_lock_wait() const {
+    return std::min(lock_waits_.value_or(server_->lock_timeout), server_->lock_timeout);
+  }
   task<void> wait_for_locked(const db::table_definition& into, const db::row_batch& rows) {
-    duration most = std::min(lock_waits_.value_or(server_->lock_timeout), server_->lock_timeout);
+    duration most = longest_lock_wait();
     for (duration waited{}; has_any_of(server_->locked_rows, into, rows); waited += 1ms) {
       if (waited >= most) throw db::database_error(db::db_errc::lock_timeout, "waited in vain");
       co_await sleep_for(1ms);
@@ -254,7 +287,7 @@ class marked_connection final : public db::connection {
   task<std::uint64_t> update_marker(db::parameters values) {
     const std::string writer = std::get<std::string>(values[2]);
     for (duration waited{}; server_->locks.contains(writer) && server_->locks[writer] != this; waited += 1ms) {
-      if (waited >= server_->lock_timeout) throw db::database_error(db::db_errc::lock_timeout, "waited in vain");
+      if (waited >= longest_lock_wait()) throw db::database_error(db::db_errc::lock_timeout, "waited in vain");
       co_await sleep_for(1ms);
     }
     auto row = server_->markers.find(writer);
@@ -263,9 +296,35 @@ class marked_connection final : public db::connection {
     marker_ = marker_change{writer, std::get<std::int64_t>(values[0]), row->second};
     co_return 1;
   }
-  void carry_out(const std::vector<std::string>& rows, const std::optional<marker_change>& marker) {
-    server_->stored.insert(server_->stored.end(), rows.begin(), rows.end());
-    if (marker) server_->markers[marker->writer] = marker->number;
+  // False where the table has its key.
+  bool keep_answer(const db::table_definition& into, std::span<const db::cell> row) {
+    std::pair<std::string, std::string> key(row[0].text(), row[1].text());
+    if (server_->answers.contains(key)) return false;
+    std::map<std::string, db::value>& kept = answers_[key];
+    for (std::size_t c = 0; c < row.size(); ++c)
+      kept[into.columns[c].name] =
+          row[c].type == db::cell::kind::text ? db::value(std::string(row[c].text())) : db::value(row[c].integer);
+    return true;
+  }
+  void carry_out() {
+    server_->stored.insert(server_->stored.end(), rows_.begin(), rows_.end());
+    server_->answers.merge(std::exchange(answers_, {}));
+    if (marker_) server_->markers[marker_->writer] = marker_->number;
+  }
+  struct forgotten_session final : timer {
+    explicit forgotten_session(std::shared_ptr<marked_server> s) : timer(&fire), server(std::move(s)) {}
+    static void fire(timer& t) noexcept {
+      std::unique_ptr<forgotten_session> self(static_cast<forgotten_session*>(&t));
+      std::erase_if(self->server->locks, [&](const auto& lock) { return lock.second == self.get(); });
+    }
+    std::shared_ptr<marked_server> server;
+  };
+  void leave_locks() {
+    auto later = std::make_unique<forgotten_session>(server_);
+    server_->locks[marker_->writer] = later.get();
+    scheduler& s = scheduler::current();
+    s.add_timer(*later, s.now() + server_->notices_loss_after);
+    static_cast<void>(later.release());  // it deletes itself
   }
   // The server goes on by itself, and holds its locks until it is done.
   void leave_commit_going() {
@@ -274,16 +333,19 @@ class marked_connection final : public db::connection {
       static void fire(timer& t) noexcept {
         std::unique_ptr<late_commit> self(static_cast<late_commit*>(&t));
         self->server->stored.insert(self->server->stored.end(), self->rows.begin(), self->rows.end());
+        self->server->answers.merge(self->answers);
         self->server->markers[self->writer] = self->number;
         self->server->locks.erase(self->writer);
       }
       std::shared_ptr<marked_server> server;
       std::vector<std::string> rows;
+      decltype(marked_server::answers) answers;
       std::string writer;
       std::int64_t number = 0;
     };
     auto later = std::make_unique<late_commit>(server_);
     later->rows = std::exchange(rows_, {});
+    later->answers = std::exchange(answers_, {});
     later->writer = marker_->writer;
     later->number = marker_->number;
     if (!server_->certifies) server_->locks[marker_->writer] = later.get();
@@ -296,6 +358,7 @@ class marked_connection final : public db::connection {
     std::erase_if(server_->locks, [this](const auto& lock) { return lock.second == this; });
     for (const std::string& writer : std::exchange(made_markers_, {})) server_->markers.erase(writer);
     rows_.clear();
+    answers_.clear();
     marker_.reset();
     if (state_ != db::session_state::dead) state_ = db::session_state::clean;
   }
@@ -305,6 +368,7 @@ class marked_connection final : public db::connection {
   time_point busy_until_{};  // with a stubborn row
   std::optional<duration> lock_waits_;
   std::vector<std::string> rows_;
+  decltype(marked_server::answers) answers_;
   std::optional<marker_change> marker_;
   std::vector<std::string> made_markers_;  // in the open transaction
 };
@@ -313,6 +377,7 @@ class marked_driver final : public db::driver {
  public:
   explicit marked_driver(std::shared_ptr<marked_server> s) : server_(std::move(s)) {}
   const std::string& name() const noexcept override { return name_; }
+  bool commits_can_be_ambiguous() const noexcept override { return !server_->is_file; }
   task<std::unique_ptr<db::connection>> connect() override {
     co_await sleep_for(server_->latency);
     if (event* opened = server_->barrier("CONNECT")) co_await opened->wait();
