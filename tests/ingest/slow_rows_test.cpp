@@ -279,6 +279,31 @@ TEST_F(slow_rows, keep_their_place_among_the_items_of_their_request) {
   });
 }
 
+// Its second batch goes with those of others, without the rows that wait for its first.
+TEST_F(slow_rows, are_followed_by_the_rest_of_their_request_once_each_and_in_its_place) {
+  options_.commits.commits_in_flight = 3;
+  options_.commits.max_rows = 10;
+  server_->slow_rows = {{"3", 5s}};
+  run([&](processor& p) -> task<void> {
+    std::vector<std::string> others;
+    for (int n = 100; n < 103; ++n) others.push_back(std::to_string(n));
+    time_point start = scheduler::current().now();
+    auto processing_others = [&]() -> task<void> {
+      task<std::vector<item_status>> processing = process(p, others, true);
+      std::vector<item_status> ends = co_await std::move(processing);
+      EXPECT_EQ(std::count(ends.begin(), ends.end(), item_status::stored), 3);
+      EXPECT_LT(since(start), 3s);
+    };
+    auto both = gather(process(p, numbers(15), false), processing_others());
+    auto [ends, nothing] = co_await std::move(both);
+    check(ends);
+    EXPECT_GT(since(start), 5s);
+  });
+  std::vector<std::string> in_order = {"100", "101", "102"};
+  for (const std::string& item : numbers(15)) in_order.push_back(item);
+  EXPECT_EQ(server_->stored, in_order);
+}
+
 TEST_F(slow_rows, leave_time_to_store_the_items_of_their_request_behind_them) {
   for (const std::string& item : numbers(5)) server_->slow_rows["-1" + item] = 10h;
   run([&](processor& p) -> task<void> {
