@@ -34,6 +34,35 @@ TEST_F(upsetting_rows, fail_alone) {
   EXPECT_NE(metrics.find("penstock_rows_set_apart_total{stream=\"items\"} 0"), std::string::npos) << metrics;
 }
 
+TEST_F(upsetting_rows, leave_each_refused_row_beside_them_its_own_reason) {
+  server_->upsetting_rows = {"3"};
+  server_->refused_rows = {"1", "11", "12", "19"};
+  run([&](processor& p) -> task<void> {
+    std::vector<task<batch_result>> all;
+    for (const std::string& item : numbers(20)) all.push_back(p.process(std::vector<std::string>(1, item)));
+    task<std::vector<batch_result>> gathering = gather(std::move(all));
+    std::vector<batch_result> results = co_await std::move(gathering);
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      const item_result& end = results[i].items.at(0);
+      std::string item = std::to_string(i);
+      std::string expected = server_->refused_rows.contains(item) ? "refused: " + item : "";
+      EXPECT_EQ(end.status == item_status::rejected ? end.error->message : "", expected);
+    }
+  });
+}
+
+// What a batch wrote is undone at once, not when its session is lent again.
+TEST_F(upsetting_rows, leave_no_transaction_open) {
+  server_->upsetting_rows = {"3"};
+  run([&](processor& p) -> task<void> {
+    task<std::vector<item_status>> processing = process(p, numbers(20), true);
+    check(co_await std::move(processing));
+    task<std::vector<item_status>> more = process(p, numbers(3), false);
+    co_await std::move(more);
+  });
+  EXPECT_EQ(server_->resets, 0u);
+}
+
 TEST_F(upsetting_rows, that_take_longer_than_the_server_allows_fail_alone) {
   server_->upset_as = db::db_errc::interrupted;
   server_->upsetting_rows = {"17", "500", "501"};
