@@ -93,6 +93,31 @@ TEST(coalescer_apart, rows_count_as_waiting_ones) {
   });
 }
 
+TEST(coalescer_apart, rows_that_wait_for_room_go_on_when_those_in_the_lane_are_stored) {
+  locking_store store;
+  store.locked = {"a", "b"};
+  coalescer_options options;
+  options.queue_rows = 2;
+  with_locks(store, options, [&](coalescer& c) -> task<> {
+    submission waits(c);
+    auto waiting = [&]() -> task<> {
+      co_await sleep_for(1s);
+      EXPECT_TRUE(waits.should_wait());
+      while (waits.should_wait()) co_await waits.wait_for_room();
+      db::row_batch& rows = waits.rows();
+      rows.add_text("c");
+      rows.commit_row();
+      waits.row_added();
+      co_await waits.committed();
+    };
+    auto all = gather(ids_of(c, items("a", "b")), waiting(), unlock_after(2s, store));
+    auto limited = with_timeout(1min, std::move(all));
+    auto [ids, nothing, unlocked] = co_await std::move(limited);
+    EXPECT_GT(ids.at(0), 0);
+  });
+  EXPECT_EQ(store.times_stored("c"), 1u);
+}
+
 TEST(coalescer_apart, whoever_is_to_stop_tries_once_more_and_waits_no_longer) {
   locking_store store;
   store.locked = {"a", "b"};
