@@ -259,7 +259,7 @@ bool pool::implementation::close_retired() noexcept {
 void pool::implementation::settle() noexcept {
   if (state.closed() && state.all_empty()) overdue_timer.cancel();  // a closed pool may be kept, and is to hold nothing
   scheduler* s = scheduler::current_or_null();
-  if (s == nullptr) return;  // outside a loop nobody can wait
+  if (s == nullptr) return publish();  // outside a loop nobody can wait
   time_point now = s->now();
   for (;;) {
     pool_state::handover next = state.hand_over(now);

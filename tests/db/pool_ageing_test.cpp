@@ -1,5 +1,6 @@
 #include "fake_database.h"
 #include <penstock/async/gather.h>
+#include <penstock/async/yield.h>
 #include <penstock/observe/log_capture.h>
 #include <penstock/observe/metrics.h>
 
@@ -164,6 +165,23 @@ TEST(pool_metrics, show_the_pool_by_name) {
                              "penstock_pool_waiting{pool=\"shop\"} 0", "penstock_pool_connects_total{pool=\"shop\"} 2",
                              "penstock_pool_acquire_seconds_count{pool=\"shop\"} 2"})
       EXPECT_THAT(text, ::testing::HasSubstr(line));
+  });
+}
+
+TEST(pool_metrics, show_a_session_that_is_asked_as_none_that_is_free) {
+  metrics::registry registry;
+  auto shown = [&](const std::string& line) { return registry.render().find(line + "\n") != std::string::npos; };
+  const pool_options options{.name = "shop", .max_size = 1, .registry = &registry};
+  with_fake_pool(options, [&](pool& p, fake_server& server) -> task<> {
+    co_await use(p, 1ms);
+    EXPECT_TRUE(shown("penstock_pool_idle{pool=\"shop\"} 1"));
+    co_await sleep_for(options.validate_after_idle + 1ms);
+    task_group asking;
+    asking.start(use(p, 1ms));
+    while (server.pings == 0) co_await yield();
+    EXPECT_EQ(p.stats().pending, 1u);
+    EXPECT_TRUE(shown("penstock_pool_idle{pool=\"shop\"} 0"));
+    co_await asking.join();
   });
 }
 

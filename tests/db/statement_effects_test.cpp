@@ -34,6 +34,10 @@ TEST(statement_effects, settings_variables_temporary_tables_and_locks_leave_trac
                           "ATTACH 'x' AS y",
                           "USE shop",
                           "PREPARE p AS SELECT 1",
+                          "EXPLAIN ANALYZE CREATE TEMP TABLE t AS SELECT 1",
+                          "EXPLAIN ANALYZE EXECUTE p",
+                          "/* a /* b */ SELECT 1 */ CREATE TEMP TABLE t(a int)",
+                          "/*/ SELECT 1 */ SET x TO 1",
                           "LOCK TABLES t READ",
                           "FLUSH TABLES WITH READ LOCK",
                           "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
@@ -82,8 +86,8 @@ TEST(statement_effects, rows_are_changed_by_four_kinds_of_statements) {
 
 TEST(statement_effects, what_only_reads_is_known) {
   for (const char* sql :
-       {"SELECT replace(a, 'x', 'y') FROM t", " /* why */ select 1", "PRAGMA user_version", "EXPLAIN DELETE FROM t",
-        "WITH a AS (SELECT 1) SELECT updated_at, last_update, update2 FROM a",
+       {"SELECT replace(a, 'x', 'y') FROM t", " /* why */ select 1", "/* a /* b */ SELECT 1", "PRAGMA user_version",
+        "EXPLAIN DELETE FROM t", "WITH a AS (SELECT 1) SELECT updated_at, last_update, update2 FROM a",
         "WITH a AS (SELECT replace('x', 'x', 'y')) SELECT * FROM a"})
     EXPECT_TRUE(only_reads(sql)) << sql;
   for (const char* sql : {"INSERT INTO t VALUES (1) RETURNING n", "WITH a AS (SELECT 1) INSERT INTO t SELECT * FROM a",
