@@ -362,6 +362,32 @@ TEST_F(mariadb_batch_altered_tables, are_what_they_were_while_the_server_has_no_
   });
 }
 
+TEST_F(mariadb_batch_altered_tables, that_did_not_fit_take_no_rows_while_the_server_has_no_room_to_look_at_them_in) {
+  if (is_mysql()) GTEST_SKIP() << "has no such limit of a session";
+  const table_definition into{"t", "id", {{"n", column_type::integer}}, {"n"}};
+  with_sessions([&](connection& c, connection& other) -> task<> {
+    co_await c.prepare_table(into);
+    result indexes = co_await other.query("SHOW INDEX FROM t WHERE Column_name = 'n'");
+    co_await other.execute("ALTER TABLE t DROP INDEX " + std::get<std::string>(indexes.rows.at(0).at(2)));
+    for (bool has_room : {true, false, false, true}) {
+      co_await c.execute("SET tmp_memory_table_size = DEFAULT, tmp_disk_table_size = DEFAULT");
+      if (!has_room) co_await c.execute("SET tmp_memory_table_size = 0, tmp_disk_table_size = 1024");
+      row_batch rows(1);
+      rows.add_integer(1);
+      rows.commit_row();
+      batch_report report;
+      std::optional<db_errc> failed;
+      try {
+        co_await c.insert_batch(into, rows, report);
+      } catch (const database_error& e) {
+        failed = e.errc();
+      }
+      EXPECT_EQ(failed, has_room ? db_errc::table_drift : db_errc::full);
+    }
+    EXPECT_EQ(co_await ask(other, "SELECT count(*) FROM t"), value(std::int64_t{0}));
+  });
+}
+
 INSTANTIATE_TEST_SUITE_P(ways, mariadb_batch_triggers, ::testing::ValuesIn(batch_test::ways), batch_test::name_of_way);
 
 }  // namespace

@@ -144,6 +144,9 @@ std::vector<std::vector<std::string>> keys_of(const std::vector<unique_index>& i
 
 constexpr std::size_t most_definitions = 16;  // of one table
 constexpr std::size_t most_confirmed_keys = 64;
+// Of a temporary file: EE_CANTCREATEFILE and EE_WRITE of the server's include/mysys_err.h.
+constexpr int file_not_made = 1;
+constexpr int file_not_written = 3;
 
 template <class Known>
 auto* find_fitting(Known& known, const table_definition& wanted) {
@@ -226,14 +229,21 @@ bool session::should_look_again(const table_definition& into) const {
   return scheduler::current().now() - looked_at >= home_->tables_are_known_for;
 }
 
-// Looking takes room that rows do not, as in the server's tmpdir: while there is none, what was known holds.
+// Looking takes room that rows do not, as in the server's tmpdir: while there is none, what was known holds, also that
+// a table did not fit.
 task<void> session::look_again(const table_definition& into) {
+  auto did_not_fit = [&] {
+    const fitting_definition* fitted = find_fitting(home_->tables[into.name], into);
+    return fitted != nullptr && fitted->looked_at == time_point{};
+  };
   std::string failure;
   try {
     task<void> comparing = compare_again(into);
     co_await std::move(comparing);
   } catch (const database_error& e) {
-    if (e.errc() != db_errc::full) throw;
+    bool lacks_room =
+        e.errc() == db_errc::full || e.server_code() == file_not_made || e.server_code() == file_not_written;
+    if (!lacks_room || did_not_fit()) throw;
     failure = e.message();
   }
   bool was_told = std::exchange(home_->failing_look_is_told, !failure.empty());

@@ -20,7 +20,7 @@ namespace penstock::db::postgres {
 inline constexpr std::string_view may_move_rows_sql =
     "(c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhparent = c.oid) "
     "AND EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal "
-    "AND g.tgenabled <> 'D' AND g.tgtype & 7 = 7))";  // row, before, insert: pg_trigger.h, TRIGGER_TYPE_…
+    "AND g.tgenabled IN ('O', 'A') AND g.tgtype & 7 = 7))";  // row, before, insert: pg_trigger.h, TRIGGER_TYPE_…
 
 // A column of type varchar(n) or char(n), or of a domain over one.
 struct column_length {
