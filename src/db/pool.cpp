@@ -52,8 +52,8 @@ task<pool::lease> pool::acquire(std::source_location where) {
   if (self->close_retired()) self->wake_keepers();
   if (granted) first = self->take(*granted);
   if (first && first.step == pool_step::use) co_return self->lend(std::move(first.slot), where, start);
-  if (first) self->publish();  // what is done to it first may take long
   if (!first && self->state.queue_full(start)) self->throw_full();
+  self->publish();  // what is done to a session first may take long
   try {
     task<lease> obtaining = self->obtain(std::move(first), self->next_number++);
     task<lease> limited = with_timeout(self->options.acquire_timeout, std::move(obtaining));
