@@ -63,6 +63,15 @@ TEST_P(own_mariadb, that_is_made_read_only_begins_no_transaction_of_an_open_sess
   expect_once_read_only(nothing, once, 0);
 }
 
+TEST_P(own_mariadb, that_is_made_read_only_begins_none_for_a_session_that_is_to_get_no_rows) {
+  auto before = [](connection& c) -> task<> { co_await c.execute("SET sql_select_limit = 0"); };
+  auto once = [](connection& c) -> task<> {
+    std::optional<db_errc> failed = co_await failure_of(c.begin());
+    EXPECT_EQ(failed, db_errc::read_only);
+  };
+  expect_once_read_only(before, once, 0);
+}
+
 TEST_P(own_mariadb, that_is_made_read_only_takes_no_batch_of_an_open_session) {
   auto once = [](connection& c) -> task<> {
     const table_definition table{"t", "", {{"n", column_type::integer}}, {}};
