@@ -14,8 +14,8 @@ namespace {
 constexpr std::size_t most_writing_sessions = 32;
 // For what waits for locks.
 constexpr std::size_t waiting_sessions = 1;
-// The server may need them elsewhere, and the account may have no more than these.
 constexpr auto probing_takes_at_most = std::chrono::seconds(1);
+// The server may need them elsewhere, and the account may have no more than these.
 constexpr auto spare_writing_sessions_are_kept = std::chrono::seconds(10);
 
 std::size_t writing_sessions(const service_options& options, const db::database& store) {

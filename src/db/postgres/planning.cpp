@@ -55,14 +55,13 @@ std::string names_sql(Oid type) {
          "JOIN pg_type AS y ON y.oid = made.oid AND y.typtype <> 'd'), ";
 }
 
-// What a plan relies on: the table with its columns, their types and defaults, its unique indexes, and whether it is
-// written to the log, and whether a trigger may put rows into its children; the constraints and constraint triggers
-// that wait for the end of the transaction, for SET CONSTRAINTS; whether rules may drop rows; whether triggers may, or
+// What a plan relies on: the table with its columns, their types and defaults, its unique indexes, whether it is
+// written to the log and whether a trigger may put rows into its children; the constraints and constraint triggers that
+// wait for the end of the transaction, for SET CONSTRAINTS; whether rules may drop rows; whether triggers may, or
 // change them; and whether a row may be refused for what others are there: by a rule, as behind a view, a trigger, a
 // reference to the table itself, a policy, a domain, or a constraint or a column that is computed by a function or an
-// operator of a user's. Partitions have
-// constraints and triggers of their own. Where rules or triggers write to other tables, nobody knows which constraints
-// count: all, if any waits.
+// operator of a user's. Partitions have constraints and triggers of their own. Where rules or triggers write to other
+// tables, nobody knows which constraints count: all, if any waits.
 const std::string shape_sql =
     "WITH t AS (SELECT c.oid, c.relhasrules, c.relpersistence, " + std::string(may_move_rows_sql) +
     " AS may_move_rows FROM pg_class AS c WHERE c.oid = to_regclass(?)), "
