@@ -11,6 +11,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <set>
 
 // GET: pages by keyset (WHERE id > after ORDER BY id), so that the thousandth page costs what the first one does and
 // rows that come in meanwhile shift nothing.
@@ -215,7 +216,9 @@ stream_endpoint::page_query stream_endpoint::parse_page_query(const http::reques
   static constexpr std::array<std::string_view, 3> known = {"after", "limit", "format"};
   page_query query{0, std::nullopt, accepts_ndjson(r)};
   auto refuse = [](const std::string& why) -> void { throw http::problem_error(400, ingest_errc::bad_query, why); };
+  std::set<std::string, std::less<>> given;
   for (const auto& [name, value] : r.query_parameters()) {
+    if (!given.insert(name).second) refuse("parameter '" + name + "' is given twice");
     if (name == "after") {
       std::optional<std::int64_t> after = parse_integer<std::int64_t>(value);
       if (!after) refuse("after=" + value + ": expected the id of an item");

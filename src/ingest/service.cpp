@@ -48,9 +48,10 @@ service_options fitting_options(service_options options, const db::database& dat
 }
 
 // Whether time, or another server, may heal what a start has failed for; what it was doing may be done again. A file
-// that may not be written has no other that takes over for it.
+// that may not be written, or has no room, is at hand for who starts the service, and no other takes over for it.
 bool may_heal(const db::database_error& why, const db::database& store) {
-  if (why.errc() == db::db_errc::read_only && !store.commits_can_be_ambiguous()) return false;
+  bool takes_no_writes = why.errc() == db::db_errc::read_only || why.errc() == db::db_errc::full;
+  if (takes_no_writes) return store.commits_can_be_ambiguous();
   return why.is_transient() || why.errc() == db::db_errc::ambiguous_commit;
 }
 

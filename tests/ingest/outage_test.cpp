@@ -56,35 +56,38 @@ TEST_F(outage, a_service_whose_database_is_away_at_the_start_refuses_and_waits_f
   EXPECT_EQ(server->stored.size(), 1u);
 }
 
-// A store that takes no writes: a file, or a server in whose place another may come.
-class read_only_driver final : public db::driver {
+// A store that takes no writes: a file, or a server in whose place another may come, or whose disk may be given room.
+class refusing_driver final : public db::driver {
  public:
-  explicit read_only_driver(bool is_server) : is_server_(is_server) {}
+  refusing_driver(db::db_errc why, bool is_server) : why_(why), is_server_(is_server) {}
   const std::string& name() const noexcept override { return name_; }
   task<std::unique_ptr<db::connection>> connect() override {
-    throw db::database_error(db::db_errc::read_only, "no writes here");
+    throw db::database_error(why_, "no writes here");
     co_return nullptr;
   }
   bool commits_can_be_ambiguous() const noexcept override { return is_server_; }
 
  private:
+  db::db_errc why_;
   bool is_server_;
-  std::string name_ = "readonly:";
+  std::string name_ = "refusing:";
 };
 
 TEST_F(outage, a_server_that_takes_no_writes_is_waited_for_and_a_file_is_not) {
   log::capture quiet;
   auto body = []() -> task<void> {
-    service of_a_server(db::database(std::make_shared<read_only_driver>(true)), options_of(whole_items()));
-    EXPECT_FALSE(co_await of_a_server.open());
-    service of_a_file(db::database(std::make_shared<read_only_driver>(false)), options_of(whole_items()));
-    std::string code;
-    try {
-      co_await of_a_file.open();
-    } catch (const db::database_error& e) {
-      code = e.code();
+    for (db::db_errc why : {db::db_errc::read_only, db::db_errc::full}) {
+      service of_a_server(db::database(std::make_shared<refusing_driver>(why, true)), options_of(whole_items()));
+      EXPECT_FALSE(co_await of_a_server.open());
+      service of_a_file(db::database(std::make_shared<refusing_driver>(why, false)), options_of(whole_items()));
+      std::string code;
+      try {
+        co_await of_a_file.open();
+      } catch (const db::database_error& e) {
+        code = e.code();
+      }
+      EXPECT_EQ(code, code_name(why));
     }
-    EXPECT_EQ(code, "db.read_only");
   };
   net::run(body());
 }

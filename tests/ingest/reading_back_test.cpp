@@ -93,9 +93,22 @@ TEST_F(reading_back, pages_follow_one_another_by_keyset) {
     answer b = co_await std::move(second);
     EXPECT_EQ(b.json("/items/0/data"), "5");
     EXPECT_EQ(b.json("/next"), "null");
-    auto wrong = get("/v1/items?befor=4");
-    answer c = co_await std::move(wrong);
-    EXPECT_EQ(c.status, 400);
+  });
+}
+
+TEST_F(reading_back, a_parameter_that_is_unknown_malformed_or_given_twice_is_named) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    for (auto [query, why] : {std::pair{"limits=4", "unknown parameter 'limits'; did you mean 'limit'?"},
+                              std::pair{"after=x", "after=x: expected the id of an item"},
+                              std::pair{"limit=-1", "limit=-1: expected a whole number"},
+                              std::pair{"format=xml", "format=xml: expected json or ndjson"},
+                              std::pair{"limit=1&after=0&limit=2", "parameter 'limit' is given twice"}}) {
+      auto asking = get("/v1/items?" + std::string(query));
+      answer a = co_await std::move(asking);
+      EXPECT_EQ(a.status, 400) << query;
+      EXPECT_EQ(a.json("/code"), R"("ingest.bad_query")") << a.body;
+      EXPECT_NE(a.body.find(why), std::string::npos) << a.body;
+    }
   });
 }
 
