@@ -106,6 +106,16 @@ constexpr std::array all_options{
         "ingest.keyed_body_timeout", "--ingest-keyed-body-timeout",
         [](config& c) -> duration& { return c.ingest.keyed_body_timeout; },
         "How long the whole body of a request with an Idempotency-Key may take; beyond, 408"),
+    bytes(
+        "ingest.reading_bytes", "--ingest-reading-bytes",
+        [](config& c) -> std::uint64_t& { return c.ingest.reading_bytes; },
+        "Bytes that requests whose bodies are being read hold together at most, for items that are not whole yet and "
+        "to decompress; one that needs more gets 503"),
+    bytes(
+        "ingest.answer_bytes", "--ingest-answer-bytes",
+        [](config& c) -> std::uint64_t& { return c.ingest.answer_bytes; },
+        "Bytes of answers that clients have not taken yet at most; beyond, reading back gets 503, and few results of "
+        "other requests are told"),
     count(
         "ingest.max_results", "--ingest-max-results", [](config& c) -> std::uint64_t& { return c.ingest.max_results; },
         "Results listed in one answer at most; all are counted"),

@@ -271,7 +271,9 @@ void connection::append_answer(const response& answer) {
   answer_framing how{body_framing::length, answer.body.size(), !close_after_answer_, request_.minor_version() == 0};
   if (has_no_body(answer.status)) how.body = body_framing::none;
   append_answer_head(out_, answer, owner_.fields.at(loop_), how);
-  if (how.body == body_framing::length && request_.method() != "HEAD") out_ += answer.body;
+  if (how.body != body_framing::length || request_.method() == "HEAD") return;
+  out_ += answer.body;
+  if (answer.held) held_.push_back(answer.held);
 }
 
 // The last answer of a connection whose next bytes can't be trusted.

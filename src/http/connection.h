@@ -113,6 +113,7 @@ class connection : public penstock::detail::list_hook {
   std::size_t scanned_ = 0;  // of the buffered bytes, in search of a head's end
   std::string head_;         // of the request that is handled; empty before it is whole
   std::string out_;
+  std::vector<std::shared_ptr<const void>> held_;  // what answers in `out_` hold
 
   request request_;
   request_context context_{std::string()};

@@ -39,6 +39,7 @@ task<void> connection::flush() {
   broken_ = false;
   if (owner_.metrics) owner_.metrics->sent(out_.size());
   out_.clear();
+  held_.clear();
   if (out_.capacity() > owner_.options.max_pipelined_bytes) out_.shrink_to_fit();
 }
 

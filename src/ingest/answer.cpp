@@ -183,10 +183,13 @@ http::response answer_of(const item_ledger& taken, const body_end& end, const st
   const item_counts& counts = taken.counts();
   const result_list results = list_results(taken, most_result_bytes);
   if (counts.failed > 0) return commit_failure(taken, results, end, request_id, retry_after);
-  if (end.undecoded) {
-    int status = end.undecoded->is(ingest_errc::body_too_large) ? 413 : 400;
-    return to_response(problem_with_counts(status, std::string(end.undecoded->code()),
-                                           end.undecoded->message() + what_stands(taken), taken, results, request_id));
+  if (end.given_up) {
+    bool is_overloaded = end.given_up->is(ingest_errc::overloaded);
+    int status = is_overloaded ? 503 : end.given_up->is(ingest_errc::body_too_large) ? 413 : 400;
+    http::problem p = problem_with_counts(status, std::string(end.given_up->code()),
+                                          end.given_up->message() + what_stands(taken), taken, results, request_id);
+    if (is_overloaded) return to_response(p).with("Retry-After", retry_after_field(retry_after));
+    return to_response(p);
   }
   if (end.malformed) return malformed_body(*end.malformed, taken, results, request_id);
   if (!end.is_collection && counts.rejected == 1) return single_rejection(*taken.results().front().error, request_id);

@@ -31,6 +31,7 @@ class decoding {
   virtual ~decoding() = default;
   virtual std::string_view next() = 0;
   virtual void finish() = 0;
+  virtual std::size_t held_bytes() const noexcept = 0;
 
   // Counts decoded bytes against the bound.
   std::string_view give(std::string_view piece) {
@@ -51,6 +52,7 @@ namespace {
 struct identity_decoding final : decoding {
   std::string_view next() override { return give(std::exchange(input, {})); }
   void finish() override {}
+  std::size_t held_bytes() const noexcept override { return 0; }
 };
 
 struct gzip_decoding final : decoding {
@@ -67,6 +69,7 @@ struct gzip_decoding final : decoding {
     if (!started) bad_encoding("the gzip body is empty");
     if (!decoder.whole()) bad_encoding("the gzip body ends too early");
   }
+  std::size_t held_bytes() const noexcept override { return buffer_size; }
 
   http::gzip_decoder decoder;
   bool started = false;
@@ -99,6 +102,7 @@ struct zstd_decoding final : decoding {
   void finish() override {
     if (!between_frames) bad_encoding(started ? "the zstd body ends too early" : "the zstd body is empty");
   }
+  std::size_t held_bytes() const noexcept override { return sizeof(*this) + ZSTD_sizeof_DCtx(context); }
 
   ZSTD_DCtx* context;
   bool started = false;
@@ -143,5 +147,6 @@ body_decoder::~body_decoder() = default;
 void body_decoder::feed(std::string_view piece) { decoding_->input = piece; }
 std::string_view body_decoder::next() { return decoding_->next(); }
 void body_decoder::finish() { decoding_->finish(); }
+std::size_t body_decoder::held_bytes() const noexcept { return decoding_->held_bytes(); }
 
 }  // namespace penstock::ingest

@@ -22,12 +22,13 @@ struct kept_results {
   std::size_t most = 10'000;          // Of each of the two kinds.
   std::size_t most_bytes = SIZE_MAX;  // In memory, of each of the two kinds.
   result_room* room = nullptr;        // What they are bounded by together with those of others.
+  const memory_room* answers = nullptr;  // Of which there must be some left.
 };
 
 class item_ledger {
  public:
-  // The room outlives the ledger.
-  explicit item_ledger(kept_results keep) noexcept : kept_(keep), share_(keep.room) {}
+  // What bounds them outlives the ledger.
+  explicit item_ledger(kept_results keep) noexcept : kept_(keep), share_(keep.room, keep.answers) {}
 
   // An item became a row, and waits for its outcome.
   void wait(std::uint64_t line) { waiting_.push_back({next_index_++, line}); }

@@ -322,6 +322,13 @@ void item_splitter::hold(std::string_view part) {
   held_size_ += part.size();
 }
 
+void item_splitter::release() noexcept {
+  if (in_item_ || skipping_) return;
+  held_.reset();
+  held_size_ = held_capacity_ = 0;
+  nesting_ = {};
+}
+
 void item_splitter::fail(std::string message, std::size_t at) {
   in_item_ = false;
   error_ = body_error{std::move(message), piece_offset_ + at, line_of(at)};

@@ -30,6 +30,9 @@ constexpr std::size_t most_page_bytes = std::size_t{4} << 20;
 // which holds less where ids are of 16 or 32 bits.
 const std::string any_id = "COALESCE(?, 9223372036854775807)";
 
+// Of an export's page: the text, and what the connection holds of it.
+constexpr std::size_t page_takes = 2;
+
 struct page_is_full {};
 
 template <class Integer>
@@ -150,11 +153,12 @@ void append_value(std::string& out, const db::value& v, db::column_type type) {
 }  // namespace
 
 stream_endpoint::stream_endpoint(stream_writer& writer, db::pool& readers, db::pool& writers,
-                                 const service_options& options, metrics::registry& measure)
+                                 const service_options& options, request_memory& memory, metrics::registry& measure)
     : writer_(writer),
       readers_(readers),
       writers_(writers),
       options_(options),
+      memory_(memory),
       refused_(
           measure.counter("penstock_requests_refused_total",
                           "Requests refused with 503: the queue was full, the database away, or the service stopping.",
@@ -189,10 +193,14 @@ task<http::response> stream_endpoint::list_items(http::request& r) {
     // The first page is read before the answer begins, while a failure can still be told by its status.
     task<page> reading = read_page(query.after, std::min(query.limit.value_or(UINT64_MAX), export_page_items));
     page read = co_await std::move(reading);
-    auto first = std::make_shared<const page>(std::move(read));
+    auto held = std::make_shared<memory_share>(memory_.answers);
+    if (!held->hold(page_takes * read.bytes)) co_return refusal(r, ingest_errc::overloaded, no_room_for_answers());
     http::response answer(200, "");
     answer.headers.emplace_back("Content-Type", "application/x-ndjson");
-    answer.stream = [this, query, first](http::body_writer& out) { return export_items(out, first, query.limit); };
+    auto first = std::make_shared<page>(std::move(read));
+    answer.stream = [this, query, first, held](http::body_writer& out) {
+      return export_items(out, first, held, query.limit);
+    };
     co_return answer;
   }
   std::uint64_t limit = std::min<std::uint64_t>(query.limit.value_or(default_page_items), options_.max_page_items);
@@ -263,12 +271,11 @@ task<stream_endpoint::page> stream_endpoint::read_page_over(db::connection& sess
   std::string id = "item." + db::quote_identifier(writer_.schema().table().id_column);
   std::string sql = select_from(session, where_id_ + " > " + any_id + " ORDER BY " + id + " LIMIT ?");
   page read;
-  std::size_t bytes = 0;
   db::row_consumer take = [&](const db::result& some) -> task<void> {
     for (const auto& row : some.rows) {
-      bytes += db::bytes_of(row);
+      read.bytes += db::bytes_of(row);
       read.rows.push_back(row);
-      if (bytes > most_page_bytes && read.rows.size() < limit) throw page_is_full();
+      if (read.bytes > most_page_bytes && read.rows.size() < limit) throw page_is_full();
     }
     co_return;
   };
@@ -327,26 +334,41 @@ task<db::result> stream_endpoint::ask_patiently(std::string condition, db::param
   }
 }
 
-// No connection is held while a page is sent: a slow client keeps nobody else from reading.
-task<void> stream_endpoint::export_items(http::body_writer& out, std::shared_ptr<const page> first,
-                                         std::optional<std::uint64_t> limit) {
+// Neither a connection nor the rows are held while a page is sent: a slow client keeps nobody else from reading.
+task<void> stream_endpoint::export_items(http::body_writer& out, std::shared_ptr<page> read,
+                                         std::shared_ptr<memory_share> held, std::optional<std::uint64_t> limit) {
   std::string text;
   std::uint64_t left = limit.value_or(UINT64_MAX);
-  while (!first->rows.empty()) {
+  while (!read->rows.empty()) {
     text.clear();
-    for (const auto& row : first->rows) {
+    for (const auto& row : read->rows) {
       append_item(text, row);
       text += '\n';
     }
+    auto last = std::get<std::int64_t>(read->rows.back().front());
+    left -= read->rows.size();
+    bool is_last = read->is_last || left == 0;
+    *read = {};
     task<void> writing = out.write(text);
     co_await std::move(writing);
-    auto last = std::get<std::int64_t>(first->rows.back().front());
-    left -= first->rows.size();
-    if (first->is_last || left == 0) break;
+    if (is_last) break;
     task<page> reading = read_page(last, std::min(left, export_page_items));
-    page next = co_await std::move(reading);
-    first = std::make_shared<const page>(std::move(next));
+    *read = co_await std::move(reading);
+    if (!held->hold(page_takes * read->bytes)) throw error(ingest_errc::overloaded, no_room_for_answers());
   }
+}
+
+http::response stream_endpoint::counted_or_refused(const http::request& r, http::response answer) const {
+  if (answer.body.size() <= memory_share::few_bytes) return answer;
+  auto held = std::make_shared<memory_share>(memory_.answers);
+  if (!held->hold(answer.body.size())) return refusal(r, ingest_errc::overloaded, no_room_for_answers());
+  answer.held = std::move(held);
+  return answer;
+}
+
+std::string stream_endpoint::no_room_for_answers() const {
+  return "answers that clients have not taken yet hold " + std::to_string(memory_.answers.taken_bytes()) +
+         " bytes; try again later";
 }
 
 void stream_endpoint::append_item(std::string& out, const std::vector<db::value>& row) const {

@@ -28,7 +28,8 @@ class no_answer final : public db::database_error {
 task<http::response> stream_endpoint::unless_it_fails(const http::request& r, task<http::response> reading) {
   if (readers_.unreachable() && writers_.unreachable()) co_return refusal_while_away(r);
   try {
-    co_return co_await std::move(reading);
+    http::response answer = co_await std::move(reading);
+    co_return counted_or_refused(r, std::move(answer));
   } catch (const no_answer& e) {
     co_return refusal(r, ingest_errc::store_unreachable, e.message() + "; try again later");
   } catch (const db::database_error& e) {

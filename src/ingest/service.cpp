@@ -12,6 +12,7 @@
 #include "penstock/db/pool.h"
 #include "penstock/http/problem.h"
 #include "penstock/ingest/error.h"
+#include "penstock/observe/detail/gauge_part.h"
 #include "penstock/observe/log.h"
 #include "service_sessions.h"
 #include "stream_endpoint.h"
@@ -77,12 +78,15 @@ struct service::implementation {
   struct stream {
     stream(const stream_definition& definition, implementation& home)
         : writer(item_schema(definition), home.database, home.writers, home.options.batch, home.measure),
-          endpoint(writer, home.reading(), home.writers, home.options, home.measure) {}
+          endpoint(writer, home.reading(), home.writers, home.options, home.memory, home.measure) {}
     stream_writer writer;
     stream_endpoint endpoint;
   };
 
   implementation(db::database d, service_options o, metrics::registry& m);
+  implementation(const implementation&) = delete;
+  implementation& operator=(const implementation&) = delete;
+  ~implementation() { measure.remove_hook(gauge_hook); }
 
   db::pool& reading() { return is_in_memory(database) ? writers : readers; }
   stream& find(const http::request& r);
@@ -106,6 +110,9 @@ struct service::implementation {
   metrics::registry& measure;
   db::pool writers;
   db::pool readers;
+  request_memory memory;
+  metrics::detail::gauge_part reading_bytes, answer_bytes;
+  std::uint64_t gauge_hook = 0;
   std::map<std::string, stream, std::less<>> streams;
   store_probe probe;
   bool opened = false;
@@ -121,7 +128,11 @@ service::implementation::implementation(db::database d, service_options o, metri
       options(fitting_options(std::move(o), database)),
       measure(m),
       writers(database, writing_pool_options(options, database, measure)),
-      readers(database, reading_pool_options(options, measure)) {
+      readers(database, reading_pool_options(options, measure)),
+      memory(options),
+      reading_bytes(measure.gauge("penstock_reading_bytes",
+                                  "Bytes that requests hold of items that are not whole yet, and to decompress.")),
+      answer_bytes(measure.gauge("penstock_answer_bytes", "Bytes of long answers that clients have not taken yet.")) {
   std::map<std::string, std::string> table_owners;
   for (const stream_definition& definition : options.streams) {
     auto [owner, free] = table_owners.emplace(definition.table, definition.name);
@@ -132,6 +143,10 @@ service::implementation::implementation(db::database d, service_options o, metri
       throw error(ingest_errc::bad_stream, "stream '" + definition.name + "' is defined twice");
   }
   if (streams.empty()) throw error(ingest_errc::bad_stream, "no stream is defined");
+  gauge_hook = measure.add_hook([this] {
+    reading_bytes.show(memory.reading.taken_bytes());
+    answer_bytes.show(memory.answers.taken_bytes());
+  });
 }
 
 service::service(db::database database, service_options options, metrics::registry* measure)

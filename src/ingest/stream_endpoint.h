@@ -4,6 +4,7 @@
 
 #include "answer.h"
 #include "long_answers.h"
+#include "memory_room.h"
 #include "penstock/db/error.h"
 #include "penstock/db/pool.h"
 #include "penstock/http/request.h"
@@ -26,11 +27,19 @@ namespace penstock::ingest {
 class intake;
 struct keyed_request;
 
+// What the requests under way of all streams hold, beside the queues.
+struct request_memory {
+  explicit request_memory(const service_options& options) noexcept
+      : reading(options.reading_bytes), answers(options.answer_bytes) {}
+  memory_room reading;  // Of bodies: items that are not whole yet, and what decoding takes.
+  memory_room answers;  // Answers that the clients have not taken yet.
+};
+
 class stream_endpoint {
  public:
   // Everything outlives the endpoint.
   stream_endpoint(stream_writer& writer, db::pool& readers, db::pool& writers, const service_options& options,
-                  metrics::registry& measure);
+                  request_memory& memory, metrics::registry& measure);
 
   // POST: answers when every item has ended.
   task<http::response> take(http::request& r);
@@ -48,6 +57,13 @@ class stream_endpoint {
     content_coding coding;
     kept_results keep;
   };
+  // What reads a body, and how much of the memory for that it holds.
+  struct body_reading {
+    body_reading(content_coding coding, std::uint64_t most_bytes, memory_room& room)
+        : decoder(coding, most_bytes), held(room) {}
+    body_decoder decoder;
+    memory_share held;
+  };
   struct page_query {
     std::int64_t after;
     std::optional<std::uint64_t> limit;
@@ -63,8 +79,9 @@ class stream_endpoint {
   task<std::optional<http::response>> look_up(const http::request& r, std::shared_ptr<keyed_request> request);
   task<void> look_up_patiently(std::shared_ptr<keyed_request> request);
   // Takes all items of the body; `hash`, where it is not null, gets the decoded body.
-  task<body_end> read_items(http::request& r, body_format format, body_decoder& decoder, intake& into,
-                            request_hash* hash);
+  task<body_end> read_items(http::request& r, body_format format, body_reading& body, intake& into, request_hash* hash);
+  // Counts what reading the body takes. Throws `ingest_errc::overloaded`.
+  void hold(body_reading& body, item_splitter& split) const;
   task<void> take_items(item_splitter& split, intake& into);
   task<http::response> unless_it_fails(const http::request& r, task<http::response> reading);
   http::response refusal(const http::request& r, ingest_errc why, std::string detail) const;
@@ -77,7 +94,8 @@ class stream_endpoint {
   page_query parse_page_query(const http::request& r) const;
   struct page {
     std::vector<std::vector<db::value>> rows;
-    bool is_last = true;  // as far as it goes: no row is behind those that were asked for
+    std::size_t bytes = 0;  // of the values
+    bool is_last = true;    // as far as it goes: no row is behind those that were asked for
   };
   // At most `limit` rows, and fewer where they are long, but one.
   task<page> read_page(std::int64_t after, std::uint64_t limit);
@@ -90,14 +108,20 @@ class stream_endpoint {
   task<db::pool::lease> session_for_reading();
   [[noreturn]] void throw_no_answer() const;
   std::string select_from(const db::connection& session, const std::string& condition) const;
-  task<void> export_items(http::body_writer& out, std::shared_ptr<const page> first,
+  task<void> export_items(http::body_writer& out, std::shared_ptr<page> read, std::shared_ptr<memory_share> held,
                           std::optional<std::uint64_t> limit);
   void append_item(std::string& out, const std::vector<db::value>& row) const;
+  // Has the answer hold so much of the memory for answers as it takes, whether there is as much or not.
+  http::response counted(http::response answer) const;
+  // The same for what was read back, which is refused where there is no room.
+  http::response counted_or_refused(const http::request& r, http::response answer) const;
+  std::string no_room_for_answers() const;
 
   stream_writer& writer_;
   db::pool& readers_;
   db::pool& writers_;
   const service_options& options_;
+  request_memory& memory_;
   metrics::counter refused_;
   struct told_failure {
     std::optional<time_point> at;

@@ -84,20 +84,23 @@ bool wants_all_results(const http::request& r) {
 }  // namespace
 
 task<http::response> stream_endpoint::take(http::request& r) {
-  post_form form{
-      format_of(r), coding_of(r), {wants_all_results(r), options_.max_results, most_result_memory, &writer_.results()}};
+  kept_results keep{wants_all_results(r), options_.max_results, most_result_memory, &writer_.results(),
+                    &memory_.answers};
+  post_form form{format_of(r), coding_of(r), keep};
   std::optional<std::string> key = idempotency_key_of(r);
   const coalescer& queue = writer_.queue();
   // An answer, not an exception: in an overload there are many, and each must cost little.
   if (queue.stopped() || queue.full() || writer_.unreachable()) co_return refusal(r);
   if (key) {
     task<http::response> once = take_keyed(r, std::move(*key), form);
-    co_return co_await std::move(once);
+    http::response answer = co_await std::move(once);
+    co_return counted(std::move(answer));
   }
   intake taken(writer_, form.keep);
-  body_decoder decoder(form.coding, options_.max_body_bytes);
-  task<body_end> reading = read_items(r, form.format, decoder, taken, nullptr);
+  std::optional<body_reading> body(std::in_place, form.coding, options_.max_body_bytes, memory_.reading);
+  task<body_end> reading = read_items(r, form.format, *body, taken, nullptr);
   body_end end = co_await std::move(reading);
+  body.reset();
   // What was taken is committed however the body ended; the client is told, or is gone.
   task<void> finishing = taken.finish();
   co_await std::move(finishing);
@@ -106,7 +109,16 @@ task<http::response> stream_endpoint::take(http::request& r) {
     task<void> waiting = long_answers_.turn();
     co_await std::move(waiting);
   }
-  co_return answer_of(taken.ledger(), end, r.id(), options_.retry_after);
+  if (end.given_up && end.given_up->is(ingest_errc::overloaded)) refused_.add();
+  co_return counted(answer_of(taken.ledger(), end, r.id(), options_.retry_after));
+}
+
+http::response stream_endpoint::counted(http::response answer) const {
+  if (answer.body.size() <= memory_share::few_bytes) return answer;
+  auto held = std::make_shared<memory_share>(memory_.answers);
+  held->hold_anyway(answer.body.size());
+  answer.held = std::move(held);
+  return answer;
 }
 
 http::response stream_endpoint::refusal(const http::request& r) const {
@@ -129,8 +141,9 @@ http::response stream_endpoint::refusal(const http::request& r, ingest_errc why,
   return to_response(p).with("Retry-After", retry_after_field(options_.retry_after));
 }
 
-task<body_end> stream_endpoint::read_items(http::request& r, body_format format, body_decoder& decoder, intake& into,
+task<body_end> stream_endpoint::read_items(http::request& r, body_format format, body_reading& body, intake& into,
                                            request_hash* hash) {
+  body_decoder& decoder = body.decoder;
   item_splitter split(format, options_.max_item_bytes);
   body_end end;
   bool is_first = true;
@@ -147,10 +160,12 @@ task<body_end> stream_endpoint::read_items(http::request& r, body_format format,
         if (!std::exchange(is_first, false)) co_await sleep_for(duration::zero());
         if (hash != nullptr) hash->add(text);
         if (split.error()) continue;
+        hold(body, split);
         split.feed(text);
         task<void> taking = take_items(split, into);
         co_await std::move(taking);
       }
+      hold(body, split);
       // The hash is that of all of a body, wherever it breaks: how it comes in pieces is the network's choice.
       if (piece.empty() || (split.error() && hash == nullptr)) break;
     }
@@ -160,14 +175,24 @@ task<body_end> stream_endpoint::read_items(http::request& r, body_format format,
   } catch (const operation_cancelled&) {
     throw;
   } catch (const error& e) {
-    if (e.is(ingest_errc::bad_encoding) || e.is(ingest_errc::body_too_large))
-      end.undecoded = e;
+    if (e.is(ingest_errc::bad_encoding) || e.is(ingest_errc::body_too_large) || e.is(ingest_errc::overloaded))
+      end.given_up = e;
     else
       end.broken = std::current_exception();
   }
   end.malformed = split.error();
   end.is_collection = split.is_collection();
   co_return end;
+}
+
+// A body whose items were all taken is not refused for what they took.
+void stream_endpoint::hold(body_reading& body, item_splitter& split) const {
+  if (body.held.hold(body.decoder.held_bytes() + split.held_bytes())) return;
+  split.release();
+  if (body.held.hold(body.decoder.held_bytes() + split.held_bytes())) return;
+  throw error(ingest_errc::overloaded,
+              "requests that are being read hold " + std::to_string(memory_.reading.taken_bytes()) +
+                  " bytes, of items that are not whole yet and to decompress bodies; try again later");
 }
 
 task<void> stream_endpoint::take_items(item_splitter& split, intake& into) {

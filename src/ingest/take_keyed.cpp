@@ -87,9 +87,8 @@ task<http::response> stream_endpoint::take_keyed(http::request& r, std::string k
   request_hash hash;
   hash.add(form.format == body_format::ndjson ? "ndjson\n" : "json\n");
   hash.add(form.keep.stored ? "all\n" : "rejected\n");
-  body_decoder decoder(form.coding, options_.max_body_bytes);
-  task<body_end> reading =
-      with_timeout(options_.keyed_body_timeout, read_items(r, form.format, decoder, *taken, &hash));
+  std::optional<body_reading> body(std::in_place, form.coding, options_.max_body_bytes, memory_.reading);
+  task<body_end> reading = with_timeout(options_.keyed_body_timeout, read_items(r, form.format, *body, *taken, &hash));
   body_end end;
   try {
     end = co_await std::move(reading);
@@ -98,19 +97,21 @@ task<http::response> stream_endpoint::take_keyed(http::request& r, std::string k
   }
   if (end.broken) {
     const auto* why = detail::exception_as<error>(end.broken);
-    if (why != nullptr && why->is(ingest_errc::overloaded)) co_return refusal(r);
     if (why == nullptr || !why->is(ingest_errc::keyed_request_too_large)) std::rethrow_exception(end.broken);
     taken.reset();  // its rows leave the queue
-    task<std::optional<http::response>> looking = find_first_of_too_large(r, std::move(key), decoder, hash);
+    task<std::optional<http::response>> looking = find_first_of_too_large(r, std::move(key), body->decoder, hash);
     std::optional<http::response> first = co_await std::move(looking);
     if (first) co_return *std::move(first);
     throw http::problem_error(413, ingest_errc::keyed_request_too_large, why->message());
   }
-  if (end.undecoded) {
-    bool too_large = end.undecoded->is(ingest_errc::body_too_large);
+  body.reset();
+  if (end.given_up) {
+    if (end.given_up->is(ingest_errc::overloaded))
+      co_return refusal(r, ingest_errc::overloaded, end.given_up->message());
+    bool too_large = end.given_up->is(ingest_errc::body_too_large);
     throw http::problem_error(too_large ? 413 : 400,
                               too_large ? ingest_errc::body_too_large : ingest_errc::bad_encoding,
-                              end.undecoded->message());
+                              end.given_up->message());
   }
   end.repeatable = true;
   auto request = std::make_shared<keyed_request>();

@@ -194,5 +194,22 @@ TEST(body_decoder, refuses_a_zstd_window_beyond_8_mib) {
   EXPECT_NE(refusal(content_coding::zstd, zstandard("small", 24)).find("a window beyond 8 MiB"), std::string::npos);
 }
 
+// RFC 8878, 3.1.1.1.2: of 2 to the tenth and so many bytes as the first five bits say.
+TEST(body_decoder, tells_what_it_holds_by_the_window_that_a_body_asks_for) {
+  auto held_for = [](content_coding coding, std::string_view begun) {
+    body_decoder decoder(coding);
+    decoder.feed(begun);
+    while (!decoder.next().empty()) {
+    }
+    return decoder.held_bytes();
+  };
+  const std::string frame_of_8_mib = {'\x28', '\xB5', '\x2F', '\xFD', '\0', 13 << 3, '\0'};
+  const std::string frame_of_1_kib = {'\x28', '\xB5', '\x2F', '\xFD', '\0', 0 << 3, '\0'};
+  EXPECT_GE(held_for(content_coding::zstd, frame_of_8_mib), std::size_t{8} << 20);
+  EXPECT_LE(held_for(content_coding::zstd, frame_of_1_kib), std::size_t{1} << 20);
+  EXPECT_GE(held_for(content_coding::gzip, gzipped("1").substr(0, 10)), std::size_t{32} << 10);
+  EXPECT_EQ(held_for(content_coding::identity, "1"), 0u);
+}
+
 }  // namespace
 }  // namespace penstock::ingest

@@ -249,5 +249,36 @@ TEST(item_splitter, knows_collections_from_single_items) {
   EXPECT_FALSE(is_collection(body_format::json, ""));
 }
 
+TEST(item_splitter, tells_what_it_holds_and_gives_it_back_between_items) {
+  const std::string half(100'000, 'x');
+  for (bool too_large : {false, true}) {
+    item_splitter splitter(body_format::json, too_large ? 50'000 : 1'000'000);
+    EXPECT_EQ(splitter.held_bytes(), 0u);
+    splitter.feed("[[\"");
+    EXPECT_FALSE(splitter.next());
+    splitter.feed(half);
+    EXPECT_EQ(splitter.next().has_value(), too_large);
+    EXPECT_FALSE(splitter.next());
+    EXPECT_GE(splitter.held_bytes(), too_large ? 50'000u : half.size());
+    splitter.release();
+    splitter.feed("\"],[1]");
+    std::optional<body_item> item = splitter.next();
+    if (!too_large) {
+      ASSERT_TRUE(item);
+      EXPECT_EQ(item->text.size(), half.size() + 4) << "an item under way was given back";
+      item = splitter.next();
+    }
+    ASSERT_TRUE(item) << "where an item that is passed over ends was forgotten";
+    EXPECT_EQ(item->text, "[1]");
+    EXPECT_FALSE(splitter.next());
+    splitter.release();
+    EXPECT_EQ(splitter.held_bytes(), 0u);
+    splitter.feed(",2]");
+    item = splitter.next();
+    ASSERT_TRUE(item);
+    EXPECT_EQ(item->text, "2");
+  }
+}
+
 }  // namespace
 }  // namespace penstock::ingest

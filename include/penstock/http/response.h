@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -43,6 +44,8 @@ struct response {
   /// chunk, or is reset where there are no chunks, so that the client sees a broken answer. Not called for HEAD, nor
   /// for statuses without a body (204, 304).
   producer stream;
+  /// Is let go once the answer was sent, or will not be: what counts its bytes, say.
+  std::shared_ptr<const void> held;
 
   response() = default;
   response(int s, std::string b) : status(s), body(std::move(b)) {}

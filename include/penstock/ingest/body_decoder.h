@@ -43,6 +43,8 @@ class body_decoder {
   std::string_view next();
   /// No more pieces come. Throws `ingest_errc::bad_encoding` when the body ends in the middle.
   void finish();
+  /// What it has allocated, in bytes: for its buffer, and the window that the body asked for.
+  std::size_t held_bytes() const noexcept;
 
  private:
   std::unique_ptr<decoding> decoding_;

@@ -61,6 +61,12 @@ class item_splitter {
   const std::optional<body_error>& error() const noexcept { return error_; }
   /// True when the body is a JSON array or NDJSON: when its items count as many, even a single one.
   bool is_collection() const noexcept { return format_ == body_format::ndjson || is_array_; }
+  /// What it has allocated, in bytes: for the longest item so far that came in several pieces, and for its nesting.
+  std::size_t held_bytes() const noexcept {
+    return held_capacity_ + nesting_.outer.capacity() * sizeof(nesting_.outer.front());
+  }
+  /// Gives that back, unless an item is under way or passed over; once `next` has given nullopt.
+  void release() noexcept;
 
  private:
   enum class state : std::uint8_t {

@@ -32,6 +32,12 @@ struct service_options {
   std::uint64_t max_body_bytes = std::uint64_t{1} << 30;  ///< Of a request's body once decoded.
   /// How long the body of a request with an Idempotency-Key may take, whose rows wait for its end; beyond, 408.
   duration keyed_body_timeout = std::chrono::seconds(60);
+  /// Bytes that the requests whose bodies are being read hold together, for items that are not whole yet and what
+  /// decoding takes; each has 16 KiB beside, and one alone what it needs. One that needs more gets 503.
+  std::size_t reading_bytes = std::size_t{256} << 20;
+  /// Bytes of answers that clients have not taken yet, all together, 16 KiB of each beside. Beyond, reading back gets
+  /// 503, and the results that others keep of their items are few.
+  std::size_t answer_bytes = std::size_t{256} << 20;
   std::size_t max_results = 10'000;    ///< Results listed in one answer, at least 1; all are counted.
   std::size_t max_page_items = 1'000;  ///< Of `?limit=` where items are read back as JSON.
   std::size_t read_connections = 2;    ///< For reading back; beyond, reads wait in turn.

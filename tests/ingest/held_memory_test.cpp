@@ -1,0 +1,192 @@
+// What requests hold together, of bodies that are not whole and of answers that nobody takes.
+
+#include "simulated_service.h"
+#include <penstock/observe/log_capture.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace penstock::ingest {
+namespace {
+
+constexpr std::size_t long_bytes = 90'000;  // beyond what the simulated network takes of an answer without being read
+constexpr std::size_t room_for_one = 150'000;
+
+// A frame that asks for a window of 8 MiB, and is not at its end.
+std::string zstd_with_large_window(const std::string& text) {
+  std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context(ZSTD_createCCtx(), &ZSTD_freeCCtx);
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_windowLog, 23);
+  std::string out(ZSTD_compressBound(text.size()) + 64, '\0');
+  ZSTD_inBuffer in{text.data(), text.size(), 0};
+  ZSTD_outBuffer into{out.data(), out.size(), 0};
+  ZSTD_compressStream2(context.get(), &into, &in, ZSTD_e_flush);
+  out.resize(into.pos);
+  return out;
+}
+
+class held_memory : public simulated_service {
+ protected:
+  held_memory() {
+    options_.reading_bytes = room_for_one;
+    options_.answer_bytes = room_for_one;
+  }
+  void run(std::function<task<void>()> body) { simulate(server_, options_, std::move(body)); }
+
+  // Sends so much of a request, and gives the service time for it.
+  task<std::unique_ptr<net::stream>> begin(std::string some) {
+    net::endpoint to = net::endpoint::parse("server:80");
+    task<std::unique_ptr<net::stream>> connecting = net_.connect("client", to);
+    std::unique_ptr<net::stream> stream = co_await std::move(connecting);
+    task<void> writing = stream->write(net::bytes_of(some));
+    co_await std::move(writing);
+    co_await sleep_for(1s);
+    co_return stream;
+  }
+  task<answer> end(std::unique_ptr<net::stream> stream, std::string rest) {
+    task<answer> asking = ask_on(*stream, std::move(rest));
+    co_return co_await std::move(asking);
+  }
+  static std::string ndjson(const std::string& body, std::size_t length, const std::string& more = {}) {
+    return "POST /v1/items HTTP/1.1\r\nHost: server\r\nConnection: close\r\n" + more +
+           "Content-Type: application/x-ndjson\r\nContent-Length: " + std::to_string(length) + "\r\n\r\n" + body;
+  }
+  double shown(const char* gauge) {
+    registry_.render();
+    return registry_.gauge(gauge, "").value();
+  }
+
+  const std::string half_item_ = "\"" + std::string(long_bytes, 'x');
+  const std::string end_of_item_ = "\"\n";
+  const std::string many_bad_ = [] {
+    std::string lines;
+    for (int i = 0; i < 2'000; ++i) lines += "x\n";
+    return lines;
+  }();
+  std::shared_ptr<marked_server> server_ = std::make_shared<marked_server>();
+  service_options options_ = options_of(whole_items());
+};
+
+TEST_F(held_memory, of_bodies_is_bounded_and_who_needs_more_gets_a_503_with_what_was_stored) {
+  run([&]() -> task<void> {
+    std::size_t whole = half_item_.size() + end_of_item_.size();
+    auto first = begin(ndjson(half_item_, whole));
+    std::unique_ptr<net::stream> slow = co_await std::move(first);
+    EXPECT_GE(shown("penstock_reading_bytes"), 90'000);
+    task<answer> too_many = ask_server(ndjson("1\n" + half_item_ + end_of_item_, whole + 2));
+    answer refused = co_await std::move(too_many);
+    EXPECT_EQ(refused.status, 503);
+    EXPECT_EQ(refused.json("/code"), "\"ingest.overloaded\"") << refused.body;
+    EXPECT_EQ(refused.json("/stored"), "1") << refused.body;
+    EXPECT_EQ(refused.header("Retry-After"), "1");
+    task<answer> small = ask_server(ndjson("2\n", 2));
+    EXPECT_EQ((co_await std::move(small)).status, 200);
+    task<answer> ending = end(std::move(slow), end_of_item_);
+    EXPECT_EQ((co_await std::move(ending)).status, 200);
+    task<answer> again = ask_server(ndjson(half_item_ + end_of_item_, whole));
+    EXPECT_EQ((co_await std::move(again)).status, 200) << "what the first one held was not given back";
+    EXPECT_EQ(shown("penstock_reading_bytes"), 0);
+  });
+  EXPECT_EQ(server_->stored.size(), 4u);
+}
+
+TEST_F(held_memory, of_the_body_of_a_keyed_request_is_bounded_too_and_nothing_of_it_is_stored) {
+  run([&]() -> task<void> {
+    auto first = begin(ndjson(half_item_, 2 * long_bytes));
+    std::unique_ptr<net::stream> slow = co_await std::move(first);
+    std::string body = "1\n" + half_item_ + end_of_item_;
+    task<answer> too_many = ask_server(ndjson(body, body.size(), "Idempotency-Key: \"a\"\r\n"));
+    answer refused = co_await std::move(too_many);
+    EXPECT_EQ(refused.status, 503);
+    EXPECT_EQ(refused.json("/code"), "\"ingest.overloaded\"") << refused.body;
+    EXPECT_EQ(refused.header("Retry-After"), "1");
+    slow.reset();
+    co_await sleep_for(1s);
+    task<answer> again = ask_server(ndjson(body, body.size(), "Idempotency-Key: \"a\"\r\n"));
+    EXPECT_EQ((co_await std::move(again)).status, 200) << "what the client that left had held was not given back";
+  });
+}
+
+TEST_F(held_memory, of_a_body_that_is_alone_has_no_bound) {
+  options_.reading_bytes = 1;
+  run([&]() -> task<void> {
+    std::string body = half_item_ + end_of_item_;
+    task<answer> asking = ask_server(ndjson(body, body.size()));
+    EXPECT_EQ((co_await std::move(asking)).status, 200);
+  });
+}
+
+TEST_F(held_memory, of_a_body_that_has_come_to_its_end_refuses_none_of_it) {
+  run([&]() -> task<void> {
+    auto first = begin(ndjson(half_item_, 2 * long_bytes));
+    std::unique_ptr<net::stream> slow = co_await std::move(first);
+    std::string body = "\"" + std::string(20'000, 'x') + end_of_item_;  // in two pieces, of which the first is free
+    task<answer> asking = ask_server(ndjson(body, body.size()));
+    answer taken = co_await std::move(asking);
+    EXPECT_EQ(taken.status, 200) << taken.body;
+    EXPECT_LE(shown("penstock_reading_bytes"), room_for_one);
+  });
+  EXPECT_EQ(server_->stored.size(), 1u);
+}
+
+// Some hundred bytes make a decoder take 8 MiB.
+TEST_F(held_memory, for_decompressing_counts) {
+  options_.reading_bytes = std::size_t{12} << 20;
+  run([&]() -> task<void> {
+    std::string coded = zstd_with_large_window("1\n");
+    std::string request = ndjson(coded, coded.size() + 1, "Content-Encoding: zstd\r\n");
+    auto first = begin(request);
+    std::unique_ptr<net::stream> slow = co_await std::move(first);
+    task<answer> second = ask_server(request);
+    answer refused = co_await std::move(second);
+    EXPECT_EQ(refused.status, 503) << refused.body;
+    EXPECT_EQ(refused.json("/code"), "\"ingest.overloaded\"") << refused.body;
+    task<answer> plain = ask_server(ndjson("2\n", 2));
+    EXPECT_EQ((co_await std::move(plain)).status, 200);
+  });
+}
+
+TEST_F(held_memory, of_answers_that_nobody_takes_is_bounded_by_telling_others_less) {
+  run([&]() -> task<void> {
+    auto first = begin(ndjson(many_bad_, many_bad_.size()));
+    std::unique_ptr<net::stream> slow = co_await std::move(first);
+    task<answer> second = ask_server(ndjson(many_bad_, many_bad_.size()));
+    answer told = co_await std::move(second);
+    EXPECT_GE(shown("penstock_answer_bytes"), room_for_one);
+    EXPECT_EQ(told.status, 200);
+    EXPECT_EQ(told.json("/rejected"), "2000");
+    EXPECT_EQ(told.json("/results_truncated"), "true");
+    EXPECT_LT(told.body.size(), 20'000u);
+    task<answer> taking = end(std::move(slow), "");
+    answer late = co_await std::move(taking);
+    EXPECT_EQ(late.json("/results_truncated"), "") << "it was the first";
+    task<answer> again = ask_server(ndjson(many_bad_, many_bad_.size()));
+    answer whole = co_await std::move(again);
+    EXPECT_EQ(whole.json("/results_truncated"), "") << "what the answer had held was not given back";
+    EXPECT_EQ(shown("penstock_answer_bytes"), 0);
+  });
+}
+
+TEST_F(held_memory, of_what_is_read_back_is_bounded_by_a_503) {
+  log::capture quiet;
+  server_->shown.push_back({std::int64_t{1}, std::string(long_bytes, '1'), db::value()});
+  run([&]() -> task<void> {
+    for (const std::string path : {"/v1/items/1", "/v1/items", "/v1/items?format=ndjson"}) {
+      std::string request = "GET " + path + " HTTP/1.1\r\nHost: server\r\nConnection: close\r\n\r\n";
+      auto first = begin(request);
+      std::unique_ptr<net::stream> slow = co_await std::move(first);
+      task<answer> second = ask_server(request);
+      answer refused = co_await std::move(second);
+      EXPECT_EQ(refused.status, 503) << path;
+      EXPECT_EQ(refused.json("/code"), "\"ingest.overloaded\"") << refused.body;
+      EXPECT_EQ(refused.header("Retry-After"), "1");
+      task<answer> taking = end(std::move(slow), "");
+      EXPECT_GT((co_await std::move(taking)).body.size(), long_bytes);
+      task<answer> again = ask_server(request);
+      EXPECT_EQ((co_await std::move(again)).status, 200) << path << ": what the first one held was not given back";
+    }
+  });
+}
+
+}  // namespace
+}  // namespace penstock::ingest
