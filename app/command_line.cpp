@@ -42,7 +42,10 @@ std::string without_passwords(std::string_view text) {
   while (!text.empty()) {
     std::size_t end = std::min(text.find(' '), text.size() - 1) + 1;
     std::string_view word = text.substr(0, end);
-    out += word.find("://") == std::string_view::npos ? std::string(word) : log::redact_url(word);
+    std::size_t url_end = word.find_last_not_of("':,; ") + 1;  // what is behind it is the message's
+    bool is_url = word.find("://") != std::string_view::npos;
+    out += is_url ? log::redact_url(word.substr(0, url_end)) : std::string(word.substr(0, url_end));
+    out += word.substr(url_end);
     text.remove_prefix(end);
   }
   return out;
@@ -78,10 +81,24 @@ void tell(std::ostream& err, std::string_view program, std::string_view message)
   }
 }
 
+// CLI11 takes "--option=" for an option whose value is the next argument, whatever that is.
+std::vector<std::string> with_empty_values(std::span<const std::string> arguments) {
+  std::vector<std::string> all;
+  bool are_options = true;
+  for (const std::string& argument : arguments) {
+    are_options = are_options && argument != "--";
+    bool has_empty_value = are_options && argument.starts_with("--") && argument.find('=') == argument.size() - 1;
+    all.push_back(has_empty_value ? argument.substr(0, argument.size() - 1) : argument);
+    if (has_empty_value) all.emplace_back();
+  }
+  return all;
+}
+
 int parse(CLI::App& app, std::span<const std::string> arguments, const int& exit_code, std::ostream& out,
           std::ostream& err) {
   try {
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    std::vector<std::string> all = with_empty_values(arguments);
+    app.parse(std::vector<std::string>(all.rbegin(), all.rend()));
     return exit_code;
   } catch (const CLI::Success& asked) {
     int code = app.exit(asked, out, err);

@@ -34,6 +34,8 @@ constexpr option timespan(std::string_view key, std::string_view flag, duration_
   return {key, flag, value_kind::duration, field, help, least, longest_duration};
 }
 
+constexpr std::uint64_t most_log_lines = 1'000'000;
+
 using config = serve_config;
 
 constexpr std::array all_options{
@@ -70,10 +72,12 @@ constexpr std::array all_options{
         "are worth it"),
     timespan(
         "batch.linger", "--batch-linger", [](config& c) -> duration& { return c.ingest.batch.linger; },
-        "How long the first item waits for company while no commit is under way; 0 for not at all", 0),
+        "How long a batch waits at most, while no commit is under way, for as many requests as the last commit "
+        "answered; 0 for not at all",
+        0),
     count(
         "batch.queue_rows", "--batch-queue-rows", [](config& c) -> std::uint64_t& { return c.ingest.batch.queue_rows; },
-        "Rows of a stream that wait or are being committed at most; beyond, requests get 503"),
+        "Rows of a stream that wait or are being committed at most, 2 or more; beyond, requests get 503", 2),
     bytes(
         "batch.queue_bytes", "--batch-queue-bytes",
         [](config& c) -> std::uint64_t& { return c.ingest.batch.queue_bytes; },
@@ -186,7 +190,9 @@ constexpr std::array all_options{
         "A file that the log is appended to; empty for standard error"),
     count(
         "log.queue_lines", "--log-queue-lines", [](config& c) -> std::uint64_t& { return c.log.queue_lines; },
-        "Lines that wait to be written at most; beyond, the oldest are dropped and counted"),
+        "Lines that wait to be written at most, some 400 bytes each, which are taken at the start; beyond, the oldest "
+        "are dropped and counted",
+        1, most_log_lines),
 };
 
 std::string variable_named(std::string_view text) {

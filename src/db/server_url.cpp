@@ -36,6 +36,8 @@ class url_reader {
     has_account_ = rest.substr(0, hosts_end).find('@') != std::string_view::npos;
     may_split_account_ = rest.find('@', hosts_end) != std::string_view::npos;  // a user may hold one too
     if (may_split_account_ && !has_account_ && splits_account(rest.substr(hosts_end))) complain_of_signs();
+    std::string_view database = rest.substr(hosts_end, rest.find('?') - hosts_end);
+    if (has_account_ && database.find('@') != std::string_view::npos) complain_of_accounts();
     std::size_t question = rest.find('?');
     std::string_view options = question == std::string_view::npos ? "" : rest.substr(question + 1);
     rest = rest.substr(0, question);
@@ -53,6 +55,7 @@ class url_reader {
     else if (!rest.empty())
       complain("give either hosts or a socket, not both");
     if (read_.database.empty()) complain("the database is missing: …/DATABASE");
+    read_.tls_given = read_.tls_given || means_tls();
     return std::move(read_);
   }
 
@@ -72,11 +75,25 @@ class url_reader {
                                                "follows the hosts is wrong in another way");
   }
 
+  // One has been given for each host, it seems.
+  [[noreturn]] void complain_of_accounts() const {
+    throw database_error(db_errc::bad_url, "'" + scheme_ +
+                                               "***': one account is for all hosts, as in USER:PASSWORD@HOST,HOST/"
+                                               "DATABASE, and an '@' in the database's name is to be written as %40");
+  }
+
   // True when the account seems to end within what follows the hosts.
   static bool splits_account(std::string_view behind) {
     bool in_database = behind.substr(0, behind.find('?')).find('@') != std::string_view::npos;
     std::size_t option_end = std::min(behind.find_first_of("=&@"), behind.size());
     return in_database || behind.substr(option_end).starts_with('@');
+  }
+
+  // Whoever names a file for TLS wants it to be used, if not for these hosts then for none.
+  bool means_tls() const {
+    auto is_loopback = [](const server_address& a) { return a.socket.empty() && a.is_local(); };
+    bool names_file = !read_.tls_ca.empty() || !read_.tls_cert.empty() || !read_.tls_key.empty();
+    return names_file && std::all_of(read_.addresses.begin(), read_.addresses.end(), is_loopback);
   }
 
   void read_account(std::string_view account) {

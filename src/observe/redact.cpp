@@ -50,6 +50,18 @@ std::size_t start_of_authority(std::string_view url) {
   return behind == slashes ? 0 : behind;
 }
 
+// Of a URL whose hosts each came with an account, or as a URL: what is behind the first host, up to the last '@', is
+// taken off `rest`, and given masked. Where no account is told but one, nothing.
+std::string take_other_accounts(std::string_view& rest) {
+  std::size_t hosts_end = std::min(rest.find_first_of("/?#"), rest.size());
+  bool are_urls = rest.find("://", hosts_end) != std::string_view::npos;
+  std::size_t at = rest.substr(0, are_urls ? rest.size() : rest.find('?')).rfind('@');
+  if (at == std::string_view::npos || at < hosts_end) return {};
+  std::string out(rest.substr(0, hosts_end + 1));
+  rest.remove_prefix(at);
+  return out += mask;
+}
+
 std::string redact_query(std::string_view text) {
   std::size_t query = text.find('?');
   if (query == std::string_view::npos) return std::string(text);
@@ -106,6 +118,7 @@ std::string redact_url(std::string_view url) {
       out += mask;
       rest.remove_prefix(at);
     }
+    out += take_other_accounts(rest);
   }
   out += rest;
   return redact_query(out);

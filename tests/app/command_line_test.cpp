@@ -109,6 +109,25 @@ TEST(command_line, a_complaint_shows_no_password) {
   }
 }
 
+TEST(command_line, an_option_whose_value_is_empty_does_not_take_the_next_argument_for_it) {
+  for (const char* empty : {"--log-file=", "--http-server-name="}) {
+    said s = run({"serve", empty, "--config=not-there.toml", "--print-config"});
+    EXPECT_EQ(s.code, 2) << empty;
+    EXPECT_THAT(s.err, StartsWith("penstock: cannot read the config file not-there.toml: ")) << empty;
+  }
+  said s = run({"serve", "--grace-period=", "--print-config"});
+  EXPECT_EQ(s.code, 2);
+  EXPECT_THAT(s.err, HasSubstr("--grace-period: ''"));
+  s = run({"serve", "--print-config=", "--print-config-reference"});
+  EXPECT_EQ(s.code, 2) << "a switch has no value";
+}
+
+TEST(command_line, a_complaint_of_a_url_is_whole_where_its_end_is_masked) {
+  said s = run({"check", "--store", "mariadb://u:p@h/db?password=s3cret"});
+  EXPECT_EQ(s.code, 2);
+  EXPECT_THAT(s.err, HasSubstr("'mariadb://u:***@h/db?password=***': unknown option 'password'")) << s.err;
+}
+
 TEST(command_line, a_number_too_large_for_any_count_is_told_the_largest) {
   said s = run({"serve", "--print-config", "--batch-max-rows", "99999999999999999999"});
   EXPECT_EQ(s.code, 2);

@@ -78,6 +78,31 @@ TEST(server_url, verifies_certificates_unless_the_server_is_on_this_machine) {
   EXPECT_EQ(asked.tls_ca, "/etc/ca.pem");
 }
 
+TEST(server_url, uses_the_files_that_it_names_for_tls) {
+  for (const char* file : {"tls_ca", "tls_cert", "tls_key"}) {
+    auto of = [&](const std::string& hosts, const std::string& more = {}) {
+      return parse_server_url("mariadb://" + hosts + "/shop?" + file + "=/etc/x.pem" + more, 3306);
+    };
+    server_url tunnel = of("127.0.0.1:3307,[::1]:3307");
+    EXPECT_EQ(tunnel.tls_for(tunnel.addresses[1]), tls_mode::verify_full) << file;
+    server_url with_others = of("127.0.0.1,db");
+    EXPECT_EQ(with_others.tls_for(with_others.addresses[0]), tls_mode::off) << file;
+    server_url off = of("127.0.0.1", "&tls=off");
+    EXPECT_EQ(off.tls_for(off.addresses[0]), tls_mode::off) << file;
+    server_url by_socket = of("", "&socket=/run/s");
+    EXPECT_EQ(by_socket.tls_for(by_socket.addresses[0]), tls_mode::off) << file;
+  }
+}
+
+TEST(server_url, takes_one_account_for_all_hosts) {
+  for (const char* wrong : {"mariadb://ann:secret@a:1/shop,mariadb://ann:secret2@b:2/shop",
+                            "mariadb://ann:secret@a:1/shop,ann:secret2@b:2/shop"}) {
+    EXPECT_NE(complaint_about(wrong).find("one account is for all hosts"), std::string::npos) << wrong;
+    EXPECT_EQ(complaint_about(wrong).find("secret"), std::string::npos) << wrong;
+  }
+  EXPECT_EQ(parse_server_url("mariadb://ann:secret@a/sh%40p", 3306).database, "sh@p");
+}
+
 TEST(server_url, takes_no_name_for_this_machine_that_looks_like_its_address) {
   server_url u = parse_server_url("mariadb://127.far.example,127.1.2.3/shop", 3306);
   EXPECT_EQ(u.tls_for(u.addresses[0]), tls_mode::verify_full);
