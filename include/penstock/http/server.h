@@ -36,7 +36,7 @@ struct server_options {
   duration idle_timeout = std::chrono::seconds(75);          ///< Between requests; closes.
   std::size_t max_connections = 10'000;                      ///< At least 1. More wait in the system's backlog.
   std::uint64_t max_drained_bytes = std::uint64_t{1} << 18;  ///< Of an unread body; beyond, the connection closes.
-  std::size_t max_pipelined_bytes = std::size_t{1} << 18;    ///< Of gathered answers before they are written.
+  std::size_t max_pipelined_bytes = std::size_t{1} << 16;    ///< Of gathered answers before they are written.
   /// After `stop`, for requests that are on their way: until then connections are accepted and idle ones stay open.
   duration stop_linger = std::chrono::milliseconds(250);
   std::string server_name = "penstock";  ///< The Server field; empty for none.
