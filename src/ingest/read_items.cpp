@@ -172,6 +172,9 @@ stream_endpoint::stream_endpoint(stream_writer& writer, db::pool& readers, db::p
 }
 
 task<http::response> stream_endpoint::show_item(http::request& r) {
+  if (!r.query().empty())
+    throw http::problem_error(400, ingest_errc::bad_query,
+                              "an item takes no parameters, as '" + std::string(r.query().substr(0, 100)) + "'");
   std::string_view text = r.parameter("id");
   std::optional<std::int64_t> id = parse_integer<std::int64_t>(text);
   db::result found;

@@ -1,4 +1,5 @@
 #include "conformance_fixture.h"
+#include "meddling_proxy.h"
 #include <penstock/async/gather.h>
 #include <penstock/db/pool.h>
 
@@ -16,18 +17,24 @@ namespace {
 class conformance_closing : public conformance_test {
  protected:
   // The server tells nobody when a statement has begun or ended: it is asked again.
-  task<bool> until_running(connection& watcher, const std::string& statement, std::int64_t wanted) {
+  task<bool> until_running(connection& watcher, const std::string& statement, std::int64_t wanted,
+                           int most_tries = 1'000) {
     std::string running = is_postgresql() ? "pg_stat_activity WHERE state = 'active' AND query = '"
                                           : "information_schema.processlist WHERE info = '";
     running += statement + "'";
     if (is_mariadb()) running += " AND command <> 'Killed'";
-    for (int tries = 0; tries < 1'000; ++tries) {
+    for (int tries = 0; tries < most_tries; ++tries) {
       task<std::int64_t> counting = count(watcher, running);
       std::int64_t found = co_await std::move(counting);
       if (found == wanted) co_return true;
       co_await sleep_for(10ms);
     }
     co_return false;
+  }
+
+  static task<void> connect_and_close(database& db) {
+    std::unique_ptr<connection> opened = co_await db.connect();
+    opened->close();
   }
 };
 
@@ -66,6 +73,39 @@ TEST_P(conformance_closing, what_a_closed_session_ran_is_ended_when_the_next_one
     task<bool> waiting = until_running(watcher, marked, 0);
     bool ended = co_await std::move(waiting);
     EXPECT_TRUE(ended);
+  });
+}
+
+TEST_P(conformance_closing, what_an_opening_that_is_cut_short_did_not_end_the_next_one_ends) {
+  if (is_sqlite()) GTEST_SKIP() << "there is no server that could go on";
+  with_connection([this](database&, connection& watcher) -> task<> {
+    auto body = [&](meddling_proxy& proxy, std::string by_way) -> task<> {
+      std::string marked = endless_query() + " /* left by " + std::to_string(::getpid()) + ", again */";
+      database db(by_way);
+      {
+        std::unique_ptr<connection> left = co_await db.connect();
+        auto ask = [&]() -> task<> { co_await left->query(marked); };
+        auto close_when_it_runs = [&](task_group& group) -> task<> {
+          group.start_background(ask());
+          task<bool> waiting = until_running(watcher, marked, 1);
+          EXPECT_TRUE(co_await std::move(waiting));
+        };
+        task<void> asking = with_task_group(close_when_it_runs);
+        co_await std::move(asking);
+        left->close();
+      }
+      // What ends it: a question of who runs it, or a cancel request (PostgreSQL's manual, "Message Formats").
+      proxy.fall_silent_at(is_postgresql() ? "\x04\xd2\x16\x2e" : "PROCESSLIST");
+      std::optional<db_errc> cut = co_await failure_of(connect_and_close(db));
+      EXPECT_TRUE(cut) << "the proxy did not see what it waits for";
+      proxy.speak();
+      std::unique_ptr<connection> next = co_await db.connect();
+      // MariaDB looks every five seconds whether who made it sleep is still there.
+      task<bool> waiting = until_running(watcher, marked, 0, 200);
+      EXPECT_TRUE(co_await std::move(waiting));
+    };
+    task<void> meddling = with_meddling_proxy(url() + "?connect_timeout=500ms", body);
+    co_await std::move(meddling);
   });
 }
 

@@ -98,5 +98,18 @@ TEST_F(creation_faults_on_mariadb, names_of_more_than_64_characters_are_refused)
   });
 }
 
+TEST_F(creation_faults_on_mariadb, names_that_no_server_takes_are_refused_by_what_is_wrong_with_them) {
+  with_connection([](connection& c) -> task<> {
+    const table_definition odd{
+        "t\xF0\x9F\x98\x80", "id", {{"c ", column_type::text}, {"\xC3\xA9", column_type::text}}, {}};
+    task<std::string> refusing = drift_of(c, odd);
+    EXPECT_EQ(
+        co_await std::move(refusing),
+        "table 't\xF0\x9F\x98\x80' can't be made: its name has a character beyond U+FFFF, which the database takes "
+        "in no name; the name of column 'c ' ends with a blank, which the database takes of no name");
+    EXPECT_EQ(c.creation_faults(odd).size(), 2u);
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db

@@ -18,6 +18,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <linux/filter.h>
@@ -49,6 +50,8 @@ class meddling_proxy {
   std::string address() const { return listener_->local_endpoint().to_string(); }
   void fall_silent() noexcept { silent_ = true; }
   void speak() noexcept { silent_ = false; }
+  // From what a client sends with that in it on.
+  void fall_silent_at(std::string request) { silencing_ = std::move(request); }
   // Its system drops what the clients that are there send, as when the packets are lost on the way.
   void vanish() const {
     sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
@@ -82,6 +85,10 @@ class meddling_proxy {
     });
   }
 
+  static std::string_view text_of(std::span<const std::byte> buffer, std::size_t size) {
+    return {reinterpret_cast<const char*>(buffer.data()), size};
+  }
+
   // What comes while it is silent is lost.
   task<void> pump(net::stream& from, net::stream& to, bool are_answers) {
     std::array<std::byte, 65'536> buffer;
@@ -90,6 +97,10 @@ class meddling_proxy {
         task<std::size_t> reading = from.read_some(buffer);
         std::size_t size = co_await std::move(reading);
         if (size == 0) break;
+        if (!are_answers && !silencing_.empty() && text_of(buffer, size).find(silencing_) != std::string_view::npos) {
+          silencing_.clear();
+          silent_ = true;
+        }
         if (silent_) continue;
         if (!takes_.is_set()) co_await takes_.wait();
         if (are_answers && change_) change_({reinterpret_cast<char*>(buffer.data()), size});
@@ -104,6 +115,7 @@ class meddling_proxy {
   std::string server_;
   std::unique_ptr<net::listener> listener_;
   bool silent_ = false;
+  std::string silencing_;
   event takes_;
   std::function<void(std::span<char>)> change_;
 };

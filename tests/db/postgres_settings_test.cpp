@@ -143,6 +143,16 @@ TEST_F(postgres_logins, that_are_refused_are_told_as_they_are_classed) {
   });
 }
 
+// As where a program beside it that reads from standbys is told so.
+TEST_F(postgres_logins, go_by_the_url_and_not_by_what_the_environment_says_of_standbys) {
+  with_connection([this](connection&) -> task<> {
+    ::setenv("PGTARGETSESSIONATTRS", "standby", 1);
+    std::optional<db_errc> failed = co_await failure_to_connect(url());
+    ::unsetenv("PGTARGETSESSIONATTRS");
+    EXPECT_EQ(failed, std::nullopt);
+  });
+}
+
 class postgres_leftovers : public server_test {
  protected:
   postgres_leftovers() : server_test("TESTED_POSTGRESQL") {}

@@ -96,6 +96,15 @@ TEST_F(reading_back, pages_follow_one_another_by_keyset) {
   });
 }
 
+TEST_F(reading_back, an_item_takes_no_parameters) {
+  serve(options_of(whole_items()), [&]() -> task<void> {
+    auto asking = get("/v1/items/1?after=1");
+    answer a = co_await std::move(asking);
+    EXPECT_EQ(a.status, 400);
+    EXPECT_EQ(a.json("/code"), R"("ingest.bad_query")") << a.body;
+  });
+}
+
 TEST_F(reading_back, a_parameter_that_is_unknown_malformed_or_given_twice_is_named) {
   serve(options_of(whole_items()), [&]() -> task<void> {
     for (auto [query, why] : {std::pair{"limits=4", "unknown parameter 'limits'; did you mean 'limit'?"},

@@ -50,24 +50,29 @@ class mariadb_driver final : public driver {
   }
 
   // A server that was started again gives the numbers of its sessions again, to others; none of these has run its
-  // statement for as long as the orphan has.
+  // statement for as long as the orphan has. Those of an opening that is cut short before it has asked for them are
+  // left to the next one; it is not kept from its end by a KILL that takes long, and was sent.
   task<void> end_orphans(wire* w, std::string identity) {
     std::string wanted;
+    std::vector<unsigned long> asked_for;
     time_point now = scheduler::current().now();
-    std::erase_if(context_->orphans, [&](const orphan& o) {
-      bool recent = now - o.since < orphans_live;
-      if (recent && o.identity == identity)
-        wanted.append(wanted.empty() ? "" : " OR ")
-            .append("ID = " + std::to_string(o.thread_id) + " AND COMMAND <> 'Sleep' AND TIME >= " +
-                    std::to_string(std::chrono::floor<std::chrono::seconds>(now - o.since).count()));
-      return !recent || o.identity == identity;
-    });
+    std::erase_if(context_->orphans, [&](const orphan& o) { return now - o.since >= orphans_live; });
+    for (const orphan& o : context_->orphans) {
+      if (o.identity != identity) continue;
+      asked_for.push_back(o.thread_id);
+      wanted.append(wanted.empty() ? "" : " OR ")
+          .append("ID = " + std::to_string(o.thread_id) + " AND COMMAND <> 'Sleep' AND TIME >= " +
+                  std::to_string(std::chrono::floor<std::chrono::seconds>(now - o.since).count()));
+    }
     if (wanted.empty()) co_return;
     std::string text = "SELECT ID FROM information_schema.PROCESSLIST WHERE " + wanted;
     std::vector<text_result> answers;
     task<bool> asking = w->run(text, answers, 1);
     bool answered = co_await std::move(asking);
     if (!answered) co_return;
+    std::erase_if(context_->orphans, [&](const orphan& o) {
+      return o.identity == identity && std::find(asked_for.begin(), asked_for.end(), o.thread_id) != asked_for.end();
+    });
     const text_result found = std::move(answers.front());
     for (const auto& row : found.rows) {
       text = "KILL CONNECTION " + row.at(0).value_or("0");

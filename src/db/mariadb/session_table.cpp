@@ -156,15 +156,34 @@ auto* find_fitting(Known& known, const table_definition& wanted) {
   return at == known.fits.end() ? nullptr : &*at;
 }
 
+// A server takes no name of the kind for one, and can't even be asked for it.
+std::vector<std::string> impossible_names(const table_definition& definition) {
+  std::vector<std::string> faults;
+  auto look_at = [&](const std::string& name, const std::string& what) {
+    bool is_beyond =
+        std::any_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) >= 0xF0; });
+    if (is_beyond) faults.push_back(what + " has a character beyond U+FFFF, which the database takes in no name");
+    if (name.ends_with(' ')) faults.push_back(what + " ends with a blank, which the database takes of no name");
+  };
+  look_at(definition.name, "its name");
+  for (const table_column& column : definition.columns)
+    look_at(column.name, "the name of column '" + column.name + "'");
+  return faults;
+}
+
 }  // namespace
 
 // https://mariadb.com/kb/en/identifier-names/
 std::vector<std::string> session::creation_faults(const table_definition& definition) const {
-  return long_names(definition, 64, name_unit::characters, false);
+  std::vector<std::string> faults = impossible_names(definition);
+  for (std::string& fault : long_names(definition, 64, name_unit::characters, false))
+    faults.push_back(std::move(fault));
+  return faults;
 }
 
 // Nothing where there is no table.
 task<std::optional<std::vector<std::string>>> session::find_differences(const table_definition& wanted) {
+  require_no_faults(wanted, impossible_names(wanted));
   std::string questions = columns_sql(wanted.name) + ";" + unique_keys_sql(wanted.name) + ";" +
                           engine_sql(wanted.name) + ";" + known_table_sql(wanted.name);
   task<void> asking = run_text(std::move(questions), "look at a table's columns, keys, engine and triggers");

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <utility>
 
 namespace penstock::db::postgres {
@@ -15,6 +16,8 @@ namespace {
 constexpr std::uint16_t default_port = 5432;
 // After that, a server has noticed that the session is gone, or was restarted.
 constexpr duration orphans_live = std::chrono::minutes(1);
+// Of openings to end one, when they are cut short: a server that is silent then is not to be kept from all of them.
+constexpr int most_tries = 2;
 
 class postgres_driver final : public driver {
  public:
@@ -51,8 +54,16 @@ class postgres_driver final : public driver {
       if (next == all.end()) co_return;
       orphan one = std::move(*next);
       all.erase(next);
-      task<bool> ending = one.ending.send(context_->url.connect_timeout);
-      co_await std::move(ending);
+      std::exception_ptr cut_short;
+      try {
+        task<bool> ending = one.ending.send(context_->url.connect_timeout);
+        co_await std::move(ending);
+      } catch (...) {
+        cut_short = std::current_exception();
+      }
+      if (!cut_short) continue;
+      if (++one.tries < most_tries) all.push_back(std::move(one));
+      std::rethrow_exception(cut_short);
     }
   }
 

@@ -25,6 +25,7 @@ struct orphan {
   std::string server;
   cancel_request ending;
   time_point since;
+  int tries = 0;  // to end it
 };
 
 // What batches that were copied into a table leave to the next ones.

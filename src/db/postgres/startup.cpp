@@ -115,6 +115,7 @@ connect_options options_for(const server_url& url, const server_address& at, con
   if (!url.password.empty()) options.set("password", url.password);
   options.set("client_encoding", "UTF8");
   options.set("application_name", "penstock");
+  options.set("target_session_attrs", "any");  // the session is asked itself, and the environment may say another
   std::string of_session = session_options;
   if (url.idle_transaction_timeout != duration::zero())
     of_session += " -c idle_in_transaction_session_timeout=" +
