@@ -133,6 +133,39 @@ TEST_P(conformance_relations, a_row_is_stored_behind_a_repeat_that_it_refers_to)
     });
 }
 
+// A later repeat may refer to it in turn.
+TEST_P(conformance_relations, a_row_is_stored_between_the_repeat_that_it_refers_to_and_one_that_refers_to_it) {
+  with_connection([&](database& here, connection& c) -> task<> {
+    co_await c.execute(tree_sql());
+    const table_definition items = tree({"no"});
+    row_batch rows(3);
+    auto add = [&](std::int64_t no, std::optional<std::int64_t> parent, std::int64_t size) {
+      rows.add_integer(no);
+      parent ? rows.add_integer(*parent) : rows.add_null();
+      rows.add_integer(size);
+      rows.commit_row();
+    };
+    task<std::unique_ptr<connection>> connecting = here.connect();
+    std::unique_ptr<connection> fresh = co_await std::move(connecting);
+    batch_report report;
+    for (int i = 0; i < 2; ++i) add(7, std::nullopt, 1);
+    co_await fresh->insert_batch(items, rows, report);
+    EXPECT_EQ(report.rows.at(1).what, status::duplicate);
+    rows.clear();
+    add(1, std::nullopt, -1);
+    add(3, std::nullopt, -1);
+    add(1, std::nullopt, 1);
+    add(2, 1, 1);
+    add(3, 2, 1);
+    co_await fresh->insert_batch(items, rows, report);
+    std::string outcomes;
+    for (const row_outcome& o : report.rows) outcomes += o.what == status::stored ? 's' : 'r';
+    EXPECT_EQ(outcomes, "rrsss") << report.method;
+    task<std::int64_t> counting = count(c, quote_identifier(table_name()));
+    EXPECT_EQ(co_await std::move(counting), 4);
+  });
+}
+
 INSTANTIATE_TEST_SUITE_P(all, conformance_relations, ::testing::ValuesIn(all_ways_to_insert), name_of_tested);
 
 }  // namespace
