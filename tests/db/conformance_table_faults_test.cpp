@@ -190,6 +190,39 @@ TEST_P(conformance_table_faults, are_seen_where_no_partition_takes_what_the_writ
       });
 }
 
+// As at the end of the last one that was made. The others wait with it: their time comes once more.
+TEST_P(conformance_table_faults, are_seen_where_no_partition_takes_what_the_writer_gives_the_last_row) {
+  if (is_sqlite()) GTEST_SKIP() << "its tables have no partitions";
+  for (int size : {2, 40, 700})
+    with_connection([&](database&, connection& c) -> task<> {
+      const std::vector<std::string> made =
+          is_postgresql()
+              ? std::vector<std::string>{"CREATE TABLE {} (id bigserial, made timestamptz NOT NULL) PARTITION BY RANGE "
+                                         "(made)",
+                                         "CREATE TABLE {b} PARTITION OF {} FOR VALUES FROM ('2020-01-01') TO "
+                                         "('2021-01-01')"}
+              : std::vector<std::string>{"CREATE TABLE {} (id BIGINT AUTO_INCREMENT, made DATETIME(6) NOT NULL, PRIMARY "
+                                         "KEY (id, made)) PARTITION BY RANGE COLUMNS(made) (PARTITION old VALUES LESS "
+                                         "THAN ('2021-01-01'))"};
+      for (const std::string& sql : made) {
+        std::string making = in_place(sql);
+        co_await c.execute(making);
+      }
+      const table_definition into{table_name(), "id", {{"made", column_type::timestamp, true, true}}, {}};
+      row_batch rows(1);
+      for (int i = 1; i <= size; ++i) {
+        rows.add_timestamp(timestamp(i == size ? 1'700'000'000s : 1'600'000'000s));
+        rows.commit_row();
+      }
+      batch_report report;
+      task<std::optional<db_errc>> failing = failure_of(c.insert_batch(into, rows, report));
+      std::optional<db_errc> fault = co_await std::move(failing);
+      EXPECT_EQ(fault, db_errc::table_drift) << size << " rows";
+      task<std::int64_t> counting = count(c, quote_identifier(table_name()));
+      EXPECT_EQ(co_await std::move(counting), 0) << size << " rows";
+    });
+}
+
 // The server names no column then.
 TEST_P(conformance_table_faults, are_not_seen_where_a_row_brings_no_value_to_a_domain) {
   if (!is_postgresql()) GTEST_SKIP() << "only PostgreSQL has domains";
