@@ -122,13 +122,15 @@ void task_group::drop_ended() noexcept {
 void task_group::reaper::reap(work_item& item) noexcept { static_cast<reaper&>(item).group.drop_ended(); }
 
 task<void> task_group::join() {
-  join_awaiter foreground(*this, false);
-  co_await foreground;
-  if (background_ > 0) {
+  // Others may be started in the turn in which the last one ends, before this task goes on.
+  do {
+    join_awaiter foreground(*this, false);
+    co_await foreground;
+    if (foreground_ > 0 || background_ == 0) continue;
     scope_.cancel("the group has nothing else to do");
     join_awaiter all(*this, true);
     co_await all;
-  }
+  } while (size() > 0);
   drop_ended();
   std::vector<std::exception_ptr> failures = std::exchange(failures_, {});
   if (failures.empty()) {

@@ -102,6 +102,12 @@ client_errc code_of(CURLcode result, bool answer_began) {
   }
 }
 
+// Hex digits in lower case, not all of them zeros (W3C Trace Context, 3.2.2).
+bool is_trace_part(std::string_view id, std::size_t digits) noexcept {
+  return id.size() == digits && id.find_first_not_of("0123456789abcdef") == std::string_view::npos &&
+         id.find_first_not_of('0') != std::string_view::npos;
+}
+
 }  // namespace
 
 void check_request(const client_request& r) {
@@ -219,10 +225,11 @@ void transfer::set_fields(std::optional<time_point> deadline) {
   if (const request_context* within = current_request.get()) {
     if (!has_field(request_, "X-Request-Id") && is_field_value(within->id()) && !within->id().empty())
       append(fields_, "X-Request-Id: " + within->id());
-    if (!has_field(request_, "traceparent") && !within->trace_id().empty() && !within->span_id().empty())
+    if (!has_field(request_, "traceparent") && is_trace_part(within->trace_id(), 32) &&
+        is_trace_part(within->span_id(), 16))
       append(fields_, "traceparent: 00-" + within->trace_id() + "-" + within->span_id() + "-01");
   }
-  if (deadline) {
+  if (deadline && !has_field(request_, "X-Request-Timeout-Ms")) {
     auto left = std::chrono::floor<std::chrono::milliseconds>(*deadline - scheduler::current().now());
     append(fields_, "X-Request-Timeout-Ms: " + std::to_string(std::max<std::int64_t>(left.count(), 0)));
   }

@@ -3,6 +3,7 @@
 
 #include "observe/escape.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -73,6 +74,17 @@ bool harmful(std::uint32_t code) {
 }
 
 }  // namespace
+
+std::string valid_utf8(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size();) {
+    std::size_t bytes = static_cast<unsigned char>(text[i]) < 0x80 ? 1 : decode(text.substr(i)).bytes;
+    if (bytes == 0) out += replacement;
+    out.append(text, i, bytes);
+    i += std::max<std::size_t>(bytes, 1);
+  }
+  return out;
+}
 
 void append_escaped(std::string& out, std::string_view text, escaping style, std::size_t most_bytes) {
   std::size_t i = 0;

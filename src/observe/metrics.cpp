@@ -3,6 +3,7 @@
 
 #include "penstock/observe/metrics.h"
 
+#include "observe/escape.h"
 #include "observe/metric_registry.h"
 #include "penstock/observe/error.h"
 
@@ -84,6 +85,19 @@ void check_same(std::string_view name, const family& known, metric_type type,
     conflict(name, "exists with other buckets");
 }
 
+// A histogram's series have names of their own, which no other metric may have.
+template <class Families>
+void check_free(const Families& families, std::string_view name, metric_type type) {
+  for (std::string_view suffix : {"_bucket", "_count", "_sum"}) {
+    if (type == metric_type::histogram && families.find(std::string(name) + std::string(suffix)) != families.end())
+      conflict(name, "can't be a histogram: '" + std::string(name) + std::string(suffix) + "' exists");
+    if (!name.ends_with(suffix)) continue;
+    auto whole = families.find(name.substr(0, name.size() - suffix.size()));
+    if (whole != families.end() && whole->second.type == metric_type::histogram)
+      conflict(name, "is a series of the histogram '" + whole->first + "'");
+  }
+}
+
 // As it stands behind HELP. The serializer escapes the values of labels alone.
 std::string escaped_help(std::string_view help) {
   std::string text;
@@ -156,12 +170,14 @@ series& registry::implementation::find(std::string_view name, std::string_view h
                                        const labels& with, std::span<const double> bounds) {
   check_name(name);
   labels sorted = with;
+  for (auto& [label, value] : sorted) value = log::valid_utf8(value);
   std::sort(sorted.begin(), sorted.end());
   std::vector<std::string> names = checked_label_names(name, sorted, type);
   std::lock_guard lock(mutex);
   auto known = families.find(name);
   if (known == families.end()) {
-    family fresh{escaped_help(help), type, names, {bounds.begin(), bounds.end()}, {}};
+    check_free(families, name, type);
+    family fresh{escaped_help(log::valid_utf8(help)), type, names, {bounds.begin(), bounds.end()}, {}};
     known = families.emplace(name, std::move(fresh)).first;
   }
   family& of = known->second;

@@ -51,6 +51,35 @@ TEST(task_group, join_waits_for_all_members) {
   }());
 }
 
+TEST(task_group, join_waits_for_a_member_that_is_started_as_the_last_one_ends) {
+  for (bool in_background : {true, false}) {
+    in_virtual_time([](bool by_member) -> task<> {
+      int sum = 0;
+      event ending;
+      task_group group;
+      task_group others;
+      auto last = [&]() -> task<> {
+        co_await sleep_for(1s);
+        ending.set();
+      };
+      auto start_another = [&]() -> task<> {
+        co_await ending.wait();
+        group.start(add_after(sum, 1, 1s));
+        co_await sleep_for(1h);
+      };
+      group.start(last());
+      (by_member ? group : others).start_background(start_another());
+      auto joined = group.join();
+      co_await std::move(joined);
+      EXPECT_EQ(sum, 1) << by_member;
+      EXPECT_EQ(group.size(), 0u);
+      EXPECT_EQ(elapsed(), 2s);
+      auto all = others.join();
+      co_await std::move(all);
+    }(in_background));
+  }
+}
+
 TEST(task_group, may_be_used_again_after_a_join) {
   in_virtual_time([]() -> task<> {
     int sum = 0;

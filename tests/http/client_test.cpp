@@ -231,6 +231,27 @@ TEST(client, sends_on_the_request_id_the_trace_and_the_deadline) {
   });
 }
 
+TEST(client, sends_no_trace_that_is_none_and_no_field_twice) {
+  with_server(echo_routes(), [](std::string url) -> task<> {
+    client c;
+    const std::string good_trace(32, 'a'), good_span(16, 'b');
+    const std::pair<std::string, std::string> wrong[] = {
+        {"abc\r\nX-Evil: 1", good_span}, {std::string(32, '0'), good_span},  {std::string(32, 'A'), good_span},
+        {good_trace + "a", good_span},   {good_trace, std::string(16, '0')}, {good_trace, "b"}};
+    for (const auto& [trace, span] : wrong) {
+      task<client_response> asking = current_request.bind(request_context("r-17", trace, span), c.get(url));
+      client_response answer = co_await std::move(asking);
+      EXPECT_EQ(answer.header("Echo-traceparent"), std::nullopt) << trace << " " << span;
+      EXPECT_EQ(answer.header("Echo-X-Evil"), std::nullopt);
+    }
+    client_request own("GET", url);
+    own.headers.emplace_back("X-Request-Timeout-Ms", "77");
+    task<client_response> limited = with_timeout(10s, c.send(std::move(own)));
+    client_response answer = co_await std::move(limited);
+    EXPECT_EQ(answer.header("Echo-X-Request-Timeout-Ms"), "77");
+  });
+}
+
 TEST(client, outside_a_task_says_so) { EXPECT_THROW(client(), error); }
 
 TEST(client, that_is_closed_waits_for_requests_under_way_and_takes_no_more) {

@@ -262,6 +262,29 @@ TEST(metrics, a_process_without_a_descriptor_left_says_that_all_are_open) {
   EXPECT_EQ(value_in(text, "process_max_fds"), 64);
 }
 
+// Scrapers refuse a page that is not (Prometheus, "Exposition formats").
+TEST(metrics, are_utf8_whatever_labels_and_helps_hold) {
+  registry all;
+  all.counter("c_total", "Help \xFF.", {{"l", "a\xE2\x82 \xC3\xA9\xFF"}}).add();
+  std::string text = all.render();
+  EXPECT_NE(text.find("c_total{l=\"a\uFFFD\uFFFD \u00E9\uFFFD\"} 1"), std::string::npos) << text;
+  EXPECT_NE(text.find("# HELP c_total Help \uFFFD."), std::string::npos) << text;
+}
+
+TEST(metrics, no_other_has_the_name_of_a_histogram_s_series) {
+  const double bounds[] = {1};
+  for (const char* suffix : {"_bucket", "_count", "_sum"}) {
+    registry all;
+    all.histogram("h", "", bounds);
+    EXPECT_THROW(all.counter(std::string("h") + suffix, ""), error) << suffix;
+    registry other;
+    other.gauge(std::string("h") + suffix, "");
+    EXPECT_THROW(other.histogram("h", "", bounds), error) << suffix;
+    other.gauge("h", "");
+    other.counter("i" + std::string(suffix), "");
+  }
+}
+
 TEST(metrics, presets_are_ascending) {
   for (auto bounds : {duration_buckets(), size_buckets(), count_buckets()})
     EXPECT_TRUE(std::is_sorted(bounds.begin(), bounds.end()));

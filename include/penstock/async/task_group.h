@@ -46,7 +46,8 @@ class task_group {
   void start_background(task<void> member, std::string name = {},
                         std::source_location where = std::source_location::current());
 
-  /// Waits until every member has ended, then throws the first failure. When the caller is cancelled, so are the
+  /// Waits until every member has ended, those too that are started while it waits, then throws the first failure; of
+  /// several tasks that join, one is told of it. When the caller is cancelled, so are the
   /// members; a deadline around the join is one. The group may be used again, unless it was cancelled, which it also is
   /// when a member failed or only background members were left. Awaited by a member it throws `async_errc::deadlock`;
   /// not so, and for ever, by a task that a member waits for in a combinator, such as `gather`.
