@@ -159,10 +159,11 @@ stream_endpoint::stream_endpoint(stream_writer& writer, db::pool& readers, db::p
       writers_(writers),
       options_(options),
       memory_(memory),
-      refused_(
-          measure.counter("penstock_requests_refused_total",
-                          "Requests refused with 503: the queue was full, the database away, or the service stopping.",
-                          {{"stream", writer.name()}})) {
+      refused_(measure.counter(
+          "penstock_requests_refused_total",
+          "Requests refused with 503: the queue, or the memory for requests, was full, the database away, or the "
+          "service stopping.",
+          {{"stream", writer.name()}})) {
   const db::table_definition& table = writer.schema().table();
   // SQLite takes a name in quotes that no column has for a text, unless it is that of a table's column.
   select_ = "SELECT item." + db::quote_identifier(table.id_column);

@@ -47,10 +47,10 @@ class task_group {
                         std::source_location where = std::source_location::current());
 
   /// Waits until every member has ended, those too that are started while it waits, then throws the first failure; of
-  /// several tasks that join, one is told of it. When the caller is cancelled, so are the
-  /// members; a deadline around the join is one. The group may be used again, unless it was cancelled, which it also is
-  /// when a member failed or only background members were left. Awaited by a member it throws `async_errc::deadlock`;
-  /// not so, and for ever, by a task that a member waits for in a combinator, such as `gather`.
+  /// several tasks that join, one is told of it. When the caller is cancelled, so are the members; a deadline around
+  /// the join is one. The group may be used again, unless it was cancelled, which it also is when a member failed or
+  /// only background members were left. Awaited by a member it throws `async_errc::deadlock`; not so, and for ever, by
+  /// a task that a member waits for in a combinator, such as `gather`.
   task<void> join();
   /// Cancels all members, present and future. Cancellations that follow are no failures; what had failed below one of
   /// them goes to the unhandled-error handler.

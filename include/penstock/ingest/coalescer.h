@@ -39,7 +39,7 @@ struct coalescer_options {
   /// How long a commit should take. Batches hold more rows than fit into that only where a commit costs so much in
   /// itself that they are worth it. Shorter for latency under load, longer for throughput.
   duration target_commit_time = std::chrono::milliseconds(50);
-  duration linger = std::chrono::milliseconds(1);    ///< Of an idle one, for as many submissions as were last.
+  duration linger = std::chrono::milliseconds(1);    ///< At most, for as many submissions as the last batch.
   std::size_t queue_rows = 100'000;                  ///< Rows waiting or being committed; beyond: overloaded.
   std::size_t queue_bytes = std::size_t{256} << 20;  ///< Bytes waiting or being committed; beyond: overloaded.
   /// Batches committed at a time. 0: as the database takes them, 1 for SQLite and 3 for a server; a coalescer of one's

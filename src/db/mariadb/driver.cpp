@@ -50,8 +50,8 @@ class mariadb_driver final : public driver {
   }
 
   // A server that was started again gives the numbers of its sessions again, to others; none of these has run its
-  // statement for as long as the orphan has. Those of an opening that is cut short before it has asked for them are
-  // left to the next one; it is not kept from its end by a KILL that takes long, and was sent.
+  // statement for as long as the orphan has. Those that an opening was cut short before it had asked for are left to
+  // the next one; one whose KILL was sent is not, or a KILL that takes long would keep every opening from its end.
   task<void> end_orphans(wire* w, std::string identity) {
     std::string wanted;
     std::vector<unsigned long> asked_for;
