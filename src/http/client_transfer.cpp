@@ -6,6 +6,7 @@
 #include "penstock/http/request.h"
 #include "penstock/net/error.h"
 #include "penstock/observe/request_context.h"
+#include "trace_parent.h"
 
 #include <algorithm>
 #include <climits>
@@ -100,12 +101,6 @@ client_errc code_of(CURLcode result, bool answer_began) {
     default:
       return client_errc::transfer_failed;
   }
-}
-
-// Hex digits in lower case, not all of them zeros (W3C Trace Context, 3.2.2).
-bool is_trace_part(std::string_view id, std::size_t digits) noexcept {
-  return id.size() == digits && id.find_first_not_of("0123456789abcdef") == std::string_view::npos &&
-         id.find_first_not_of('0') != std::string_view::npos;
 }
 
 }  // namespace
@@ -226,8 +221,13 @@ void transfer::set_fields(std::optional<time_point> deadline) {
     if (!has_field(request_, "X-Request-Id") && is_field_value(within->id()) && !within->id().empty())
       append(fields_, "X-Request-Id: " + within->id());
     if (!has_field(request_, "traceparent") && is_trace_part(within->trace_id(), 32) &&
-        is_trace_part(within->span_id(), 16))
-      append(fields_, "traceparent: 00-" + within->trace_id() + "-" + within->span_id() + "-01");
+        is_trace_part(within->span_id(), 16)) {
+      append(fields_, "traceparent: 00-" + within->trace_id() + "-" + within->span_id() +
+                          (within->is_sampled() ? "-01" : "-00"));
+      const std::string& state = within->trace_state();
+      if (!has_field(request_, "tracestate") && !state.empty() && is_field_value(state))
+        append(fields_, "tracestate: " + state);
+    }
   }
   if (deadline && !has_field(request_, "X-Request-Timeout-Ms")) {
     auto left = std::chrono::floor<std::chrono::milliseconds>(*deadline - scheduler::current().now());

@@ -10,6 +10,7 @@
 #include "penstock/net/error.h"
 #include "penstock/observe/log.h"
 #include "server_implementation.h"
+#include "trace_parent.h"
 
 #include <algorithm>
 #include <utility>
@@ -207,7 +208,7 @@ void connection::begin_request() {
   framing_ = head_parser(request_, owner_.options.max_header_fields).parse(head_);
   std::optional<std::string_view> given = request_.header("X-Request-Id");
   request_.id_ = given && is_request_id(*given) ? std::string(*given) : make_id(loop_.random());
-  context_ = request_context(request_.id_);
+  context_ = context_of(request_.id_, request_.headers());
   if (framing_.expects_something_else)
     throw protocol_error(http_errc::expectation_failed, "Expect: only 100-continue is known");
   if (framing_.length > owner_.options.max_body_bytes)

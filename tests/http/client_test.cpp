@@ -231,6 +231,28 @@ TEST(client, sends_on_the_request_id_the_trace_and_the_deadline) {
   });
 }
 
+TEST(client, sends_on_whether_the_trace_is_sampled_and_its_state) {
+  with_server(echo_routes(), [](std::string url) -> task<> {
+    client c;
+    const std::string trace(32, 'a'), span(16, 'b');
+    request_context within("r-17", trace, span, false, "a=1,b=2");
+    task<client_response> asking = current_request.bind(within, c.get(url));
+    client_response answer = co_await std::move(asking);
+    EXPECT_EQ(answer.header("Echo-traceparent"), "00-" + trace + "-" + span + "-00");
+    EXPECT_EQ(answer.header("Echo-tracestate"), "a=1,b=2");
+    client_request own("GET", url);
+    own.headers.emplace_back("tracestate", "c=3");
+    asking = current_request.bind(within, c.send(std::move(own)));
+    answer = co_await std::move(asking);
+    EXPECT_EQ(answer.header("Echo-tracestate"), "c=3");
+    request_context broken("r-17", trace, span, true, "a=1\r\nX-Evil: 1");
+    asking = current_request.bind(broken, c.get(url));
+    answer = co_await std::move(asking);
+    EXPECT_EQ(answer.header("Echo-tracestate"), std::nullopt);
+    EXPECT_EQ(answer.header("Echo-X-Evil"), std::nullopt);
+  });
+}
+
 TEST(client, sends_no_trace_that_is_none_and_no_field_twice) {
   with_server(echo_routes(), [](std::string url) -> task<> {
     client c;

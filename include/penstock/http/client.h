@@ -139,8 +139,9 @@ class client {
   /// connection is then closed. An inherited deadline cuts it short as `with_deadline` says, and is told to the server
   /// as `X-Request-Timeout-Ms`, the milliseconds left. Throws `async_errc::wrong_scheduler` under another scheduler.
   ///
-  /// Within a request (`current_request`) its id is sent on as X-Request-Id, and its trace as traceparent where its ids
-  /// are such (W3C Trace Context). Of these three fields, those that the request has itself are sent as they are.
+  /// Within a request (`current_request`) its id is sent on as X-Request-Id, and its trace as traceparent and
+  /// tracestate where its ids are such (W3C Trace Context). Of these four fields, those that the request has itself are
+  /// sent as they are.
   task<client_response> send(client_request request);
   /// Sends a GET.
   task<client_response> get(std::string url);
