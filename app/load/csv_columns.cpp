@@ -43,8 +43,7 @@ column_types parse_column_types(std::string_view text) {
       names.reserve(ingest::item_column_types.size());
       for (db::column_type t : ingest::item_column_types) names.push_back(db::name_of(t));
       throw error(app_errc::bad_usage,
-                  "--types: " + in_quotes(one) +
-                      ": expected COLUMN=TYPE with integer, real, text, boolean, timestamp or json" +
+                  in_quotes(one) + ": expected COLUMN=TYPE with integer, real, text, boolean, timestamp or json" +
                       suggestion(type, names));
     }
     types.emplace_back(one.substr(0, equals), *known);

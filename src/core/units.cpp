@@ -102,6 +102,7 @@ std::uint64_t parse_bytes(std::string_view text) {
     if (!same_ignoring_case(u.name, name)) continue;
     if (u.factor == 1 && !exact) fail(text, "a whole number of bytes");
     if (!scale(fraction, whole, exact, u.factor, result)) fail(text, "a size below 2^63 bytes");
+    if (result == 0 && fraction > 0) fail(text, "0, or a size of a byte or more");
     return result;
   }
   fail(text, expected);
@@ -130,6 +131,7 @@ std::chrono::nanoseconds parse_duration(std::string_view text) {
     previous_factor = found->factor;
     if (!scale(fraction, whole, exact, found->factor, part) || part > largest - total)
       fail(text, "a duration below 292 years");
+    if (part == 0 && fraction > 0) fail(text, "0, or a duration of a nanosecond or more");
     total += part;
   } while (!rest.empty());
   return std::chrono::nanoseconds(static_cast<std::int64_t>(total));

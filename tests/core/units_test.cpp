@@ -54,7 +54,7 @@ TEST(units, what_is_no_size_is_refused_by_name) {
                            "1KBB",       "9223372036854775808",
                            "8388608TiB", "99999999999999999999",
                            "9.3e18",     "0.5",
-                           "1.5B"})
+                           "1.5B",       "0.0004KiB"})
     EXPECT_EQ(bytes(text), std::nullopt) << text;
 }
 
@@ -72,7 +72,7 @@ TEST(units, durations_as_people_write_them) {
 
 TEST(units, what_is_no_duration_is_refused) {
   for (const char* text : {"", "1", "s", "-1s", "1S", "1x", "30m2h", "1s1s", "1e3s", "inf", "9223372036854775808ns",
-                           "300000d", "106751d23h47m16s854ms775us808ns"})
+                           "300000d", "106751d23h47m16s854ms775us808ns", "0.2ns"})
     EXPECT_EQ(time(text), std::nullopt) << text;
 }
 
