@@ -104,7 +104,7 @@ TEST_P(conformance_closing, what_an_opening_that_is_cut_short_did_not_end_the_ne
       task<bool> waiting = until_running(watcher, marked, 0, 200);
       EXPECT_TRUE(co_await std::move(waiting));
     };
-    task<void> meddling = with_meddling_proxy(url() + "?connect_timeout=500ms", body);
+    task<void> meddling = with_meddling_proxy(url() + "?connect_timeout=3s", body);
     co_await std::move(meddling);
   });
 }
