@@ -114,7 +114,7 @@ constexpr std::array all_options{
         "ingest.reading_bytes", "--ingest-reading-bytes",
         [](config& c) -> std::uint64_t& { return c.ingest.reading_bytes; },
         "Bytes that requests whose bodies are being read hold together at most, for items that are not whole yet and "
-        "to decompress; one that needs more gets 503"),
+        "to decompress; one that needs more waits for 2 s, then gets 503"),
     bytes(
         "ingest.answer_bytes", "--ingest-answer-bytes",
         [](config& c) -> std::uint64_t& { return c.ingest.answer_bytes; },

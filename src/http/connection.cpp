@@ -197,6 +197,7 @@ task<void> connection::answer_one() {
     append_answer(answer);
   if (owner_.metrics) owner_.metrics->answered(route, request_.method(), answer.status, loop_.now() - began);
   if (close_after_answer_ || decoder_.done()) co_return;
+  answer = response();  // what it holds is not needed while the rest of the body comes
   task<bool> dropping = drop_body();
   close_after_answer_ = !co_await std::move(dropping);
 }

@@ -172,6 +172,7 @@ http::response commit_failure(const item_ledger& taken, const result_list& resul
   if (lost > 0)
     detail += (detail.empty() ? "" : "; ") + std::to_string(lost) + of_all +
               "were not stored: their batch could not be committed; send them again";
+  if (end.given_up || end.malformed) detail += "; what follows them in the body was not looked at";
   return to_response(problem_with_counts(503, std::move(code), std::move(detail), taken, results, request_id))
       .with("Retry-After", retry_after_field(retry_after));
 }

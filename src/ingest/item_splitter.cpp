@@ -16,6 +16,8 @@ namespace penstock::ingest {
 namespace {
 
 constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+// No more is held for one of these than it needs.
+constexpr std::size_t short_item = std::size_t{16} << 10;
 
 bool is_white_space(char c) noexcept { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
@@ -312,7 +314,8 @@ void item_splitter::hold(std::string_view part) {
   part = part.substr(0, most_ - std::min(most_, held_size_));
   std::size_t needed = held_size_ + part.size() + item_padding;
   if (needed > held_capacity_) {
-    std::size_t capacity = std::max(needed, std::min(2 * held_capacity_, most_ + item_padding));
+    std::size_t ahead = std::min(2 * held_capacity_, needed <= short_item ? short_item : most_ + item_padding);
+    std::size_t capacity = std::max(needed, ahead);
     std::unique_ptr<char[]> larger = std::make_unique_for_overwrite<char[]>(capacity);
     if (held_size_ > 0) std::memcpy(larger.get(), held_.get(), held_size_);
     held_ = std::move(larger);
@@ -323,10 +326,10 @@ void item_splitter::hold(std::string_view part) {
 }
 
 void item_splitter::release() noexcept {
-  if (in_item_ || skipping_) return;
+  if (in_item_) return;
   held_.reset();
   held_size_ = held_capacity_ = 0;
-  nesting_ = {};
+  if (!skipping_) nesting_ = {};
 }
 
 void item_splitter::fail(std::string message, std::size_t at) {

@@ -30,8 +30,8 @@ constexpr std::size_t most_page_bytes = std::size_t{4} << 20;
 // which holds less where ids are of 16 or 32 bits.
 const std::string any_id = "COALESCE(?, 9223372036854775807)";
 
-// Of an export's page: the text, and what the connection holds of it.
-constexpr std::size_t page_takes = 2;
+// What an export says at a time: more would be held of it twice, by the connection too.
+constexpr std::size_t export_piece_bytes = std::size_t{64} << 10;
 
 struct page_is_full {};
 
@@ -198,7 +198,7 @@ task<http::response> stream_endpoint::list_items(http::request& r) {
     task<page> reading = read_page(query.after, std::min(query.limit.value_or(UINT64_MAX), export_page_items));
     page read = co_await std::move(reading);
     auto held = std::make_shared<memory_share>(memory_.answers);
-    if (!held->hold(page_takes * read.bytes)) co_return refusal(r, ingest_errc::overloaded, no_room_for_answers());
+    if (!held->hold(read.bytes)) co_return refusal(r, ingest_errc::overloaded, no_room_for_answers());
     http::response answer(200, "");
     answer.headers.emplace_back("Content-Type", "application/x-ndjson");
     auto first = std::make_shared<page>(std::move(read));
@@ -344,21 +344,27 @@ task<void> stream_endpoint::export_items(http::body_writer& out, std::shared_ptr
   std::string text;
   std::uint64_t left = limit.value_or(UINT64_MAX);
   while (!read->rows.empty()) {
-    text.clear();
     for (const auto& row : read->rows) {
       append_item(text, row);
       text += '\n';
+      if (text.size() < export_piece_bytes && &row != &read->rows.back()) continue;
+      task<void> writing = out.write(text);
+      co_await std::move(writing);
+      text.clear();
     }
     auto last = std::get<std::int64_t>(read->rows.back().front());
     left -= read->rows.size();
     bool is_last = read->is_last || left == 0;
     *read = {};
-    task<void> writing = out.write(text);
-    co_await std::move(writing);
     if (is_last) break;
+    // Others that hold some let it go when their clients take it, or within the time that clients have for that.
+    held->hold_anyway(0);
+    task<bool> waiting = held->hold_within(options_.read_timeout, std::min(most_page_bytes, options_.answer_bytes / 8));
+    bool has_room = co_await std::move(waiting);
+    if (!has_room) throw error(ingest_errc::overloaded, no_room_for_answers());
     task<page> reading = read_page(last, std::min(left, export_page_items));
     *read = co_await std::move(reading);
-    if (!held->hold(page_takes * read->bytes)) throw error(ingest_errc::overloaded, no_room_for_answers());
+    held->hold_anyway(read->bytes);
   }
 }
 

@@ -72,17 +72,21 @@ class stream_endpoint {
 
   task<http::response> take_keyed(http::request& r, std::string key, const post_form& form);
   // The answer to a request with more rows than a batch holds, where one that had its key was stored.
-  task<std::optional<http::response>> find_first_of_too_large(http::request& r, std::string key, body_decoder& decoder,
+  task<std::optional<http::response>> find_first_of_too_large(http::request& r, std::string key, body_reading& body,
                                                               request_hash& hash);
-  static task<void> hash_rest(http::request& r, body_decoder& decoder, request_hash& hash);
+  task<void> hash_rest(http::request& r, body_reading& body, request_hash& hash);
   // Finds the answer that the request's key has. A refusal where the database can't be asked.
   task<std::optional<http::response>> look_up(const http::request& r, std::shared_ptr<keyed_request> request);
   task<void> look_up_patiently(std::shared_ptr<keyed_request> request);
   // Takes all items of the body; `hash`, where it is not null, gets the decoded body.
   task<body_end> read_items(http::request& r, body_format format, body_reading& body, intake& into, request_hash* hash);
-  // Counts what reading the body takes. Throws `ingest_errc::overloaded`.
-  void hold(body_reading& body, item_splitter& split) const;
-  task<void> take_items(item_splitter& split, intake& into);
+  // The body's next piece. Throws `ingest_errc::overloaded` where others need what the body holds, and it has stopped.
+  static task<std::string_view> read_piece(http::request& r, body_reading& body);
+  static task<std::string_view> read_revocably(http::request& r, body_reading& body);
+  // Counts what reading the body takes, and waits for room for it. Throws `ingest_errc::overloaded`.
+  task<void> wait_for_room(body_reading& body, std::size_t bytes) const;
+  // Gives how many there were.
+  task<std::size_t> take_items(item_splitter& split, intake& into);
   task<http::response> unless_it_fails(const http::request& r, task<http::response> reading);
   http::response refusal(const http::request& r, ingest_errc why, std::string detail) const;
   http::response refusal_while_away(const http::request& r) const;

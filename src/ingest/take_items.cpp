@@ -23,6 +23,10 @@ constexpr std::size_t most_result_memory = std::size_t{2} << 20;
 
 constexpr std::size_t items_of_a_turn = 32;
 
+// A moment's rush is waited out: of a refusal in the middle of a body many clients see no more than a closed
+// connection.
+constexpr duration longest_wait_for_room = std::chrono::seconds(2);
+
 std::string_view media_type(std::string_view field) {
   std::string_view type = field.substr(0, field.find(';'));
   while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.remove_suffix(1);
@@ -146,11 +150,13 @@ task<body_end> stream_endpoint::read_items(http::request& r, body_format format,
   body_decoder& decoder = body.decoder;
   item_splitter split(format, options_.max_item_bytes);
   body_end end;
+  std::uint64_t read = 0;
   bool is_first = true;
   try {
     for (;;) {
-      task<std::string_view> reading = r.body().read_some();
+      task<std::string_view> reading = read_piece(r, body);
       std::string_view piece = co_await std::move(reading);
+      read += piece.size();
       into.collect();
       submission::more_at_hand more = into.more_at_hand();
       if (piece.empty()) decoder.finish();
@@ -160,17 +166,27 @@ task<body_end> stream_endpoint::read_items(http::request& r, body_format format,
         if (!std::exchange(is_first, false)) co_await sleep_for(duration::zero());
         if (hash != nullptr) hash->add(text);
         if (split.error()) continue;
-        hold(body, split);
+        if (std::size_t holds = decoder.held_bytes() + split.held_bytes(); !body.held.hold(holds)) {
+          task<void> waiting = wait_for_room(body, holds);
+          co_await std::move(waiting);
+        }
         split.feed(text);
-        task<void> taking = take_items(split, into);
-        co_await std::move(taking);
+        task<std::size_t> taking = take_items(split, into);
+        std::size_t taken = co_await std::move(taking);
+        if (split.held_bytes() > memory_share::few_bytes) split.release();
+        if (taken > 0) body.held.get_on();
       }
-      hold(body, split);
+      // What is whole goes on to the queue, and no longer counts here.
+      bool is_whole = piece.empty() || read == r.body().length();
+      if (std::size_t holds = decoder.held_bytes() + split.held_bytes(); !is_whole && !body.held.hold(holds)) {
+        task<void> waiting = wait_for_room(body, holds);
+        co_await std::move(waiting);
+      }
       // The hash is that of all of a body, wherever it breaks: how it comes in pieces is the network's choice.
       if (piece.empty() || (split.error() && hash == nullptr)) break;
     }
     split.finish();
-    task<void> taking = take_items(split, into);
+    task<std::size_t> taking = take_items(split, into);
     co_await std::move(taking);
   } catch (const operation_cancelled&) {
     throw;
@@ -185,17 +201,31 @@ task<body_end> stream_endpoint::read_items(http::request& r, body_format format,
   co_return end;
 }
 
-// A body whose items were all taken is not refused for what they took.
-void stream_endpoint::hold(body_reading& body, item_splitter& split) const {
-  if (body.held.hold(body.decoder.held_bytes() + split.held_bytes())) return;
-  split.release();
-  if (body.held.hold(body.decoder.held_bytes() + split.held_bytes())) return;
+task<std::string_view> stream_endpoint::read_piece(http::request& r, body_reading& body) {
+  if (!body.held.holds_any()) return r.body().read_some();
+  return read_revocably(r, body);
+}
+
+task<std::string_view> stream_endpoint::read_revocably(http::request& r, body_reading& body) {
+  try {
+    task<std::string_view> reading = body.held.wait_revocably(r.body().read_some());
+    co_return co_await std::move(reading);
+  } catch (const operation_cancelled&) {
+    if (!body.held.was_revoked()) throw;
+  }
+  throw error(ingest_errc::overloaded, "the body came too slowly while others needed the memory that it held");
+}
+
+task<void> stream_endpoint::wait_for_room(body_reading& body, std::size_t bytes) const {
+  task<bool> holding = body.held.hold_within(longest_wait_for_room, bytes);
+  bool is_held = co_await std::move(holding);
+  if (is_held) co_return;
   throw error(ingest_errc::overloaded,
               "requests that are being read hold " + std::to_string(memory_.reading.taken_bytes()) +
                   " bytes, of items that are not whole yet and to decompress bodies; try again later");
 }
 
-task<void> stream_endpoint::take_items(item_splitter& split, intake& into) {
+task<std::size_t> stream_endpoint::take_items(item_splitter& split, intake& into) {
   std::size_t taken = 0;
   while (std::optional<body_item> item = split.next()) {
     while (into.should_wait()) {
@@ -214,6 +244,7 @@ task<void> stream_endpoint::take_items(item_splitter& split, intake& into) {
     // take turns.
     if (++taken % items_of_a_turn == 0) co_await yield();
   }
+  co_return taken;
 }
 
 }  // namespace penstock::ingest

@@ -35,8 +35,9 @@ constexpr std::size_t bytes_of_a_good_result = 64;
 // What makes the answer, once the outcomes of the rows are known; independent of the request's life. The ledger stays
 // as it is: the commit may fail, and be tried again.
 auto answering(std::shared_ptr<const item_ledger> taken, const body_end& end, std::string hash, std::string request_id,
-               duration retry_after) {
-  return [=](const db::batch_report& report, std::size_t first, std::size_t most_result_bytes) {
+               duration retry_after, const memory_room& answers) {
+  return [=, &answers](const db::batch_report& report, std::size_t first, std::size_t most_result_bytes) {
+    if (answers.is_full()) most_result_bytes = std::min(most_result_bytes, memory_share::few_bytes);
     item_ledger ended = *taken;
     ended.end_all(report, first);
     ended.close();
@@ -99,7 +100,7 @@ task<http::response> stream_endpoint::take_keyed(http::request& r, std::string k
     const auto* why = detail::exception_as<error>(end.broken);
     if (why == nullptr || !why->is(ingest_errc::keyed_request_too_large)) std::rethrow_exception(end.broken);
     taken.reset();  // its rows leave the queue
-    task<std::optional<http::response>> looking = find_first_of_too_large(r, std::move(key), body->decoder, hash);
+    task<std::optional<http::response>> looking = find_first_of_too_large(r, std::move(key), *body, hash);
     std::optional<http::response> first = co_await std::move(looking);
     if (first) co_return *std::move(first);
     throw http::problem_error(413, ingest_errc::keyed_request_too_large, why->message());
@@ -127,7 +128,7 @@ task<http::response> stream_endpoint::take_keyed(http::request& r, std::string k
     std::size_t bytes = estimate_answer(taken->ledger(), form.keep, request->most_result_bytes);
     // The batch may need it for longer than the request lives; no copy of it, since results may be many.
     auto ledger = std::make_shared<item_ledger>(std::move(taken->ledger()));
-    request->answer = answering(ledger, end, request->hash, r.id(), options_.retry_after);
+    request->answer = answering(ledger, end, request->hash, r.id(), options_.retry_after, memory_.answers);
     taken->join(request, bytes);
     task<void> committing = taken->committed();
     co_await std::move(committing);
@@ -137,7 +138,7 @@ task<http::response> stream_endpoint::take_keyed(http::request& r, std::string k
     std::optional<http::response> refused = co_await std::move(looking);
     if (refused) co_return *std::move(refused);
   }
-  if (request->found) co_return replay(*request, r.id());
+  if (request->found) co_return counted_or_refused(r, replay(*request, r.id()));
   task<void> finishing = taken->finish();
   co_await std::move(finishing);
   // Of one whose outcome is unknown, a repeat finds it.
@@ -156,8 +157,7 @@ task<http::response> stream_endpoint::take_keyed(http::request& r, std::string k
 // A server whose batches hold more may have stored it. The rest of the body is read only where the key is known.
 // Nothing when it is not, or was another request's that stored nothing.
 task<std::optional<http::response>> stream_endpoint::find_first_of_too_large(http::request& r, std::string key,
-                                                                             body_decoder& decoder,
-                                                                             request_hash& hash) {
+                                                                             body_reading& body, request_hash& hash) {
   auto request = std::make_shared<keyed_request>();
   request->key = std::move(key);
   task<keys_in_flight::hold> turn = writer_.keys().acquire(request->key);
@@ -167,13 +167,14 @@ task<std::optional<http::response>> stream_endpoint::find_first_of_too_large(htt
     std::optional<http::response> refused = co_await std::move(looking);
     if (refused) co_return *std::move(refused);
     if (!request->found) co_return std::nullopt;
-    if (is_hashed) co_return replay(*request, r.id());
-    task<void> reading = with_timeout(options_.keyed_body_timeout, hash_rest(r, decoder, hash));
+    if (is_hashed) co_return counted_or_refused(r, replay(*request, r.id()));
+    task<void> reading = with_timeout(options_.keyed_body_timeout, hash_rest(r, body, hash));
     try {
       co_await std::move(reading);
     } catch (const timed_out&) {
       throw_too_slow(options_.keyed_body_timeout);
     } catch (const error& e) {
+      if (e.is(ingest_errc::overloaded)) co_return refusal(r, ingest_errc::overloaded, e.message());
       if (!e.is(ingest_errc::bad_encoding) && !e.is(ingest_errc::body_too_large)) throw;
       co_return std::nullopt;  // the first was read to its end
     }
@@ -183,14 +184,19 @@ task<std::optional<http::response>> stream_endpoint::find_first_of_too_large(htt
 }
 
 // Behind the piece at which reading its items was given up.
-task<void> stream_endpoint::hash_rest(http::request& r, body_decoder& decoder, request_hash& hash) {
+task<void> stream_endpoint::hash_rest(http::request& r, body_reading& body, request_hash& hash) {
+  body_decoder& decoder = body.decoder;
   for (bool is_last = false;;) {
     for (std::string_view text = decoder.next(); !text.empty(); text = decoder.next()) {
       hash.add(text);
       co_await yield();
     }
     if (is_last) co_return;
-    task<std::string_view> reading = r.body().read_some();
+    if (!body.held.hold(decoder.held_bytes())) {
+      task<void> waiting = wait_for_room(body, decoder.held_bytes());
+      co_await std::move(waiting);
+    }
+    task<std::string_view> reading = read_piece(r, body);
     std::string_view piece = co_await std::move(reading);
     is_last = piece.empty();
     if (is_last) decoder.finish();

@@ -51,6 +51,21 @@ TEST(answer, items_that_failed_alike_are_told_by_their_failure) {
   EXPECT_EQ(body.find("were not stored"), std::string::npos) << body;
 }
 
+TEST(answer, that_items_failed_says_too_where_the_rest_of_the_body_was_not_looked_at) {
+  item_ledger taken(kept_results{});
+  taken.wait(0);
+  taken.end({}, nullptr, &lost);
+  taken.close();
+  const std::string rest = "what follows them in the body was not looked at";
+  EXPECT_EQ(answer_of(taken, {}, "r", 1s).body.find(rest), std::string::npos);
+  body_end end;
+  end.malformed = body_error{"expected ','", 7, 1};
+  expect_in(rest, answer_of(taken, end, "r", 1s).body);
+  end = {};
+  end.given_up.emplace(ingest_errc::overloaded, "no room");
+  expect_in(rest, answer_of(taken, end, "r", 1s).body);
+}
+
 TEST(answer, says_which_items_were_rejected_though_not_all_of_them_are_named) {
   item_ledger taken(kept_results{.most = 4});
   for (bool good : {false, true, false, false, true, false, false, false, true, false}) {

@@ -65,7 +65,8 @@ class item_splitter {
   std::size_t held_bytes() const noexcept {
     return held_capacity_ + nesting_.outer.capacity() * sizeof(nesting_.outer.front());
   }
-  /// Gives that back, unless an item is under way or passed over; once `next` has given nullopt.
+  /// Gives that back, unless an item is under way, of one that is passed over all but the nesting; once `next` has
+  /// given nullopt.
   void release() noexcept;
 
  private:
