@@ -32,6 +32,7 @@ class conformance_closing : public conformance_test {
     co_return false;
   }
 
+  task<void> leave_running(database& db, connection& watcher, std::string statement, int sessions);
   static task<void> connect_and_close(database& db) {
     std::unique_ptr<connection> opened = co_await db.connect();
     opened->close();
@@ -76,24 +77,29 @@ TEST_P(conformance_closing, what_a_closed_session_ran_is_ended_when_the_next_one
   });
 }
 
+// Closes so many sessions while each runs the statement.
+task<void> conformance_closing::leave_running(database& db, connection& watcher, std::string statement, int sessions) {
+  std::vector<std::unique_ptr<connection>> left;
+  for (int i = 0; i < sessions; ++i) left.push_back(co_await db.connect());
+  auto ask = [&](connection& c) -> task<> { co_await c.query(statement); };
+  auto wait_until_they_run = [&](task_group& group) -> task<> {
+    for (auto& session : left) group.start_background(ask(*session));
+    task<bool> waiting = until_running(watcher, statement, sessions);
+    EXPECT_TRUE(co_await std::move(waiting));
+  };
+  task<void> asking = with_task_group(wait_until_they_run);
+  co_await std::move(asking);
+  for (auto& session : left) session->close();
+}
+
 TEST_P(conformance_closing, what_an_opening_that_is_cut_short_did_not_end_the_next_one_ends) {
   if (is_sqlite()) GTEST_SKIP() << "there is no server that could go on";
   with_connection([this](database&, connection& watcher) -> task<> {
     auto body = [&](meddling_proxy& proxy, std::string by_way) -> task<> {
       std::string marked = endless_query() + " /* left by " + std::to_string(::getpid()) + ", again */";
       database db(by_way);
-      {
-        std::unique_ptr<connection> left = co_await db.connect();
-        auto ask = [&]() -> task<> { co_await left->query(marked); };
-        auto close_when_it_runs = [&](task_group& group) -> task<> {
-          group.start_background(ask());
-          task<bool> waiting = until_running(watcher, marked, 1);
-          EXPECT_TRUE(co_await std::move(waiting));
-        };
-        task<void> asking = with_task_group(close_when_it_runs);
-        co_await std::move(asking);
-        left->close();
-      }
+      task<void> leaving = leave_running(db, watcher, marked, 1);
+      co_await std::move(leaving);
       // What ends it: a question of who runs it, or a cancel request (PostgreSQL's manual, "Message Formats").
       proxy.fall_silent_at(is_postgresql() ? "\x04\xd2\x16\x2e" : "PROCESSLIST");
       std::optional<db_errc> cut = co_await failure_of(connect_and_close(db));
@@ -102,6 +108,27 @@ TEST_P(conformance_closing, what_an_opening_that_is_cut_short_did_not_end_the_ne
       std::unique_ptr<connection> next = co_await db.connect();
       // MariaDB looks every five seconds whether who made it sleep is still there.
       task<bool> waiting = until_running(watcher, marked, 0, 200);
+      EXPECT_TRUE(co_await std::move(waiting));
+    };
+    task<void> meddling = with_meddling_proxy(url() + "?connect_timeout=3s", body);
+    co_await std::move(meddling);
+  });
+}
+
+TEST_P(conformance_closing, an_opening_that_is_cut_short_as_it_ends_one_leaves_the_others_to_the_next) {
+  if (!is_mariadb()) GTEST_SKIP() << "there, each of them is ended by a connection of its own";
+  with_connection([this](database&, connection& watcher) -> task<> {
+    auto body = [&](meddling_proxy& proxy, std::string by_way) -> task<> {
+      std::string marked = endless_query() + " /* left by " + std::to_string(::getpid()) + ", twice */";
+      database db(by_way);
+      task<void> leaving = leave_running(db, watcher, marked, 2);
+      co_await std::move(leaving);
+      proxy.fall_silent_at("KILL");
+      std::optional<db_errc> cut = co_await failure_of(connect_and_close(db));
+      EXPECT_TRUE(cut) << "the proxy did not see what it waits for";
+      proxy.speak();
+      std::unique_ptr<connection> next = co_await db.connect();
+      task<bool> waiting = until_running(watcher, marked, 1, 200);
       EXPECT_TRUE(co_await std::move(waiting));
     };
     task<void> meddling = with_meddling_proxy(url() + "?connect_timeout=3s", body);

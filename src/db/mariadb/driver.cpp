@@ -5,6 +5,7 @@
 #include "penstock/db/error.h"
 #include "server_context.h"
 #include "session.h"
+#include "wire_text.h"
 
 #include <algorithm>
 #include <utility>
@@ -50,8 +51,8 @@ class mariadb_driver final : public driver {
   }
 
   // A server that was started again gives the numbers of its sessions again, to others; none of these has run its
-  // statement for as long as the orphan has. Those that an opening was cut short before it had asked for are left to
-  // the next one; one whose KILL was sent is not, or a KILL that takes long would keep every opening from its end.
+  // statement for as long as the orphan has. Those that an opening was cut short before it had ended are left to the
+  // next one; one whose KILL was sent is not, or a KILL that takes long would keep every opening from its end.
   task<void> end_orphans(wire* w, std::string identity) {
     std::string wanted;
     std::vector<unsigned long> asked_for;
@@ -70,15 +71,20 @@ class mariadb_driver final : public driver {
     task<bool> asking = w->run(text, answers, 1);
     bool answered = co_await std::move(asking);
     if (!answered) co_return;
-    std::erase_if(context_->orphans, [&](const orphan& o) {
-      return o.identity == identity && std::find(asked_for.begin(), asked_for.end(), o.thread_id) != asked_for.end();
-    });
-    const text_result found = std::move(answers.front());
-    for (const auto& row : found.rows) {
-      text = "KILL CONNECTION " + row.at(0).value_or("0");
+    std::vector<unsigned long> found;
+    for (const auto& row : answers.front().rows) found.push_back(static_cast<unsigned long>(number_in(row.at(0))));
+    for (unsigned long id : asked_for)
+      if (std::find(found.begin(), found.end(), id) == found.end()) forget_orphan(identity, id);
+    for (unsigned long id : found) {
+      forget_orphan(identity, id);
+      text = "KILL CONNECTION " + std::to_string(id);
       task<bool> killing = w->run(text, answers);
       co_await std::move(killing);  // false for one that has ended already
     }
+  }
+
+  void forget_orphan(const std::string& identity, unsigned long id) {
+    std::erase_if(context_->orphans, [&](const orphan& o) { return o.identity == identity && o.thread_id == id; });
   }
 
   std::shared_ptr<server_context> context_;
