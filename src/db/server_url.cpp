@@ -79,7 +79,8 @@ class url_reader {
   [[noreturn]] void complain_of_accounts() const {
     throw database_error(db_errc::bad_url, "'" + scheme_ +
                                                "***': one account is for all hosts, as in USER:PASSWORD@HOST,HOST/"
-                                               "DATABASE, and an '@' in the database's name is to be written as %40");
+                                               "DATABASE, and an '@' in a password or in the database's name is to be "
+                                               "written as %40");
   }
 
   // True when the account seems to end within what follows the hosts.
@@ -99,7 +100,12 @@ class url_reader {
   void read_account(std::string_view account) {
     std::size_t colon = account.find(':');
     read_.user = decode(account.substr(0, colon), "the user");
-    if (colon != std::string_view::npos) read_.password = decode(account.substr(colon + 1), "the password");
+    if (colon == std::string_view::npos) return;
+    std::string_view password = account.substr(colon + 1);
+    std::size_t next_host = password.find('@');
+    std::size_t next_account = password.find(',', std::min(next_host, password.size()));
+    if (password.find(':', std::min(next_account, password.size())) != std::string_view::npos) complain_of_accounts();
+    read_.password = decode(password, "the password");
   }
 
   void read_hosts(std::string_view hosts) {

@@ -11,6 +11,8 @@ namespace {
 // A long item is here within that, save over the slowest of links; and such a one gives way only where others need it.
 constexpr duration idle_after = std::chrono::seconds(10);
 
+constexpr std::size_t most_share_uncounted = 4;  // a quarter
+
 task<void> until_set(event& e) { co_await e.wait(); }
 
 }  // namespace
@@ -34,7 +36,7 @@ void memory_share::hold_anyway(std::size_t bytes) noexcept {
   if (taken_ < before) room_.given_back_.set();
 }
 
-task<bool> memory_share::hold_within(duration patience, std::size_t bytes) {
+task<bool> memory_share::wait_for_room(duration patience, std::size_t bytes) {
   const scheduler& clock = scheduler::current();
   const time_point last_try = clock.now() + patience;
   while (!hold(bytes)) {
@@ -50,6 +52,22 @@ task<bool> memory_share::hold_within(duration patience, std::size_t bytes) {
     }
   }
   co_return true;
+}
+
+task<bool> memory_share::wait_with_bytes(duration patience, std::size_t bytes) {
+  struct uncounted {
+    uncounted(std::size_t& of, std::size_t bytes) noexcept : all(of), own(bytes) { all += own; }
+    uncounted(const uncounted&) = delete;
+    uncounted& operator=(const uncounted&) = delete;
+    ~uncounted() { all -= own; }
+    std::size_t& all;
+    std::size_t own;
+  };
+  const std::size_t own = bytes - taken_;
+  if (room_.uncounted_ > 0 && room_.uncounted_ + own > room_.most_ / most_share_uncounted) co_return false;
+  uncounted here(room_.uncounted_, own);
+  task<bool> waiting = wait_for_room(patience, bytes);
+  co_return co_await std::move(waiting);
 }
 
 void memory_share::get_on() noexcept {

@@ -31,6 +31,7 @@ class memory_room {
   void revoke_idle(std::size_t wanted_bytes, time_point now) noexcept;
 
   std::size_t most_;
+  std::size_t uncounted_ = 0;  // what those have that wait with it
   metrics::detail::owned_count taken_;
   penstock::detail::list<memory_share> holders_;  // who got on last is last
   event given_back_;
@@ -51,7 +52,9 @@ class memory_share : private penstock::detail::list_hook {
   bool hold(std::size_t bytes) noexcept;
   void hold_anyway(std::size_t bytes) noexcept;
   // As `hold`, after waiting for room for at most so long.
-  task<bool> hold_within(duration patience, std::size_t bytes);
+  task<bool> wait_for_room(duration patience, std::size_t bytes);
+  // The same where the bytes are taken already: then few may wait at a time, and others are told false at once.
+  task<bool> wait_with_bytes(duration patience, std::size_t bytes);
 
   bool holds_any() const noexcept { return taken_ > 0; }
   // What it holds is of use: it is not taken for that of a client that has stopped.

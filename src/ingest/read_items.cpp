@@ -359,7 +359,8 @@ task<void> stream_endpoint::export_items(http::body_writer& out, std::shared_ptr
     if (is_last) break;
     // Others that hold some let it go when their clients take it, or within the time that clients have for that.
     held->hold_anyway(0);
-    task<bool> waiting = held->hold_within(options_.read_timeout, std::min(most_page_bytes, options_.answer_bytes / 8));
+    task<bool> waiting =
+        held->wait_for_room(options_.read_timeout, std::min(most_page_bytes, options_.answer_bytes / 8));
     bool has_room = co_await std::move(waiting);
     if (!has_room) throw error(ingest_errc::overloaded, no_room_for_answers());
     task<page> reading = read_page(last, std::min(left, export_page_items));

@@ -217,7 +217,7 @@ task<std::string_view> stream_endpoint::read_revocably(http::request& r, body_re
 }
 
 task<void> stream_endpoint::wait_for_room(body_reading& body, std::size_t bytes) const {
-  task<bool> holding = body.held.hold_within(longest_wait_for_room, bytes);
+  task<bool> holding = body.held.wait_with_bytes(longest_wait_for_room, bytes);
   bool is_held = co_await std::move(holding);
   if (is_held) co_return;
   throw error(ingest_errc::overloaded,

@@ -39,6 +39,27 @@ TEST_F(held_memory_waits, a_moment_for_who_sends_a_long_item_beside_others) {
   });
 }
 
+// What they have is in memory, though it is not counted.
+TEST_F(held_memory_waits, a_moment_for_few_at_a_time) {
+  run([&]() -> task<void> {
+    auto first = begin(ndjson(half_item_, long_item_.size()));
+    std::unique_ptr<net::stream> slow = co_await std::move(first);
+    task_group group;
+    std::vector<std::pair<int, duration>> told;
+    const time_point begun = scheduler::current().now();
+    auto ask = [&]() -> task<void> {
+      int status = co_await status_beside_others(long_item_);
+      told.emplace_back(status, scheduler::current().now() - begun);
+    };
+    for (int i = 0; i < 5; ++i) group.start(ask());
+    co_await group.join();
+    EXPECT_EQ(told.size(), 5u);
+    for (const auto& [status, took] : told) EXPECT_EQ(status, 503);
+    EXPECT_LT(told.at(3).second, 1s);
+    EXPECT_GE(told.at(4).second, 2s);
+  });
+}
+
 TEST_F(held_memory_waits, and_takes_it_from_who_has_not_got_on_for_long) {
   run([&]() -> task<void> {
     auto first = begin(ndjson("1\n" + half_item_, 2 + long_item_.size()));
