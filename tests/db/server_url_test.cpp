@@ -95,9 +95,9 @@ TEST(server_url, uses_the_files_that_it_names_for_tls) {
 }
 
 TEST(server_url, takes_one_account_for_all_hosts) {
-  for (const char* wrong : {"mariadb://ann:secret@a:1/shop,mariadb://ann:secret2@b:2/shop",
-                            "mariadb://ann:secret@a:1/shop,ann:secret2@b:2/shop",
-                            "mariadb://ann:secret@a:1,bob:secret2@b:2/shop"}) {
+  for (const char* wrong :
+       {"mariadb://ann:secret@a:1/shop,mariadb://ann:secret2@b:2/shop",
+        "mariadb://ann:secret@a:1/shop,ann:secret2@b:2/shop", "mariadb://ann:secret@a:1,bob:secret2@b:2/shop"}) {
     EXPECT_NE(complaint_about(wrong).find("one account is for all hosts"), std::string::npos) << wrong;
     EXPECT_EQ(complaint_about(wrong).find("secret"), std::string::npos) << wrong;
   }
