@@ -170,5 +170,23 @@ TEST(pool_scope, is_closed_when_it_is_cancelled) {
       "not done within");
 }
 
+TEST(pool_close, who_was_given_a_session_just_before_gets_none) {
+  with_fake_pool({.max_size = 1}, [](pool& p, fake_server&) -> task<> {
+    pool::lease held = co_await p.acquire();
+    std::optional<db_errc> failed;
+    auto wait_for_one = [&]() -> task<> {
+      task<std::optional<db_errc>> acquiring = failure_of(p.acquire());
+      failed = co_await std::move(acquiring);
+    };
+    task_group waiting;
+    waiting.start(wait_for_one());
+    co_await sleep_for(1ms);
+    held.release();
+    co_await p.close();
+    co_await waiting.join();
+    EXPECT_EQ(failed, db_errc::pool_closed);
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db

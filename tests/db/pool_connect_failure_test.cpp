@@ -245,5 +245,20 @@ TEST(pool_connect_failure, one_that_is_over_is_no_longer_why_an_acquirer_times_o
   });
 }
 
+// Of those that wait, one tries. Without upkeep nobody else opens sessions for the others.
+TEST(pool_connect_failure, once_one_connects_again_so_do_all_that_wait) {
+  with_fake_pool({.max_size = 3}, [](pool& p, fake_server& server) -> task<> {
+    server.refuses = db_errc::connection_lost;
+    time_point start = scheduler::current().now();
+    task_group users;
+    for (int i = 0; i < 3; ++i) users.start(use(p, 10s));
+    co_await sleep_for(1s);
+    server.refuses.reset();
+    co_await users.join();
+    EXPECT_LT(scheduler::current().now() - start, 1s + p.options().reconnect_max + 11s);
+    EXPECT_EQ(p.stats().idle, 3u);
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db

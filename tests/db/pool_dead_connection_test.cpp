@@ -194,5 +194,33 @@ TEST(pool_dead_connection, one_that_does_not_answer_its_ping_is_given_up_in_time
   });
 }
 
+// It was used too short a time ago to be checked for that alone.
+TEST(pool_dead_connection, after_upkeep_found_one_dead_the_others_are_checked_before_use) {
+  const pool_options options{.max_size = 2, .validate_after_idle = 1min, .keepalive = 20s};
+  with_kept_pool(options, [](pool& p, fake_server& server) -> task<> {
+    pool::lease older = co_await p.acquire();
+    pool::lease newer = co_await p.acquire();
+    older.release();
+    co_await sleep_for(15s);
+    newer.release();
+    server.restart();
+    co_await sleep_for(6s);
+    EXPECT_GE(server.pings, 1) << "nothing was looked after yet";
+    co_await run_query(p, "after");  // throws if it got a dead one
+  });
+}
+
+TEST(pool_dead_connection, a_lease_that_takes_the_place_of_another_gives_that_one_back) {
+  with_fake_pool({.max_size = 2}, [](pool& p, fake_server&) -> task<> {
+    pool::lease first = co_await p.acquire();
+    pool::lease second = co_await p.acquire();
+    first = std::move(second);
+    EXPECT_EQ(p.stats().in_use, 1u);
+    EXPECT_EQ(p.stats().idle, 1u);
+    first.release();
+    EXPECT_EQ(p.stats().idle, 2u);
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db
