@@ -113,6 +113,22 @@ TEST(mariadb_failure_codes, of_what_is_about_a_rows_value_refuse_the_row) {
             db_errc::full);
 }
 
+// A packet that is too large closes the connection, and a server that takes no writes is no place for the session.
+TEST(mariadb_failure_of_a_session, is_one_that_the_next_statement_would_meet_too) {
+  const char* forbidden =
+      "The MariaDB server is running with the --read-only option so it cannot execute this statement";
+  for (const mariadb::complaint& said :
+       {mariadb::complaint{1153, "08S01", "Got a packet bigger than allowed"},
+        mariadb::complaint{1836, "HY000", "Running in read-only mode"}, mariadb::complaint{1290, "HY000", forbidden}}) {
+    EXPECT_TRUE(mariadb::ends_session(said)) << said.message;
+    mariadb::complaint signalled = said;
+    signalled.sqlstate = "45000";
+    EXPECT_FALSE(mariadb::ends_session(signalled)) << said.message;
+  }
+  const char* other = "The MariaDB server is running with the --secure-file-priv option so it cannot execute this";
+  EXPECT_FALSE(mariadb::ends_session({1290, "HY000", other}));
+}
+
 // As MySQL 9.7 said it in a group of three that all take writes.
 TEST(mariadb_failure_of_a_group, is_a_deadlock_only_where_nobody_can_have_the_transaction) {
   const mariadb::complaint met{1180, "HY000", "Got error 149 - 'Lock deadlock; Retry transaction' during COMMIT"};

@@ -1,4 +1,7 @@
 #include "mariadb_batch.h"
+#include <penstock/async/cancel.h>
+#include <penstock/async/task_group.h>
+#include <penstock/async/yield.h>
 
 // What a session's user sets, and its batches and statements go by.
 
@@ -164,6 +167,31 @@ TEST_F(mariadb_characters, that_are_not_ours_let_nothing_in_until_they_are_again
         EXPECT_EQ(stored, value("é")) << statement;
       }
     }
+  });
+}
+
+// The server has it, and its answer told so to nobody. The statement is prepared already, so that a cancel finds it
+// sent.
+TEST_F(mariadb_characters, that_a_cancelled_statement_has_set_garble_no_text) {
+  with_session([&](connection& c) -> task<> {
+    co_await c.prepare_table(texts);
+    const std::string setting = "SET character_set_client = ?";
+    co_await c.execute(setting, parameters_of("utf8mb4"));
+    cancel_scope scope;
+    task_group group;
+    group.start(scope.run(execute(c, setting, parameters_of("latin1"))));
+    co_await yield();
+    scope.cancel();
+    bool is_cut = false;
+    try {
+      co_await group.join();
+    } catch (const operation_cancelled&) {
+      is_cut = true;
+    }
+    EXPECT_TRUE(is_cut);
+    co_await c.rollback();
+    std::string said = co_await refusal_of(execute(c, "INSERT INTO texts(v) VALUES (?)", parameters_of("é")));
+    EXPECT_NE(said.find("character_set_client"), std::string::npos) << said;
   });
 }
 
