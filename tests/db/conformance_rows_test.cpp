@@ -216,6 +216,28 @@ TEST_P(conformance_rows, repeats_of_a_key_are_duplicates) {
   });
 }
 
+// Nulls equal nothing, themselves neither.
+TEST_P(conformance_rows, with_a_null_in_their_key_repeat_none) {
+  with_connection([&](database&, connection& c) -> task<> {
+    table_definition table{table_name(), "id", {}, {"name", "size"}};
+    table.columns = {{"name", column_type::text}, {"size", column_type::integer}};
+    task<void> preparing = c.prepare_table(table);
+    co_await std::move(preparing);
+    for (std::size_t count : {2u, 40u, 700u}) {
+      row_batch rows(2);
+      for (std::size_t i = 0; i < count; ++i) {
+        rows.add_text("same");
+        rows.add_null();
+        rows.commit_row();
+      }
+      batch_report report;
+      task<void> inserting = c.insert_batch(table, rows, report);
+      co_await std::move(inserting);
+      for (std::size_t i = 0; i < count; ++i) EXPECT_EQ(report.rows.at(i).what, status::stored) << i << " of " << count;
+    }
+  });
+}
+
 TEST_P(conformance_rows, a_table_without_an_id_takes_rows_and_tells_repeats) {
   with_connection([&](database&, connection& c) -> task<> {
     table_definition table = keyed();

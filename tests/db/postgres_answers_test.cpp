@@ -88,10 +88,10 @@ TEST_F(postgres_answers, a_transaction_that_nobody_began_is_the_end_of_the_sessi
 TEST_F(postgres_answers, a_login_fails_for_good_only_where_the_account_or_what_it_asks_for_is_wrong) {
   net::run(with_meddling_proxy(url(), [](meddling_proxy& proxy, std::string by_way) -> task<> {
     by_way.replace(by_way.rfind("/penstock"), std::string::npos, "/no_such_database");
-    for (auto [code, expected] :
-         {std::pair("3D000", db_errc::syntax), std::pair("XX000", db_errc::connection_lost),
-          std::pair("08P01", db_errc::other), std::pair("P0001", db_errc::connection_lost),
-          std::pair("28000", db_errc::auth), std::pair("53300", db_errc::too_many_connections)}) {
+    for (auto [code, expected] : {std::pair("3D000", db_errc::syntax), std::pair("XX000", db_errc::connection_lost),
+                                  std::pair("08P01", db_errc::other), std::pair("P0001", db_errc::connection_lost),
+                                  std::pair("28000", db_errc::auth), std::pair("53300", db_errc::too_many_connections),
+                                  std::pair("22023", db_errc::data)}) {
       proxy.change_answers([code = std::string(code)](std::span<char> said) {
         constexpr std::string_view sent("C3D000");
         auto at = std::search(said.begin(), said.end(), sent.begin(), sent.end());
