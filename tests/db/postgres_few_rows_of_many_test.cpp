@@ -78,5 +78,33 @@ TEST_F(postgres_few_rows_of_many, whose_keys_are_numbers_of_different_kinds_are_
   });
 }
 
+// Of its own key it is no repeat: the one before it was refused.
+TEST_F(postgres_few_rows_of_many, that_repeat_a_refused_one_and_meet_another_tables_key_are_refused) {
+  const table_definition into{"t", "id", {{"k", column_type::integer}, {"n", column_type::integer}}, {"k"}};
+  with_connection([&](connection& c) -> task<> {
+    co_await c.execute("CREATE TEMPORARY TABLE t (id bigserial PRIMARY KEY, k bigint UNIQUE, n bigint CHECK (n > 0))");
+    co_await c.execute(trigger_function("IF NEW.n = 7 THEN RAISE unique_violation; END IF;"));
+    co_await c.execute(judging("t"));
+    for (std::int64_t good : {0, 40, 700}) {
+      row_batch rows(2);
+      for (std::int64_t n : {-1, 7}) {
+        rows.add_integer(-1);
+        rows.add_integer(n);
+        rows.commit_row();
+      }
+      for (std::int64_t i = 0; i < good; ++i) {
+        rows.add_integer(i);
+        rows.add_integer(1);
+        rows.commit_row();
+      }
+      batch_report report;
+      co_await c.insert_batch(into, rows, report);
+      for (std::size_t i = 0; i < rows.rows(); ++i)
+        EXPECT_EQ(report.rows.at(i).what, i < 2 ? status::refused : status::stored) << i << " beside " << good;
+      co_await c.execute("DELETE FROM t");
+    }
+  });
+}
+
 }  // namespace
 }  // namespace penstock::db
