@@ -57,11 +57,13 @@ std::string change_for(const error& failure, std::string_view url) {
 task<finding> round_trip(db::connection& c) {
   constexpr int count = 20;
   const scheduler& clock = scheduler::current();
+  co_await sleep_for(duration::zero());  // the clock is read once a turn, and pings may be answered within one
   time_point start = clock.now();
   for (int i = 0; i < count; ++i) {
     task<void> asking = c.ping();
     co_await std::move(asking);
   }
+  co_await sleep_for(duration::zero());
   auto each = std::chrono::duration_cast<std::chrono::microseconds>((clock.now() - start) / count);
   co_return finding{level::note, format_duration(each) + " a round trip", "every commit waits for a few of them", {}};
 }

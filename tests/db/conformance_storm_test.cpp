@@ -49,8 +49,9 @@ class conformance_storm : public conformance_test {
              "pg_my_temp_schema()), (current_setting('storm.mark', true) <> '')::int, "
              "(pg_current_xact_id_if_assigned() IS NOT NULL)::int";
     if (is_mysql())
-      return "SELECT 0, @storm_mark IS NOT NULL, (SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE "
-             "trx_mysql_thread_id = CONNECTION_ID())";
+      return "SELECT 0, @storm_mark IS NOT NULL, (SELECT COUNT(*) FROM performance_schema.events_transactions_current "
+             "AS t JOIN performance_schema.threads USING (thread_id) WHERE processlist_id = CONNECTION_ID() AND "
+             "t.state = 'ACTIVE' AND t.autocommit = 'NO')";
     if (is_mariadb()) return "SELECT 0, @storm_mark IS NOT NULL, @@in_transaction";
     return "SELECT (SELECT count(*) FROM temp.sqlite_master), "
            "(SELECT recursive_triggers FROM pragma_recursive_triggers), 0";

@@ -1,6 +1,9 @@
 #include "own_server.h"
 #include "patience.h"
+#include <penstock/async/task_group.h>
+#include <penstock/async/timeout.h>
 
+#include <functional>
 #include <string_view>
 #include <vector>
 
@@ -72,6 +75,71 @@ TEST_P(replication_examination, tells_of_commits_that_no_other_server_of_the_url
   }
 }
 
+class commit_without_standby : public replication_examination {
+ protected:
+  // The server tells nobody that a session waits: it is asked again.
+  static task<void> cancel_what_waits(connection& watcher) {
+    for (;;) {
+      task<result> asking =
+          watcher.query("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+      result asked = co_await std::move(asking);
+      if (!asked.rows.empty()) co_return;
+      co_await sleep_for(std::chrono::milliseconds(10));
+    }
+  }
+  // What it ends with when the wait for the standby is cut short.
+  static task<std::optional<db_errc>> failure_when_cut(connection& watcher, task<void> committing) {
+    std::optional<db_errc> failure;
+    auto commit = [&]() -> task<void> {
+      try {
+        co_await std::move(committing);
+      } catch (const database_error& e) {
+        failure = e.errc();
+      }
+    };
+    task_group group;
+    group.start(commit());
+    task<void> cutting = cancel_what_waits(watcher);
+    co_await std::move(cutting);
+    task<void> ending = group.join();
+    co_await std::move(ending);
+    co_return failure;
+  }
+};
+
+// Then what is stored here may be missing on the server that takes over.
+TEST_P(commit_without_standby, is_told_as_in_doubt) {
+  if (!is_postgresql()) GTEST_SKIP() << "MariaDB goes on without a standby and tells nobody";
+  start();
+  administer("CREATE TABLE kept (n integer)");
+  administer("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+  stop();
+  start();
+  auto main = [&]() -> task<> {
+    database db(patient(url_));
+    std::unique_ptr<connection> c = co_await db.connect();
+    std::unique_ptr<connection> watcher = co_await db.connect();
+    auto execute = [&]() -> task<void> { co_await c->execute("INSERT INTO kept VALUES (1)"); };
+    task<std::optional<db_errc>> cut = failure_when_cut(*watcher, execute());
+    EXPECT_EQ(co_await std::move(cut), db_errc::ambiguous_commit);
+    co_await c->begin();
+    co_await c->execute("INSERT INTO kept VALUES (2)");
+    cut = failure_when_cut(*watcher, c->commit());
+    EXPECT_EQ(co_await std::move(cut), db_errc::ambiguous_commit);
+    const table_definition kept{"kept", "", {{"n", column_type::integer}}, {}};
+    row_batch rows(1);
+    rows.add_integer(3);
+    rows.commit_row();
+    batch_report report;
+    cut = failure_when_cut(*watcher, c->insert_batch(kept, rows, report));
+    EXPECT_EQ(co_await std::move(cut), db_errc::ambiguous_commit);
+    result found = co_await watcher->query("SELECT n FROM kept ORDER BY n");
+    EXPECT_EQ(found.rows.size(), 3u);
+  };
+  net::run(main());
+}
+
+INSTANTIATE_TEST_SUITE_P(of, commit_without_standby, ::testing::ValuesIn(all_server_kinds), name_of_kind);
 INSTANTIATE_TEST_SUITE_P(of, replication_examination, ::testing::ValuesIn(all_server_kinds), name_of_kind);
 
 }  // namespace
