@@ -86,7 +86,8 @@ TEST_F(held_memory_waits, but_not_from_who_gets_on) {
     auto first = begin(head + coded.substr(0, coded.size() - 1));
     std::unique_ptr<net::stream> steady = co_await std::move(first);
     co_await sleep_for(9s);
-    task<void> writing = steady->write(net::bytes_of(coded.substr(coded.size() - 1)));
+    const std::string rest = coded.substr(coded.size() - 1);
+    task<void> writing = steady->write(net::bytes_of(rest));
     co_await std::move(writing);
     co_await sleep_for(5s);
     task<answer> second = ask_server(head + coded);
