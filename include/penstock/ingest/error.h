@@ -10,7 +10,7 @@ namespace penstock::ingest {
 
 /// Errors of the ingest room. Errors of single items have codes of their own, see `item_error`.
 enum class ingest_errc {
-  overloaded,               ///< The queue is full: try again later.
+  overloaded,               ///< The queue, or the memory for requests, is full: try again later.
   busy,                     ///< A processor under `admission::reject` is at work already.
   store_unreachable,        ///< The database can't be reached: nothing is taken until it can.
   closed,                   ///< The coalescer, processor or service takes no more.
