@@ -127,12 +127,12 @@ TEST(limits, an_idle_connection_closes_without_an_answer) {
 TEST(limits, empty_lines_do_not_keep_a_connection_from_being_idle) {
   with_server(echo_routes(), {.idle_timeout = 10s}, [](test_server& s) -> task<> {
     test_client c = s.connect();
-    for (int i = 0; i < 30; ++i) {
+    for (int i = 0; i < 11; ++i) {
       c.send("\r\n");
       co_await sleep_for(1s);
     }
-    EXPECT_TRUE(co_await c.closed());
     EXPECT_EQ(s.server.stats().open_connections, 0u);
+    EXPECT_TRUE(co_await c.closed());
   });
 }
 
@@ -172,8 +172,58 @@ TEST(limits, the_rest_of_a_dropped_body_must_come_in_time) {
   routes.add("POST", "/x", answer_hello);
   with_server(std::move(routes), {.body_timeout = 30s}, [](test_server& s) -> task<> {
     test_client c = s.connect();
+    time_point began = scheduler::current().now();
     c.send("POST /x HTTP/1.1\r\nHost: t\r\nContent-Length: 6\r\n\r\nab");
     EXPECT_EQ(co_await only_answer(c), 200);
+    EXPECT_EQ(scheduler::current().now() - began, 30s);
+  });
+}
+
+TEST(limits, no_request_follows_a_body_that_did_not_come_though_it_was_answered) {
+  router routes;
+  routes.add("POST", "/x", [](request& r) -> task<response> {
+    try {
+      task<std::string> reading = r.body().read_all(100);
+      co_await std::move(reading);
+    } catch (const protocol_error&) {  // it answers all the same
+    }
+    co_return response(204, "");
+  });
+  with_server(std::move(routes), {.body_timeout = 30s}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send("POST /x HTTP/1.1\r\nHost: t\r\nContent-Length: 6\r\n\r\nab");
+    answer a = co_await c.receive();
+    EXPECT_EQ(a.status, 204);
+    EXPECT_EQ(a.field("Connection"), "close");
+    EXPECT_TRUE(co_await c.closed());
+  });
+}
+
+TEST(limits, a_handler_has_its_time_after_it_has_read_a_body_that_came_in_pieces) {
+  router routes;
+  routes.add("POST", "/x", [](request& r) -> task<response> {
+    task<std::string> reading = r.body().read_all(100);
+    std::string body = co_await std::move(reading);
+    co_await sleep_for(1h);
+    co_return response::text(200, std::move(body));
+  });
+  with_server(std::move(routes), {.body_timeout = 30s}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send("POST /x HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\n\r\nfo");
+    co_await sleep_for(1s);
+    c.send("ur");
+    answer a = co_await c.receive();
+    EXPECT_EQ(a.body, "four");
+  });
+}
+
+TEST(limits, a_client_that_sends_no_head_and_takes_no_answer_is_left) {
+  with_server(echo_routes(), {.header_timeout = 10s}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.take_at_most(10);
+    c.send("GET /x HTT");
+    co_await sleep_for(13s);
+    EXPECT_EQ(s.server.stats().open_connections, 0u);
   });
 }
 
@@ -223,6 +273,21 @@ TEST(limits, more_connections_wait_until_one_has_ended) {
     a.reset();
     answer late = co_await c.receive();
     EXPECT_EQ(late.body, "/c");
+  });
+}
+
+// A connection that closes over what it has not read is reset, and takes the answer with it.
+TEST(limits, a_refused_client_has_time_to_read_why) {
+  with_server(echo_routes(), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    time_point began = scheduler::current().now();
+    c.send("nonsense\r\n\r\n");
+    EXPECT_EQ(co_await only_answer(c), 400);
+    EXPECT_EQ(scheduler::current().now(), began);
+    EXPECT_FALSE(c.server_is_gone());
+    c.finish_sending();
+    co_await settle();
+    EXPECT_TRUE(c.server_is_gone());
   });
 }
 

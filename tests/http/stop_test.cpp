@@ -217,6 +217,22 @@ TEST(stop, waits_for_a_head_that_has_begun) {
   });
 }
 
+TEST(stop, waits_for_a_head_that_has_begun_behind_an_answer) {
+  with_server(slow_routes(), {}, [](test_server& s) -> task<> {
+    test_client c = s.connect();
+    c.send(get("/x"));
+    co_await c.receive();
+    c.send("GET /y HTTP/1.1\r\n");
+    co_await settle();
+    s.server.stop();
+    c.send("Host: t\r\n");
+    co_await sleep_for(1s);
+    c.send("\r\n");
+    answer a = co_await c.receive();
+    EXPECT_EQ(a.body, "/y");
+  });
+}
+
 TEST(stop, a_connection_accepted_just_before_is_answered_and_none_lingers) {
   duration took = with_server(slow_routes(), {}, [](test_server& s) -> task<> {
     co_await settle();
@@ -230,6 +246,19 @@ TEST(stop, a_connection_accepted_just_before_is_answered_and_none_lingers) {
     EXPECT_TRUE(co_await silent.closed());
   });
   EXPECT_LE(took, 2s);
+}
+
+TEST(stop, a_connection_accepted_while_the_server_lingers_has_time_to_ask) {
+  with_server(slow_routes(), {.stop_linger = 1s}, [](test_server& s) -> task<> {
+    co_await settle();
+    s.server.stop();
+    co_await sleep_for(900ms);
+    test_client c = s.connect();
+    co_await sleep_for(200ms);
+    c.send(get("/x"));
+    answer a = co_await c.receive();
+    EXPECT_EQ(a.body, "/x");
+  });
 }
 
 TEST(stop, cancelling_serve_cancels_handlers_and_logs_nothing) {

@@ -54,24 +54,6 @@ TEST(streamed_answer, is_chunked_and_keeps_the_connection) {
   });
 }
 
-TEST(streamed_answer, does_not_end_at_an_empty_piece) {
-  auto write_with_nothing_between = [](body_writer& out) -> task<> {
-    for (std::string_view piece : {"", "one,", "", "two"}) {
-      task<> writing = out.write(piece);
-      co_await std::move(writing);
-    }
-  };
-  with_server(streaming(write_with_nothing_between), {}, [](test_server& s) -> task<> {
-    test_client c = s.connect();
-    c.send(get("/s") + get("/next"));
-    answer a = co_await c.receive();
-    EXPECT_EQ(a.body, "one,two");
-    EXPECT_TRUE(a.whole);
-    answer next = co_await c.receive();
-    EXPECT_EQ(next.body, "/next");
-  });
-}
-
 TEST(streamed_answer, pieces_are_sent_as_they_are_written) {
   with_server(streaming(write_three), {}, [](test_server& s) -> task<> {
     test_client c = s.connect();
