@@ -63,6 +63,7 @@ task<bool> memory_share::wait_with_bytes(duration patience, std::size_t bytes) {
     std::size_t& all;
     std::size_t own;
   };
+  if (hold(bytes)) co_return true;
   const std::size_t own = bytes - taken_;
   if (room_.uncounted_ > 0 && room_.uncounted_ + own > room_.most_ / most_share_uncounted) co_return false;
   uncounted here(room_.uncounted_, own);

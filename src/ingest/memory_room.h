@@ -53,7 +53,8 @@ class memory_share : private penstock::detail::list_hook {
   void hold_anyway(std::size_t bytes) noexcept;
   // As `hold`, after waiting for room for at most so long.
   task<bool> wait_for_room(duration patience, std::size_t bytes);
-  // The same where the bytes are taken already: then few may wait at a time, and others are told false at once.
+  // The same where the bytes are taken already: then few may wait at a time, and others are told false at once where
+  // there is no room.
   task<bool> wait_with_bytes(duration patience, std::size_t bytes);
 
   bool holds_any() const noexcept { return taken_ > 0; }

@@ -189,13 +189,13 @@ task<void> stream_endpoint::hash_rest(http::request& r, body_reading& body, requ
   for (bool is_last = false;;) {
     for (std::string_view text = decoder.next(); !text.empty(); text = decoder.next()) {
       hash.add(text);
+      task<void> counting = wait_for_room(body, decoder.held_bytes());  // a few bytes may expand to very many
+      co_await std::move(counting);
       co_await yield();
     }
     if (is_last) co_return;
-    if (!body.held.hold(decoder.held_bytes())) {
-      task<void> waiting = wait_for_room(body, decoder.held_bytes());
-      co_await std::move(waiting);
-    }
+    task<void> counting = wait_for_room(body, decoder.held_bytes());
+    co_await std::move(counting);
     task<std::string_view> reading = read_piece(r, body);
     std::string_view piece = co_await std::move(reading);
     is_last = piece.empty();

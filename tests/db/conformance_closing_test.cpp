@@ -33,6 +33,7 @@ class conformance_closing : public conformance_test {
   }
 
   task<void> leave_running(database& db, connection& watcher, std::string statement, int sessions);
+  void expect_running_behind_a_cut(int sessions, std::string cut_at, int left);
   static task<void> connect_and_close(database& db) {
     std::unique_ptr<connection> opened = co_await db.connect();
     opened->close();
@@ -92,22 +93,21 @@ task<void> conformance_closing::leave_running(database& db, connection& watcher,
   for (auto& session : left) session->close();
 }
 
-TEST_P(conformance_closing, what_an_opening_that_is_cut_short_did_not_end_the_next_one_ends) {
-  if (is_sqlite()) GTEST_SKIP() << "there is no server that could go on";
-  with_connection([this](database&, connection& watcher) -> task<> {
+// Leaves sessions' statements running, has an opening cut short at this, and expects so many to run behind the next.
+void conformance_closing::expect_running_behind_a_cut(int sessions, std::string cut_at, int left) {
+  with_connection([&, this](database&, connection& watcher) -> task<> {
     auto body = [&](meddling_proxy& proxy, std::string by_way) -> task<> {
       std::string marked = endless_query() + " /* left by " + std::to_string(::getpid()) + ", again */";
       database db(by_way);
-      task<void> leaving = leave_running(db, watcher, marked, 1);
+      task<void> leaving = leave_running(db, watcher, marked, sessions);
       co_await std::move(leaving);
-      // What ends it: a question of who runs it, or a cancel request (PostgreSQL's manual, "Message Formats").
-      proxy.fall_silent_at(is_postgresql() ? "\x04\xd2\x16\x2e" : "PROCESSLIST");
+      proxy.fall_silent_at(cut_at);
       std::optional<db_errc> cut = co_await failure_of(connect_and_close(db));
       EXPECT_TRUE(cut) << "the proxy did not see what it waits for";
       proxy.speak();
       std::unique_ptr<connection> next = co_await db.connect();
       // MariaDB looks every five seconds whether who made it sleep is still there.
-      task<bool> waiting = until_running(watcher, marked, 0, 200);
+      task<bool> waiting = until_running(watcher, marked, left, 200);
       EXPECT_TRUE(co_await std::move(waiting));
     };
     task<void> meddling = with_meddling_proxy(url() + "?connect_timeout=3s", body);
@@ -115,25 +115,15 @@ TEST_P(conformance_closing, what_an_opening_that_is_cut_short_did_not_end_the_ne
   });
 }
 
+TEST_P(conformance_closing, what_an_opening_that_is_cut_short_did_not_end_the_next_one_ends) {
+  if (is_sqlite()) GTEST_SKIP() << "there is no server that could go on";
+  // What ends it: a question of who runs it, or a cancel request (PostgreSQL's manual, "Message Formats").
+  expect_running_behind_a_cut(1, is_postgresql() ? "\x04\xd2\x16\x2e" : "PROCESSLIST", 0);
+}
+
 TEST_P(conformance_closing, an_opening_that_is_cut_short_as_it_ends_one_leaves_the_others_to_the_next) {
-  if (!is_mariadb()) GTEST_SKIP() << "there, each of them is ended by a connection of its own";
-  with_connection([this](database&, connection& watcher) -> task<> {
-    auto body = [&](meddling_proxy& proxy, std::string by_way) -> task<> {
-      std::string marked = endless_query() + " /* left by " + std::to_string(::getpid()) + ", twice */";
-      database db(by_way);
-      task<void> leaving = leave_running(db, watcher, marked, 2);
-      co_await std::move(leaving);
-      proxy.fall_silent_at("KILL");
-      std::optional<db_errc> cut = co_await failure_of(connect_and_close(db));
-      EXPECT_TRUE(cut) << "the proxy did not see what it waits for";
-      proxy.speak();
-      std::unique_ptr<connection> next = co_await db.connect();
-      task<bool> waiting = until_running(watcher, marked, 1, 200);
-      EXPECT_TRUE(co_await std::move(waiting));
-    };
-    task<void> meddling = with_meddling_proxy(url() + "?connect_timeout=3s", body);
-    co_await std::move(meddling);
-  });
+  if (!is_mariadb()) GTEST_SKIP() << "SQLite has no server; PostgreSQL ends each by a connection of its own";
+  expect_running_behind_a_cut(2, "KILL", 1);
 }
 
 // What ended a task, by its stable code; empty where it came to its end.

@@ -79,13 +79,14 @@ class commit_without_standby : public replication_examination {
  protected:
   // The server tells nobody that a session waits: it is asked again.
   static task<void> cancel_what_waits(connection& watcher) {
-    for (;;) {
+    for (int tries = 0; tries < 1'000; ++tries) {
       task<result> asking =
           watcher.query("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
       result asked = co_await std::move(asking);
       if (!asked.rows.empty()) co_return;
       co_await sleep_for(std::chrono::milliseconds(10));
     }
+    ADD_FAILURE() << "no session waits for a standby";
   }
   // What it ends with when the wait for the standby is cut short.
   static task<std::optional<db_errc>> failure_when_cut(connection& watcher, task<void> committing) {

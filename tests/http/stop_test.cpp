@@ -225,6 +225,7 @@ TEST(stop, waits_for_a_head_that_has_begun_behind_an_answer) {
     c.send("GET /y HTTP/1.1\r\n");
     co_await settle();
     s.server.stop();
+    co_await settle();
     c.send("Host: t\r\n");
     co_await sleep_for(1s);
     c.send("\r\n");
